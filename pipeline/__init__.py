@@ -1,0 +1,1 @@
+"""The data plane: from video files to labelled clips that a trainer streams. See README.md for the rooms."""

@@ -1,0 +1,21 @@
+"""The errors that cross a room's border. Every message says what is wrong, where, and the remedy."""
+
+
+class TrackmillError(Exception):
+    """Base of all errors that trackmill raises on purpose; a job shows its message without a traceback."""
+
+
+class ConfigError(TrackmillError):
+    """The user asked for something that cannot be done as asked (wrong option, missing extra, wrong column). Exit code 2."""
+
+
+class DataError(TrackmillError):
+    """A file, clip or shard is not what it should be. At a job's per-clip border it becomes a row in errors/."""
+
+
+class FormatError(DataError):
+    """A file was written by another version of the format; the message names both versions and what helps."""
+
+
+class StorageError(TrackmillError):
+    """Bytes could not be read or written (missing file, no space, object store failure). Exit code 1 when it stops a job."""

@@ -1,0 +1,55 @@
+"""Where everything lies below a dataset's ROOT: the directory format, in one place."""
+
+from dataclasses import dataclass
+
+from pipeline.storage import join
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Names of the files of one dataset; `root` is a local path or any fsspec URL."""
+
+    root: str
+
+    @property
+    def dataset(self) -> str:
+        """Schema version, clip and video policy, code version, licence of each source."""
+        return join(self.root, "dataset.json")
+
+    @property
+    def plan(self) -> str:
+        """One row per clip, in shard order."""
+        return join(self.root, "plan.parquet")
+
+    @property
+    def tombstones(self) -> str:
+        """Clips and sources to be forgotten; every reader obeys."""
+        return join(self.root, "tombstones.parquet")
+
+    def probe(self, number: int) -> str:
+        """What probing found in one group of sources."""
+        return join(self.root, "probe", f"{number:06d}.parquet")
+
+    def shard_tar(self, shard: int) -> str:
+        """The WebDataset tar of one shard."""
+        return join(self.root, "shards", f"{shard:06d}.tar")
+
+    def shard_index(self, shard: int) -> str:
+        """The commit of one shard: written last."""
+        return join(self.root, "shards", f"{shard:06d}.parquet")
+
+    def errors(self, stage: str, number: int) -> str:
+        """What failed while `stage` worked on one shard."""
+        return join(self.root, "errors", stage, f"{number:06d}.parquet")
+
+    def label_set(self, name: str) -> str:
+        """Directory of a label set."""
+        return join(self.root, "labels", name)
+
+    def label_set_json(self, name: str) -> str:
+        """Provenance of a label set."""
+        return join(self.label_set(name), "label_set.json")
+
+    def label_shard(self, name: str, shard: int) -> str:
+        """Labels of one shard: also their commit."""
+        return join(self.label_set(name), f"{shard:06d}.parquet")

@@ -1,0 +1,8 @@
+"""Typed records that cross the borders between rooms. Frozen, keyword-only, validated when made."""
+
+from pipeline.records.clip import ClipRecord, ClipSpec
+from pipeline.records.frames import ClipFrames, FrameReader, FramesInMemory
+from pipeline.records.labels import LabelSet, TrackLabels
+from pipeline.records.sample import ClipSample
+
+__all__ = ["ClipFrames", "ClipRecord", "ClipSample", "ClipSpec", "FrameReader", "FramesInMemory", "LabelSet", "TrackLabels"]

@@ -1,0 +1,70 @@
+"""Pseudo 2D tracks of one clip (TrackLabels), and the identity and provenance of a labelling (LabelSet)."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import DataError
+from pipeline.records.arrays import check_array, check_finite
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TrackLabels:
+    """Tracks of N points over the T frames of one clip, in pixels of the stored clip (integer = pixel centre)."""
+
+    queries: np.ndarray  # float32 "N 3"   (t, x, y)
+    tracks_px: np.ndarray  # float32 "T N 2"  (x, y); a prediction where invisible, never NaN
+    visibility: np.ndarray  # bool "T N"  by the label set's recorded rule
+    visibility_score: np.ndarray | None = None  # float32 "T N" in [0, 1], raw
+    confidence: np.ndarray | None = None  # float32 "T N" in [0, 1], raw
+    cycle_error_px: np.ndarray | None = None  # float32 "N", NaN where it could not be measured
+
+    def __post_init__(self) -> None:
+        size = self.tracks_px.shape[:2]
+        check_array("tracks_px", self.tracks_px, "float32", (*size, 2))
+        check_array("visibility", self.visibility, "bool", size)
+        check_array("queries", self.queries, "float32", (size[1], 3))
+        check_finite("tracks_px", self.tracks_px)
+        check_finite("queries", self.queries)
+        for name in ("visibility_score", "confidence"):
+            score = getattr(self, name)
+            if score is not None:
+                check_array(name, score, "float32", size)
+                if not ((score >= 0) & (score <= 1)).all():
+                    raise DataError(f"{name} must lie in [0, 1]")
+        if self.cycle_error_px is not None:
+            check_array("cycle_error_px", self.cycle_error_px, "float32", size[1:])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelSet:
+    """Who made a set of labels, and how. Holds no clock time, so that a rerun writes the same bytes.
+
+    `configuration` is all that changes the labels: labeler options, query policy, visibility rule, seed.
+    """
+
+    labeler: str
+    configuration: Mapping[str, Any]  # JSON types only
+    checkpoint: str | None = None  # where the weights came from
+    checkpoint_sha256: str | None = None
+    precision: str = "float32"
+    versions: Mapping[str, str] = field(default_factory=dict)  # packages that computed the labels; not part of the identity
+    license: str | None = None  # of the checkpoint
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.labeler):
+            raise DataError(f"labeler name {self.labeler!r} may hold only a-z 0-9 -")
+
+    @property
+    def name(self) -> str:
+        """Directory name: `<labeler>-<8 hex of the configuration and checkpoint hash>`."""
+        identity = [self.labeler, self.configuration, self.checkpoint_sha256, self.precision]
+        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        return f"{self.labeler}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

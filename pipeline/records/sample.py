@@ -1,0 +1,83 @@
+"""What training sees of one clip."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import DataError
+from pipeline.records.arrays import check_array, check_finite
+
+SUPERVISION = ("metric", "pseudo")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ClipSample:
+    """T frames of one clip with whatever is known about them; what is not known is None.
+
+    Pixels are those of `frames` (integer = pixel centre). Cameras are OpenCV's (x right, y down, z forward).
+    """
+
+    key: str
+    source: str
+    split: str
+    index: int  # position i in the stream's one infinite sequence
+    frames: np.ndarray  # uint8 "T H W 3", RGB
+    frame_indices: np.ndarray  # int64 "T": which frames of the stored clip these are
+    frame_times: np.ndarray  # float64 "T": seconds from the clip's first frame
+    supervision: str  # metric | pseudo
+    license: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)  # the manifest row's other columns
+    # tracks
+    tracks2d: np.ndarray | None = None  # float32 "T N 2"
+    visibility: np.ndarray | None = None  # bool "T N"
+    visibility_score: np.ndarray | None = None  # float32 "T N"
+    confidence: np.ndarray | None = None  # float32 "T N"
+    query_frame: np.ndarray | None = None  # int32 "N": index into these T frames, -1 where the query's frame is not among them
+    track_valid: np.ndarray | None = None  # bool "T N"
+    track_weights: np.ndarray | None = None  # float32 "N", from an audit
+    tracks3d: np.ndarray | None = None  # float32 "T N 3", camera of each frame, metres
+    tracks3d_world: np.ndarray | None = None  # float32 "T N 3"
+    # cameras and geometry
+    intrinsics: np.ndarray | None = None  # float32 "T 3 3"
+    camera_to_world: np.ndarray | None = None  # float32 "T 4 4"
+    pose_valid: np.ndarray | None = None  # bool "T"
+    pose_source: str | None = None  # gt | pseudo
+    is_metric: bool = False
+    depth: np.ndarray | None = None  # float32 "T H W", metres along z, 0 = invalid
+    sky_mask: np.ndarray | None = None  # bool "T H W"
+    dynamic_mask: np.ndarray | None = None  # bool "T H W"
+
+    def __post_init__(self) -> None:
+        if self.supervision not in SUPERVISION:
+            raise DataError(f"clip {self.key}: supervision is {self.supervision!r}, expected metric or pseudo")
+        check_array(f"clip {self.key}: frames", self.frames, "uint8", (None, None, None, 3))
+        num_frames, height, width, _ = self.frames.shape
+        num_tracks = None if self.tracks2d is None else self.tracks2d.shape[1]
+        per_track, image = (num_frames, num_tracks), (num_frames, height, width)
+        shapes: dict[str, tuple[str, tuple[int | None, ...]]] = {
+            "frame_indices": ("int64", (num_frames,)),
+            "frame_times": ("float64", (num_frames,)),
+            "tracks2d": ("float32", (*per_track, 2)),
+            "visibility": ("bool", per_track),
+            "visibility_score": ("float32", per_track),
+            "confidence": ("float32", per_track),
+            "query_frame": ("int32", (num_tracks,)),
+            "track_valid": ("bool", per_track),
+            "track_weights": ("float32", (num_tracks,)),
+            "tracks3d": ("float32", (*per_track, 3)),
+            "tracks3d_world": ("float32", (*per_track, 3)),
+            "intrinsics": ("float32", (num_frames, 3, 3)),
+            "camera_to_world": ("float32", (num_frames, 4, 4)),
+            "pose_valid": ("bool", (num_frames,)),
+            "depth": ("float32", image),
+            "sky_mask": ("bool", image),
+            "dynamic_mask": ("bool", image),
+        }
+        for name, (dtype, shape) in shapes.items():
+            array = getattr(self, name)
+            if array is not None:
+                check_array(f"clip {self.key}: {name}", array, dtype, shape)
+        if self.tracks2d is not None:
+            check_finite(f"clip {self.key}: tracks2d", self.tracks2d)

@@ -1,0 +1,129 @@
+"""The commit of one shard: what every clip is and where its members lie, so that readers fetch clips by byte range."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline import storage
+from pipeline.errors import DataError
+from pipeline.layout import Layout
+from pipeline.records import ClipRecord
+from pipeline.tables import read_table, write_table
+
+VIDEO_SUFFIXES = ("mp4", "mkv", "webm", "mov", "avi", "m4v")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """One file inside a tar: `name` is its suffix after the sample's key, such as `mp4`, `json`, `arrays.npz`."""
+
+    name: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipEntry:
+    """One planned clip of a shard. A failed clip keeps its row, without record and members; its reason is in errors/."""
+
+    key: str
+    sample_key: str  # `__key__` inside the tar; differs from `key` in foreign shards only
+    tar: str  # absolute path or URL, or relative to ROOT/shards
+    source: str
+    source_id: str
+    split: str
+    license: str | None = None
+    members: tuple[Member, ...] = ()
+    record: ClipRecord | None = None
+
+    @property
+    def status(self) -> str:
+        """`ok`, or `failed`."""
+        return "failed" if self.record is None else "ok"
+
+    def member(self, name: str) -> Member | None:
+        """The member of this suffix, or None."""
+        return next((member for member in self.members if member.name == name), None)
+
+    @property
+    def video(self) -> Member:
+        """The video member. Raises DataError if the clip has none."""
+        found = next((member for member in self.members if is_video(member.name)), None)
+        if found is None:
+            raise DataError(f"clip {self.key}: no video member in {self.tar}; run jobs/shard.py again")
+        return found
+
+
+def is_video(member_name: str) -> bool:
+    """Whether a member's suffix is one of a video container."""
+    return member_name.rsplit(".", 1)[-1].lower() in VIDEO_SUFFIXES
+
+
+_MEMBERS = pa.list_(pa.struct([("name", pa.string()), ("offset", pa.int64()), ("length", pa.int64())]))
+_OF_ENTRY = {name: pa.string() for name in ("key", "sample_key", "tar", "source", "source_id", "split", "license")}
+_OF_RECORD = {
+    "frames": pa.int64(),
+    "fps": pa.float64(),
+    "width": pa.int64(),
+    "height": pa.int64(),
+    "start_s": pa.float64(),
+    "end_s": pa.float64(),
+    "codec": pa.string(),
+    "video": pa.string(),
+    "sha256": pa.string(),
+    "timestamps": pa.list_(pa.float64()),
+    "pose_source": pa.string(),
+    "is_metric": pa.bool_(),
+}
+SCHEMA = pa.schema({**_OF_ENTRY, "status": pa.string(), "size": pa.int64(), "members": _MEMBERS, **_OF_RECORD, "extra": pa.string()})
+
+
+def write_index(root: str, shard: int, entries: Sequence[ClipEntry]) -> None:
+    """Commit a shard: its tar must have been published before."""
+    write_table(Layout(root).shard_index(shard), pa.Table.from_pylist([_row(entry) for entry in entries], schema=SCHEMA), "shard")
+
+
+def read_index(root: str, shard: int) -> list[ClipEntry]:
+    """The clips of a committed shard, in plan order. Raises StorageError if it is not committed."""
+    uri = Layout(root).shard_index(shard)
+    return [_entry(row, uri) for row in read_table(uri, "shard").to_pylist()]
+
+
+def tar_uri(root: str, entry: ClipEntry) -> str:
+    """Where the clip's tar lies."""
+    return entry.tar if "://" in entry.tar or entry.tar.startswith("/") else storage.join(root, "shards", entry.tar)
+
+
+def read_member(root: str, entry: ClipEntry, member: Member) -> bytes:
+    """The bytes of one member. Raises StorageError naming the tar."""
+    return storage.read_range(tar_uri(root, entry), member.offset, member.length)
+
+
+def _row(entry: ClipEntry) -> dict[str, Any]:
+    record = entry.record
+    return {
+        **{name: getattr(entry, name) for name in _OF_ENTRY},
+        "status": entry.status,
+        "size": sum(member.length for member in entry.members),
+        "members": [{"name": member.name, "offset": member.offset, "length": member.length} for member in entry.members],
+        **({} if record is None else {name: getattr(record, name) for name in _OF_RECORD}),
+        "extra": None if record is None else json.dumps(dict(record.extra), sort_keys=True, ensure_ascii=False),
+    }
+
+
+def _entry(row: dict[str, Any], uri: str) -> ClipEntry:
+    common = {name: row[name] for name in _OF_ENTRY}
+    if row["status"] != "ok":
+        return ClipEntry(**common)
+    try:
+        record = ClipRecord(
+            **{name: common[name] for name in ("key", "source", "source_id", "split", "license")},
+            **{**{name: row[name] for name in _OF_RECORD}, "timestamps": tuple(row["timestamps"])},
+            extra=json.loads(row["extra"]),
+        )
+    except (DataError, TypeError, ValueError) as error:
+        raise DataError(f"{uri}: clip {row['key']}: {error}; delete this file and run jobs/shard.py again") from error
+    return ClipEntry(**common, members=tuple(Member(**member) for member in row["members"]), record=record)

@@ -1,0 +1,114 @@
+"""Cutting without re-encoding: packets from the key frame before, and an edit list that shows the clip itself."""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from pipeline.errors import DataError
+from pipeline.video.edit_list import show_until
+from pipeline.video.open import open_video
+from pipeline.video.probe import VideoProbe
+from pipeline.video.spans import Span
+
+# codecs whose packets an mp4 file may hold, and players read from there
+COPYABLE_CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg")
+
+
+def copy_spans(source: str | bytes, name: str, probe: VideoProbe, spans: Sequence[Span]) -> Iterator[tuple[int, bytes]]:
+    """Cut spans of one source in one pass, bit-exact: yield (position in `spans`, mp4 bytes) as each is complete.
+
+    Each mp4 begins with the key frame before the span. Those lead-in frames, and frames after the end that others refer to,
+    are decoded but not shown: they lie outside the edit list, so that any player shows the span alone.
+    Pictures that follow a key frame but are shown before it (open GOP) belong to the group before and are not stored.
+    Raises: DataError, naming `name`.
+    """
+    waiting = [_Cut(position, span, probe) for position, span in sorted(enumerate(spans), key=lambda item: (item[1].first, item[1].count))]
+    active: list[_Cut] = []
+    with open_video(source, name) as (container, stream):
+        seek_before(container, stream, waiting[0].key_pts, probe)
+        for packet in container.demux(stream):
+            if not packet.size:
+                continue
+            if packet.is_keyframe:
+                active += [cut for cut in waiting if cut.key_pts == packet.pts]
+                waiting = [cut for cut in waiting if cut.key_pts != packet.pts]
+            for cut in active:
+                cut.take(packet)
+            for cut in [cut for cut in active if cut.complete]:
+                yield cut.position, cut.mux(stream)
+                active.remove(cut)
+            if not active and not waiting:
+                return
+    raise DataError(f"{name}: {len(active) + len(waiting)} clips ask for frames that are no longer there; it changed since it was probed")
+
+
+def _fine(timescale: int) -> int:
+    """A multiple of the stream's ticks per second, fine enough to end between two frames."""
+    return timescale * max(1, -(-20_000 // timescale))
+
+
+def seek_before(container: InputContainer, stream: VideoStream, key_pts: int, probe: VideoProbe) -> None:
+    """Move to a key frame at or before `key_pts`. Aims one key frame earlier, since some containers index decoding times."""
+    earlier = probe.key_pts[probe.key_pts < key_pts]
+    if len(earlier) >= 2:
+        container.seek(int(earlier[-1]), stream=stream, backward=True, any_frame=False)
+
+
+@dataclass(slots=True)
+class _Cut:
+    """The packets of one span, gathered in decoding order."""
+
+    position: int
+    span: Span
+    probe: VideoProbe
+    packets: list[Packet] = field(default_factory=list)
+    missing: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.missing = self.span.count
+
+    @property
+    def key_pts(self) -> int:
+        return self.probe.key_before(self.span.first)
+
+    @property
+    def first_pts(self) -> int:
+        return int(self.probe.pts[self.span.first])
+
+    @property
+    def complete(self) -> bool:
+        return self.missing == 0
+
+    def take(self, packet: Packet) -> None:
+        """Keep a packet, unless it is shown before the key frame."""
+        if packet.pts < self.key_pts:
+            return
+        if self.first_pts <= packet.pts <= int(self.probe.pts[self.span.last]):
+            self.missing -= 1
+        self.packets.append(packet)
+
+    def mux(self, stream: VideoStream) -> bytes:
+        """The clip as mp4: its first frame at time 0, the lead-in before it."""
+        buffer = io.BytesIO()
+        with av.open(buffer, "w", format="mp4", options={"movie_timescale": str(_fine(stream.time_base.denominator))}) as output:
+            copy = output.add_stream_from_template(stream, opaque=False)
+            for packet in self.packets:
+                moved = Packet(bytes(packet))
+                moved.pts, moved.dts, moved.duration = packet.pts - self.first_pts, packet.dts - self.first_pts, packet.duration
+                moved.time_base, moved.is_keyframe, moved.stream = packet.time_base, packet.is_keyframe, copy
+                output.mux(moved)
+        return show_until(buffer.getvalue(), self._end_s())
+
+    def _end_s(self) -> float:
+        """Half a frame after the last frame begins: every player shows that frame, none the next."""
+        end_s = self.probe.time_after(self.span.last) - self.probe.times_s[self.span.first]
+        last_s = self.probe.times_s[self.span.last] - self.probe.times_s[self.span.first]
+        return float(last_s + end_s) / 2 if self._frames_follow() else float(end_s)
+
+    def _frames_follow(self) -> bool:
+        return any(packet.pts > self.probe.pts[self.span.last] for packet in self.packets)

@@ -1,0 +1,72 @@
+"""Opening a video, and turning its frames into upright RGB."""
+
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import cast
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from pipeline import storage
+from pipeline.errors import DataError
+
+
+@contextmanager
+def open_video(source: str | bytes, name: str, *, threads: int = 1) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a video by uri or from its bytes, and its first video stream; `name` stands in errors.
+
+    Args:
+        threads: decoder threads; 0 lets the decoder choose. Frames do not depend on it.
+    Raises: DataError if it cannot be read as video, in opening or while the block reads from it; StorageError if there is no such file.
+    """
+    with ExitStack() as stack:
+        try:
+            container = stack.enter_context(av.open(_file_of(source, stack)))
+            if not container.streams.video:
+                kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "no streams"
+                raise DataError(f"{name}: no video stream (found {kinds}); drop it from the input")
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = threads
+            yield container, stream
+        except av.error.FFmpegError as error:
+            raise DataError(f"{name}: not readable as video ({error.strerror}); it is damaged or cut short: fetch it again or drop it") from error
+
+
+def _file_of(source: str | bytes, stack: ExitStack) -> object:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    if storage.is_local(source):
+        path = storage.absolute(source)
+        if storage.size(path) == 0:
+            raise DataError(f"{source}: the file is empty (0 bytes); fetch it again or drop it")
+        return path
+    return stack.enter_context(storage.open_input(source))
+
+
+def quarter_turns(frame: VideoFrame) -> int:
+    """How many times the stored picture is turned by 90 degrees counter-clockwise to stand upright (display matrix)."""
+    return round(frame.rotation / 90) % 4
+
+
+def upright_size(frame: VideoFrame) -> tuple[int, int]:
+    """(width, height) of the frame as shown."""
+    return (frame.height, frame.width) if quarter_turns(frame) % 2 else (frame.width, frame.height)
+
+
+def to_rgb(frame: VideoFrame, size: tuple[int, int] | None = None) -> np.ndarray:
+    """The frame as shown: uint8 "H W 3", RGB, rotation applied.
+
+    Args:
+        size: (H, W) to resize to, by swscale's area filter, while converting: a pixel at x goes to (x + 0.5) s - 0.5.
+    """
+    turns = quarter_turns(frame)
+    if size is None:
+        picture = frame.to_ndarray(format="rgb24")
+    else:
+        height, width = size if turns % 2 == 0 else size[::-1]
+        picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
+    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else cast(np.ndarray, picture)

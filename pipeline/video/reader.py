@@ -1,0 +1,78 @@
+"""Reading a stored clip: exactly the frames that its record names."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from av.video.frame import VideoFrame
+
+from pipeline.errors import DataError
+from pipeline.records import ClipRecord
+from pipeline.video.open import open_video, to_rgb, upright_size
+
+
+def read_clip_frames(
+    data: bytes, record: ClipRecord, *, indices: Sequence[int] | None = None, size: tuple[int, int] | None = None, threads: int = 1
+) -> np.ndarray:
+    """Decode a clip's stored video to RGB.
+
+    Args:
+        data: bytes of the video member.
+        indices: frames of the clip to keep, increasing; all by default. Decoding ends with the last of them.
+        size: (H, W) to resize to; the stored size by default.
+    Returns: uint8 "K H W 3".
+    Raises: DataError if the video does not hold the frames that the record promises, or does not decode.
+    """
+    wanted = list(range(record.frames)) if indices is None else list(indices)
+    if not wanted or wanted != sorted(set(wanted)) or wanted[0] < 0 or wanted[-1] >= record.frames:
+        raise DataError(f"clip {record.key}: frames {wanted} asked for, expected increasing indices below {record.frames}")
+    keep = set(wanted)
+    frames = [to_rgb(frame, size) for index, frame in enumerate(decode_clip(data, record, last=wanted[-1], threads=threads)) if index in keep]
+    return np.stack(frames)
+
+
+def decode_clip(data: bytes, record: ClipRecord, *, last: int | None = None, threads: int = 1) -> Iterator[VideoFrame]:
+    """Yield the clip's frames in order, up to index `last`, each checked against the record's timestamps and size.
+
+    Frames after the recorded count, which a copied clip may carry because others refer to them, are not shown.
+    Raises: DataError.
+    """
+    end = record.frames if last is None else last + 1
+    times = np.asarray(record.timestamps) - record.timestamps[0]
+    tolerance = 0.5 * float(np.diff(times).min()) if record.frames > 1 else np.inf
+    with open_video(data, f"clip {record.key}", threads=threads) as (container, stream):
+        first_s, count = None, 0
+        for frame in container.decode(stream):
+            time_s = float(frame.pts * frame.time_base) if frame.pts is not None else np.nan
+            first_s = time_s if first_s is None else first_s
+            if not abs(time_s - first_s - times[count]) <= tolerance and record.frames > 1:
+                raise DataError(f"clip {record.key}: frame {count} lies at {time_s - first_s:.4f} s, expected {times[count]:.4f} s; {_REMEDY}")
+            if upright_size(frame) != (record.width, record.height) or frame.is_corrupt:
+                found = "damaged" if frame.is_corrupt else "{}x{}".format(*upright_size(frame))
+                raise DataError(f"clip {record.key}: frame {count} is {found}, expected {record.width}x{record.height}; {_REMEDY}")
+            yield frame
+            count += 1
+            if count == end:
+                return
+    raise DataError(f"clip {record.key}: {count} frames decode, expected {record.frames}; {_REMEDY}")
+
+
+_REMEDY = "the stored video is damaged or was replaced: run jobs/shard.py again into a new root"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredClip:
+    """A FrameReader over a clip's encoded bytes: each pass decodes anew, so that memory does not grow with length."""
+
+    data: bytes
+    record: ClipRecord
+    threads: int = 1
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(T, H, W)."""
+        return self.record.frames, self.record.height, self.record.width
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for frame in decode_clip(self.data, self.record, threads=self.threads):
+            yield to_rgb(frame)

@@ -118,6 +118,14 @@ def publish_bytes(uri: str, data: bytes) -> None:
         path.write_bytes(data)
 
 
+def remove(uri: str) -> None:
+    """Delete a file; no error if it is not there."""
+    with _explained(uri, "delete"):
+        fs, path = file_system(uri)
+        if fs.exists(path):
+            fs.rm_file(path)
+
+
 @contextmanager
 def publishing(uri: str) -> Iterator[Path]:
     """Give a local path to write to; when the block ends without an error the file appears as `uri`, whole.

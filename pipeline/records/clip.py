@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline.errors import DataError
@@ -85,3 +85,7 @@ class ClipRecord:
             raise DataError(f"clip {self.key}: {len(self.timestamps)} timestamps for {self.frames} frames")
         if any(after <= before for before, after in zip(self.timestamps, self.timestamps[1:], strict=False)):
             raise DataError(f"clip {self.key}: timestamps must increase")
+
+    def document(self) -> dict[str, Any]:
+        """The record as JSON types: the content of the .json member."""
+        return {**asdict(self), "timestamps": list(self.timestamps)}

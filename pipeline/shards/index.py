@@ -83,12 +83,21 @@ SCHEMA = pa.schema({**_OF_ENTRY, "status": pa.string(), "size": pa.int64(), "mem
 
 def write_index(root: str, shard: int, entries: Sequence[ClipEntry]) -> None:
     """Commit a shard: its tar must have been published before."""
-    write_table(Layout(root).shard_index(shard), pa.Table.from_pylist([_row(entry) for entry in entries], schema=SCHEMA), "shard")
+    write_entries(Layout(root).shard_index(shard), entries)
 
 
 def read_index(root: str, shard: int) -> list[ClipEntry]:
     """The clips of a committed shard, in plan order. Raises StorageError if it is not committed."""
-    uri = Layout(root).shard_index(shard)
+    return read_entries(Layout(root).shard_index(shard))
+
+
+def write_entries(uri: str, entries: Sequence[ClipEntry]) -> None:
+    """Publish a table of clips."""
+    write_table(uri, pa.Table.from_pylist([_row(entry) for entry in entries], schema=SCHEMA), "shard")
+
+
+def read_entries(uri: str) -> list[ClipEntry]:
+    """The clips of such a table. Raises DataError naming file and clip."""
     return [_entry(row, uri) for row in read_table(uri, "shard").to_pylist()]
 
 

@@ -52,6 +52,16 @@ def _fine(timescale: int) -> int:
     return timescale * max(1, -(-20_000 // timescale))
 
 
+def decoding_times(presentation_times: Sequence[int]) -> list[int]:
+    """Decoding timestamps for packets in decoding order: increasing, and none after its packet's presentation.
+
+    The presentation times in order, moved back by the least that serves. (Matroska, for one, does not store them.)
+    """
+    ordered = sorted(presentation_times)
+    delay = max(after - shown for after, shown in zip(ordered, presentation_times, strict=True))
+    return [time - delay for time in ordered]
+
+
 def seek_before(container: InputContainer, stream: VideoStream, key_pts: int, probe: VideoProbe) -> None:
     """Move to a key frame at or before `key_pts`. Aims one key frame earlier, since some containers index decoding times."""
     earlier = probe.key_pts[probe.key_pts < key_pts]
@@ -97,9 +107,9 @@ class _Cut:
         buffer = io.BytesIO()
         with av.open(buffer, "w", format="mp4", options={"movie_timescale": str(_fine(stream.time_base.denominator))}) as output:
             copy = output.add_stream_from_template(stream, opaque=False)
-            for packet in self.packets:
+            for packet, decoding_time in zip(self.packets, decoding_times([packet.pts for packet in self.packets]), strict=True):
                 moved = Packet(bytes(packet))
-                moved.pts, moved.dts, moved.duration = packet.pts - self.first_pts, packet.dts - self.first_pts, packet.duration
+                moved.pts, moved.dts, moved.duration = packet.pts - self.first_pts, decoding_time - self.first_pts, packet.duration
                 moved.time_base, moved.is_keyframe, moved.stream = packet.time_base, packet.is_keyframe, copy
                 output.mux(moved)
         return show_until(buffer.getvalue(), self._end_s())

@@ -33,7 +33,9 @@ def open_video(source: str | bytes, name: str, *, threads: int = 1) -> Iterator[
             stream.codec_context.thread_count = threads
             yield container, stream
         except av.error.FFmpegError as error:
-            raise DataError(f"{name}: not readable as video ({error.strerror}); it is damaged or cut short: fetch it again or drop it") from error
+            raise DataError(
+                f"{name}: not readable as video ({error.strerror}); it is damaged or cut short: fetch it again or drop it"
+            ) from error
 
 
 def _file_of(source: str | bytes, stack: ExitStack) -> object:

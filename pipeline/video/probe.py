@@ -94,7 +94,7 @@ def _read_packets(container: InputContainer, stream: VideoStream, name: str) -> 
             continue
         if packet.is_corrupt:
             raise DataError(f"{name}: cut short or damaged after {num_packets} frames; fetch it again or drop it")
-        if packet.pts is None or packet.dts is None:
+        if packet.pts is None:
             raise DataError(f"{name}: frames carry no timestamps; wrap it first: ffmpeg -fflags +genpts -r RATE -i IN -c copy OUT.mp4")
         num_packets += 1
         num_bytes += packet.size

@@ -27,7 +27,9 @@ def read_clip_frames(
     if not wanted or wanted != sorted(set(wanted)) or wanted[0] < 0 or wanted[-1] >= record.frames:
         raise DataError(f"clip {record.key}: frames {wanted} asked for, expected increasing indices below {record.frames}")
     keep = set(wanted)
-    frames = [to_rgb(frame, size) for index, frame in enumerate(decode_clip(data, record, last=wanted[-1], threads=threads)) if index in keep]
+    frames = [
+        to_rgb(frame, size) for index, frame in enumerate(decode_clip(data, record, last=wanted[-1], threads=threads)) if index in keep
+    ]
     return np.stack(frames)
 
 
@@ -46,7 +48,9 @@ def decode_clip(data: bytes, record: ClipRecord, *, last: int | None = None, thr
             time_s = float(frame.pts * frame.time_base) if frame.pts is not None else np.nan
             first_s = time_s if first_s is None else first_s
             if not abs(time_s - first_s - times[count]) <= tolerance and record.frames > 1:
-                raise DataError(f"clip {record.key}: frame {count} lies at {time_s - first_s:.4f} s, expected {times[count]:.4f} s; {_REMEDY}")
+                raise DataError(
+                    f"clip {record.key}: frame {count} lies at {time_s - first_s:.4f} s, expected {times[count]:.4f} s; {_REMEDY}"
+                )
             if upright_size(frame) != (record.width, record.height) or frame.is_corrupt:
                 found = "damaged" if frame.is_corrupt else "{}x{}".format(*upright_size(frame))
                 raise DataError(f"clip {record.key}: frame {count} is {found}, expected {record.width}x{record.height}; {_REMEDY}")

@@ -1,0 +1,38 @@
+# Every target sets up .venv by itself on a machine with Python 3.11 (or newer) and pip.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+VIDEOS ?=
+OUT ?= out/$(if $(VIDEOS),own,demo)
+
+.PHONY: setup demo test lint bench soak clean
+.DEFAULT_GOAL := setup
+
+setup: $(STAMP)
+
+$(STAMP): constraints.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "trackmill needs Python 3.11 or newer; set PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[scenes,synthetic,dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/python jobs/demo.py --out $(OUT) $(if $(VIDEOS),--videos $(VIDEOS))
+
+test: setup lint
+	$(BIN)/python -m pytest -q -m 'not soak'
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python benchmarks/run_all.py
+
+soak: setup
+	$(BIN)/python -m pytest -q -m soak -s
+
+clean:
+	rm -rf $(VENV) out build *.egg-info

@@ -1,0 +1,98 @@
+"""What a person sees of a job: exit codes, log lines, progress, the summary at the end."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import NoReturn
+
+import av
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from pipeline.errors import ConfigError, TrackmillError
+
+DONE, FAILED, BAD_USAGE, TOO_MANY_ERRORS = 0, 1, 2, 3
+_PLAIN_EVERY_S = 10.0
+
+
+def run_job(body: Callable[[], int]) -> NoReturn:
+    """Run a job's body and leave with its exit code; an error of ours is one line, never a traceback."""
+    set_up_logging()
+    try:
+        code = body()
+    except TrackmillError as error:
+        typer.echo(f"error: {error}", err=True)
+        code = BAD_USAGE if isinstance(error, ConfigError) else FAILED
+    raise typer.Exit(code)
+
+
+def set_up_logging() -> None:
+    """Warnings and shard-level news on standard error; the decoder's own chatter off (its errors reach us as exceptions)."""
+    av.logging.set_level(av.logging.PANIC)
+    if not logging.getLogger().handlers:
+        terminal = sys.stderr.isatty()
+        handler = RichHandler(console=Console(stderr=True), show_path=False) if terminal else logging.StreamHandler()
+        logging.basicConfig(level=logging.WARNING, handlers=[handler], format="%(message)s" if terminal else "%(levelname)s %(message)s")
+
+
+class ProgressLine:
+    """A progress bar on a terminal; elsewhere a plain line now and then. Shows count, rate, time left and errors."""
+
+    def __init__(self, label: str, total: int, unit: str) -> None:
+        self._label, self._total, self._unit = label, total, unit
+        self._done = self._errors = 0
+        self._started = self._said = time.monotonic()
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> "ProgressLine":
+        if sys.stderr.isatty():
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
+            self._bar = Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[errors]} errors"), console=Console(stderr=True))
+            self._task = self._bar.add_task(self._label, total=self._total, errors=0)
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        elif self._total:
+            self._say()
+
+    def advance(self, done: int, errors: int = 0) -> None:
+        """`done` more units are finished, `errors` of them badly."""
+        self._done, self._errors = self._done + done, self._errors + errors
+        if self._bar is not None:
+            self._bar.update(self._task, advance=done, errors=self._errors)
+        elif time.monotonic() - self._said > _PLAIN_EVERY_S:
+            self._say()
+
+    def _say(self) -> None:
+        self._said = time.monotonic()
+        rate = self._done / max(self._said - self._started, 1e-9)
+        left = f", {(self._total - self._done) / rate:.0f} s left" if rate and self._done < self._total else ""
+        typer.echo(f"{self._label}: {self._done}/{self._total} {self._unit}, {rate:.2f}/s{left}, {self._errors} errors", err=True)
+
+
+def print_summary(title: str, rows: Sequence[tuple[str, object]]) -> None:
+    """The table at the end of a job, on standard output."""
+    table = Table(title=title, show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, str(value))
+    Console(width=None if sys.stdout.isatty() else 110).print(table)
+
+
+def error_exit(errors: int, total: int, max_error_rate: float) -> int:
+    """DONE, or TOO_MANY_ERRORS when more than the allowed share went wrong, said on standard error."""
+    if errors <= max_error_rate * max(total, 1):
+        return DONE
+    typer.echo(
+        f"error: {errors} of {total} went wrong, more than --max-error-rate {max_error_rate:g}; see errors/ below the root", err=True
+    )
+    return TOO_MANY_ERRORS

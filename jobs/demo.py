@@ -1,0 +1,120 @@
+"""The whole way of the data in one command: render (or take) a video, shard it, label it, stream it, say how good it is."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from jobs.console import DONE, print_summary, run_job
+from jobs.execution.run import Executor
+from jobs.execution.units import Limits
+from jobs.labeling.job import LabelingConfig, label_dataset
+from jobs.sharding import ShardingConfig, make_shards
+from jobs.show import draw_clip, draw_sheet
+from labelers import QueryPolicy
+from pipeline.drawing import write_animation, write_image
+from pipeline.labels import read_labels
+from pipeline.manifest import ManifestOptions
+from pipeline.metrics.tapvid import tapvid_from_labels
+from pipeline.records import ClipRecord, TrackLabels
+from pipeline.shards.index import read_index
+from pipeline.shards.plan import read_plan_counts
+from pipeline.shards.policy import ClipPolicy
+from pipeline.stream import ClipStream, StreamConfig
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+_FPS, _SECONDS = 24, 4
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("out/demo"),
+    videos: Annotated[list[str] | None, typer.Option(help="Your own videos (file, folder or glob) instead of the rendered one.")] = None,
+    labeler: Annotated[str, typer.Option(help="Labeler to run.")] = "dis-flow",
+    executor: Annotated[str, typer.Option(help="inline, or ray.")] = "inline",
+) -> None:  # fmt: skip
+    """Shard, label and stream a few seconds of video; print how far the labels are from the truth, and where the picture is."""
+
+    def body() -> int:
+        started = time.monotonic()
+        truth = None if videos else WalkTruth(out)
+        inputs = tuple(videos) if videos else (str(truth.video if truth else ""),)
+        run = Executor(name=executor, limits=Limits())
+        root = str((out / "dataset").absolute())
+        cut = make_shards(
+            ShardingConfig(inputs=inputs, root=root, preset="auto", manifest=ManifestOptions(), policy=ClipPolicy(), executor=run), dry_run=False
+        )
+        labelled = label_dataset(
+            LabelingConfig(root=root, labeler=labeler, labeler_options={}, queries=QueryPolicy(num_queries=256), executor=run), dry_run=False
+        )
+        samples = list(ClipStream(StreamConfig(root=root, labels=labelled.label_set, num_frames=24, epochs=1)))
+        write_image(str(out / "contact_sheet.png"), draw_sheet(root, labelled.label_set, None, 12))
+        frames, fps = draw_clip(root, labelled.label_set, None)
+        write_animation(str(out / "tracks.mp4"), frames, fps)
+        if truth is not None:
+            print_summary(f"{labeler} against the truth of {truth.video.name} (TAP-Vid, first)", truth.compare(root, labelled.label_set))
+        rows: list[tuple[str, object]] = [
+            ("clips", f"{cut.plan.clips} in {cut.plan.shards} shard(s), {cut.num_errors} errors"),
+            ("label set", labelled.label_set),
+            ("stream", f"{len(samples)} samples of {samples[0].frames.shape} with {samples[0].tracks2d.shape[1]} tracks" if samples else "nothing"),
+            ("dataset", root),
+            ("contact sheet", out / "contact_sheet.png"),
+            ("tracks in motion", out / "tracks.mp4"),
+            ("time", f"{time.monotonic() - started:.0f} s"),
+        ]
+        print_summary("demo", rows)
+        return DONE
+
+    run_job(body)
+
+
+class WalkTruth:
+    """The rendered video, and the scene that knows where every point of it went."""
+
+    def __init__(self, out: Path) -> None:
+        from pipeline.synthetic.render import render
+        from pipeline.synthetic.video import write_truth, write_video
+        from pipeline.synthetic.walk import walk_scene
+
+        typer.echo(f"rendering {_SECONDS} seconds of a walk ...", err=True)
+        self._scene = walk_scene(num_frames=_FPS * _SECONDS, fps=_FPS)
+        clip = render(self._scene)
+        self.video = out / "videos" / "walk.mp4"
+        write_video(str(self.video.absolute()), clip.frames, clip.fps)
+        write_truth(str((out / "truth" / "walk.npz").absolute()), clip)
+
+    def compare(self, root: str, label_set: str) -> list[tuple[str, object]]:
+        """Rows of the table of truth, a mean over the clips."""
+        records = {
+            entry.key: entry.record
+            for shard in read_plan_counts(root).shards.tolist()
+            for entry in read_index(root, shard)
+            if entry.record is not None
+        }
+        found = [self._measure(records[key], labels) for key, labels in read_labels(root, label_set)]
+        jaccard, points, occlusion = np.nanmean(np.array(found), axis=0)
+        return [
+            ("average Jaccard (AJ)", f"{jaccard:.1%}"),
+            ("points within 1..16 px (delta_avg)", f"{points:.1%}"),
+            ("occlusion accuracy (OA)", f"{occlusion:.1%}"),
+        ]
+
+    def _measure(self, record: ClipRecord, labels: TrackLabels) -> tuple[float, float, float]:
+        from pipeline.synthetic.truth import true_tracks
+
+        first = round(record.timestamps[0] * _FPS)
+        queries = labels.queries + np.array([first, 0, 0], np.float32)
+        true = true_tracks(self._scene, queries)
+        now = slice(first, first + record.frames)
+        known = np.flatnonzero(true.valid)
+        kept = TrackLabels(queries=labels.queries[known], tracks_px=labels.tracks_px[:, known], visibility=labels.visibility[:, known])
+        metrics = tapvid_from_labels(
+            kept, true.tracks_px[now][:, known], true.visibility[now][:, known], height=record.height, width=record.width
+        )
+        return float(metrics.average_jaccard), float(metrics.average_pts_within_thresh), float(metrics.occlusion_accuracy)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,57 @@
+"""A Ray to run on: the one that RAY_ADDRESS names (also set by `ray job submit`), or a local one of our own."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+
+from jobs.console import set_up_logging
+from pipeline.errors import StorageError
+
+_OBJECT_STORE_BYTES = 256 * 2**20  # labels of a few shards; video bytes do not pass through it
+
+
+@contextmanager
+def ray_session() -> Iterator[None]:
+    """Connect to, or start, Ray; leave it as it was found. Raises StorageError if the cluster cannot be reached."""
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        _connect()
+    except (ConnectionError, RuntimeError) as error:
+        raise StorageError(f"cannot connect to Ray at {os.environ.get('RAY_ADDRESS', 'a local address')}: {error}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _connect() -> None:
+    runtime_env = {"worker_process_setup_hook": set_up_logging}
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(logging_level=logging.WARNING, runtime_env=runtime_env)
+        return
+    root = str(Path(__file__).parents[2])
+    python_path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        logging_level=logging.WARNING,
+        log_to_driver=False,
+        runtime_env={**runtime_env, "env_vars": {"PYTHONPATH": python_path}},
+    )
+
+
+def num_cpus() -> int:
+    """CPUs of the whole cluster."""
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+def num_gpus() -> float:
+    """GPUs of the whole cluster."""
+    return float(ray.cluster_resources().get("GPU", 0))

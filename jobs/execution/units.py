@@ -1,0 +1,46 @@
+"""Work in independent units, each with its own commit: what the executors run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+Result = TypeVar("Result")
+
+
+class UnitWork(Protocol[Result]):
+    """One stage of a job. It is sent to workers, so it must pickle."""
+
+    def run(self, unit: int, crashed: Mapping[str, str]) -> Result:
+        """Do and commit one unit, leaving out the parts in `crashed` (name -> what is to be said of them)."""
+        ...
+
+    def size(self, unit: int) -> int:
+        """How many parts a unit has, known without work: for progress and time limits."""
+        ...
+
+    def parts(self, unit: int) -> Sequence[str]:
+        """Names of the parts of a unit (clips, sources), any of which may kill the process."""
+        ...
+
+    def trial(self, unit: int, part: str) -> None:
+        """Do one part alone and forget it: to learn whether it kills the process."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What a part may cost before it is given up."""
+
+    attempts: int = 2  # times that a part may kill its worker before it is quarantined
+    part_s: float = 600.0  # wall-clock seconds per part
+
+
+@dataclass(slots=True)
+class UnitReport(Generic[Result]):
+    """What came of the units of a stage."""
+
+    results: dict[int, Result] = field(default_factory=dict)
+    failures: dict[int, str] = field(default_factory=dict)  # unit -> why nothing was committed
+
+
+OnResult = Callable[[int, Result], None]

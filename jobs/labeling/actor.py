@@ -1,0 +1,91 @@
+"""One labeler as a Ray actor, and the driver's view of it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+
+from jobs.execution.units import Limits
+from jobs.labeling.items import ItemSummary, LabelItem
+from jobs.labeling.shards import commit_labels
+from jobs.labeling.worker import LabelWorker, WorkerSettings
+from pipeline.errors import ConfigError
+from pipeline.shards.index import ClipEntry
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoolConfig:
+    """Size of the pool, and what each worker is granted."""
+
+    num_workers: int
+    num_cpus: float = 1.0  # per worker
+    num_gpus: float = 0.0  # per worker; fractions share a GPU
+    clips_per_batch: int = 1
+    items_ahead: int = 1  # items that each worker holds beside the one being labelled: fetched and decoded meanwhile
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if self.num_workers < 1 or self.clips_per_batch < 1 or self.items_ahead < 0 or min(self.num_cpus, self.num_gpus) < 0:
+            raise ConfigError("workers and clips per batch must be at least 1; items ahead, CPUs and GPUs not negative")
+
+
+class LabelActor:
+    """LabelWorker behind Ray: rows and summary are returned apart, so that rows go from worker to writer, not through the driver."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._worker = LabelWorker(settings)
+
+    def label_item(self, item: LabelItem) -> tuple[Any, ItemSummary]:
+        """(encoded rows, summary)."""
+        labelled = self._worker.label_item(item)
+        return labelled.table, labelled.summary
+
+
+@ray.remote(num_cpus=0)
+def commit_shard(root: str, label_set: str, shard: int, entries: Sequence[ClipEntry], *tables: Any) -> None:
+    """Commit the labels of one shard, from rows that lie in the object store."""
+    commit_labels(root, label_set, shard, tables, entries)
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """An item that a worker holds, and where its rows will be."""
+
+    item: LabelItem
+    rows: ray.ObjectRef
+
+
+@dataclass(slots=True, eq=False)
+class PoolWorker:
+    """One actor and what it has been given, oldest first."""
+
+    handle: Any
+    running: dict[ray.ObjectRef, InFlight] = field(default_factory=dict)  # by the summary's reference
+    alone: bool = False  # it works on a suspect, and must get nothing else
+    answered: bool = False  # it has finished at least one item
+    news_at: float = 0.0  # when it last finished an item, or was given one while idle
+    stopped_for: str = ""  # why the driver killed it
+
+    def give(self, item: LabelItem, *, alone: bool) -> None:
+        """Send it an item."""
+        if not self.running:
+            self.news_at = time.monotonic()
+        rows, summary = self.handle.label_item.options(num_returns=2).remote(item)
+        self.running[summary] = InFlight(item, rows)
+        self.alone = alone
+
+    def take(self, ref: ray.ObjectRef) -> InFlight:
+        """Note that it has finished an item."""
+        self.news_at, self.answered, self.alone = time.monotonic(), True, False
+        return self.running.pop(ref)
+
+    def stop_if_late(self, limits: Limits) -> None:
+        """Kill it when the oldest item is out for longer than its clips are allowed."""
+        if not self.running or self.stopped_for:
+            return
+        clips = len(next(iter(self.running.values())).item.entries)
+        if time.monotonic() - self.news_at > limits.part_s * clips:
+            self.stopped_for = f"it took longer than {limits.part_s:g} s"
+            ray.kill(self.handle)

@@ -1,0 +1,164 @@
+"""A fixed pool of labeler actors on Ray: bounded work in flight, crashes charged to clips, quarantine, time limits."""
+
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from jobs.console import ProgressLine
+from jobs.labeling.actor import LabelActor, PoolConfig, PoolWorker, commit_shard
+from jobs.labeling.items import LabelItem, items_of, quarantine_table
+from jobs.labeling.run import LabelTotals
+from jobs.labeling.worker import WorkerSettings
+from pipeline.errors import StorageError, TrackmillError
+from pipeline.shards.index import ClipEntry, read_index
+
+
+def label_on_ray(
+    settings: WorkerSettings, label_set: str, shards: Sequence[int], *, config: PoolConfig, progress: ProgressLine
+) -> LabelTotals:
+    """Label shards on a pool of actors. A shard whose bytes cannot be read or written is reported in the totals, not raised."""
+    pool = _Pool(settings, label_set, config, progress)
+    pool.run(shards)
+    return pool.totals
+
+
+@dataclass(slots=True)
+class _OpenShard:
+    """A shard of which some items are still out."""
+
+    entries: Sequence[ClipEntry]
+    missing: int  # clips
+    tables: dict[int, ray.ObjectRef] = field(default_factory=dict)  # by the place of the item's first clip
+
+
+class _Pool:
+    def __init__(self, settings: WorkerSettings, label_set: str, config: PoolConfig, progress: ProgressLine) -> None:
+        self._settings, self._label_set, self._config, self._progress = settings, label_set, config, progress
+        self._workers: list[PoolWorker] = []
+        self._suspects: deque[LabelItem] = deque()  # single clips that were in a process that died: each must run alone
+        self._deaths: Counter[str] = Counter()  # by clip key
+        self._open: dict[int, _OpenShard] = {}
+        self._commits: dict[ray.ObjectRef, int] = {}
+        self.totals = LabelTotals()
+
+    def run(self, shards: Sequence[int]) -> None:
+        """Until every shard is committed or lost."""
+        fresh = self._items(shards)
+        self._workers = [self._hire() for _ in range(self._config.num_workers)]
+        while self._feed(fresh) or self._commits or any(worker.running for worker in self._workers):
+            waiting = [*self._commits, *(ref for worker in self._workers for ref in worker.running)]
+            done, _ = ray.wait(waiting, num_returns=1, timeout=0.5)
+            for ref in done:
+                self._receive(ref)
+            for worker in self._workers:
+                worker.stop_if_late(self._config.limits)
+        for worker in self._workers:
+            ray.kill(worker.handle)
+
+    def _items(self, shards: Sequence[int]) -> Iterator[LabelItem]:
+        """Items of one shard after the other; a shard is opened when its first item is asked for."""
+        for shard in shards:
+            entries = read_index(self._settings.root, shard)
+            self._open[shard] = _OpenShard(entries, len(entries))
+            if not entries:
+                self._commit(shard)
+            yield from items_of(shard, entries, self._config.clips_per_batch)
+
+    def _hire(self) -> PoolWorker:
+        config = self._config
+        actor = ray.remote(LabelActor).options(
+            num_cpus=config.num_cpus, num_gpus=config.num_gpus, max_concurrency=config.items_ahead + 1, max_restarts=0
+        )
+        return PoolWorker(handle=actor.remote(self._settings))
+
+    def _feed(self, fresh: Iterator[LabelItem]) -> bool:
+        """Give every worker as much as it may hold; False when there was nothing to give."""
+        given = False
+        for place, worker in enumerate(self._workers):
+            if self._suspects and not worker.running:
+                worker.give(self._suspects.popleft(), alone=True)
+                given = True
+            drains = worker.alone or (place == 0 and bool(self._suspects))
+            while not drains and len(worker.running) <= self._config.items_ahead:
+                item = next(fresh, None)
+                if item is None:
+                    break
+                worker.give(item, alone=False)
+                given = True
+        return given
+
+    def _receive(self, ref: ray.ObjectRef) -> None:
+        if ref in self._commits:
+            self._committed(self._commits.pop(ref), ref)
+            return
+        worker = next((worker for worker in self._workers if ref in worker.running), None)
+        if worker is None:  # its worker died and was dealt with
+            return
+        try:
+            summary = ray.get(ref)
+        except RayActorError as error:
+            self._bury(worker, error)
+        except RayTaskError as error:
+            flight = worker.take(ref)
+            if not isinstance(error.cause, TrackmillError):
+                raise
+            self._lose(flight.item.shard, str(error.cause))
+        else:
+            flight = worker.take(ref)
+            self.totals.add(summary)
+            self._progress.advance(summary.ok + summary.failed, summary.failed)
+            self._store(flight.item, flight.rows)
+
+    def _bury(self, worker: PoolWorker, error: RayActorError) -> None:
+        """Replace a dead worker. What it had in flight is charged; a clip that was alone in it is known to be guilty."""
+        if "The actor died because of an error raised in its creation task" in str(error):
+            raise StorageError(f"a labeler could not be made on a worker: {error}") from error
+        flights = list(worker.running.values())
+        sole = len(flights) == 1 and len(flights[0].item.entries) == 1
+        for item in (single for flight in flights for single in flight.item.singles()):
+            key = item.entries[0].key
+            self._deaths[key] += 1
+            if sole and self._deaths[key] >= self._config.limits.attempts:
+                self._quarantine(item, worker.stopped_for or "the process died")
+            else:
+                self._suspects.append(item)
+        self._workers[self._workers.index(worker)] = self._hire()
+
+    def _quarantine(self, item: LabelItem, reason: str) -> None:
+        entry = item.entries[0]
+        error = (
+            f"clip {entry.key}: its worker was lost {self._deaths[entry.key]} times ({reason}); label it with another labeler or drop it"
+        )
+        self.totals.quarantined += 1
+        self._progress.advance(1, 1)
+        self._store(item, ray.put(quarantine_table(entry, error)))
+
+    def _store(self, item: LabelItem, rows: ray.ObjectRef) -> None:
+        shard = self._open.get(item.shard)
+        if shard is None:  # lost meanwhile
+            return
+        shard.tables[item.first] = rows
+        shard.missing -= len(item.entries)
+        if not shard.missing:
+            self._commit(item.shard)
+
+    def _commit(self, shard: int) -> None:
+        done = self._open.pop(shard)
+        tables = [done.tables[first] for first in sorted(done.tables)]
+        self._commits[commit_shard.remote(self._settings.root, self._label_set, shard, done.entries, *tables)] = shard
+
+    def _committed(self, shard: int, ref: ray.ObjectRef) -> None:
+        try:
+            ray.get(ref)
+            self.totals.shards += 1
+        except RayTaskError as error:
+            if not isinstance(error.cause, TrackmillError):
+                raise
+            self._lose(shard, str(error.cause))
+
+    def _lose(self, shard: int, reason: str) -> None:
+        self._open.pop(shard, None)
+        self.totals.lost_shards.setdefault(shard, reason)

@@ -1,0 +1,96 @@
+"""Label every clip of a dataset with 2D tracks: `python jobs/pseudolabel.py --root ROOT --labeler NAME`."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from jobs.console import error_exit, print_summary, run_job
+from jobs.execution.run import Executor
+from jobs.execution.units import Limits
+from jobs.labeling.job import LabelingConfig, LabelingOutcome, label_dataset
+from labelers import QueryPolicy
+from pipeline.errors import ConfigError
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def pseudolabel(
+    root: Annotated[str, typer.Option(help="Dataset made by jobs/shard.py: a local path or URL.")],
+    labeler: Annotated[str, typer.Option(help="dis-flow, lucas-kanade, or module:factory of your own.")],
+    queries: Annotated[int, typer.Option(help="Points followed per clip.")] = 256,
+    query_policy: Annotated[str, typer.Option(help="grid, random, corners, or sift.")] = "grid",
+    query_frames: Annotated[int, typer.Option(help="Frames that queries start on, spread evenly; 1 is the first frame.")] = 1,
+    checkpoint: Annotated[str | None, typer.Option(help="Weights, for labelers that have any: a path or URL.")] = None,
+    option: Annotated[list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the labeler; may be repeated.")] = None,
+    executor: Annotated[str, typer.Option(help="ray, or inline: this process alone.")] = "ray",
+    num_workers: Annotated[int | None, typer.Option(help="Labelers at work; as many as CPUs (or GPUs) allow by default.")] = None,
+    num_cpus_per_worker: Annotated[float, typer.Option(help="CPUs of each.")] = 1.0,
+    num_gpus_per_worker: Annotated[float, typer.Option(help="GPUs of each; 0.5 lets two share one.")] = 0.0,
+    clips_per_batch: Annotated[int, typer.Option(help="Clips that the labeler is given at once.")] = 1,
+    items_ahead: Annotated[int, typer.Option(help="Batches that each worker fetches and decodes ahead.")] = 1,
+    clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip before its worker is stopped (with Ray).")] = 600.0,
+    max_attempts: Annotated[int, typer.Option(help="Times that a clip may kill its worker before it is quarantined (with Ray).")] = 2,
+    max_error_rate: Annotated[float, typer.Option(help="Exit with 3 if a larger share of clips fails.")] = 0.05,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be labelled, and the label set's name.")] = False,
+) -> None:  # fmt: skip
+    """Label every clip. The last line is the label set's name. Run it again to continue where it stopped."""
+
+    def body() -> int:
+        options = parse_options(option or [])
+        config = LabelingConfig(
+            root=root,
+            labeler=labeler,
+            labeler_options={**options, **({"checkpoint": checkpoint} if checkpoint else {})},
+            queries=QueryPolicy(policy=query_policy, num_queries=queries, num_query_frames=query_frames),
+            executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
+            num_workers=num_workers,
+            num_cpus_per_worker=num_cpus_per_worker,
+            num_gpus_per_worker=num_gpus_per_worker,
+            clips_per_batch=clips_per_batch,
+            items_ahead=items_ahead,
+        )
+        outcome = label_dataset(config, dry_run=dry_run)
+        print_summary("labels", _summary_rows(outcome))
+        code = error_exit(outcome.totals.failed + outcome.totals.quarantined, outcome.num_clips, max_error_rate)
+        typer.echo(outcome.label_set)
+        return code
+
+    run_job(body)
+
+
+def parse_options(pairs: list[str]) -> dict[str, Any]:
+    """`name=value` pairs; values are JSON where they can be read as such, else text. Raises ConfigError."""
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--option {pair!r} has no value; write --option name=value")
+        try:
+            options[name] = json.loads(value)
+        except ValueError:
+            options[name] = value
+    return options
+
+
+def _summary_rows(outcome: LabelingOutcome) -> list[tuple[str, object]]:
+    totals = outcome.totals
+    rows: list[tuple[str, object]] = [
+        ("label set", outcome.label_set),
+        ("this run", f"{outcome.num_clips} clips in {outcome.num_shards} shards; {outcome.already_done} shards were labelled before"),
+    ]
+    if outcome.not_cut:
+        rows.append(("left out", f"{outcome.not_cut} planned shards are not cut yet: finish jobs/shard.py and run this again"))
+    if totals.busy_s:
+        rows += [
+            ("labelled", f"{totals.ok} clips, {totals.points:,} points (track x frame)"),
+            ("failed", f"{totals.failed}, quarantined {totals.quarantined}"),
+            ("speed", f"{totals.points / totals.busy_s:,.0f} points per second of one labeler"),
+            ("waiting", f"{totals.waited_s / (totals.busy_s + totals.waited_s):.0%} of the labelers' time went by waiting for frames"),
+        ]
+    return rows
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,139 @@
+"""Cut videos into WebDataset shards, or register tars that others wrote: `python jobs/shard.py INPUT... --root ROOT`."""
+
+import re
+from typing import Annotated
+
+import typer
+from pipeline.manifest import ManifestOptions
+
+from jobs.console import DONE, error_exit, print_summary, run_job
+from jobs.execution.run import Executor
+from jobs.execution.units import Limits
+from jobs.sharding import ShardingConfig, make_shards
+from pipeline.errors import ConfigError
+from pipeline.shards.plan_summary import PlanSummary
+from pipeline.shards.policy import ClipPolicy
+from pipeline.video.encode import EncodePolicy
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_COLUMNS = "Manifest columns (for tables without a preset)"
+
+
+@app.command()
+def shard(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Videos, folders, globs, tables, or tars.")],
+    root: Annotated[str, typer.Option(help="Where the dataset goes: a local path or a URL such as s3://bucket/name.")],
+    preset: Annotated[str, typer.Option(help="sekai, panda70m, openvid, koala36m, folder, webdataset (tars), or auto.")] = "auto",
+    video_root: Annotated[str | None, typer.Option(help="Folder that a table's paths are relative to; its own by default.")] = None,
+    col_path: Annotated[str | None, typer.Option(help="Column of the video's path.", rich_help_panel=_COLUMNS)] = None,
+    col_start: Annotated[str | None, typer.Option(help="Start: seconds or [H:]MM:SS.fff.", rich_help_panel=_COLUMNS)] = None,
+    col_end: Annotated[str | None, typer.Option(help="End, as the start.", rich_help_panel=_COLUMNS)] = None,
+    col_clips: Annotated[str | None, typer.Option(help="List of [start, end] pairs.", rich_help_panel=_COLUMNS)] = None,
+    col_start_frame: Annotated[str | None, typer.Option(help="First frame.", rich_help_panel=_COLUMNS)] = None,
+    col_end_frame: Annotated[str | None, typer.Option(help="One past the last frame.", rich_help_panel=_COLUMNS)] = None,
+    frame_base_fps: Annotated[float | None, typer.Option(help="Rate of those counts.", rich_help_panel=_COLUMNS)] = None,
+    col_id: Annotated[str | None, typer.Option(help="Id of the source video: its clips share a split.", rich_help_panel=_COLUMNS)] = None,
+    col_license: Annotated[str | None, typer.Option(help="Licence of the row.", rich_help_panel=_COLUMNS)] = None,
+    license: Annotated[str | None, typer.Option(help="Licence of every source that names none.")] = None,
+    camera_root: Annotated[str | None, typer.Option(help="Folder of Sekai's camera files.")] = None,
+    clip_frames: Annotated[int, typer.Option(help="Frames per clip; 0 makes every span one clip.")] = 48,
+    clip_stride: Annotated[int | None, typer.Option(help="Frames between the starts of two clips; the clip length by default.")] = None,
+    min_frames: Annotated[int, typer.Option(help="Shorter sources are errors, shorter tails are left out.")] = 6,
+    scene_cuts: Annotated[bool, typer.Option("--scene-cuts", help="Split where the picture cuts to another scene.")] = False,
+    scene_threshold: Annotated[float, typer.Option(help="Change that counts as a cut (PySceneDetect's content detector).")] = 27.0,
+    video: Annotated[str, typer.Option(help="auto, copy (bit-exact), or h264 (re-encoded to --long-side).")] = "auto",
+    long_side: Annotated[int, typer.Option(help="Long side of re-encoded clips, in pixels.")] = 512,
+    key_frame_every: Annotated[int, typer.Option(help="Key-frame interval of re-encoded clips.")] = 12,
+    quality: Annotated[int, typer.Option(help="x264's constant rate factor; lower is better.")] = 20,
+    clips_per_shard: Annotated[int, typer.Option(help="Clips per shard.")] = 64,
+    bytes_per_shard: Annotated[str | None, typer.Option(help="Instead: estimated size of a shard, such as 1GB.")] = None,
+    split: Annotated[str, typer.Option(help="Shares of the splits, by hash of the source.")] = "train=0.98,val=0.01,test=0.01",
+    limit: Annotated[int | None, typer.Option(help="At most this many clips.")] = None,
+    executor: Annotated[str, typer.Option(help="ray, or inline: this process alone.")] = "ray",
+    max_error_rate: Annotated[float, typer.Option(help="Exit with 3 if a larger share of rows, sources and clips goes wrong.")] = 0.05,
+    clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip or source before it is given up (with Ray).")] = 600.0,
+    max_attempts: Annotated[int, typer.Option(help="Times that a clip or source may kill its worker (with Ray).")] = 2,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Probe, plan and print; cut nothing.")] = False,
+) -> None:  # fmt: skip
+    """Cut videos into clips of WebDataset shards below ROOT. Run it again to continue where it stopped."""
+
+    def body() -> int:
+        config = ShardingConfig(
+            inputs=tuple(inputs),
+            root=root,
+            preset=preset,
+            manifest=ManifestOptions(
+                preset=None if preset in ("auto", "webdataset") else preset,
+                video_root=video_root,
+                col_path=col_path,
+                col_start=col_start,
+                col_end=col_end,
+                col_clips=col_clips,
+                col_start_frame=col_start_frame,
+                col_end_frame=col_end_frame,
+                frame_base_fps=frame_base_fps,
+                col_id=col_id,
+                col_license=col_license,
+                license=license,
+                camera_root=camera_root,
+            ),
+            policy=ClipPolicy(
+                clip_frames=clip_frames,
+                clip_stride=clip_stride,
+                min_frames=min_frames,
+                scene_cuts=scene_cuts,
+                scene_threshold=scene_threshold,
+                video=video,
+                encode=EncodePolicy(long_side=long_side, key_frame_every=key_frame_every, quality=quality),
+                clips_per_shard=clips_per_shard,
+                bytes_per_shard=None if bytes_per_shard is None else parse_bytes(bytes_per_shard),
+                split_shares=parse_shares(split),
+                limit=limit,
+            ),
+            executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
+        )
+        outcome = make_shards(config, dry_run=dry_run)
+        print_summary("plan" if dry_run else "shards", _summary_rows(config.root, outcome.plan, outcome.num_errors))
+        for row in outcome.first_errors:
+            typer.echo(f"  {row.stage}: {row.message}", err=True)
+        if dry_run:
+            return DONE
+        return error_exit(outcome.num_errors, outcome.plan.clips + outcome.num_errors - outcome.failed_clips, max_error_rate)
+
+    run_job(body)
+
+
+def parse_bytes(text: str) -> int:
+    """`1GB`, `500 MB`, `123`: bytes, in powers of 1000. Raises ConfigError."""
+    match = re.fullmatch(r"\s*([\d.]+)\s*([KMGT]?)B?\s*", text.upper())
+    if match is None:
+        raise ConfigError(f"--bytes-per-shard {text!r} is no size; write 1GB, 500MB or a number of bytes")
+    return round(float(match[1]) * _UNITS[match[2]])
+
+
+def parse_shares(text: str) -> dict[str, float]:
+    """`train=0.9,val=0.1` as a mapping. Raises ConfigError."""
+    try:
+        return {name.strip(): float(share) for name, share in (part.split("=") for part in text.split(","))}
+    except ValueError as error:
+        raise ConfigError(f"--split {text!r} cannot be read; write train=0.98,val=0.01,test=0.01") from error
+
+
+def _summary_rows(root: str, plan: PlanSummary, num_errors: int) -> list[tuple[str, object]]:
+    rows: list[tuple[str, object]] = [
+        ("root", root),
+        ("sources", plan.sources),
+        ("clips", f"{plan.clips} of {plan.frames} frames in {plan.shards} shards"),
+    ]
+    if not plan.registered:
+        inflation = f" ({plan.copy_inflation:.2f} times the bytes of their frames)" if plan.copied_clips else ""
+        rows += [
+            ("copied", f"{plan.copied_clips} clips{inflation}; {plan.clips - plan.copied_clips} re-encoded"),
+            ("estimate", f"{plan.estimated_bytes / 1e9:.3f} GB, {plan.estimated_cpu_hours:.2f} CPU hours"),
+        ]
+    return [*rows, ("errors", f"{num_errors}{', see errors/ below the root' if num_errors else ''}")]
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,50 @@
+"""How tracks look: sizes that follow the image and the number of tracks, colours that follow the query's place."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.errors import ConfigError
+
+NUM_COLOURS = 48  # few enough that all tails of one colour are drawn in one call
+_HUE_RANGE_DEGREES = 310  # short of the full circle, so that top and bottom of the image differ
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrackStyle:
+    """Lengths are pixels of the drawn image."""
+
+    tail_frames: int = 10  # how many past frames a tail shows; 0 for none
+    tail_opacity: float = 0.9  # of its newest part; it fades to nothing with age
+    radius: float | None = None  # of a point; None: from the image's size and the number of tracks
+
+    def __post_init__(self) -> None:
+        if self.tail_frames < 0:
+            raise ConfigError(f"a tail of {self.tail_frames} frames; expected 0 or more")
+        if not 0 <= self.tail_opacity <= 1:
+            raise ConfigError(f"a tail opacity of {self.tail_opacity}; expected 0 to 1")
+        if self.radius is not None and not 0.5 <= self.radius <= 200:
+            raise ConfigError(f"a point radius of {self.radius} pixels; expected 0.5 to 200")
+
+    def radius_for(self, height: int, width: int, num_tracks: int) -> float:
+        """Radius of a point: 0.8 % of the image's side, less where tracks stand so close that points would touch."""
+        if self.radius is not None:
+            return self.radius
+        side = float(np.sqrt(height * width))
+        spacing = side / np.sqrt(max(1, num_tracks))
+        return float(max(1.4, min(0.008 * side, 0.17 * spacing)))
+
+
+def palette() -> np.ndarray:
+    """uint8 "NUM_COLOURS 3", RGB: a bright rainbow."""
+    hsv = np.empty((1, NUM_COLOURS, 3), np.float32)
+    hsv[0, :, 0] = np.linspace(0, _HUE_RANGE_DEGREES, NUM_COLOURS)
+    hsv[0, :, 1], hsv[0, :, 2] = 0.7, 1.0
+    return np.rint(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0] * 255).astype(np.uint8)
+
+
+def colour_indices(queries: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Palette entry of each query "N 3", int "N": a rainbow down the image, slanted, so that neighbours are alike in colour."""
+    place = 0.3 * (queries[:, 1] + 0.5) / width + 0.7 * (queries[:, 2] + 0.5) / height
+    return np.clip((place * NUM_COLOURS).astype(int), 0, NUM_COLOURS - 1)

@@ -1,0 +1,67 @@
+"""A label set's directory and its provenance, label_set.json."""
+
+import dataclasses
+import glob
+import json
+import logging
+from typing import Any
+
+from pipeline import storage
+from pipeline.errors import ConfigError, DataError
+from pipeline.layout import Layout
+from pipeline.records import LabelSet
+from pipeline.tables import read_document, write_document
+
+_LOG = logging.getLogger(__name__)
+_FIELDS = tuple(field.name for field in dataclasses.fields(LabelSet))
+
+
+def write_label_set(root: str, label_set: LabelSet) -> None:
+    """Write label_set.json, once: a set that is there already keeps its file, so that a rerun changes no byte.
+
+    What does not change the labels by rule (package versions, where the checkpoint lay, its licence) may differ: a warning says so.
+    Raises DataError if a set of this name was made another way.
+    """
+    uri = Layout(root).label_set_json(label_set.name)
+    if not storage.exists(uri):
+        write_document(uri, {"name": label_set.name, **_document(label_set)}, "label_set")
+        return
+    there = read_label_set(root, label_set.name)
+    found, wanted = _document(there), _document(label_set)
+    differing = [name for name in _FIELDS if found[name] != wanted[name]]
+    if differing:
+        changes = "; ".join(f"{name}: {found[name]} there, {wanted[name]} now" for name in differing)
+        _LOG.warning("%s is kept as it is, though this run differs in what is not part of its identity: %s", uri, changes)
+
+
+def read_label_set(root: str, name: str) -> LabelSet:
+    """Provenance of a label set. Raises ConfigError, listing those that exist, if there is none of this name."""
+    uri = Layout(root).label_set_json(name)
+    if not storage.exists(uri):
+        existing = list_label_sets(root)
+        choice = f"one of: {', '.join(existing)}" if existing else "none yet: run jobs/pseudolabel.py first"
+        raise ConfigError(f"no label set {name!r} under {root}; there is {choice}")
+    document = read_document(uri, "label_set")
+    try:
+        label_set = LabelSet(**{field: document[field] for field in _FIELDS})
+    except (KeyError, TypeError, DataError) as error:
+        raise DataError(f"{uri}: not the provenance of a label set ({error!r}); restore this file, or delete the directory") from error
+    if label_set.name != name:
+        raise DataError(
+            f"{uri}: its content belongs to label set {label_set.name}, not to {name}; it was edited or the directory renamed: undo that,"
+            " or delete the directory and run jobs/pseudolabel.py again"
+        )
+    return label_set
+
+
+def list_label_sets(root: str) -> list[str]:
+    """Names of the label sets of a dataset, sorted."""
+    pattern = Layout(glob.escape(root)).label_set_json("*")
+    return sorted(uri.split("/")[-2] for uri in storage.glob(pattern))
+
+
+def _document(label_set: LabelSet) -> dict[str, Any]:
+    """The fields as JSON gives them back (tuples become lists)."""
+    fields = {name: getattr(label_set, name) for name in _FIELDS}
+    fields |= {name: dict(fields[name]) for name in ("configuration", "versions")}
+    return dict(json.loads(json.dumps(fields)))

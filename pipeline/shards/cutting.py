@@ -1,0 +1,180 @@
+"""Cutting one planned shard: read each source once, prove every clip, write the tar, then commit it."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from pipeline import storage
+from pipeline.errors import DataError, StorageError
+from pipeline.layout import Layout
+from pipeline.manifest.cameras import read_pseudo_cameras
+from pipeline.records import ClipRecord
+from pipeline.shards.errors_table import ErrorRow, write_errors
+from pipeline.shards.index import ClipEntry, write_index
+from pipeline.shards.plan import PlannedClip, read_shard_plan
+from pipeline.shards.policy import ClipPolicy
+from pipeline.shards.probing import read_probe_group
+from pipeline.shards.tar import ShardWriter, TarSample, arrays_npz
+from pipeline.tables import document_bytes
+from pipeline.video.copy import copy_spans
+from pipeline.video.encode import encode_spans
+from pipeline.video.open import open_video
+from pipeline.video.probe import VideoProbe
+from pipeline.video.reader import decode_clip
+from pipeline.video.spans import Span
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardOutcome:
+    """What came of one shard."""
+
+    shard: int
+    clips: int  # stored
+    failed: int
+    num_bytes: int  # of the tar
+
+
+def cut_shard(root: str, shard: int, policy: ClipPolicy, crashed: Mapping[str, str]) -> ShardOutcome:
+    """Cut, prove and commit one shard: first the tar, then errors, last the index.
+
+    Args:
+        crashed: clips (by key) that killed a worker, and what is to be said of them; they are not touched again.
+    Raises: StorageError when bytes cannot be read or written just now; nothing is committed then.
+    """
+    planned = read_shard_plan(root, shard)
+    layout, errors = Layout(root), []
+    entries: list[ClipEntry] = []
+    with storage.publishing(layout.shard_tar(shard)) as path:
+        with ShardWriter(path) as writer:
+            for clip, result in _results(root, planned, policy, crashed):
+                entry = ClipEntry(
+                    key=clip.key,
+                    sample_key=clip.key,
+                    tar=f"{shard:06d}.tar",
+                    source=clip.source,
+                    source_id=clip.source_id,
+                    split=clip.split,
+                    license=clip.license,
+                )
+                if isinstance(result, TarSample):
+                    entries.append(writer.add(entry, result))
+                else:
+                    entries.append(entry)
+                    errors.append(_error_row(clip, result))
+        entries = writer.located(entries)
+        num_bytes = path.stat().st_size
+    write_errors(root, "shards", shard, errors)
+    write_index(root, shard, entries)
+    _LOG.info("shard %06d: %d clips, %d failed", shard, len(entries) - len(errors), len(errors))
+    return ShardOutcome(shard=shard, clips=len(entries) - len(errors), failed=len(errors), num_bytes=num_bytes)
+
+
+def cut_clip(root: str, clip: PlannedClip, policy: ClipPolicy) -> None:
+    """Cut one clip and forget it: whether it kills the process is all that the caller wants to know."""
+    for _ in _results(root, [clip], policy, {}):
+        pass
+
+
+def _error_row(clip: PlannedClip, error: Exception) -> ErrorRow:
+    return ErrorRow(stage="shards", key=clip.key, source=clip.source, exception=type(error).__name__, message=f"clip {clip.key}: {error}")
+
+
+def _results(
+    root: str, planned: Sequence[PlannedClip], policy: ClipPolicy, crashed: Mapping[str, str]
+) -> Iterator[tuple[PlannedClip, TarSample | DataError]]:
+    """Every planned clip in order, with its sample or the reason why there is none."""
+    for (number, source), group in groupby(planned, key=lambda clip: (clip.probe, clip.source)):
+        clips = list(group)
+        good = [clip for clip in clips if clip.key not in crashed]
+        probe = next(item.probe for item in read_probe_group(root, int(number or 0)) if item.source.relative_uri == source)
+        cut = _in_order(_cut_source(good, probe, policy), len(good))
+        for clip in clips:
+            yield clip, DataError(crashed[clip.key]) if clip.key in crashed else next(cut)
+
+
+def _in_order(results: Iterator[tuple[int, TarSample | DataError]], count: int) -> Iterator[TarSample | DataError]:
+    """Results by position: overlapping clips may be complete in another order than they begin."""
+    early: dict[int, TarSample | DataError] = {}
+    for position in range(count):
+        while position not in early:
+            done, result = next(results)
+            early[done] = result
+        yield early.pop(position)
+
+
+def _cut_source(clips: Sequence[PlannedClip], probe: VideoProbe | None, policy: ClipPolicy) -> Iterator[tuple[int, TarSample | DataError]]:
+    if not clips:
+        return
+    if probe is None:
+        raise DataError(f"{clips[0].source}: planned, but its probe holds an error; delete plan.parquet and probe/, and run again")
+    pending = set(range(len(clips)))
+    try:
+        for position, data in _videos(clips, probe, policy):
+            pending.discard(position)
+            yield position, data if isinstance(data, DataError) else _sample(clips[position], data, probe)
+    except (DataError, StorageError) as error:
+        if isinstance(error, StorageError) and storage.exists(clips[0].source_uri):
+            raise
+        yield from ((position, DataError(str(error))) for position in sorted(pending))
+
+
+def _videos(clips: Sequence[PlannedClip], probe: VideoProbe, policy: ClipPolicy) -> Iterator[tuple[int, bytes | DataError]]:
+    spans = [Span(int(clip.first_frame or 0), int(clip.num_frames or 0)) for clip in clips]
+    uri, name = clips[0].source_uri, clips[0].source
+    if clips[0].video == "copy":
+        return copy_spans(uri, name, probe, spans)
+    return encode_spans(uri, name, probe, spans, policy.encode)
+
+
+def _sample(clip: PlannedClip, data: bytes, probe: VideoProbe) -> TarSample | DataError:
+    """The clip's members, once a decode of what will be written shows exactly the planned frames."""
+    try:
+        record = _record(clip, data, probe)
+        for _ in decode_clip(data, record):
+            pass
+        arrays = None if clip.camera_uri is None else _camera_arrays(clip, record)
+        return TarSample(record=record, video=data, document=document_bytes(record.document(), "clip"), arrays=arrays)
+    except (DataError, StorageError) as error:
+        return DataError(str(error))
+
+
+def _record(clip: PlannedClip, data: bytes, probe: VideoProbe) -> ClipRecord:
+    first, count = int(clip.first_frame or 0), int(clip.num_frames or 0)
+    times = probe.times_s[first : first + count]
+    with open_video(data, f"clip {clip.key}") as (container, stream):
+        turned = probe.quarter_turns % 2 and clip.video == "copy"
+        width, height = (stream.height, stream.width) if turned else (stream.width, stream.height)
+        codec = stream.codec_context.name
+    return ClipRecord(
+        key=clip.key,
+        source=clip.source,
+        source_id=clip.source_id,
+        split=clip.split,
+        start_s=float(times[0]),
+        end_s=probe.time_after(first + count - 1),
+        fps=round((count - 1) / float(times[-1] - times[0]) if count > 1 else 1 / probe.frame_s, 6),
+        frames=count,
+        width=width,
+        height=height,
+        codec=codec,
+        video=clip.video,
+        sha256=hashlib.sha256(data).hexdigest(),
+        timestamps=tuple(float(time) for time in times),
+        license=clip.license,
+        pose_source=None if clip.camera_uri is None else "pseudo",
+        extra=json.loads(clip.extra),
+    )
+
+
+def _camera_arrays(clip: PlannedClip, record: ClipRecord) -> bytes:
+    first, count = int(clip.first_frame or 0), int(clip.num_frames or 0)
+    start = first - int(clip.span_first or 0)
+    cameras = read_pseudo_cameras(
+        str(clip.camera_uri), size=(record.height, record.width), span_frames=int(clip.span_frames or 0), frames=range(start, start + count)
+    )
+    return arrays_npz({"intrinsics": cameras.intrinsics, "camera_to_world": cameras.camera_to_world, "pose_valid": cameras.pose_valid})

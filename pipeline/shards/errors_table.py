@@ -1,0 +1,40 @@
+"""What could not be done, as a table beside the data: one row per source, clip or manifest row."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import pyarrow as pa
+
+from pipeline import storage
+from pipeline.layout import Layout
+from pipeline.tables import read_table, write_table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ErrorRow:
+    """One failure, with all that a person needs to find and mend it."""
+
+    stage: str  # manifest | probe | plan | shards | labels/SET
+    key: str  # of the clip, or empty when it concerns a whole source
+    source: str
+    exception: str  # class name
+    message: str
+
+
+SCHEMA = pa.schema([(name, pa.string()) for name in ErrorRow.__dataclass_fields__])
+
+
+def write_errors(root: str, stage: str, number: int, rows: Sequence[ErrorRow]) -> None:
+    """Publish the errors of one unit of a stage; without errors, remove what an earlier run wrote."""
+    uri = Layout(root).errors(stage, number)
+    if rows:
+        write_table(uri, pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA), "errors")
+    elif storage.exists(uri):
+        storage.remove(uri)
+
+
+def read_errors(root: str, stage: str) -> list[ErrorRow]:
+    """All errors of a stage, in order."""
+    directory = storage.join(root, "errors", stage)
+    tables = [uri for uri in storage.list_files(directory) if uri.endswith(".parquet")]
+    return [ErrorRow(**row) for uri in tables for row in read_table(uri, "errors").to_pylist()]

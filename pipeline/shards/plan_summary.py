@@ -1,0 +1,48 @@
+"""What a plan amounts to, before anything is cut."""
+
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+
+from pipeline.layout import Layout
+from pipeline.tables import read_table
+
+_COLUMNS = ["shard", "source", "num_frames", "lead_in", "video", "estimated_bytes"]
+
+# CPU seconds per frame, measured on one core: a proving decode at 720p, and decode + scale + x264 to 512 pixels
+_COPY_S, _ENCODE_S = 0.003, 0.008
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanSummary:
+    """Counts and estimates."""
+
+    sources: int
+    clips: int
+    shards: int
+    frames: int
+    copied_clips: int
+    estimated_bytes: int
+    copy_inflation: float  # bytes of copied clips over those of their shown frames; NaN without any
+    estimated_cpu_hours: float
+    registered: bool  # tars that others wrote: nothing is cut
+
+
+def summarise_plan(root: str) -> PlanSummary:
+    """Read a plan's counts from its columns."""
+    table = read_table(Layout(root).plan, "plan", _COLUMNS)
+    copied = table.filter(pc.equal(table["video"], "copy"))
+    frames, lead, num_bytes = (copied[name].to_numpy().astype(float) for name in ("num_frames", "lead_in", "estimated_bytes"))
+    shown = (num_bytes * frames / (frames + lead)).sum() if len(frames) else 0.0
+    encoded_frames = pc.sum(table.filter(pc.equal(table["video"], "h264"))["num_frames"]).as_py() or 0
+    return PlanSummary(
+        sources=len(pc.unique(table["source"])),
+        clips=len(table),
+        shards=len(pc.unique(table["shard"])),
+        frames=pc.sum(table["num_frames"]).as_py() or 0,
+        copied_clips=len(copied),
+        estimated_bytes=pc.sum(table["estimated_bytes"]).as_py() or 0,
+        copy_inflation=float(num_bytes.sum() / shown) if shown else float("nan"),
+        estimated_cpu_hours=float((frames + lead).sum() * _COPY_S + encoded_frames * _ENCODE_S) / 3600,
+        registered=bool(pc.any(pc.equal(table["video"], "foreign")).as_py()),
+    )

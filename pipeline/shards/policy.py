@@ -1,0 +1,48 @@
+"""What clips are cut from the sources, and how they are stored: the options that decide a dataset's bytes."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pipeline.errors import ConfigError
+from pipeline.video.encode import EncodePolicy
+from pipeline.video.scenes import require_scene_detection
+
+VIDEO_POLICIES = ("auto", "copy", "h264")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipPolicy:
+    """How sources become clips, and clips become shards."""
+
+    clip_frames: int = 48  # 0: each span is one clip
+    clip_stride: int | None = None  # frames between the starts of two clips; None: clip_frames
+    min_frames: int = 6  # shorter sources and spans are errors; shorter tails are left out
+    scene_cuts: bool = False  # split spans where the picture cuts
+    scene_threshold: float = 27.0  # PySceneDetect's ContentDetector
+    video: str = "auto"  # auto | copy | h264
+    encode: EncodePolicy = field(default_factory=EncodePolicy)
+    clips_per_shard: int = 64
+    bytes_per_shard: int | None = None  # estimated; instead of clips_per_shard
+    split_shares: Mapping[str, float] = field(default_factory=lambda: {"train": 0.98, "val": 0.01, "test": 0.01})
+    limit: int | None = None  # at most this many clips
+
+    def __post_init__(self) -> None:
+        if self.video not in VIDEO_POLICIES:
+            raise ConfigError(f"--video is {self.video!r}, expected one of {', '.join(VIDEO_POLICIES)}")
+        if self.clip_frames and self.clip_frames < self.min_frames:
+            raise ConfigError(f"--clip-frames {self.clip_frames} is below --min-frames {self.min_frames}; lower --min-frames too")
+        for name in ("min_frames", "clip_stride", "clips_per_shard", "bytes_per_shard", "limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"--{name.replace('_', '-')} is {value}, expected at least 1")
+        if self.clip_frames < 0 or (self.clip_stride is not None and not self.clip_frames):
+            raise ConfigError("--clip-frames must not be negative, and --clip-stride needs it to be positive")
+        if abs(sum(self.split_shares.values()) - 1) > 1e-6 or min(self.split_shares.values()) < 0:
+            raise ConfigError(f"split shares {dict(self.split_shares)} must not be negative and add up to 1")
+        if self.scene_cuts:
+            require_scene_detection()
+
+    def document(self) -> dict[str, Any]:
+        """The policy as JSON types."""
+        return asdict(self)

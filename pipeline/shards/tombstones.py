@@ -1,0 +1,43 @@
+"""Clips and sources to be forgotten (take-down requests). Every reader obeys; no video byte is rewritten."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline import storage
+from pipeline.layout import Layout
+from pipeline.shards.index import ClipEntry
+from pipeline.tables import read_table, write_table
+
+_SCHEMA = pa.schema({"key": pa.string(), "source_id": pa.string()})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tombstones:
+    """Keys of single clips, and ids of sources all of whose clips are to be forgotten."""
+
+    keys: frozenset[str] = frozenset()
+    source_ids: frozenset[str] = frozenset()
+
+    def cover(self, entry: ClipEntry) -> bool:
+        """Whether this clip must not be shown."""
+        return entry.key in self.keys or entry.source_id in self.source_ids
+
+
+def read_tombstones(root: str) -> Tombstones:
+    """What is to be forgotten in a dataset; nothing if it has no such file."""
+    uri = Layout(root).tombstones
+    if not storage.exists(uri):
+        return Tombstones()
+    table = read_table(uri, "tombstones", ["key", "source_id"])
+    keys, source_ids = (frozenset(table[name].drop_null().to_pylist()) for name in ("key", "source_id"))
+    return Tombstones(keys=keys, source_ids=source_ids)
+
+
+def write_tombstones(root: str, keys: Iterable[str] = (), source_ids: Iterable[str] = ()) -> None:
+    """Add clips and sources to those to be forgotten. What the file names already stays: a take-down is never taken back here."""
+    before = read_tombstones(root)
+    rows = [{"key": key, "source_id": None} for key in sorted(before.keys.union(keys))]
+    rows += [{"key": None, "source_id": source_id} for source_id in sorted(before.source_ids.union(source_ids))]
+    write_table(Layout(root).tombstones, pa.Table.from_pylist(rows, schema=_SCHEMA), "tombstones")

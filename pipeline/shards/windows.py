@@ -1,0 +1,58 @@
+"""From a manifest's span to the clips that are cut from it: pure arithmetic on frame indices."""
+
+import numpy as np
+
+from pipeline.errors import DataError
+from pipeline.records import ClipSpec
+from pipeline.video.probe import VideoProbe
+from pipeline.video.spans import Span
+
+_OVERSHOOT_S = 0.5  # manifests round; an end further beyond the video's end says that it is another video
+
+
+def frames_of(spec: ClipSpec, probe: VideoProbe) -> Span:
+    """The frames that a manifest row asks for.
+
+    A frame belongs to [start_s, end_s) when its time, counted from the first frame, lies at or after start_s and before
+    end_s, give or take half a frame: manifests round their times.
+    Raises: DataError if the row reaches beyond the end of the video.
+    """
+    length_s = probe.time_after(probe.num_frames - 1)
+    if spec.start_frame is not None or spec.end_frame is not None:
+        first, end = spec.start_frame or 0, probe.num_frames if spec.end_frame is None else spec.end_frame
+        if end > probe.num_frames:
+            raise DataError(f"{spec.where}: asks for frames {first}..{end - 1}, the video has {probe.num_frames}; {_REMEDY}")
+        return Span(first, end - first)
+    start_s, end_s = spec.start_s or 0.0, length_s if spec.end_s is None else spec.end_s
+    if start_s >= length_s or end_s > length_s + _OVERSHOOT_S:
+        raise DataError(f"{spec.where}: asks for {start_s:g}..{end_s:g} s, the video ends at {length_s:g} s; {_REMEDY}")
+    first, end = np.searchsorted(probe.times_s, np.array([start_s, end_s]) - probe.frame_s / 2)
+    if end <= first:
+        raise DataError(f"{spec.where}: no frame lies in {start_s:g}..{end_s:g} s; widen the span or drop the row")
+    return Span(int(first), int(end - first))
+
+
+_REMEDY = "check that it is the right file, and fix or drop the row"
+
+
+def split_at(span: Span, cuts: tuple[int, ...]) -> list[Span]:
+    """A span split so that no part holds a cut; a cut is the first frame of its scene."""
+    edges = [span.first, *(cut for cut in cuts if span.first < cut < span.end), span.end]
+    return [Span(first, end - first) for first, end in zip(edges, edges[1:], strict=False)]
+
+
+def windows_of(span: Span, clip_frames: int, stride: int, min_frames: int) -> list[Span]:
+    """Clips of `clip_frames` frames, `stride` apart, until the span is covered; a tail keeps its true length.
+
+    A tail below `min_frames` is left out. `clip_frames` 0: the whole span.
+    """
+    if not clip_frames:
+        return [span] if span.count >= min_frames else []
+    windows: list[Span] = []
+    for first in range(span.first, span.end, stride):
+        window = Span(first, min(clip_frames, span.end - first))
+        if window.count >= min_frames:
+            windows.append(window)
+        if window.end == span.end:
+            break
+    return windows

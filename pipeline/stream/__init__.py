@@ -1,0 +1,7 @@
+"""The stream that training reads: clips joined with labels, in one resumable order. Needs neither Ray, torch nor the labelers."""
+
+from pipeline.stream.clip_stream import ClipStream
+from pipeline.stream.config import StreamConfig
+from pipeline.stream.join import join_labels
+
+__all__ = ["ClipStream", "StreamConfig", "join_labels"]

@@ -1,0 +1,95 @@
+"""What the metadata of a shard say about its clips: which are delivered, and why the others are left out."""
+
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from pipeline import storage
+from pipeline.errors import DataError
+from pipeline.labels import LabelShard, read_label_shard
+from pipeline.layout import Layout
+from pipeline.shards.index import ClipEntry, read_index
+from pipeline.shards.tombstones import Tombstones
+from pipeline.stream.config import StreamConfig
+from pipeline.stream.windows import is_too_short
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardClips:
+    """The planned clips of one shard (of the stream's split), in plan order. `entries` is empty while it is not committed."""
+
+    shard: int
+    entries: tuple[ClipEntry, ...]
+    left_out: tuple[str | None, ...]  # why a clip is not delivered; None where it is
+    labels: LabelShard | None
+
+
+class ShardCatalog:
+    """Shards' metadata, read when first asked for; the latest few stay in memory.
+
+    A dataset is taken as it stands when its shards are opened. All ranks and workers must find the same: write labels,
+    shards and tombstones before or after training, not meanwhile.
+    """
+
+    def __init__(self, config: StreamConfig, tombstones: Tombstones) -> None:
+        self._config = config
+        self._tombstones = tombstones
+        self._layout = Layout(config.root)
+        self._latest: OrderedDict[int, ShardClips] = OrderedDict()
+
+    def clips(self, shard: int, num_planned: int) -> ShardClips:
+        """The clips of one shard.
+
+        Args:
+            num_planned: how many clips of the split the plan gives to this shard.
+        Raises: DataError if the shard was cut by another plan, or labelled before it was cut anew.
+        """
+        found = self._latest.pop(shard, None) or self._read(shard, num_planned)
+        self._latest[shard] = found
+        while len(self._latest) > 2 * self._config.shuffle_block:  # a block, and the next one, into which a saved state looks
+            self._latest.popitem(last=False)
+        return found
+
+    def _read(self, shard: int, num_planned: int) -> ShardClips:
+        uri = self._layout.shard_index(shard)
+        if not storage.exists(uri):
+            _log.warning("%s: not committed, its %d planned clips are left out; run jobs/shard.py to make it", uri, num_planned)
+            return ShardClips(shard=shard, entries=(), left_out=("not committed",) * num_planned, labels=None)
+        split = self._config.split
+        entries = tuple(entry for entry in read_index(self._config.root, shard) if split in (None, entry.split))
+        if len(entries) != num_planned:
+            raise DataError(
+                f"{uri}: {len(entries)} clips{f' of split {split}' if split else ''}, the plan has {num_planned}: it was cut by another"
+                " plan; run jobs/shard.py again into a new root"
+            )
+        labels = self._read_labels(shard)
+        return ShardClips(shard=shard, entries=entries, left_out=tuple(self._reason(entry, labels) for entry in entries), labels=labels)
+
+    def _read_labels(self, shard: int) -> LabelShard | None:
+        name = self._config.labels
+        if name is None:
+            return None
+        uri = self._layout.label_shard(name, shard)
+        if not storage.exists(uri):
+            _log.warning("%s: this shard is not labelled, its clips are left out; run jobs/pseudolabel.py to label it", uri)
+            return None
+        return read_label_shard(self._config.root, name, shard)
+
+    def _reason(self, entry: ClipEntry, labels: LabelShard | None) -> str | None:
+        if entry.record is None:
+            return "failed"
+        if self._tombstones.cover(entry):
+            return "tombstoned"
+        if is_too_short(self._config, entry.record.frames):
+            return "too short"
+        if self._config.labels is None:
+            return None
+        if labels is None:
+            return "not labelled"
+        status = labels.entry(entry.key).status
+        if status != "ok":
+            return f"labels {status}"
+        labels.check_clip(entry.key, entry.record.sha256)
+        return None

@@ -1,0 +1,128 @@
+"""The stream itself: this rank's share of the sequence, and where it stands."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from pipeline.errors import DataError, StorageError
+from pipeline.labels import read_label_set
+from pipeline.records import ClipSample
+from pipeline.shards.plan import read_plan_counts
+from pipeline.shards.tombstones import read_tombstones
+from pipeline.stream.assemble import assemble
+from pipeline.stream.catalog import ShardCatalog
+from pipeline.stream.config import StreamConfig
+from pipeline.stream.order import ClipOrder
+from pipeline.stream.state import index_of, state_at
+from pipeline.stream.survivors import Survivor, survivors
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SkippedClip:
+    """Stands for a clip that could not be read, so that workers' turns stay in step."""
+
+    key: str
+    index: int
+
+
+class ClipStream:
+    """Clips of one dataset, without end or for `epochs` passes; see StreamConfig.
+
+    What comes at index i depends on the seed and the plan alone: epoch i // n, place i % n of n planned clips. Clips that
+    failed, were tombstoned, or have no ok labels are left out by their metadata. The others are counted 0, 1, 2, ... from
+    where the stream starts, and rank r takes those with number = r modulo world_size: put together in turn, the ranks give
+    one and the same sequence, however many they are.
+
+    Every `iter()` begins at the start, or where `load_state_dict` set it. `state_dict()` speaks of the latest iterator.
+    When every rank has taken the same number of samples, their states are equal, and any of them continues the sequence on
+    any number of ranks without loss or repetition. (With `on_error="skip"` a rank that skipped a clip is one turn ahead;
+    restore all from one rank's state then.)
+    """
+
+    def __init__(self, config: StreamConfig) -> None:
+        plan = read_plan_counts(config.root)
+        self.config = config
+        self.num_skipped = 0  # clips that could not be read, by all iterators of this process
+        self._plan_hash = plan.plan_hash
+        self._order = ClipOrder(
+            shards=plan.shards,
+            counts=plan.counts(config.split),
+            seed=config.seed,
+            shuffle=config.shuffle,
+            block_shards=config.shuffle_block,
+        )
+        if config.labels is not None:
+            read_label_set(config.root, config.labels)  # an unknown name is a mistake to hear of now
+        self._catalog = ShardCatalog(config, read_tombstones(config.root))
+        self._start = 0
+        self._last: int | None = None
+        self._ended = False
+
+    @property
+    def num_clips(self) -> int:
+        """Planned clips of one epoch, those that will be left out included."""
+        return self._order.num_clips
+
+    def __iter__(self) -> Iterator[ClipSample]:
+        return self.follow(self.items())
+
+    def items(self, *, worker: int = 0, num_workers: int = 1) -> Iterator[ClipSample | SkippedClip]:
+        """This rank's share from the start on, or every `num_workers`-th of it: taking from the workers in turn gives the whole share.
+
+        Raises: DataError or StorageError for a clip that cannot be read, unless `on_error` is "skip".
+        """
+        config = self.config
+        first, step = worker * config.world_size + config.rank, num_workers * config.world_size
+        skips_in_row = 0
+        for survivor in islice(self._survivors(self._start), first, None, step):
+            try:
+                item: ClipSample | SkippedClip = assemble(config, survivor)
+                skips_in_row = 0
+            except (DataError, StorageError) as error:
+                skips_in_row += 1
+                if config.on_error == "raise" or skips_in_row > config.max_skips_in_row:
+                    raise
+                _log.warning("skipped: %s", error)
+                item = SkippedClip(key=survivor.entry.key, index=survivor.index)
+            yield item
+
+    def follow(self, items: Iterable[ClipSample | SkippedClip]) -> Iterator[ClipSample]:
+        """Pass on the samples among this rank's items, wherever they were read, keeping account for `state_dict`."""
+        self._last, self._ended = None, False
+        for item in items:
+            self._last = item.index
+            if isinstance(item, SkippedClip):
+                self.num_skipped += 1
+            else:
+                yield item
+        self._ended = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where all ranks stand once each has taken as many samples as this one. JSON types only."""
+        return state_at(self._next_index(), self.config, self._plan_hash)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Begin the next iterator at a saved state. Raises ConfigError if it is of another plan, seed, split or label set."""
+        self._start = index_of(state, self.config, self._plan_hash)
+        self._last, self._ended = None, False
+
+    def _next_index(self) -> int:
+        """The index after the last clip of the turn that this rank is in: the other ranks' clips of it count as taken."""
+        if self._ended and self._end is not None:
+            return max(self._start, self._end)
+        if self._last is None:
+            return self._start
+        num_others = self.config.world_size - 1 - self.config.rank
+        turn = [self._last, *(other.index for other in islice(self._survivors(self._last + 1), num_others))]
+        return turn[-1] + 1 if len(turn) > num_others or self._end is None else self._end
+
+    @property
+    def _end(self) -> int | None:
+        return None if self.config.epochs is None else self.config.epochs * self.num_clips
+
+    def _survivors(self, start: int) -> Iterator[Survivor]:
+        return survivors(self._order, self._catalog, start=start, end=self._end)

@@ -1,0 +1,49 @@
+"""What to stream, and how: the one configuration of the stream."""
+
+from dataclasses import dataclass
+
+from pipeline.errors import ConfigError
+
+SHORT_CLIPS = ("keep", "skip")
+ON_ERROR = ("raise", "skip")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamConfig:
+    """One dataset as one infinite sequence of clips, or `epochs` passes over it; this process reads its share of it."""
+
+    root: str  # local path or fsspec URL of the dataset
+    labels: str | None = None  # label set: only clips with ok labels are delivered, with its tracks
+    audit: str | None = None  # verdicts to obey; no audit can be read yet, so setting it is refused
+    split: str | None = None  # train | val | test; None takes all
+    num_frames: int | None = 24  # length of a window; None delivers whole clips
+    frame_stride: int = 1  # stored frames from one delivered frame to the next
+    short_clips: str = "keep"  # keep: clips too short for a window come whole, at this stride, with their true length; skip: left out
+    size: tuple[int, int] | None = None  # (H, W) that all is resized to; None keeps each clip's stored size
+    seed: int = 0
+    rank: int = 0  # which of the `world_size` readers this is
+    world_size: int = 1
+    epochs: int | None = None  # passes before the end; None never ends
+    shuffle: bool = True  # False: plan order, and windows still drawn
+    shuffle_block: int = 8  # shards whose clips are mixed with each other, and whose metadata lie in memory at once
+    on_error: str = "raise"  # what a clip that cannot be read does: raise, or skip (logged and counted)
+    max_skips_in_row: int = 16  # skipping this many clips on end is no bad clip but a bad disk or network: an error again
+    decoder_threads: int = 1  # per clip; 0 lets the decoder choose. Frames do not depend on it
+
+    def __post_init__(self) -> None:
+        positive = ("frame_stride", "world_size", "shuffle_block", "max_skips_in_row")
+        for name, least in {**dict.fromkeys(positive, 1), "num_frames": 1, "epochs": 1, "seed": 0, "rank": 0, "decoder_threads": 0}.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"StreamConfig: {name} is {value}, expected at least {least}")
+        if self.rank >= self.world_size:
+            raise ConfigError(f"StreamConfig: rank is {self.rank}, expected below world_size, which is {self.world_size}")
+        if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
+            raise ConfigError(f"StreamConfig: size is {self.size}, expected (height, width) in pixels, or None for the stored size")
+        for name, known in (("short_clips", SHORT_CLIPS), ("on_error", ON_ERROR)):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"StreamConfig: {name} is {getattr(self, name)!r}, expected one of {', '.join(known)}")
+        if self.audit is not None:
+            raise ConfigError(
+                f"StreamConfig: audit is {self.audit!r}, but no audit found that this version of trackmill can read; leave audit unset"
+            )

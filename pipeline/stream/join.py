@@ -1,0 +1,147 @@
+"""Labels for people with webdataset pipelines of their own: a callable to `.map` over plain samples."""
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pipeline import storage
+from pipeline.errors import DataError
+from pipeline.labels import LabelShard, read_label_set, read_label_shard
+from pipeline.layout import Layout
+from pipeline.records import TrackLabels
+from pipeline.shards.index import ClipEntry, read_index
+from pipeline.shards.tombstones import Tombstones, read_tombstones
+from pipeline.tables import read_table
+
+_OWN_TAR = re.compile(r"(\d{6,})\.tar")
+_TAR_IN_URL = re.compile(r"[^\s'\"]+\.tar")
+_KEPT_SHARDS = 4
+
+Sample = dict[str, Any]
+
+
+def join_labels(root: str, labelset: str) -> Callable[[Sample], Sample | None]:
+    """A callable that adds a label set to samples of `wds.WebDataset`: `.map(join_labels(root, labelset))`.
+
+    A sample keeps its own fields and gets these; they are those of TrackLabels, at the stored video's length and size, or None:
+    `labels.queries` "N 3", `labels.tracks_px` "T N 2", `labels.visibility` "T N", `labels.visibility_score` "T N",
+    `labels.confidence` "T N", `labels.cycle_error_px` "N"; and `labels.status`: `ok`, or why there are none (`screened`,
+    `failed`, `quarantined`, or `missing` where the shard is not labelled). To keep labelled samples only, add
+    `.select(lambda sample: sample["labels.status"] == "ok")`.
+
+    A clip is matched by its key and its tar (`__key__` and `__url__`), so that registered tars, whose keys may repeat, work
+    like our own. A tombstoned clip gives None, which webdataset's `map` leaves out. Map before shuffling: the labels' metadata
+    of a few shards are kept, not of all. The callable may be pickled, and sent to workers.
+
+    Raises: ConfigError for an unknown label set. When called: DataError for a sample that is not of this dataset, and for
+    labels that were made on another video.
+    """
+    read_label_set(root, labelset)
+    return _Joiner(root, labelset, read_tombstones(root))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Shard:
+    entries: Mapping[tuple[str, str], ClipEntry]  # by tar and `__key__`
+    labels: LabelShard | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    """A tar, and a shard that has clips in it."""
+
+    tar: str
+    shard: int
+
+
+class _Joiner:
+    """Holds the latest few shards, and, once a foreign tar was met, which shards lie in which tar."""
+
+    def __init__(self, root: str, labelset: str, tombstones: Tombstones) -> None:
+        self._root = root
+        self._labelset = labelset
+        self._tombstones = tombstones
+        self._latest: OrderedDict[int, _Shard] = OrderedDict()
+        self._places: dict[str, list[_Place]] | None = None
+        self._tar: str | None = None  # of the sample before, and where its clips are listed
+        self._tar_places: list[_Place] = []
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Joiner, (self._root, self._labelset, self._tombstones)
+
+    def __call__(self, sample: Sample) -> Sample | None:
+        found = self._find(sample["__url__"], sample["__key__"])
+        if self._tombstones.cover(found.entry):
+            return None
+        status, labels = _status_and_labels(found)
+        arrays = {f"labels.{field.name}": getattr(labels, field.name, None) for field in fields(TrackLabels)}
+        return {**sample, "labels.status": status, **arrays}
+
+    def _find(self, url: str, key: str) -> "_Found":
+        tars = _TAR_IN_URL.findall(url)
+        tar = tars[-1].removeprefix("file:") if tars else url
+        if tar != self._tar:
+            self._tar, self._tar_places = tar, self._places_of(tar)
+        found = []
+        for place in self._tar_places:
+            shard = self._shard(place.shard)
+            if (place.tar, key) in shard.entries:
+                found.append(_Found(entry=shard.entries[place.tar, key], labels=shard.labels))
+        if len(found) != 1:
+            known = f"{len(found)} clips of this name in tars of this name" if found else "no such clip"
+            raise DataError(f"{url}: sample {key}: {known} in {self._root}; read the tars that this dataset lists, by the same paths")
+        return found[0]
+
+    def _places_of(self, tar: str) -> list[_Place]:
+        """Where the clips of a tar are listed. A tar read through another path or URL is known by its file name."""
+        name = tar.rsplit("/", 1)[-1]
+        own = _OWN_TAR.fullmatch(name)
+        if own and storage.exists(Layout(self._root).shard_index(int(own[1]))):
+            place = _Place(tar=name, shard=int(own[1]))
+            if any(of_tar == name for of_tar, _ in self._shard(place.shard).entries):
+                return [place]
+        if self._places is None:
+            self._places = _list_places(self._root)
+        places = self._places.get(name, [])
+        return [place for place in places if storage.absolute(place.tar) == storage.absolute(tar)] or places
+
+    def _shard(self, number: int) -> _Shard:
+        found = self._latest.pop(number, None) or self._read(number)
+        self._latest[number] = found
+        if len(self._latest) > _KEPT_SHARDS:
+            self._latest.popitem(last=False)
+        return found
+
+    def _read(self, number: int) -> _Shard:
+        entries = {(entry.tar, entry.sample_key): entry for entry in read_index(self._root, number)}
+        labelled = storage.exists(Layout(self._root).label_shard(self._labelset, number))
+        return _Shard(entries=entries, labels=read_label_shard(self._root, self._labelset, number) if labelled else None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    entry: ClipEntry
+    labels: LabelShard | None
+
+
+def _status_and_labels(found: _Found) -> tuple[str, TrackLabels | None]:
+    record, shard = found.entry.record, found.labels
+    if record is None or shard is None:
+        return "failed" if record is None else "missing", None
+    status = shard.entry(found.entry.key).status
+    if status != "ok":
+        return status, None
+    shard.check_clip(found.entry.key, record.sha256)
+    return status, shard.labels(found.entry.key)
+
+
+def _list_places(root: str) -> dict[str, list[_Place]]:
+    """All tars of a dataset by file name, from one column of every shard's index."""
+    places: dict[str, list[_Place]] = {}
+    for uri in storage.glob(storage.join(root, "shards", "*.parquet")):
+        for tar in read_table(uri, "shard", ["tar"])["tar"].unique().to_pylist():
+            shard = int(uri.rsplit("/", 1)[-1].removesuffix(".parquet"))
+            places.setdefault(tar.rsplit("/", 1)[-1], []).append(_Place(tar=tar, shard=shard))
+    return places

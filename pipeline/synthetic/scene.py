@@ -1,0 +1,88 @@
+"""A scene as data: textured objects with poses in time, light, and a camera. Nothing here renders."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.errors import ConfigError
+from pipeline.records.arrays import check_array
+from pipeline.synthetic.mesh import Mesh
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SceneObject:
+    """A rigid textured thing. Its mesh is given in its own frame."""
+
+    name: str
+    mesh: Mesh
+    texture: str  # a name among the scene's textures
+    tile_m: tuple[float, float]  # metres of surface that one repeat of the texture covers along u and v
+    poses: np.ndarray  # float64 "4 4" if it stands still, "T 4 4" if it moves: object to world
+
+    def __post_init__(self) -> None:
+        check_array(f"object {self.name}: poses", self.poses, "float64", (None, 4, 4)[-self.poses.ndim :])
+        if min(self.tile_m) <= 0:
+            raise ConfigError(f"object {self.name}: tile_m is {self.tile_m}, expected two positive lengths")
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether the object has a pose per frame."""
+        return self.poses.ndim == 3
+
+    def pose_at(self, frame: int) -> np.ndarray:
+        """Object to world in one frame, "4 4"."""
+        return self.poses[frame] if self.is_moving else self.poses
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Light:
+    """A sun and a sky. Colours are linear RGB; 1 is about that of a white surface in full sun."""
+
+    to_sun: tuple[float, float, float]  # direction, any length
+    sun: tuple[float, float, float] = (1.30, 1.18, 0.98)
+    zenith: tuple[float, float, float] = (0.13, 0.32, 0.75)
+    horizon: tuple[float, float, float] = (0.62, 0.78, 0.98)
+    bounce: tuple[float, float, float] = (0.30, 0.26, 0.21)  # from below, off the ground
+    haze_m: float = 300.0  # distance over which the horizon's colour replaces 63 % of a surface's
+    clouds: str | None = None  # a texture of cloud cover
+    weathering: str | None = None  # a texture that darkens and lightens all surfaces over metres, so that no tile repeats visibly
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Scene:
+    """All that is needed to render T frames of `height` x `width` pixels, and to know the truth about them. World: metres, z up."""
+
+    objects: tuple[SceneObject, ...]
+    textures: Mapping[str, np.ndarray]  # uint8 "S S 3" each, one size S for all, repeating seamlessly
+    light: Light
+    camera_to_world: np.ndarray  # float64 "T 4 4", OpenCV axes
+    intrinsics: np.ndarray  # float64 "3 3", pixels, integer = pixel centre
+    height: int
+    width: int
+    fps: float
+
+    def __post_init__(self) -> None:
+        check_array("camera_to_world", self.camera_to_world, "float64", (None, 4, 4))
+        check_array("intrinsics", self.intrinsics, "float64", (3, 3))
+        if min(self.height, self.width) < 2 or self.num_frames < 1 or not self.fps > 0:
+            raise ConfigError(f"{self.num_frames} frames of {self.width}x{self.height} at {self.fps} fps: expected positive numbers")
+        if len({texture.shape for texture in self.textures.values()}) != 1:
+            raise ConfigError("all textures of a scene must have one size")
+        wanted = {item.texture for item in self.objects} | {self.light.clouds, self.light.weathering} - {None}
+        if missing := sorted(map(str, wanted - set(self.textures))):
+            raise ConfigError(f"textures {', '.join(missing)} are used but not among the scene's {len(self.textures)}")
+        for item in self.objects:
+            if item.is_moving and len(item.poses) != self.num_frames:
+                raise ConfigError(f"object {item.name}: {len(item.poses)} poses for {self.num_frames} frames")
+
+    @property
+    def num_frames(self) -> int:
+        """T."""
+        return len(self.camera_to_world)
+
+
+def pinhole(height: int, width: int, *, horizontal_fov_deg: float) -> np.ndarray:
+    """Intrinsics "3 3" of a camera whose axis meets the middle of the image, at ((W-1)/2, (H-1)/2) when integers are pixel centres."""
+    focal = width / 2 / np.tan(np.radians(horizontal_fov_deg) / 2)
+    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])

@@ -1,0 +1,104 @@
+"""The scene of the demo: a walk down an old street, where a ball rolls by, a crate is turned and a sign swings."""
+
+import numpy as np
+
+from pipeline.errors import ConfigError
+from pipeline.synthetic import street
+from pipeline.synthetic.camera_paths import Walk, walking_camera
+from pipeline.synthetic.mesh import box, sphere
+from pipeline.synthetic.motions import rolling, standing, swinging, turning
+from pipeline.synthetic.scene import Light, Scene, SceneObject, pinhole
+from pipeline.synthetic.street_textures import AWNINGS, DOORS, FRAMES, POSTERS, SHUTTERS, WALLS, street_textures
+
+_START_Y = -3.0  # the street begins behind the camera
+_AHEAD_M = 30.0  # and goes on so far beyond the end of the walk
+
+
+def walk_scene(seed: int = 0, *, num_frames: int = 72, fps: float = 24.0, height: int = 288, width: int = 512) -> Scene:
+    """A walking camera between houses; equal arguments give an equal scene.
+
+    The seed chooses houses, textures and the walker's steps. A different number of frames changes only how long the walk and the
+    street are; a different size, only the sampling.
+    Raises: ConfigError for a size or rate that makes no video.
+    """
+    if num_frames < 1 or not fps > 0:
+        raise ConfigError(f"{num_frames} frames at {fps} fps: expected positive numbers")
+    # one generator per part, so that what one draws does not shift the others
+    texture_rng, house_rng, camera_rng = (np.random.default_rng([seed, part]) for part in range(3))
+    times_s = np.arange(num_frames) / fps
+    walk = Walk(start=(0.15, 0.0, 1.62))
+    return Scene(
+        objects=(*_houses(house_rng, end_y=walk.speed_m_s * num_frames / fps + _AHEAD_M), *_furniture(), *_movers(times_s)),
+        textures=street_textures(texture_rng),
+        light=Light(to_sun=(0.58, -0.55, 1.35), clouds="clouds", weathering="weathering"),
+        camera_to_world=walking_camera(walk, times_s, rng=camera_rng),
+        intrinsics=pinhole(height, width, horizontal_fov_deg=68),
+        height=height,
+        width=width,
+        fps=fps,
+    )
+
+
+def _houses(rng: np.random.Generator, *, end_y: float) -> list[SceneObject]:
+    """Two rows of houses, the road between them, and what closes the street."""
+    parts = street.road(end_y - _START_Y + 2, _START_Y) + street.end_house(end_y)
+    for left in (True, False):
+        y, walls = _START_Y, rng.permutation(np.array(WALLS)).tolist()
+        number = 0
+        while y < end_y:
+            plan = _house_plan(rng, left=left, number=number, start_y=y, wall=walls[number % len(walls)])
+            parts += street.house(plan)
+            y, number = y + plan.width, number + 1
+    return parts
+
+
+def _house_plan(rng: np.random.Generator, *, left: bool, number: int, start_y: float, wall: str) -> street.House:
+    is_clear = start_y > 10.8  # nearer, an awning would cut through the balcony or the sign
+    has_posters = (number + left) % 3 == 1
+    return street.House(
+        name=f"{'left' if left else 'right'}{number}",
+        left=left,
+        start_y=start_y,
+        width=float(rng.uniform(4.2, 6.6)),
+        storeys=int(rng.integers(2, 4)),
+        wall=wall,
+        frame=FRAMES[rng.integers(len(FRAMES))],
+        shutter=SHUTTERS[rng.integers(len(SHUTTERS))],
+        door=DOORS[rng.integers(len(DOORS))],
+        awning=None if has_posters or not is_clear else AWNINGS[rng.integers(len(AWNINGS))],
+        posters=tuple(rng.permutation(np.array(POSTERS)).tolist()) if has_posters else (),
+    )
+
+
+def _furniture() -> list[SceneObject]:
+    """What stands on the pavements and hangs over the road."""
+    ground = street.KERB_M
+    parts = [
+        street.crate("crate0", (2.85, 4.6, ground), side=0.7, turn_deg=12),
+        street.crate("crate1", (3.0, 5.4, ground), side=0.6, turn_deg=-8),
+        street.crate("crate2", (2.9, 4.75, ground + 0.7), side=0.5, turn_deg=31),
+    ]
+    parts += street.barrel("barrel0", (-2.75, 5.2, ground)) + street.barrel("barrel1", (-3.1, 5.75, ground))
+    parts += street.barrel("barrel2", (2.8, 13.0, ground))
+    parts += street.planter("planter0", (2.95, 8.2, ground)) + street.planter("planter1", (-2.9, 12.6, ground))
+    parts += street.lamp_post("lamp0", (2.55, 10.4, ground)) + street.lamp_post("lamp1", (-2.55, 17.0, ground))
+    parts += street.pillars(-2.65, (7.4, 9.0, 10.6))
+    parts += street.bunting("bunting0", 9.0, 4.9, POSTERS) + street.bunting("bunting1", 15.0, 5.2, (*AWNINGS, *POSTERS))
+    return parts
+
+
+def _movers(times_s: np.ndarray) -> list[SceneObject]:
+    """A ball that rolls across the road, a crate that slides and turns, a sign that swings over the pavement with its bracket."""
+    ball_path = rolling((-1.9, 6.6, 0.32), (1.05, 0.30, 0.0), radius=0.32, times_s=times_s)
+    crate_path = turning((1.35, 10.6, 0.41), (-0.42, -0.45, 0.0), turn_deg_s=38, times_s=times_s)
+    sign_path = swinging((2.55, 7.0, 3.0), (0.0, 0.0, -0.52), swing_deg=(16, 0, 0), period_s=1.9, times_s=times_s)
+    board = box((0.95, 0.05, 0.85))
+    bracket = SceneObject(
+        name="bracket", mesh=box((1.6, 0.05, 0.06)), texture="metal", tile_m=(1.2, 1.2), poses=standing((2.75, 7.0, 3.03))
+    )
+    return [
+        SceneObject(name="ball", mesh=sphere(0.32, segments=48), texture="ball", tile_m=(2 * np.pi * 0.32, np.pi * 0.32), poses=ball_path),
+        SceneObject(name="moving-crate", mesh=box((0.82, 0.82, 0.82)), texture="crate-mover", tile_m=(0.82, 0.82), poses=crate_path),
+        SceneObject(name="sign", mesh=board, texture="sign-cafe", tile_m=(0.95, 0.85), poses=sign_path),
+        bracket,
+    ]

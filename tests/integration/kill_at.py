@@ -1,0 +1,59 @@
+"""Runs a job in this process and kills it, without any clean-up, when it reaches a named point for the nth time.
+
+Usage: python kill_at.py POINT COUNT JOB.py ARGS...
+"""
+
+import os
+import runpy
+import sys
+from pathlib import Path
+
+REPO = Path(__file__).parents[2]
+sys.path.insert(0, str(REPO))
+KILLED = 137
+
+
+def kill_before(module, name: str, count: int, matches) -> None:
+    """Replace module.name by a wrapper that ends the process before the nth call that matches."""
+    original, calls = getattr(module, name), iter(range(1, 10**9))
+
+    def wrapper(*args, **kwargs):
+        if matches(*args) and next(calls) == count:
+            os._exit(KILLED)
+        return original(*args, **kwargs)
+
+    setattr(module, name, wrapper)
+
+
+def arm(point: str, count: int) -> None:
+    import pyarrow.parquet
+    import webdataset
+
+    from pipeline import storage
+
+    if point == "before publishing":
+        kill_before(storage, "_replace", count, lambda temporary, target: True)
+    elif point == "between publishing and commit":
+        kill_before(storage, "_replace", count, lambda temporary, target: target.parent.name == "shards" and target.suffix == ".parquet")
+    elif point == "in the middle of a tar":
+        kill_before(webdataset.TarWriter, "write", count, lambda *args: True)
+    elif point == "in the middle of a label file":
+        original = pyarrow.parquet.write_table
+
+        def half(table, path, *args, **kwargs):
+            original(table, path, *args, **kwargs)
+            if "tracks_x" in table.schema.names and next(calls) == count:
+                os.truncate(path, os.path.getsize(path) // 2)
+                os._exit(KILLED)
+
+        calls = iter(range(1, 10**9))
+        pyarrow.parquet.write_table = half
+    else:
+        raise SystemExit(f"no such point: {point}")
+
+
+if __name__ == "__main__":
+    point, count, job, *arguments = sys.argv[1:]
+    arm(point, int(count))
+    sys.argv = [job, *arguments]
+    runpy.run_path(job, run_name="__main__")

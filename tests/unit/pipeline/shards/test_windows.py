@@ -1,0 +1,69 @@
+"""From spans to clips: arithmetic worked by hand."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from pipeline.errors import DataError
+from pipeline.records import ClipSpec
+from pipeline.shards.windows import frames_of, split_at, windows_of
+from pipeline.video.probe import VideoProbe
+from pipeline.video.spans import Span
+
+
+def probe_of(pts, time_base=Fraction(1, 30)) -> VideoProbe:
+    pts = np.array(pts, np.int64)
+    return VideoProbe(
+        codec="h264", pixel_format="yuv420p", width=64, height=48, quarter_turns=0, time_base=time_base, pts=pts, key_pts=pts[::10], video_bytes=9
+    )  # fmt: skip
+
+
+def spec(**bounds) -> ClipSpec:
+    return ClipSpec(source_uri="/v/a.mp4", relative_uri="a.mp4", source_id="a", row=3, **bounds)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        ({}, Span(0, 300)),
+        ({"start_s": 1.0, "end_s": 2.0}, Span(30, 30)),
+        ({"start_s": 1.0}, Span(30, 270)),
+        ({"start_s": 0.999, "end_s": 1.999}, Span(30, 30)),  # half a frame either way
+        ({"start_s": 2850.933333 - 2850.0, "end_s": 9.4}, Span(28, 254)),  # Sekai's six decimals
+        ({"start_frame": 10, "end_frame": 20}, Span(10, 10)),
+        ({"end_s": 10.3}, Span(0, 300)),  # rounded up by the manifest: the video's own end counts
+    ],
+)
+def test_the_frames_that_a_row_asks_for(bounds, expected):
+    assert frames_of(spec(**bounds), probe_of(range(300))) == expected
+
+
+def test_times_count_from_the_first_frame():
+    assert frames_of(spec(start_s=1.0, end_s=2.0), probe_of(range(5000, 5300))) == Span(30, 30)
+
+
+def test_a_variable_rate_is_cut_by_time():
+    pts = [0, 1, 2, 10, 11, 20, 30, 40, 50, 60]  # tenths of a second
+    assert frames_of(spec(start_s=1.0, end_s=3.0), probe_of(pts, Fraction(1, 10))) == Span(3, 3)
+
+
+@pytest.mark.parametrize("bounds", [{"start_s": 10.0}, {"start_s": 9.0, "end_s": 11.0}, {"start_frame": 290, "end_frame": 310}])
+def test_a_row_beyond_the_end_is_named(bounds):
+    with pytest.raises(DataError, match=r"row 3 \(a.mp4\): asks for .*fix or drop the row"):
+        frames_of(spec(**bounds), probe_of(range(300)))
+
+
+def test_windows_cover_the_span_and_the_tail_keeps_its_length():
+    assert windows_of(Span(100, 110), 48, 48, 6) == [Span(100, 48), Span(148, 48), Span(196, 14)]
+    assert windows_of(Span(0, 100), 48, 48, 6) == [Span(0, 48), Span(48, 48)]  # a tail of 4 is left out
+    assert windows_of(Span(0, 30), 48, 48, 6) == [Span(0, 30)]
+    assert windows_of(Span(0, 100), 48, 24, 6) == [Span(0, 48), Span(24, 48), Span(48, 48), Span(72, 28)]
+    assert windows_of(Span(0, 96), 48, 24, 6) == [Span(0, 48), Span(24, 48), Span(48, 48)]  # nothing that lies within another
+    assert windows_of(Span(0, 200), 48, 100, 6) == [Span(0, 48), Span(100, 48)]
+    assert windows_of(Span(5, 77), 0, 48, 6) == [Span(5, 77)]
+
+
+def test_spans_are_split_at_cuts_only_inside():
+    assert split_at(Span(10, 50), (5, 10, 30, 45, 60, 70)) == [Span(10, 20), Span(30, 15), Span(45, 15)]
+    assert split_at(Span(0, 9), ()) == [Span(0, 9)]

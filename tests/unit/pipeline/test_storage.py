@@ -1,0 +1,114 @@
+"""Files appear whole or not at all, here and in an object store; what goes wrong is said with the remedy."""
+
+import errno
+from pathlib import Path
+
+import aiobotocore.awsrequest
+import pytest
+
+from pipeline import storage
+from pipeline.errors import StorageError
+
+
+@pytest.fixture(params=["local", "s3"])
+def root(request, tmp_path) -> str:
+    return str(tmp_path) if request.param == "local" else request.getfixturevalue("bucket")
+
+
+def test_bytes_come_back_whole_and_in_ranges(root):
+    uri = storage.join(root, "a", "b.bin")
+    assert not storage.exists(uri)
+    storage.publish_bytes(uri, bytes(range(100)))
+    assert storage.exists(uri)
+    assert storage.size(uri) == 100
+    assert storage.read_bytes(uri) == bytes(range(100))
+    assert storage.read_range(uri, 10, 5) == bytes(range(10, 15))
+    with storage.open_input(uri) as handle:
+        handle.seek(90)
+        assert handle.read() == bytes(range(90, 100))
+
+
+def test_a_file_is_replaced_listed_and_removed(root):
+    for name in ("x/2.txt", "x/1.txt", "y/3.txt"):
+        storage.publish_bytes(storage.join(root, name), b"old")
+    storage.publish_bytes(storage.join(root, "x/1.txt"), b"new")
+    assert storage.read_bytes(storage.join(root, "x/1.txt")) == b"new"
+    assert [uri.rsplit("/", 1)[-1] for uri in storage.list_files(storage.join(root, "x"))] == ["1.txt", "2.txt"]
+    assert [uri[-7:] for uri in storage.glob(storage.join(root, "*/*.txt"))] == ["x/1.txt", "x/2.txt", "y/3.txt"]
+    assert storage.is_directory(storage.join(root, "x"))
+    storage.remove(storage.join(root, "x/1.txt"))
+    storage.remove(storage.join(root, "x/1.txt"))
+    assert not storage.exists(storage.join(root, "x/1.txt"))
+    assert storage.list_files(storage.join(root, "nothing")) == []
+
+
+def test_nothing_appears_when_writing_fails(root):
+    uri = storage.join(root, "half.bin")
+
+    def write_half():
+        with storage.publishing(uri) as path:
+            path.write_bytes(b"half")
+            raise KeyError("the writer failed")
+
+    with pytest.raises(KeyError):
+        write_half()
+    assert storage.list_files(root) == []
+
+
+def test_what_a_killed_writer_left_is_swept_by_the_next(tmp_path):
+    leftover = tmp_path / ".a.bin.0123456789ab.tmp"
+    leftover.write_bytes(b"half")
+    storage.publish_bytes(str(tmp_path / "a.bin"), b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_a_missing_file_and_one_cut_short_are_named(root):
+    uri = storage.join(root, "short.bin")
+    with pytest.raises(StorageError, match=r"short.bin: there is no such file"):
+        storage.read_bytes(uri)
+    storage.publish_bytes(uri, b"12345")
+    with pytest.raises(StorageError, match=r"short.bin: 10 bytes expected from offset 0, 5 found"):
+        storage.read_range(uri, 0, 10)
+
+
+def test_no_space_left_says_what_to_do(tmp_path, monkeypatch):
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(StorageError, match="no space left; free some, then run the same command again"):
+        storage.publish_bytes(str(tmp_path / "a.bin"), b"x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_protocol_is_explained():
+    with pytest.raises(StorageError, match="nosuch"):
+        storage.read_bytes("nosuch://bucket/key")
+
+
+def test_an_object_store_that_answers_503_is_a_storage_error_and_leaves_nothing(bucket):
+    fs, _ = storage.file_system(bucket)
+    attempts = []
+
+    def refuse(request, **kwargs):
+        attempts.append(request.url)
+        return aiobotocore.awsrequest.AioAWSResponse(request.url, 503, {}, _Body())
+
+    fs.connect()
+    fs.s3.meta.events.register_first("before-send.s3.PutObject", refuse)
+    try:
+        with pytest.raises(StorageError, match=r"cannot write s3://.*run the same command again"):
+            storage.publish_bytes(storage.join(bucket, "a.bin"), b"x")
+    finally:
+        fs.s3.meta.events.unregister("before-send.s3.PutObject", refuse)
+    assert len(attempts) >= 2  # the client tried again by itself
+    assert storage.list_files(bucket) == []
+    storage.publish_bytes(storage.join(bucket, "a.bin"), b"x")  # and the next run succeeds
+    assert storage.read_bytes(storage.join(bucket, "a.bin")) == b"x"
+
+
+class _Body:
+    """An empty answer."""
+
+    async def read(self) -> bytes:
+        return b""

@@ -2,7 +2,7 @@
 
 A clip is a stack of flat layers. Each has a texture with an outline (alpha) and, per frame, a homography from its canvas to the
 image; the layer on top hides what lies below. The homography world has one background seen by a turning, zooming camera; the
-parallax world has standing layers at several depths seen by a camera that also moves. In both, three to five more layers fly
+parallax world has standing layers at several depths seen by a camera that also moves. In both, four to six more layers fly
 about on their own. Motion blur, defocus, gain and noise are added to the frames, never to the truth.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 HEIGHT, WIDTH = 240, 320
 MARGIN = 200  # pixels of background canvas beyond each side of the image
-SHUTTER = (-0.2, 0.0, 0.2)  # sub-exposures, in frames around the frame's own time
+SHUTTER = (-0.3, 0.0, 0.3)  # sub-exposures, in frames around the frame's own time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -62,7 +62,7 @@ def make_clip(index: int, *, num_frames: int = 48) -> PlaneLayerClip:
     rng = np.random.default_rng([20_261, index])
     camera = _camera_path(rng, num_frames)
     standing = _homography_world(rng, camera) if index % 2 == 0 else _parallax_world(rng, camera)
-    flying = [_flying_layer(rng, num_frames) for _ in range(rng.integers(3, 6))]
+    flying = [_flying_layer(rng, num_frames) for _ in range(rng.integers(4, 7))]
     layers = (*standing, *flying)
     return PlaneLayerClip(key=f"plane-layers-{index:02d}", frames=_expose(rng, layers, num_frames), layers=layers)
 
@@ -80,8 +80,8 @@ def _texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
         colour = rng.uniform(50, 205, 3)
         cv2.ellipse(image, centre.astype(int).tolist(), axes.astype(int).tolist(), rng.uniform(0, 180), 0, 360, colour.tolist(), -1, cv2.LINE_AA)
     rough = rng.normal(size=(height // 40 + 2, width // 40 + 2)).astype(np.float32)
-    contrast = 1 / (1 + np.exp(-2 * cv2.resize(rough, (width, height), interpolation=cv2.INTER_CUBIC) - 1))
-    return np.clip(125 + (image - 125) * np.clip(1.1 * contrast, 0.05, 1)[..., None], 0, 255)
+    contrast = 1 / (1 + np.exp(-2 * cv2.resize(rough, (width, height), interpolation=cv2.INTER_CUBIC)))
+    return np.clip(125 + (image - 125) * np.clip(contrast, 0.03, 1)[..., None], 0, 255)
 
 
 def _blob(rng: np.random.Generator, height: int, width: int, size: float) -> np.ndarray:
@@ -150,7 +150,7 @@ def _parallax_world(rng: np.random.Generator, camera: _Camera) -> list[Layer]:
 
 
 def _flying_layer(rng: np.random.Generator, num_frames: int) -> Layer:
-    height, width = (int(side) for side in rng.uniform(50, 120, 2))
+    height, width = (int(side) for side in rng.uniform(60, 130, 2))
     x = rng.uniform(0, WIDTH) + _smooth_path(rng, num_frames, 18, speed=2.5)
     y = rng.uniform(0, HEIGHT) + _smooth_path(rng, num_frames, 12, speed=1.5)
     angle = _smooth_path(rng, num_frames, 0.15, speed=0.01)
@@ -168,12 +168,12 @@ def _flying_layer(rng: np.random.Generator, num_frames: int) -> Layer:
 
 def _expose(rng: np.random.Generator, layers: tuple[Layer, ...], num_frames: int) -> np.ndarray:
     gain = np.exp(0.06 * _smooth_path(rng, num_frames, 1.0, speed=0.0)[:, 1])
-    defocus = 0.5 + 0.4 * np.abs(_smooth_path(rng, num_frames, 1.0, speed=0.0)[:, 1])
+    defocus = 0.6 + 0.5 * np.abs(_smooth_path(rng, num_frames, 1.0, speed=0.0)[:, 1])
     frames = np.empty((num_frames, HEIGHT, WIDTH, 3), np.uint8)
     for t in range(num_frames):
         image = np.mean([_composite(layers, t, exposure) for exposure in range(len(SHUTTER))], axis=0)
         image = cv2.GaussianBlur(image, (0, 0), defocus[t]) * gain[t]
-        frames[t] = np.clip(np.round(image + rng.normal(0, 3, image.shape)), 0, 255)
+        frames[t] = np.clip(np.round(image + rng.normal(0, 4, image.shape)), 0, 255)
     return frames
 
 

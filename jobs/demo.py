@@ -18,14 +18,14 @@ from pipeline.drawing import write_animation, write_image
 from pipeline.labels import read_labels
 from pipeline.manifest import ManifestOptions
 from pipeline.metrics.tapvid import tapvid_from_labels
-from pipeline.records import ClipRecord, TrackLabels
+from pipeline.records import ClipRecord, ClipSample, TrackLabels
 from pipeline.shards.index import read_index
 from pipeline.shards.plan import read_plan_counts
 from pipeline.shards.policy import ClipPolicy
 from pipeline.stream import ClipStream, StreamConfig
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-_FPS, _SECONDS = 24, 4
+_FPS, _SECONDS = 24, 3
 
 
 @app.command()
@@ -44,10 +44,12 @@ def demo(
         run = Executor(name=executor, limits=Limits())
         root = str((out / "dataset").absolute())
         cut = make_shards(
-            ShardingConfig(inputs=inputs, root=root, preset="auto", manifest=ManifestOptions(), policy=ClipPolicy(), executor=run), dry_run=False
+            ShardingConfig(inputs=inputs, root=root, preset="auto", manifest=ManifestOptions(), policy=ClipPolicy(), executor=run),
+            dry_run=False,
         )
         labelled = label_dataset(
-            LabelingConfig(root=root, labeler=labeler, labeler_options={}, queries=QueryPolicy(num_queries=256), executor=run), dry_run=False
+            LabelingConfig(root=root, labeler=labeler, labeler_options={}, queries=QueryPolicy(num_queries=256), executor=run),
+            dry_run=False,
         )
         samples = list(ClipStream(StreamConfig(root=root, labels=labelled.label_set, num_frames=24, epochs=1)))
         write_image(str(out / "contact_sheet.png"), draw_sheet(root, labelled.label_set, None, 12))
@@ -58,7 +60,10 @@ def demo(
         rows: list[tuple[str, object]] = [
             ("clips", f"{cut.plan.clips} in {cut.plan.shards} shard(s), {cut.num_errors} errors"),
             ("label set", labelled.label_set),
-            ("stream", f"{len(samples)} samples of {samples[0].frames.shape} with {samples[0].tracks2d.shape[1]} tracks" if samples else "nothing"),
+            (
+                "stream",
+                f"{len(samples)} samples of {samples[0].frames.shape} with {samples[0].tracks2d.shape[1]} tracks" if samples else "nothing",
+            ),
             ("dataset", root),
             ("contact sheet", out / "contact_sheet.png"),
             ("tracks in motion", out / "tracks.mp4"),
@@ -68,6 +73,12 @@ def demo(
         return DONE
 
     run_job(body)
+
+
+def _described(samples: list[ClipSample]) -> str:
+    if not samples or samples[0].tracks2d is None:
+        return f"{len(samples)} samples without tracks"
+    return f"{len(samples)} samples; the first has frames {samples[0].frames.shape} and tracks {samples[0].tracks2d.shape}"
 
 
 class WalkTruth:

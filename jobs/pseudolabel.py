@@ -23,7 +23,7 @@ def pseudolabel(
     query_policy: Annotated[str, typer.Option(help="grid, random, corners, or sift.")] = "grid",
     query_frames: Annotated[int, typer.Option(help="Frames that queries start on, spread evenly; 1 is the first frame.")] = 1,
     checkpoint: Annotated[str | None, typer.Option(help="Weights, for labelers that have any: a path or URL.")] = None,
-    option: Annotated[list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the labeler; may be repeated.")] = None,
+    option: Annotated[list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the labeler.")] = None,
     executor: Annotated[str, typer.Option(help="ray, or inline: this process alone.")] = "ray",
     num_workers: Annotated[int | None, typer.Option(help="Labelers at work; as many as CPUs (or GPUs) allow by default.")] = None,
     num_cpus_per_worker: Annotated[float, typer.Option(help="CPUs of each.")] = 1.0,

@@ -86,9 +86,8 @@ def open_input(uri: str) -> Iterator[IO[bytes]]:
     """A seekable file to read from."""
     with _explained(uri, "read"):
         fs, path = file_system(uri)
-        handle = fs.open(path, "rb")
-    with handle:
-        yield cast(IO[bytes], handle)
+        with fs.open(path, "rb") as handle:
+            yield cast(IO[bytes], handle)
 
 
 def glob(pattern: str) -> list[str]:

@@ -43,7 +43,7 @@ def open_table(uri: str, kind: str) -> Iterator[pq.ParquetFile]:
     """A Parquet file of ours, checked for kind and version, to read parts of. Raises FormatError, DataError or StorageError."""
     with storage.open_input(uri) as handle:
         try:
-            file = pq.ParquetFile(handle)
+            file = pq.ParquetFile(handle, page_checksum_verification=True)
         except (pa.ArrowInvalid, pa.ArrowIOError) as error:
             raise DataError(f"{uri}: not a readable Parquet file ({error}); delete it and run the job that wrote it again") from error
         check_version(uri, kind, file.schema_arrow.metadata or {})

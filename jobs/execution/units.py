@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 Result = TypeVar("Result")
+Made = TypeVar("Made", covariant=True)
 
 
-class UnitWork(Protocol[Result]):
+class UnitWork(Protocol[Made]):
     """One stage of a job. It is sent to workers, so it must pickle."""
 
-    def run(self, unit: int, crashed: Mapping[str, str]) -> Result:
+    def run(self, unit: int, crashed: Mapping[str, str]) -> Made:
         """Do and commit one unit, leaving out the parts in `crashed` (name -> what is to be said of them)."""
         ...
 

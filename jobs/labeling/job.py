@@ -71,7 +71,9 @@ def label_dataset(config: LabelingConfig, *, dry_run: bool) -> LabelingOutcome:
             totals = _label(config, root, label_set.name, shards, progress)
     if totals.lost_shards:
         shard, reason = sorted(totals.lost_shards.items())[0]
-        raise StorageError(f"labels of {len(totals.lost_shards)} of {len(shards)} shards were not committed; the first, {shard:06d}: {reason}")
+        raise StorageError(
+            f"labels of {len(totals.lost_shards)} of {len(shards)} shards were not committed; the first, {shard:06d}: {reason}"
+        )
     return LabelingOutcome(
         label_set=label_set.name,
         totals=totals,
@@ -110,9 +112,15 @@ def _label(config: LabelingConfig, root: str, label_set: str, shards: list[int],
     from jobs.labeling.actor import PoolConfig
     from jobs.labeling.pool import label_on_ray
 
-    fit = int(num_gpus() / config.num_gpus_per_worker) if config.num_gpus_per_worker else int(num_cpus() / max(config.num_cpus_per_worker, 1e-3))
+    fit = (
+        int(num_gpus() / config.num_gpus_per_worker)
+        if config.num_gpus_per_worker
+        else int(num_cpus() / max(config.num_cpus_per_worker, 1e-3))
+    )
     if fit < 1 and config.num_workers is None:
-        raise ConfigError(f"the cluster has {num_cpus()} CPUs and {num_gpus():g} GPUs: no worker fits; lower --num-cpus-per-worker or -gpus-")
+        raise ConfigError(
+            f"the cluster has {num_cpus()} CPUs and {num_gpus():g} GPUs: no worker fits; lower --num-cpus-per-worker or -gpus-"
+        )
     pool = PoolConfig(
         num_workers=config.num_workers or fit,
         num_cpus=config.num_cpus_per_worker,

@@ -17,8 +17,8 @@ from pipeline.video.open import open_video, quarter_turns, to_rgb
 from pipeline.video.probe import VideoProbe
 from pipeline.video.spans import Span
 
-# With its macroblock tree x264 gave up to 16 different files in 60 runs on equal input; without it, one.
-_REPEATABLE = "mbtree=0:threads=1"
+# Without the first flag x264 gave up to 16 different files in 60 runs on equal input, with one thread too.
+_REPEATABLE = "cpu-independent=1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

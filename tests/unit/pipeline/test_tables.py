@@ -29,7 +29,7 @@ def test_equal_tables_are_equal_bytes(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-@pytest.mark.parametrize(("version", "remedy"), [(99, "upgrade it .pip install -U trackmill"), (0, "run the job that wrote it again into a new root")])
+@pytest.mark.parametrize(("version", "remedy"), [(99, "upgrade it"), (0, "run the job that wrote it again into a new root")])
 def test_another_version_is_refused_with_both_versions_and_the_remedy(tmp_path, version, remedy):
     uri = str(tmp_path / "plan.parquet")
     write_version(uri, version)

@@ -46,7 +46,8 @@ def plan(specs, probes, **policy) -> tuple[list[PlannedClip], list[str]]:
 def test_sources_are_planned_in_order_and_numbered_into_shards():
     clips, errors = plan([spec("b.mp4"), spec("a.mp4")], {"a.mp4": probe_of(100), "b.mp4": probe_of(200)}, clips_per_shard=3)
     assert [(clip.source, clip.first_frame, clip.num_frames, clip.shard) for clip in clips] == [
-        ("a.mp4", 0, 48, 0), ("a.mp4", 48, 48, 0), ("b.mp4", 0, 48, 0), ("b.mp4", 48, 48, 1), ("b.mp4", 96, 48, 1), ("b.mp4", 144, 48, 1), ("b.mp4", 192, 8, 2),
+        ("a.mp4", 0, 48, 0), ("a.mp4", 48, 48, 0), ("b.mp4", 0, 48, 0), ("b.mp4", 48, 48, 1),
+        ("b.mp4", 96, 48, 1), ("b.mp4", 144, 48, 1), ("b.mp4", 192, 8, 2),
     ]  # fmt: skip
     assert errors == []
     assert [clip.key[-5:] for clip in clips[2:]] == ["w0000", "w0001", "w0002", "w0003", "w0004"]

@@ -15,7 +15,8 @@ from pipeline.video.spans import Span
 def probe_of(pts, time_base=Fraction(1, 30)) -> VideoProbe:
     pts = np.array(pts, np.int64)
     return VideoProbe(
-        codec="h264", pixel_format="yuv420p", width=64, height=48, quarter_turns=0, time_base=time_base, pts=pts, key_pts=pts[::10], video_bytes=9
+        codec="h264", pixel_format="yuv420p", width=64, height=48, quarter_turns=0,
+        time_base=time_base, pts=pts, key_pts=pts[::10], video_bytes=9
     )  # fmt: skip
 
 

@@ -78,7 +78,9 @@ def _texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     for _ in range(height * width // 4_000):
         centre, axes = rng.uniform((0, 0), (width, height)), rng.uniform(3, 16, 2)
         colour = rng.uniform(50, 205, 3)
-        cv2.ellipse(image, centre.astype(int).tolist(), axes.astype(int).tolist(), rng.uniform(0, 180), 0, 360, colour.tolist(), -1, cv2.LINE_AA)
+        cv2.ellipse(
+            image, centre.astype(int).tolist(), axes.astype(int).tolist(), rng.uniform(0, 180), 0, 360, colour.tolist(), -1, cv2.LINE_AA
+        )
     rough = rng.normal(size=(height // 40 + 2, width // 40 + 2)).astype(np.float32)
     contrast = 1 / (1 + np.exp(-2 * cv2.resize(rough, (width, height), interpolation=cv2.INTER_CUBIC)))
     return np.clip(125 + (image - 125) * np.clip(contrast, 0.03, 1)[..., None], 0, 255)
@@ -110,12 +112,16 @@ class _Camera:
 
 def _camera_path(rng: np.random.Generator, num_frames: int) -> _Camera:
     yaw, pitch, roll = (_smooth_path(rng, num_frames, angle, speed=0.0) for angle in (0.05, 0.035, 0.05))
-    position = np.stack([_smooth_path(rng, num_frames, sway, speed=speed) for sway, speed in ((0.06, 0.004), (0.04, 0.002), (0.05, 0.002))], axis=-1)
+    position = np.stack(
+        [_smooth_path(rng, num_frames, sway, speed=speed) for sway, speed in ((0.06, 0.004), (0.04, 0.002), (0.05, 0.002))], axis=-1
+    )
     focal = 300 * np.exp(_smooth_path(rng, num_frames, 0.04, speed=0.001))
     intrinsics = np.zeros((*focal.shape, 3, 3))
     intrinsics[..., 0, 0] = intrinsics[..., 1, 1] = focal
     intrinsics[..., 0, 2], intrinsics[..., 1, 2], intrinsics[..., 2, 2] = (WIDTH - 1) / 2, (HEIGHT - 1) / 2, 1
-    rotation = np.array([[cv2.Rodrigues(np.array(angles))[0] for angles in zip(*row, strict=True)] for row in zip(pitch, yaw, roll, strict=True)])
+    rotation = np.array(
+        [[cv2.Rodrigues(np.array(angles))[0] for angles in zip(*row, strict=True)] for row in zip(pitch, yaw, roll, strict=True)]
+    )
     return _Camera(rotation=rotation, position=position - position[:1, :1], intrinsics=intrinsics)
 
 
@@ -142,7 +148,9 @@ def _parallax_world(rng: np.random.Generator, camera: _Camera) -> list[Layer]:
         alpha = np.zeros(shape, np.float32)
         for _ in range(2):
             blob = _blob(rng, *(int(side) for side in rng.uniform(70, 150, 2)), 0.95)
-            y, x = (int(rng.integers(MARGIN - 30, MARGIN + side + 30 - size)) for side, size in zip((HEIGHT, WIDTH), blob.shape, strict=True))
+            y, x = (
+                int(rng.integers(MARGIN - 30, MARGIN + side + 30 - size)) for side, size in zip((HEIGHT, WIDTH), blob.shape, strict=True)
+            )
             window = alpha[y : y + blob.shape[0], x : x + blob.shape[1]]
             np.maximum(window, blob, out=window)
         layers.append(_standing_layer(_texture(rng, *shape), alpha, camera, depth))

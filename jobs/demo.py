@@ -60,10 +60,7 @@ def demo(
         rows: list[tuple[str, object]] = [
             ("clips", f"{cut.plan.clips} in {cut.plan.shards} shard(s), {cut.num_errors} errors"),
             ("label set", labelled.label_set),
-            (
-                "stream",
-                f"{len(samples)} samples of {samples[0].frames.shape} with {samples[0].tracks2d.shape[1]} tracks" if samples else "nothing",
-            ),
+            ("stream", _described(samples)),
             ("dataset", root),
             ("contact sheet", out / "contact_sheet.png"),
             ("tracks in motion", out / "tracks.mp4"),

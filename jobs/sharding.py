@@ -5,18 +5,17 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.manifest import Manifest, ManifestOptions, read_manifest
-
 from jobs.console import ProgressLine
 from jobs.execution.run import Executor
 from pipeline import storage
 from pipeline.errors import ConfigError
 from pipeline.layout import Layout
+from pipeline.manifest import Manifest, ManifestOptions, read_manifest
 from pipeline.records import ClipSpec
 from pipeline.shards.cutting import ShardOutcome, cut_clip, cut_shard
 from pipeline.shards.dataset import DatasetIdentity, claim_dataset
 from pipeline.shards.errors_table import ErrorRow, read_errors, write_errors
-from pipeline.shards.foreign import commit_registered, plan_registered, register_tar, sample_keys, try_sample
+from pipeline.shards.foreign import ForeignTar, commit_registered, name_tars, plan_registered, register_tar, sample_keys, try_sample
 from pipeline.shards.plan import PlannedClip, read_plan_counts, read_shard_plan, write_plan
 from pipeline.shards.plan_summary import PlanSummary, summarise_plan
 from pipeline.shards.planning import Planner, group_specs, sources_of
@@ -71,7 +70,7 @@ class RegisterStage:
     """A unit is a tar that others wrote; a part is a sample."""
 
     root: str
-    tars: Sequence[str]
+    tars: Sequence[ForeignTar]
     shares: Mapping[str, float]
     license: str | None
 
@@ -134,7 +133,7 @@ def _with_errors_after(clips: Iterator[PlannedClip], root: str, planner: Planner
 
 def register_and_plan(root: str, stage: RegisterStage, executor: Executor) -> None:
     """Scan tars that are not scanned yet, then write plan.parquet unless it is there."""
-    digest = hashlib.sha256("\n".join(stage.tars).encode()).hexdigest()
+    digest = hashlib.sha256("\n".join(tar.name for tar in stage.tars).encode()).hexdigest()
     claim_dataset(
         root, DatasetIdentity(kind="registered", inputs_sha256=digest, policy={"split_shares": dict(stage.shares)}), [stage.license]
     )
@@ -190,7 +189,9 @@ def make_shards(config: ShardingConfig, *, dry_run: bool) -> ShardingOutcome:
     if config.preset == "webdataset":
         tars = _tars_of(config.inputs)
         with config.executor.session():
-            register_and_plan(root, RegisterStage(root, tars, config.policy.split_shares, config.manifest.license), config.executor)
+            register_and_plan(
+                root, RegisterStage(root, name_tars(tars), config.policy.split_shares, config.manifest.license), config.executor
+            )
         if not dry_run:
             for number in _uncommitted_shards(root):
                 commit_registered(root, number)

@@ -126,6 +126,8 @@ def _without_gaps(uri: str, matrices: np.ndarray) -> np.ndarray:
 
 
 def _frames_per_pose(uri: str, num_poses: int, span_frames: int) -> int:
+    if abs(span_frames - num_poses) <= _TOLERANCE:
+        return 1
     step = max(1, round(span_frames / num_poses))
     if abs(span_frames - step * num_poses) > step * _TOLERANCE:
         raise DataError(f"{uri}: {num_poses} poses for a span of {span_frames} frames; check that it belongs to this clip, or leave it out")

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -25,6 +25,14 @@ _PASSED_ON = ("txt", "caption")  # text members that travel along in `extra`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ForeignTar:
+    """A tar that somebody else wrote, and its name among those registered with it: the same on every machine."""
+
+    uri: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TarScan:
     """What one tar holds: an entry per video sample, and what is wrong with it."""
 
@@ -32,7 +40,7 @@ class TarScan:
     errors: tuple[ErrorRow, ...]
 
 
-def scan_tar(uri: str, *, shares: Mapping[str, float], license: str | None, crashed: Mapping[str, str]) -> TarScan:
+def scan_tar(tar: ForeignTar, *, shares: Mapping[str, float], license: str | None, crashed: Mapping[str, str]) -> TarScan:
     """Read one tar front to back and probe every video sample in it.
 
     The samples before a break in a damaged tar are kept; the break itself is an error that names the tar.
@@ -41,6 +49,7 @@ def scan_tar(uri: str, *, shares: Mapping[str, float], license: str | None, cras
     Raises: StorageError if the tar cannot be read just now.
     """
     errors: list[ErrorRow] = []
+    uri = tar.uri
     samples, broken = _samples_of(uri)
     if broken is not None:
         errors.append(_error(uri, "", broken))
@@ -50,10 +59,8 @@ def scan_tar(uri: str, *, shares: Mapping[str, float], license: str | None, cras
         errors.append(_error(uri, "", DataError(f"{uri}: no sample has a video member (found {found}); pass only tars with .mp4 members")))
     entries = []
     for sample_key, members in videos.items():
-        key = foreign_key(uri, sample_key)
-        entry = ClipEntry(
-            key=key, sample_key=sample_key, tar=uri, source=f"{PurePosixPath(uri).name}/{sample_key}", source_id=sample_key, split=""
-        )
+        key = foreign_key(tar.name, sample_key)
+        entry = ClipEntry(key=key, sample_key=sample_key, tar=uri, source=f"{tar.name}/{sample_key}", source_id=sample_key, split="")
         try:
             if key in crashed:
                 raise DataError(crashed[key])
@@ -64,29 +71,40 @@ def scan_tar(uri: str, *, shares: Mapping[str, float], license: str | None, cras
     return TarScan(entries=tuple(entries), errors=tuple(errors))
 
 
-def sample_keys(uri: str) -> list[str]:
+def sample_keys(tar: ForeignTar) -> list[str]:
     """Clip keys of the video samples of a tar, from its headers alone."""
-    samples, _ = _samples_of(uri)
-    return [foreign_key(uri, key) for key, members in samples.items() if any(is_video(member.name) for member in members)]
+    samples, _ = _samples_of(tar.uri)
+    return [foreign_key(tar.name, key) for key, members in samples.items() if any(is_video(member.name) for member in members)]
 
 
-def try_sample(uri: str, key: str) -> None:
+def try_sample(tar: ForeignTar, key: str) -> None:
     """Probe one sample of a tar and forget it: whether it kills the process is all that the caller wants to know."""
-    samples, _ = _samples_of(uri)
-    members = next(members for sample_key, members in samples.items() if foreign_key(uri, sample_key) == key)
+    samples, _ = _samples_of(tar.uri)
+    members = next(members for sample_key, members in samples.items() if foreign_key(tar.name, sample_key) == key)
     video = next(member for member in members if is_video(member.name))
-    probe_video(storage.read_range(uri, video.offset, video.length), key)
+    probe_video(storage.read_range(tar.uri, video.offset, video.length), key)
 
 
-def foreign_key(uri: str, sample_key: str) -> str:
+def name_tars(uris: Sequence[str]) -> list[ForeignTar]:
+    """Tars with their paths below the deepest folder that holds them all."""
+    parents = [PurePosixPath(uri).parent.parts for uri in uris]
+    shared = next(
+        (depth for depth, parts in enumerate(zip(*parents, strict=False)) if len(set(parts)) > 1), min(map(len, parents), default=0)
+    )
+    return [ForeignTar(uri=uri, name="/".join(PurePosixPath(uri).parts[shared:])) for uri in uris]
+
+
+def foreign_key(tar_name: str, sample_key: str) -> str:
     """Clip key of a foreign sample: slug of its `__key__`, and 8 hex of the tar's name and that key."""
-    digest = hashlib.sha256(f"{PurePosixPath(uri).name}/{sample_key}".encode()).hexdigest()[:8]
+    digest = hashlib.sha256(f"{tar_name}/{sample_key}".encode()).hexdigest()[:8]
     return f"{slug(PurePosixPath(sample_key).name)}-{digest}-w0000"
 
 
-def register_tar(root: str, number: int, uri: str, *, shares: Mapping[str, float], license: str | None, crashed: Mapping[str, str]) -> int:
+def register_tar(
+    root: str, number: int, tar: ForeignTar, *, shares: Mapping[str, float], license: str | None, crashed: Mapping[str, str]
+) -> int:
     """Scan one tar and publish its errors, and what was found as probe table `number`. Returns how many errors there are."""
-    scan = scan_tar(uri, shares=shares, license=license, crashed=crashed)
+    scan = scan_tar(tar, shares=shares, license=license, crashed=crashed)
     write_errors(root, "shards", number, scan.errors)
     write_entries(Layout(root).probe(number), scan.entries)
     return len(scan.errors)

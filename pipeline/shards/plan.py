@@ -77,7 +77,7 @@ def write_plan(root: str, clips: Iterator[PlannedClip]) -> None:
         schema = stamped(SCHEMA.empty_table(), "plan").schema
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             for batch in _batches(clips, _BATCH):
-                digest.add((clip.key, clip.shard) for clip in batch)
+                digest.add((clip.shard, clip.split, clip.key) for clip in batch)
                 rows = {name: [getattr(clip, name) for clip in batch] for name in SCHEMA.names}
                 writer.write_table(pa.table(rows, schema=schema))
             writer.add_key_value_metadata({"plan_hash": digest.hexdigest()})

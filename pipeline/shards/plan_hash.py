@@ -1,19 +1,19 @@
-"""The identity of a plan: which keys lie in which shard, in order."""
+"""The identity of a plan: which clips of which split lie in which shard, in order."""
 
 import hashlib
 from collections.abc import Iterable
 
 
 class PlanHash:
-    """sha256 over (key, shard) pairs, fed in plan order."""
+    """sha256 over (shard, split, key) rows, fed in plan order."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
 
-    def add(self, rows: Iterable[tuple[str, int]]) -> None:
+    def add(self, rows: Iterable[tuple[int, str, str]]) -> None:
         """Feed the next rows."""
-        for key, shard in rows:
-            self._digest.update(f"{shard}:{key}\n".encode())
+        for shard, split, key in rows:
+            self._digest.update(f"{shard}:{split}:{key}\n".encode())
 
     def hexdigest(self) -> str:
         """64 hex digits."""

@@ -26,11 +26,13 @@ def read_clip_frames(
     wanted = list(range(record.frames)) if indices is None else list(indices)
     if not wanted or wanted != sorted(set(wanted)) or wanted[0] < 0 or wanted[-1] >= record.frames:
         raise DataError(f"clip {record.key}: frames {wanted} asked for, expected increasing indices below {record.frames}")
-    keep = set(wanted)
-    frames = [
-        to_rgb(frame, size) for index, frame in enumerate(decode_clip(data, record, last=wanted[-1], threads=threads)) if index in keep
-    ]
-    return np.stack(frames)
+    height, width = size or (record.height, record.width)
+    frames, place = np.empty((len(wanted), height, width, 3), np.uint8), 0
+    for index, frame in enumerate(decode_clip(data, record, last=wanted[-1], threads=threads)):
+        if index == wanted[place]:
+            frames[place] = to_rgb(frame, size)
+            place += 1
+    return frames
 
 
 def decode_clip(data: bytes, record: ClipRecord, *, last: int | None = None, threads: int = 1) -> Iterator[VideoFrame]:

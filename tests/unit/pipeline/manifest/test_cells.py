@@ -8,7 +8,14 @@ from pipeline.manifest.cells import Cells, json_row
 
 
 def test_values_become_json_types_and_nothing_becomes_none():
-    row = {"a": float("nan"), "b": float("inf"), "c": "", "d": [1, float("nan"), {"e": Decimal("1.5")}], "f": timedelta(seconds=2), "g": b"ok"}
+    row = {
+        "a": float("nan"),
+        "b": float("inf"),
+        "c": "",
+        "d": [1, float("nan"), {"e": Decimal("1.5")}],
+        "f": timedelta(seconds=2),
+        "g": b"ok",
+    }
     expected = {"a": None, "b": None, "c": None, "d": [1, None, {"e": 1.5}], "f": 2.0, "g": "ok"}
     assert json_row(row) == expected
     assert json_row({"t": datetime(2024, 5, 1, 12, 0)}) == {"t": "2024-05-01T12:00:00"}

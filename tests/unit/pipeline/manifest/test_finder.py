@@ -9,9 +9,12 @@ SUFFIXES = (".mp4", ".mkv", ".hevc")
 @pytest.fixture(params=["disk", "store"])
 def finder_of(request, put, memory, tmp_path):
     def make(*names):
-        roots = [str(tmp_path) if request.param == "disk" else "" for name in names if put(name)]
+        if request.param == "disk":
+            for name in names:
+                put(name)
+            return FileFinder(str(tmp_path), SUFFIXES)
         buckets = [memory(name) for name in names]
-        return FileFinder(canonical(roots[0] or buckets[0]), SUFFIXES)
+        return FileFinder(canonical(buckets[0]), SUFFIXES)
 
     return make
 

@@ -58,7 +58,8 @@ def test_a_named_file_is_a_video_whatever_its_suffix(put):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("", "folder"), ("a.mp4", "video"), ("clip[1]*.mp4", "video"), ("m.CSV", "table"), ("m.jsonl", "table"), ("*.avi", "glob")]
+    ("name", "kind"),
+    [("", "folder"), ("a.mp4", "video"), ("clip[1]*.mp4", "video"), ("m.CSV", "table"), ("m.jsonl", "table"), ("*.avi", "glob")],
 )
 def test_an_input_is_what_is_there(put, tmp_path, name, kind):
     for file in ("a.mp4", "clip[1]*.mp4", "m.CSV", "m.jsonl"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.shards.errors_table import read_errors
-from pipeline.shards.foreign import commit_registered, plan_registered, register_tar, sample_keys, scan_tar
+from pipeline.shards.foreign import ForeignTar, commit_registered, name_tars, plan_registered, register_tar, sample_keys, scan_tar
 from pipeline.shards.index import read_index, read_member
 from pipeline.shards.plan import read_plan_counts, write_plan
 from pipeline.video.reader import read_clip_frames
@@ -43,7 +43,7 @@ def tar(make_video, tmp_path) -> Path:
 
 
 def scan(path: Path):
-    return scan_tar(str(path), shares=SHARES, license="CC-BY", crashed={})
+    return scan_tar(ForeignTar(uri=str(path), name=path.name), shares=SHARES, license="CC-BY", crashed={})
 
 
 def test_every_video_sample_becomes_an_entry_with_its_byte_range(tar):
@@ -82,15 +82,15 @@ def test_a_tar_without_videos_is_named_with_what_it_holds(tmp_path):
 
 
 def test_a_sample_that_killed_a_worker_is_left_out(tar):
-    key = sample_keys(str(tar))[0]
-    found = scan_tar(str(tar), shares=SHARES, license=None, crashed={key: f"{key}: killed its worker"})
+    key = sample_keys(ForeignTar(uri=str(tar), name=tar.name))[0]
+    found = scan_tar(ForeignTar(uri=str(tar), name=tar.name), shares=SHARES, license=None, crashed={key: f"{key}: killed its worker"})
     assert [entry.status for entry in found.entries] == ["failed", "ok", "failed"]
     assert any("killed its worker" in row.message for row in found.errors)
 
 
 def test_registering_copies_nothing_and_reads_back(tar, tmp_path):
     root = str(tmp_path / "root")
-    assert register_tar(root, 0, str(tar), shares=SHARES, license=None, crashed={}) == 1
+    assert register_tar(root, 0, ForeignTar(uri=str(tar), name=tar.name), shares=SHARES, license=None, crashed={}) == 1
     write_plan(root, iter(plan_registered(root, 0)))
     assert commit_registered(root, 0) == 3
     assert read_plan_counts(root).counts("train").tolist() == [3]
@@ -100,3 +100,10 @@ def test_registering_copies_nothing_and_reads_back(tar, tmp_path):
     np.testing.assert_allclose(entries[1].record.timestamps, np.arange(8) / 30, atol=1e-6)
     assert [row.key for row in read_errors(root, "shards")] == [entries[2].key]
     assert list((tmp_path / "root").rglob("*.tar")) == []
+
+
+def test_tars_are_named_below_the_folder_that_holds_them_all():
+    names = [tar.name for tar in name_tars(["s3://b/x/a/00000.tar", "s3://b/x/b/00000.tar"])]
+    assert names == ["a/00000.tar", "b/00000.tar"]
+    assert [tar.name for tar in name_tars(["/data/t/00000.tar", "/data/t/00001.tar"])] == ["00000.tar", "00001.tar"]
+    assert [tar.name for tar in name_tars(["/data/t/00000.tar"])] == ["00000.tar"]

@@ -1,0 +1,98 @@
+"""dis-flow: chained dense optical flow. No weights, one CPU core, and a cost that hardly depends on the number of points."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from labelers.chain import Step
+from labelers.chained import ChainedLabeler
+from labelers.options import check_choice, check_number
+from pipeline.errors import DataError
+from pipeline.records import ClipFrames
+
+PRESETS = {
+    "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
+    "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
+    "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+}
+MIN_SIDE = 12  # of OpenCV's own: the longer side must hold a patch at the coarsest scale
+
+
+@dataclass(frozen=True, kw_only=True)
+class DisFlowLabeler(ChainedLabeler):
+    """Chained DIS optical flow, OpenCV's implementation and presets, computed once per pair of frames and direction.
+
+    Memory: the grey frames of the clip (T H W bytes), and the flows (16 H W bytes per pair of frames) within `memory_mb`. Where
+    tracks run one way only (queries on the first frame, no re-seeding) one pair is held at a time. A pair that did not fit is
+    computed again when the chain comes back to it: the labels are the same.
+
+    Source: Kroeger, Timofte, Dai, Van Gool, Fast Optical Flow using Dense Inverse Search, ECCV 2016.
+    """
+
+    name: ClassVar[str] = "dis-flow"
+
+    blur_px: float = 0.8
+    preset: str = "medium"
+    memory_mb: float = field(default=512, metadata={"changes_labels": False})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("preset", self.preset, tuple(PRESETS))
+        check_number("memory_mb", self.memory_mb, minimum=0.0)
+
+    def _motion(self, grey: np.ndarray, clip: ClipFrames) -> "FlowField":
+        if max(grey.shape[1:]) < MIN_SIDE:
+            raise DataError(f"clip {clip.key}: frames of {grey.shape[2]}x{grey.shape[1]} are too small for optical flow ({MIN_SIDE} px)")
+        comes_back = self.reseed_below > 0 or bool((clip.queries[:, 0] > 0).any())
+        return FlowField(grey, PRESETS[self.preset], int(self.memory_mb * 2**20) if comes_back else 0)
+
+
+class FlowField:
+    """The flows of one clip, computed when first asked for and kept within a budget, the last used longest."""
+
+    def __init__(self, grey: np.ndarray, preset: int, memory_bytes: int) -> None:
+        num_frames, height, width = grey.shape
+        self.shape = (num_frames, height, width)
+        self._grey = grey
+        self._dis = cv2.DISOpticalFlow.create(preset)
+        self._pairs: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()
+        self._max_pairs = max(1, memory_bytes // (16 * height * width))
+
+    def step(self, start: int, end: int, points: np.ndarray) -> Step:
+        """Move points "M 2" by the flow from frame `start` to its neighbour `end`, and back by the flow the other way."""
+        flows = self._pair(min(start, end))
+        there, back = flows if start < end else flows[::-1]
+        moved = points + sample_flow(there, points)
+        return Step(moved_px=moved, returned_px=moved + sample_flow(back, moved), found=np.ones(len(points), bool))
+
+    def _pair(self, earlier: int) -> tuple[np.ndarray, np.ndarray]:
+        """Flows "H W 2" between frame `earlier` and the next: forth and back."""
+        pair = self._pairs.pop(earlier, None)
+        if pair is None:
+            first, second = self._grey[earlier], self._grey[earlier + 1]
+            pair = (self._flow(first, second), self._flow(second, first))
+        self._pairs[earlier] = pair
+        while len(self._pairs) > self._max_pairs:
+            self._pairs.popitem(last=False)
+        return pair
+
+    def _flow(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return np.asarray(self._dis.calc(first, second, None))  # type: ignore[call-overload]  # the stub forbids "no initial flow"
+
+
+def sample_flow(flow: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Flow "H W 2" at points "M 2" (x, y), bilinear between pixel centres; beyond the outermost centres, the border's value.
+
+    Written out because OpenCV's remap rounds coordinates to 1/32 px.
+    """
+    height, width, _ = flow.shape
+    x, y = np.clip(points[:, 0], 0, width - 1), np.clip(points[:, 1], 0, height - 1)
+    left, top = np.minimum(x.astype(np.int64), max(width - 2, 0)), np.minimum(y.astype(np.int64), max(height - 2, 0))
+    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+    a, b = (x - left)[:, None], (y - top)[:, None]
+    upper = flow[top, left] * (1 - a) + flow[top, right] * a
+    lower = flow[bottom, left] * (1 - a) + flow[bottom, right] * a
+    return (upper * (1 - b) + lower * b).astype(np.float32)

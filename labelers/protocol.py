@@ -1,0 +1,52 @@
+"""What every labeler offers, and how it says who it is."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pipeline.errors import ConfigError
+from pipeline.records import ClipFrames, TrackLabels
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelerProvenance:
+    """Who made the labels. `options` holds all that changes them, resolved, in JSON types, and nothing else."""
+
+    name: str  # becomes part of the label set's directory name
+    options: Mapping[str, Any]
+    visibility_rule: str  # how the boolean was derived, for people
+    checkpoint: str | None = None  # where the weights came from
+    checkpoint_sha256: str | None = None
+    precision: str = "float32"
+    versions: Mapping[str, str] = field(default_factory=dict)  # of the packages that compute the labels
+    license: str | None = None  # of the checkpoint
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ConfigError(f"labeler name {self.name!r} may hold only a-z 0-9 - and must not begin with -")
+        try:
+            json.dumps(self.options)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"options of labeler {self.name} must be JSON types: {error}") from error
+
+
+class Labeler(Protocol):
+    """Follows points through clips. Holds no state of a clip between calls.
+
+    Labels of a clip depend on that clip (frames, queries, key) and on the labeler's options alone: not on the clips beside it.
+    """
+
+    def label(self, clips: Sequence[ClipFrames]) -> list[TrackLabels]:
+        """One TrackLabels per clip, in order. The clip's queries come first, in their order; re-seeded ones may follow.
+
+        A clip without queries gives labels of zero tracks. Raises DataError for a clip that cannot be labelled.
+        """
+        ...
+
+    def provenance(self) -> LabelerProvenance:
+        """Who this labeler is."""
+        ...

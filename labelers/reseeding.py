@@ -1,0 +1,90 @@
+"""New queries where few of a clip's tracks are still visible."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from labelers.options import check_count, check_number
+from labelers.queries import generator_for
+from labelers.queries.corners import corner_points
+from pipeline.records import TrackLabels
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReseedingRule:
+    """On every `every`-th frame: where fewer than `below` x the clip's queries are visible, new ones make the number full.
+
+    The new queries prefer texture and keep away from visible tracks. A clip never gets more than `limit` x its queries.
+    """
+
+    below: float = 0.0  # 0: off
+    every: int = 8
+    limit: float = 4.0
+
+    def __post_init__(self) -> None:
+        check_number("reseed_below", self.below, minimum=0.0, maximum=1.0)
+        check_count("reseed_every", self.every, minimum=1)
+        check_number("reseed_limit", self.limit, minimum=1.0)
+
+
+def reseed(
+    labels: TrackLabels, rule: ReseedingRule, *, track: Callable[[np.ndarray], TrackLabels], grey: np.ndarray, key: str
+) -> TrackLabels:
+    """Apply the rule from the first frame to the last; new tracks run in both directions and count from then on.
+
+    Args:
+        labels: of the clip's own queries.
+        track: labels float32 "M 3" queries of the same clip, reusing what was computed for it.
+        grey: the clip's frames, uint8 "T H W".
+        key: of the clip; decides the draw.
+    Returns:
+        The given tracks, unchanged and first, then the new ones.
+    """
+    wanted = len(labels.queries)
+    room = int(rule.limit * wanted) - wanted
+    if rule.below == 0 or wanted == 0:
+        return labels
+    for t in range(0, len(grey), rule.every):
+        visible = labels.visibility[t]
+        num_visible = int(visible.sum())
+        if room <= 0:
+            break
+        if num_visible >= rule.below * wanted:
+            continue
+        free = uncovered(grey.shape[1:], labels.tracks_px[t, visible], spacing_px=_spacing(grey, wanted))
+        points = corner_points(grey[t], min(wanted - num_visible, room), generator_for(key, "reseed", t), allowed=free)
+        if len(points):
+            queries = np.column_stack([np.full(len(points), t), points]).astype(np.float32)
+            labels = _joined(labels, track(queries))
+            room -= len(points)
+    return labels
+
+
+def uncovered(shape: tuple[int, ...], points: np.ndarray, *, spacing_px: float) -> np.ndarray:
+    """bool "H W": pixels farther than `spacing_px` from every point "M 2"."""
+    taken = np.full(shape, 255, np.uint8)
+    for x, y in points:
+        cv2.circle(taken, (round(float(x)), round(float(y))), max(1, round(spacing_px)), 0, -1)
+    return taken > 0
+
+
+def _spacing(grey: np.ndarray, num_points: int) -> float:
+    """Half the distance between neighbours when the points lie evenly over the image."""
+    return 0.5 * float(np.sqrt(grey.shape[1] * grey.shape[2] / num_points))
+
+
+def _joined(first: TrackLabels, second: TrackLabels) -> TrackLabels:
+    def side_by_side(name: str) -> np.ndarray | None:
+        parts = [getattr(labels, name) for labels in (first, second)]
+        return None if any(part is None for part in parts) else np.concatenate(parts, axis=-1)
+
+    return TrackLabels(
+        queries=np.concatenate([first.queries, second.queries]),
+        tracks_px=np.concatenate([first.tracks_px, second.tracks_px], axis=1),
+        visibility=np.concatenate([first.visibility, second.visibility], axis=1),
+        visibility_score=side_by_side("visibility_score"),
+        confidence=side_by_side("confidence"),
+        cycle_error_px=side_by_side("cycle_error_px"),
+    )

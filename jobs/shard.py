@@ -4,14 +4,13 @@ import re
 from typing import Annotated
 
 import typer
-from pipeline.manifest import ManifestOptions
 
 from jobs.console import DONE, error_exit, print_summary, run_job
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
-from jobs.sharding import ShardingConfig, make_shards
+from jobs.sharding import ShardingConfig, ShardingOutcome, make_shards
 from pipeline.errors import ConfigError
-from pipeline.shards.plan_summary import PlanSummary
+from pipeline.manifest import ManifestOptions
 from pipeline.shards.policy import ClipPolicy
 from pipeline.video.encode import EncodePolicy
 
@@ -24,7 +23,7 @@ _COLUMNS = "Manifest columns (for tables without a preset)"
 def shard(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Videos, folders, globs, tables, or tars.")],
     root: Annotated[str, typer.Option(help="Where the dataset goes: a local path or a URL such as s3://bucket/name.")],
-    preset: Annotated[str, typer.Option(help="sekai, panda70m, openvid, koala36m, folder, webdataset (tars), or auto.")] = "auto",
+    preset: Annotated[str, typer.Option(help="sekai, panda70m, openvid, koala36m, webvid, generic, folder, webdataset, auto.")] = "auto",
     video_root: Annotated[str | None, typer.Option(help="Folder that a table's paths are relative to; its own by default.")] = None,
     col_path: Annotated[str | None, typer.Option(help="Column of the video's path.", rich_help_panel=_COLUMNS)] = None,
     col_start: Annotated[str | None, typer.Option(help="Start: seconds or [H:]MM:SS.fff.", rich_help_panel=_COLUMNS)] = None,
@@ -33,6 +32,10 @@ def shard(
     col_start_frame: Annotated[str | None, typer.Option(help="First frame.", rich_help_panel=_COLUMNS)] = None,
     col_end_frame: Annotated[str | None, typer.Option(help="One past the last frame.", rich_help_panel=_COLUMNS)] = None,
     frame_base_fps: Annotated[float | None, typer.Option(help="Rate of those counts.", rich_help_panel=_COLUMNS)] = None,
+    col_base_fps: Annotated[str | None, typer.Option(help="Rate of those counts, per row.", rich_help_panel=_COLUMNS)] = None,
+    col_url: Annotated[str | None, typer.Option(help="YouTube address of the source video.", rich_help_panel=_COLUMNS)] = None,
+    col_camera: Annotated[str | None, typer.Option(help="Camera file (npz) of the row.", rich_help_panel=_COLUMNS)] = None,
+    path_template: Annotated[str | None, typer.Option(help="Path from columns: {dir}/{id}.mp4.", rich_help_panel=_COLUMNS)] = None,
     col_id: Annotated[str | None, typer.Option(help="Id of the source video: its clips share a split.", rich_help_panel=_COLUMNS)] = None,
     col_license: Annotated[str | None, typer.Option(help="Licence of the row.", rich_help_panel=_COLUMNS)] = None,
     license: Annotated[str | None, typer.Option(help="Licence of every source that names none.")] = None,
@@ -73,6 +76,10 @@ def shard(
                 col_start_frame=col_start_frame,
                 col_end_frame=col_end_frame,
                 frame_base_fps=frame_base_fps,
+                col_base_fps=col_base_fps,
+                col_url=col_url,
+                col_camera=col_camera,
+                path_template=path_template,
                 col_id=col_id,
                 col_license=col_license,
                 license=license,
@@ -94,7 +101,7 @@ def shard(
             executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
         )
         outcome = make_shards(config, dry_run=dry_run)
-        print_summary("plan" if dry_run else "shards", _summary_rows(config.root, outcome.plan, outcome.num_errors))
+        print_summary("plan" if dry_run else "shards", _summary_rows(config.root, outcome))
         for row in outcome.first_errors:
             typer.echo(f"  {row.stage}: {row.message}", err=True)
         if dry_run:
@@ -120,7 +127,8 @@ def parse_shares(text: str) -> dict[str, float]:
         raise ConfigError(f"--split {text!r} cannot be read; write train=0.98,val=0.01,test=0.01") from error
 
 
-def _summary_rows(root: str, plan: PlanSummary, num_errors: int) -> list[tuple[str, object]]:
+def _summary_rows(root: str, outcome: ShardingOutcome) -> list[tuple[str, object]]:
+    plan = outcome.plan
     rows: list[tuple[str, object]] = [
         ("root", root),
         ("sources", plan.sources),
@@ -132,7 +140,9 @@ def _summary_rows(root: str, plan: PlanSummary, num_errors: int) -> list[tuple[s
             ("copied", f"{plan.copied_clips} clips{inflation}; {plan.clips - plan.copied_clips} re-encoded"),
             ("estimate", f"{plan.estimated_bytes / 1e9:.3f} GB, {plan.estimated_cpu_hours:.2f} CPU hours"),
         ]
-    return [*rows, ("errors", f"{num_errors}{', see errors/ below the root' if num_errors else ''}")]
+    if outcome.num_duplicates:
+        rows.append(("duplicates", f"{outcome.num_duplicates} rows ask for a clip again; the first is kept"))
+    return [*rows, ("errors", f"{outcome.num_errors}{', see errors/ below the root' if outcome.num_errors else ''}")]
 
 
 if __name__ == "__main__":

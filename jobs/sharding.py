@@ -98,6 +98,7 @@ def identity_of(specs: Sequence[ClipSpec], policy: ClipPolicy) -> DatasetIdentit
             spec.end_s,
             spec.start_frame,
             spec.end_frame,
+            spec.camera_uri is not None,
             spec.license,
             dict(spec.extra),
         ]
@@ -118,7 +119,7 @@ def probe_and_plan(root: str, manifest: Manifest, policy: ClipPolicy, executor: 
         probed = ((number, item) for number in range(len(groups)) for item in read_probe_group(root, number))
         clips = planner.plan(probed)
         rows = [
-            ErrorRow(stage="manifest", key="", source=problem.manifest, exception="DataError", message=str(problem))
+            ErrorRow(stage="manifest", key="", source=problem.manifest, exception=problem.kind, message=str(problem))
             for problem in manifest.problems
         ]
         write_errors(root, "manifest", 0, rows)
@@ -176,6 +177,7 @@ class ShardingOutcome:
 
     plan: PlanSummary
     num_errors: int  # manifest rows, sources, spans and clips that went wrong
+    num_duplicates: int  # manifest rows that ask for a clip again; the first is kept, and they are no errors
     failed_clips: int  # planned clips among them
     first_errors: tuple[ErrorRow, ...]
 
@@ -203,10 +205,12 @@ def make_shards(config: ShardingConfig, *, dry_run: bool) -> ShardingOutcome:
             probe_and_plan(root, manifest, config.policy, config.executor)
             if not dry_run:
                 cut_shards(root, config.policy, config.executor)
-    errors = [row for stage in ("manifest", "plan", "shards") for row in read_errors(root, stage)]
+    found = [row for stage in ("manifest", "plan", "shards") for row in read_errors(root, stage)]
+    errors = [row for row in found if row.exception != "duplicate"]
     return ShardingOutcome(
         plan=summarise_plan(root),
         num_errors=len(errors),
+        num_duplicates=len(found) - len(errors),
         failed_clips=sum(row.stage == "shards" and bool(row.key) for row in errors),
         first_errors=tuple(errors[:_SHOWN_ERRORS]),
     )

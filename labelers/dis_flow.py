@@ -18,7 +18,7 @@ PRESETS = {
     "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
-MIN_SIDE = 12  # of OpenCV's own: the longer side must hold a patch at the coarsest scale
+MIN_SIDE = {"ultrafast": 32, "fast": 32, "medium": 16}  # pixels: a patch at the finest scale; on thinner images OpenCV may crash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +44,12 @@ class DisFlowLabeler(ChainedLabeler):
         check_number("memory_mb", self.memory_mb, minimum=0.0)
 
     def _motion(self, grey: np.ndarray, clip: ClipFrames) -> "FlowField":
-        if max(grey.shape[1:]) < MIN_SIDE:
-            raise DataError(f"clip {clip.key}: frames of {grey.shape[2]}x{grey.shape[1]} are too small for optical flow ({MIN_SIDE} px)")
+        height, width = grey.shape[1:]
+        if min(height, width) < MIN_SIDE[self.preset]:
+            raise DataError(
+                f"clip {clip.key}: frames are {width}x{height}, dis-flow ({self.preset}) needs {MIN_SIDE[self.preset]} px both ways;"
+                " label the clip with lucas-kanade"
+            )
         comes_back = self.reseed_below > 0 or bool((clip.queries[:, 0] > 0).any())
         return FlowField(grey, PRESETS[self.preset], int(self.memory_mb * 2**20) if comes_back else 0)
 

@@ -100,6 +100,8 @@ def glob(pattern: str) -> list[str]:
 def list_files(directory: str) -> list[str]:
     """Sorted files at any depth below a directory; empty if there is none."""
     with _explained(directory, "list"):
+        if is_local(directory):  # unlike fsspec, through linked folders too: people link their data
+            return sorted(f"{folder}/{name}" for folder, _, names in os.walk(absolute(directory), followlinks=True) for name in names)
         fs, path = file_system(directory)
         return sorted(_uri(fs, found) for found in fs.find(path)) if fs.exists(path) else []
 

@@ -31,7 +31,7 @@ def span_bounds(span: Any) -> Bounds:
     return Bounds(start_s=parse_time(span[0]), end_s=parse_time(span[1]))
 
 
-def bounds_of(start: Any, end: Any, start_frame: Any, end_frame: Any, *, base_fps: float | None) -> Bounds:
+def bounds_of(start: Any, end: Any, *, start_frame: Any, end_frame: Any, base_fps: float | None) -> Bounds:
     """Bounds from the cells of a row, each of which may be None.
 
     Args:

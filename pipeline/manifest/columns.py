@@ -10,7 +10,7 @@ _GIVEN_BY_ROW = ("path", "video_id", "clip_id")
 _BOUNDS = ("start", "end", "start_frame", "end_frame")
 
 
-def map_columns(manifest: str, found: tuple[str, ...], options: ManifestOptions) -> dict[str, str]:
+def map_columns(manifest: str, found: tuple[str, ...], *, options: ManifestOptions) -> dict[str, str]:
     """Role -> column of one table.
 
     Raises: ConfigError listing what was found, what is wanted and the flag that maps it.

@@ -5,7 +5,6 @@ import posixpath
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import PurePosixPath
 
 from pipeline import storage
 from pipeline.errors import DataError, StorageError
@@ -18,6 +17,7 @@ class FileFinder:
         """`root` as `canonical` gives it; `suffixes` in order of preference, lower case."""
         self.root = root
         self._suffixes = {suffix: place for place, suffix in enumerate(suffixes)}
+        self._looked_up: dict[str, bool] = {}
 
     def at(self, path: str) -> str | None:
         """The file at a path below the root, at an absolute path, or at a URL; None if there is none.
@@ -68,10 +68,12 @@ class FileFinder:
     def _is_there(self, uri: str) -> bool:
         if not storage.is_local(uri) and uri.startswith(self.root + "/"):
             return uri in self._listed
-        return storage.exists(uri)
+        if uri not in self._looked_up:  # a video has many rows
+            self._looked_up[uri] = storage.exists(uri)
+        return self._looked_up[uri]
 
     def _suffix(self, name: str) -> str:
-        return PurePosixPath(name).suffix.lower()
+        return posixpath.splitext(name)[1].lower()
 
     def _stem(self, name: str) -> str:
         """`name` without its suffix, if that is one of ours: ids and titles may hold dots."""

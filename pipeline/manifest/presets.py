@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pipeline.manifest.cells import Cells
 
-_SEKAI_CLIP = re.compile(r"(?P<video>.+)_(?P<start>\d{1,12})_(?P<end>\d{1,12})")  # greedy: the last two underscores count, ids hold more
+_SEKAI_CLIP = re.compile(r"(?P<video>.+)_(?P<start>\d{1,12})_(?P<end>\d{1,12})")  # the last two underscores count: ids hold some too
 _NUMBERED_CLIP = re.compile(r"(?P<video>.+?)_\d+(_\d+to\d+)?")
 _PART_OF_VIDEO = re.compile(r"(?P<video>.+)_\d+_\d+to\d+")
 _YOUTUBE_PATH = re.compile(r"/(shorts|embed|live|v)/(?P<id>[\w-]+)")

@@ -92,7 +92,7 @@ class _Reading:
         with open_rows(uri) as table:
             reader = RowReader(
                 manifest=uri,
-                columns=map_columns(uri, table.columns, options),
+                columns=map_columns(uri, table.columns, options=options),
                 preset=PRESETS[options.preset or "generic"],
                 options=options,
                 videos=self._finder(root, options.extensions),

@@ -112,3 +112,11 @@ class _Body:
 
     async def read(self) -> bytes:
         return b""
+
+
+def test_linked_folders_are_followed(tmp_path):
+    (tmp_path / "disk2/day 1").mkdir(parents=True)
+    (tmp_path / "disk2/day 1/a.mp4").write_bytes(b"x")
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/more").symlink_to(tmp_path / "disk2")
+    assert storage.list_files(str(tmp_path / "videos")) == [str(tmp_path / "videos/more/day 1/a.mp4")]

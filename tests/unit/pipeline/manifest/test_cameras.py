@@ -86,6 +86,7 @@ def test_a_frame_whose_pose_or_intrinsics_are_not_finite_is_not_valid(cameras_of
         ({"intrinsic": PIXELS}, r"focal lengths 450..480 and principal points 89.5..319.5 are not normalised"),
         ({"intrinsic": np.array([0.75, 1.25, 1.0, 0.5])}, "not normalised"),
         ({"intrinsic": np.array([-0.75, 1.25, 0.5, 0.5])}, "not normalised"),
+        ({"intrinsic": np.array([0.75, 5.0, 0.5, 0.5])}, "not normalised"),
         ({"intrinsic": np.full(4, np.nan)}, "no intrinsic is finite"),
         ({"intrinsic": np.ones((2, 3, 3))}, r"intrinsic has shape \[2, 3, 3\], expected \[3, 3\], \[4\], or one per pose \(4\)"),
         ({"intrinsic": np.array([1, 1, 0, 0])}, "intrinsic is int64"),

@@ -6,7 +6,7 @@ from pipeline.manifest.columns import map_columns
 
 
 def mapped(*found, **options):
-    return map_columns("m.csv", found, ManifestOptions(**options))
+    return map_columns("m.csv", found, options=ManifestOptions(**options))
 
 
 def test_a_presets_columns_are_found_by_their_own_names():

@@ -1,0 +1,212 @@
+"""jobs/pseudolabel.py: resumable, quarantining, the same on Ray and in one process; shown by jobs/show.py."""
+
+import io
+import os
+from pathlib import Path
+
+import av
+import cv2
+import duckdb
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import webdataset
+
+from pipeline.labels import read_labels
+from pipeline.stream import ClipStream, StreamConfig
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _our_labelers(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
+
+
+def write_plain(path: Path, colour: tuple[int, int, int], num_frames: int = 12) -> None:
+    """A video of one colour, with a little texture."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"g": "6", "crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for _ in range(num_frames):
+            picture = np.clip(np.full((64, 96, 3), colour) + rng.integers(-6, 6, (64, 96, 1)), 0, 255).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+@pytest.fixture
+def root(tmp_path, run_job):
+    """Nine clips in three shards; one of them is red."""
+    for index in range(9):
+        write_plain(tmp_path / f"videos/v{index}.mp4", (230, 20, 20) if index == 4 else (20, 90 + 10 * index, 160))
+    run_job("shard.py", tmp_path / "videos", "--root", tmp_path / "root", "--clips-per-shard", 3, "--executor", "inline")
+    return tmp_path / "root"
+
+
+def statuses(root, label_set) -> dict[str, tuple[str, str | None]]:
+    rows = duckdb.sql(f"select key, status, error from '{root}/labels/{label_set}/*.parquet'").fetchall()
+    return {key[:2]: (status, error) for key, status, error in rows}
+
+
+def test_labels_are_read_by_plain_tools_and_by_ours(make_video, tmp_path, run_job):
+    make_video("v/a.mp4", num_frames=30)
+    root = tmp_path / "root"
+    run_job("shard.py", tmp_path / "v", "--root", root, "--clip-frames", 15, "--executor", "inline")
+    done = run_job(
+        "pseudolabel.py", "--root", root, "--labeler", "dis-flow", "--queries", 49, "--query-policy", "corners", "--executor", "inline"
+    )
+    label_set = done.stdout.strip().splitlines()[-1]
+    assert label_set.startswith("dis-flow-")
+    ours = dict(read_labels(str(root), label_set))
+    table = pq.read_table(root / "labels" / label_set / "000000.parquet")
+    for row in table.to_pylist():
+        x = np.array(row["tracks_x"]).reshape(49, 15).T / 32
+        np.testing.assert_array_equal(x.astype(np.float32), ours[row["key"]].tracks_px[..., 0])
+    track, frame = 7, 3
+    sql = f"select key, tracks_x[{track} * num_frames + {frame} + 1] / 32.0 from '{root}/labels/{label_set}/*.parquet' where status = 'ok'"
+    for key, x in duckdb.sql(sql).fetchall():
+        assert float(x) == pytest.approx(float(ours[key].tracks_px[frame, track, 0]))
+    labels = next(iter(ours.values()))
+    moved = labels.tracks_px[10] - labels.tracks_px[0]
+    kept = labels.visibility[10] & labels.visibility[0]
+    np.testing.assert_allclose(np.median(moved[kept], axis=0), [20, 10], atol=0.5)  # 2 px right and 1 down per frame
+
+
+def test_a_second_run_does_nothing_and_other_queries_are_another_set(root, run_job, published):
+    arguments = ("--root", root, "--labeler", "misbehaving:Standing", "--executor", "inline")
+    first = run_job("pseudolabel.py", *arguments, "--queries", 16).stdout.splitlines()[-1]
+    before = published(root)
+    assert run_job("pseudolabel.py", *arguments, "--queries", 16).stdout.splitlines()[-1] == first
+    assert published(root) == before
+    other = run_job("pseudolabel.py", *arguments, "--queries", 25).stdout.splitlines()[-1]
+    assert other != first
+    assert {name: digest for name, digest in published(root).items() if other not in name} == before
+
+
+@pytest.mark.parametrize(("trouble", "says"), [("raise", "RuntimeError: this labeler does not like red"), ("nan", "tracks_px holds NaN")])
+def test_a_clip_that_cannot_be_labelled_is_a_row(root, run_job, trouble, says):
+    done = run_job(
+        "pseudolabel.py",
+        "--root",
+        root,
+        "--labeler",
+        "misbehaving:Standing",
+        "--option",
+        f"trouble={trouble}",
+        "--executor",
+        "inline",
+        "--clips-per-batch",
+        3,
+        code=3,
+    )
+    found = statuses(root, done.stdout.splitlines()[-1])
+    assert [status for status, _ in found.values()].count("ok") == 8
+    assert found["v4"][0] == "failed"
+    assert says in found["v4"][1]
+
+
+def test_a_clip_that_kills_its_worker_is_quarantined_and_the_job_ends(root, run_job):
+    done = run_job(
+        "pseudolabel.py",
+        "--root",
+        root,
+        "--labeler",
+        "misbehaving:Standing",
+        "--option",
+        "trouble=exit",
+        "--max-error-rate",
+        0.5,
+        "--num-workers",
+        2,
+    )
+    label_set = done.stdout.splitlines()[-1]
+    found = statuses(root, label_set)
+    assert [status for status, _ in found.values()].count("ok") == 8
+    assert found["v4"][0] == "quarantined"
+    assert "its worker was lost 2 times (the process died)" in found["v4"][1]
+    errors = duckdb.sql(f"select key, exception from '{root}/errors/labels/{label_set}/*.parquet'").fetchall()
+    assert [(key[:2], exception) for key, exception in errors] == [("v4", "quarantined")]
+    samples = list(ClipStream(StreamConfig(root=str(root), labels=label_set, num_frames=8, epochs=1)))
+    assert len(samples) == 8
+
+
+def test_a_clip_that_never_ends_is_stopped(root, run_job):
+    done = run_job(
+        "pseudolabel.py", "--root", root, "--labeler", "misbehaving:Standing", "--option", "trouble=sleep", "--max-error-rate", 0.5,
+        "--clip-time-limit", 8, "--max-attempts", 1, "--num-workers", 1,
+    )  # fmt: skip
+    found = statuses(root, done.stdout.splitlines()[-1])
+    assert found["v4"][0] == "quarantined"
+    assert "took longer than 8 s" in found["v4"][1]
+    assert [status for status, _ in found.values()].count("ok") == 8
+
+
+def test_ray_and_inline_write_the_same_bytes(root, run_job, published):
+    arguments = ("--root", root, "--labeler", "dis-flow", "--queries", 64)
+    label_set = run_job("pseudolabel.py", *arguments, "--executor", "ray", "--clips-per-batch", 2).stdout.splitlines()[-1]
+    on_ray = published(root / "labels" / label_set)
+    for path in (root / "labels" / label_set).iterdir():
+        path.unlink()
+    run_job("pseudolabel.py", *arguments, "--executor", "inline")
+    assert published(root / "labels" / label_set) == on_ray
+
+
+def test_labels_of_a_shard_that_changed_since_are_refused(root, run_job, tmp_path):
+    label_set = run_job("pseudolabel.py", "--root", root, "--labeler", "misbehaving:Standing", "--executor", "inline").stdout.splitlines()[
+        -1
+    ]
+    path = root / "labels" / label_set / "000000.parquet"
+    table = pq.read_table(path)
+    column = table.schema.get_field_index("clip_sha256")
+    pq.write_table(table.set_column(column, "clip_sha256", [["0" * 64] * len(table)]), path)
+    done = run_job("show.py", "--root", root, "--labels", label_set, "--out", tmp_path / "sheet.png", code=1)
+    assert "was labelled on another video" in done.stderr
+    assert "run jobs/pseudolabel.py again" in done.stderr
+
+
+def test_usage_mistakes_are_named(root, run_job, tmp_path):
+    cases = {
+        ("--root", tmp_path / "nothing", "--labeler", "dis-flow"): "make it with jobs/shard.py first",
+        ("--root", root, "--labeler", "dis"): "unknown labeler 'dis'",
+        ("--root", root, "--labeler", "dis-flow", "--option", "presets=fast"): "has no option presets",
+        ("--root", root, "--labeler", "dis-flow", "--query-policy", "best"): "best",
+        ("--root", root, "--labeler", "dis-flow", "--executor", "slurm"): "expected ray or inline",
+    }
+    for arguments, says in cases.items():
+        assert says in run_job("pseudolabel.py", *arguments, code=2).stderr
+
+
+def test_clips_and_sheets_are_drawn(root, run_job, tmp_path):
+    label_set = run_job("pseudolabel.py", "--root", root, "--labeler", "misbehaving:Standing", "--executor", "inline").stdout.splitlines()[
+        -1
+    ]
+    run_job("show.py", "--root", root, "--labels", label_set, "--out", tmp_path / "sheet.png", "--clips", 4)
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape[0] > 300
+    run_job("show.py", "--root", root, "--labels", label_set, "--out", tmp_path / "tracks.mp4")
+    with av.open(str(tmp_path / "tracks.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 12
+    assert "no clip nobody" in run_job("show.py", "--root", root, "--clip", "nobody", "--out", tmp_path / "x.png", code=2).stderr
+    assert ".png, .mp4" in run_job("show.py", "--root", root, "--out", tmp_path / "x.jpeg2", code=2).stderr
+
+
+def test_registered_tars_are_labelled_and_joined_in_a_plain_webdataset_pipeline(make_video, tmp_path, run_job):
+    import tarfile
+
+    from pipeline.stream import join_labels
+
+    with tarfile.open(tmp_path / "00000.tar", "w") as tar:
+        tar.add(make_video("a.mp4", num_frames=12), "00000_1.mp4")
+        tar.add(make_video("b.mp4", num_frames=9), "00000_2.mp4")
+    root = tmp_path / "root"
+    run_job("shard.py", tmp_path / "*.tar", "--preset", "webdataset", "--root", root, "--executor", "inline")
+    label_set = run_job(
+        "pseudolabel.py", "--root", root, "--labeler", "lucas-kanade", "--queries", 25, "--executor", "inline"
+    ).stdout.splitlines()[-1]
+    joined = list(webdataset.WebDataset(str(tmp_path / "00000.tar"), shardshuffle=False).map(join_labels(str(root), label_set)))
+    assert [sample["labels.tracks_px"].shape for sample in joined] == [(12, 25, 2), (9, 25, 2)]
+    with av.open(io.BytesIO(joined[0]["mp4"])) as container:
+        assert container.streams.video[0].frames == 12
+    samples = list(ClipStream(StreamConfig(root=str(root), labels=label_set, num_frames=None, epochs=1)))
+    assert sorted(len(sample.frames) for sample in samples) == [9, 12]

@@ -1,0 +1,74 @@
+"""The documented command lines on a cluster: `ray job submit` against a local head, and a root in an object store."""
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import storage
+from pipeline.labels import read_labels
+from pipeline.stream import ClipStream, StreamConfig
+
+REPO = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory, s3_server):
+    """A head node with its dashboard, and the environment that docs/cluster.md prescribes."""
+    ports = [free_port() for _ in range(3)]
+    environment = {
+        **os.environ,
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{ports[0]}",
+    }
+    start = ["ray", "start", "--head", "--num-cpus", "2", "--object-store-memory", str(128 * 2**20), "--dashboard-port", str(ports[0])]
+    start += ["--port", str(ports[1]), "--ray-client-server-port", str(ports[2]), "--disable-usage-stats"]
+    started = subprocess.run(start, env=environment, capture_output=True, text=True, timeout=120, cwd=tmp_path_factory.mktemp("head"))
+    assert started.returncode == 0, started.stdout + started.stderr
+    yield environment
+    subprocess.run(["ray", "stop", "--force"], env=environment, capture_output=True, timeout=60, check=False)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def submit(environment, *arguments) -> str:
+    command = ["ray", "job", "submit", "--working-dir", str(REPO), "--runtime-env", str(REPO / "docs/runtime_env.yaml"), "--"]
+    done = subprocess.run([*command, "python", *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=280, cwd="/")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def label_set_in(output: str) -> str:
+    return next(line.strip() for line in reversed(output.splitlines()) if line.strip().startswith("lucas-kanade-"))
+
+
+def test_jobs_are_submitted_to_a_head(head, make_video, tmp_path):
+    for name in ("a", "b", "c"):
+        make_video(f"v/{name}.mp4", num_frames=30)
+    root = tmp_path / "root"
+    submit(head, "jobs/shard.py", tmp_path / "v", "--root", root, "--clip-frames", 15, "--clips-per-shard", 2)
+    label_set = label_set_in(submit(head, "jobs/pseudolabel.py", "--root", root, "--labeler", "lucas-kanade", "--queries", 36))
+    assert len(dict(read_labels(str(root), label_set))) == 6
+
+
+def test_jobs_work_on_a_root_in_an_object_store(head, bucket, make_video):
+    for name in ("a", "b"):
+        path = make_video(f"v/{name}.mp4", num_frames=30)
+        storage.publish_bytes(f"{bucket}/videos/{name}.mp4", path.read_bytes())
+    root = f"{bucket}/root"
+    submit(head, "jobs/shard.py", f"{bucket}/videos", "--root", root, "--clip-frames", 15, "--clips-per-shard", 2)
+    label_set = label_set_in(submit(head, "jobs/pseudolabel.py", "--root", root, "--labeler", "lucas-kanade", "--queries", 36))
+    assert len(dict(read_labels(root, label_set))) == 4
+    samples = list(ClipStream(StreamConfig(root=root, labels=label_set, num_frames=8, epochs=1)))
+    assert sorted(sample.tracks2d.shape for sample in samples) == [(8, 36, 2)] * 4

@@ -1,0 +1,62 @@
+"""Clips whose true motion is known in closed form."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.records import ClipFrames, FramesInMemory
+
+MakeClip = Callable[..., ClipFrames]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    yield
+    cv2.setNumThreads(threads)
+
+
+def plane(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """A texture that can be evaluated anywhere: waves of 9 to 40 pixels in many directions, grey levels about 30 to 220."""
+    rng = np.random.default_rng(7)
+    value = np.zeros(np.broadcast(x, y).shape)
+    for _ in range(14):
+        angle, wavelength, phase = rng.uniform(0, np.pi), rng.uniform(9, 40), rng.uniform(0, 2 * np.pi)
+        value += np.sin(2 * np.pi / wavelength * (np.cos(angle) * x + np.sin(angle) * y) + phase)
+    return 125 + 28 * value
+
+
+def frames_of(velocity: tuple[float, float], *, num_frames: int, size: tuple[int, int]) -> np.ndarray:
+    """The plane translated by `velocity` (x, y) px per frame, sampled at pixel centres: uint8 "T H W 3"."""
+    y, x = np.mgrid[: size[0], : size[1]].astype(float)
+    grey = np.stack([plane(x - velocity[0] * t, y - velocity[1] * t) for t in range(num_frames)])
+    return np.repeat(np.clip(np.round(grey), 0, 255).astype(np.uint8)[..., None], 3, axis=3)
+
+
+@pytest.fixture
+def moving_plane() -> MakeClip:
+    """make(queries, velocity=(vx, vy), num_frames=, size=(H, W), key=) -> ClipFrames."""
+
+    def make(queries, *, velocity=(0.0, 0.0), num_frames=7, size=(96, 128), key="plane") -> ClipFrames:
+        reader = FramesInMemory(frames_of(velocity, num_frames=num_frames, size=size))
+        return ClipFrames(key=key, reader=reader, queries=np.array(queries, np.float32).reshape(-1, 3))
+
+    return make
+
+
+@pytest.fixture
+def passing_bar() -> MakeClip:
+    """A standing plane that a bright striped bar, 24 px wide, crosses from left to right at 6 px per frame."""
+
+    def make(queries, *, num_frames=18, size=(96, 128)) -> ClipFrames:
+        frames = frames_of((0, 0), num_frames=num_frames, size=size)
+        stripes = np.where((np.arange(size[0]) // 5 % 2)[:, None, None], 250, 160).astype(np.uint8)
+        for t in range(num_frames):
+            left = 6 * t - 12
+            frames[t, :, max(0, left) : max(0, left + 24)] = stripes
+        return ClipFrames(key="bar", reader=FramesInMemory(frames), queries=np.array(queries, np.float32).reshape(-1, 3))
+
+    return make

@@ -1,6 +1,6 @@
 """What the classical labelers share: their options, and the way from a clip to its labels."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -18,7 +18,7 @@ from pipeline.records import ClipFrames, TrackLabels
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChainedLabeler:
+class ChainedLabeler(ABC):
     """A labeler that chains frame-to-frame motion. It is its options; a subclass says how motion is measured."""
 
     name: ClassVar[str]

@@ -1,0 +1,126 @@
+"""Storage that fails in the middle of a job: nothing committed is lost, the message says what to do, the next run finishes."""
+
+import errno
+from itertools import count
+
+import aiobotocore.awsrequest
+import pytest
+
+from jobs.execution.run import Executor
+from jobs.execution.units import Limits
+from jobs.labeling.job import LabelingConfig, label_dataset
+from jobs.sharding import ShardingConfig, make_shards
+from labelers import QueryPolicy
+from pipeline import storage
+from pipeline.errors import FormatError, StorageError
+from pipeline.labels import read_labels
+from pipeline.manifest import ManifestOptions
+from pipeline.shards.plan import read_plan_counts
+from pipeline.shards.policy import ClipPolicy
+from pipeline.tables import read_table, write_table
+
+INLINE = Executor(name="inline", limits=Limits())
+
+
+@pytest.fixture
+def videos(make_video, tmp_path):
+    for name in ("a", "b", "c"):
+        make_video(f"v/{name}.mp4", num_frames=24, seed=ord(name))
+    return tmp_path / "v"
+
+
+def shard(videos, root) -> None:
+    config = ShardingConfig(
+        inputs=(str(videos),),
+        root=str(root),
+        preset="auto",
+        manifest=ManifestOptions(),
+        policy=ClipPolicy(clip_frames=12, clips_per_shard=2),
+        executor=INLINE,
+    )
+    make_shards(config, dry_run=False)
+
+
+def label(root) -> str:
+    queries = QueryPolicy(num_queries=25)
+    config = LabelingConfig(root=str(root), labeler="lucas-kanade", labeler_options={}, queries=queries, executor=INLINE)
+    return label_dataset(config, dry_run=False).label_set
+
+
+def contents(root) -> dict[str, bytes]:
+    return {uri.removeprefix(str(root)): storage.read_bytes(uri) for uri in storage.list_files(str(root))}
+
+
+def test_no_space_left_in_the_middle(videos, tmp_path, monkeypatch, published):
+    shard(videos, tmp_path / "undisturbed")
+    calls, replace = count(1), storage._replace
+
+    def full_disk(temporary, target):
+        if target.suffix == ".tar" and next(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(temporary, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "_replace", full_disk)
+        with pytest.raises(
+            StorageError, match=r"1 of 3 parts of this stage were not committed.*no space left; free some, then run the same command again"
+        ):
+            shard(videos, tmp_path / "root")
+    committed = sorted(path.name for path in (tmp_path / "root/shards").iterdir())
+    assert committed == ["000000.parquet", "000000.tar", "000002.parquet", "000002.tar"]
+    shard(videos, tmp_path / "root")
+    assert published(tmp_path / "root") == published(tmp_path / "undisturbed")
+
+
+def test_an_object_store_that_refuses_in_the_middle(videos, bucket):
+    shard(videos, f"{bucket}/undisturbed")
+    fs, _ = storage.file_system(bucket)
+    refused = []
+
+    class Empty:
+        async def read(self) -> bytes:
+            return b""
+
+    def refuse_shard_one(request, **kwargs):
+        if "/root/shards/000001.tar" in request.url:
+            refused.append(request.url)
+            return aiobotocore.awsrequest.AioAWSResponse(request.url, 503, {}, Empty())
+        return None
+
+    fs.s3.meta.events.register_first("before-send.s3.PutObject", refuse_shard_one)
+    try:
+        with pytest.raises(StorageError, match=r"1 of 3 parts of this stage were not committed.*000001.*run the same command again"):
+            shard(videos, f"{bucket}/root")
+    finally:
+        fs.s3.meta.events.unregister("before-send.s3.PutObject", refuse_shard_one)
+    assert len(refused) >= 2
+    assert not storage.exists(f"{bucket}/root/shards/000001.parquet")
+    assert storage.exists(f"{bucket}/root/shards/000002.parquet")
+    shard(videos, f"{bucket}/root")
+    assert contents(f"{bucket}/root") == contents(f"{bucket}/undisturbed")
+    assert label(f"{bucket}/root") == label(f"{bucket}/undisturbed")
+    assert contents(f"{bucket}/root") == contents(f"{bucket}/undisturbed")
+
+
+def test_a_shard_whose_tar_cannot_be_read_just_now_loses_no_other_labels(videos, tmp_path, monkeypatch):
+    root = tmp_path / "root"
+    shard(videos, root)
+    (root / "shards/000001.tar").rename(tmp_path / "away.tar")
+    with pytest.raises(StorageError, match="000001.tar: there is no such file"):
+        label(root)
+    (tmp_path / "away.tar").rename(root / "shards/000001.tar")
+    assert len(dict(read_labels(str(root), label(root)))) == 6
+
+
+def test_a_root_of_a_newer_version_is_refused_by_every_reader(videos, tmp_path):
+    root = tmp_path / "root"
+    shard(videos, root)
+    plan = read_table(str(root / "plan.parquet"), "plan")
+    write_table(str(root / "plan.parquet"), plan, "plan")
+    import pyarrow.parquet as pq
+
+    pq.write_table(plan.replace_schema_metadata({"trackmill_kind": "plan", "schema_version": "2"}), root / "plan.parquet")
+    with pytest.raises(FormatError, match="plan schema version 2, this trackmill reads up to 1; upgrade it"):
+        read_plan_counts(str(root))
+    with pytest.raises(FormatError, match="upgrade it"):
+        label(root)

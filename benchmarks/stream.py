@@ -2,11 +2,16 @@
 
 import io
 import json
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import av
+import numpy as np
 import typer
 from material import machine, make_videos, paired
 
@@ -20,6 +25,8 @@ from pipeline.shards.index import read_index, read_member
 from pipeline.shards.plan import read_plan_counts
 from pipeline.shards.policy import ClipPolicy
 from pipeline.stream import ClipStream, StreamConfig
+
+SIZE = (288, 512)
 
 
 def main(folder: Annotated[Path, typer.Option(help="Where the videos are kept.")] = Path("out/bench"), repeats: int = 5) -> None:
@@ -41,10 +48,23 @@ def main(folder: Annotated[Path, typer.Option(help="Where the videos are kept.")
                 LabelingConfig(root=root, labeler="lucas-kanade", labeler_options={}, queries=queries, executor=inline),
                 dry_run=False,
             ).label_set
-            config = StreamConfig(root=root, labels=labels, num_frames=None, epochs=1)
-            result[f"{mode}_against_the_clips"] = paired(lambda c=config: stream(c), lambda r=root: decode_clips(r), repeats=repeats)
+            whole = StreamConfig(root=root, labels=labels, num_frames=None, epochs=1)
+            small = replace(whole, size=SIZE)
+            result |= {
+                f"{mode}: against decoding the clips, each into one array": paired(
+                    partial(stream, whole), partial(decode_clips, root, keep=True), repeats=repeats
+                ),
+                f"{mode}: against decoding the clips, every frame dropped": paired(
+                    partial(stream, whole), partial(decode_clips, root), repeats=repeats
+                ),
+                f"{mode}: at {SIZE[0]}x{SIZE[1]}, each into one array": paired(
+                    partial(stream, small), partial(decode_clips, root, keep=True, size=SIZE), repeats=repeats
+                ),
+            }
             if mode == "copy":
-                result["copy_against_the_sources"] = paired(lambda c=config: stream(c), lambda: decode_sources(videos), repeats=repeats)
+                result["copy: against decoding the sources, in clips of one array"] = paired(
+                    partial(stream, whole), partial(decode_sources, videos), repeats=repeats
+                )
     print(json.dumps({**result, "machine": machine()}, indent=1))
 
 
@@ -54,25 +74,33 @@ def stream(config: StreamConfig) -> None:
         pass
 
 
-def decode_clips(root: str) -> None:
+def decode_clips(root: str, *, keep: bool = False, size: tuple[int, int] | None = None) -> None:
     """The stored videos, one after the other; their bytes are read as the stream reads them."""
     for shard in read_plan_counts(root).shards.tolist():
         for entry in read_index(root, shard):
-            decode(io.BytesIO(read_member(root, entry, entry.video)))
+            frames = decode(io.BytesIO(read_member(root, entry, entry.video)), size)
+            if keep:
+                np.stack(list(frames))
+            else:
+                for _ in frames:
+                    pass
 
 
 def decode_sources(videos: list[Path]) -> None:
     """The original files, front to back."""
     for path in videos:
-        decode(str(path))
+        frames = decode(str(path), None)
+        while clip := list(islice(frames, 48)):
+            np.stack(clip)
 
 
-def decode(source: object) -> None:
-    """All frames to RGB, with one decoder thread."""
+def decode(source: object, size: tuple[int, int] | None) -> Iterator[np.ndarray]:
+    """All frames as RGB, with one decoder thread."""
+    height, width = size or (None, None)
     with av.open(source) as container:
         container.streams.video[0].codec_context.thread_count = 1
         for frame in container.decode(video=0):
-            frame.to_ndarray(format="rgb24")
+            yield frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=None if size is None else "AREA")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What to stream, and how: the one configuration of the stream."""
 
+import os
 from dataclasses import dataclass
 
 from pipeline.errors import ConfigError
@@ -12,7 +13,7 @@ ON_ERROR = ("raise", "skip")
 class StreamConfig:
     """One dataset as one infinite sequence of clips, or `epochs` passes over it; this process reads its share of it."""
 
-    root: str  # local path or fsspec URL of the dataset
+    root: str  # local path (a Path serves too) or fsspec URL of the dataset
     labels: str | None = None  # label set: only clips with ok labels are delivered, with its tracks
     audit: str | None = None  # verdicts to obey; no audit can be read yet, so setting it is refused
     split: str | None = None  # train | val | test; None takes all
@@ -31,6 +32,7 @@ class StreamConfig:
     decoder_threads: int = 1  # per clip; 0 lets the decoder choose. Frames do not depend on it
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "root", os.fspath(self.root))
         positive = ("frame_stride", "world_size", "shuffle_block", "max_skips_in_row")
         for name, least in {**dict.fromkeys(positive, 1), "num_frames": 1, "epochs": 1, "seed": 0, "rank": 0, "decoder_threads": 0}.items():
             value = getattr(self, name)

@@ -1,5 +1,6 @@
 """Labels for people with webdataset pipelines of their own: a callable to `.map` over plain samples."""
 
+import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ _KEPT_SHARDS = 4
 Sample = dict[str, Any]
 
 
-def join_labels(root: str, labelset: str) -> Callable[[Sample], Sample | None]:
+def join_labels(root: str | os.PathLike[str], labelset: str) -> Callable[[Sample], Sample | None]:
     """A callable that adds a label set to samples of `wds.WebDataset`: `.map(join_labels(root, labelset))`.
 
     A sample keeps its own fields and gets these; they are those of TrackLabels, at the stored video's length and size, or None:
@@ -38,6 +39,7 @@ def join_labels(root: str, labelset: str) -> Callable[[Sample], Sample | None]:
     Raises: ConfigError for an unknown label set. When called: DataError for a sample that is not of this dataset, and for
     labels that were made on another video.
     """
+    root = os.fspath(root)
     read_label_set(root, labelset)
     return _Joiner(root, labelset, read_tombstones(root))
 

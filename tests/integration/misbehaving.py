@@ -40,8 +40,17 @@ class Standing:
         return LabelerProvenance(name="standing", options={"trouble": self._trouble}, visibility_rule="always")
 
 
-class Broken:
-    """A labeler that cannot be made."""
+class OnlyOnce:
+    """A labeler that can be made once (by the driver) and never again (by the workers): as when a node lacks the checkpoint."""
 
-    def __init__(self) -> None:
-        raise OSError("no such checkpoint")
+    def __init__(self, *, mark: str) -> None:
+        if os.path.exists(mark):
+            raise OSError("no such checkpoint on this node")
+        with open(mark, "w"):
+            pass
+
+    def label(self, clips: Sequence[ClipFrames]) -> list[TrackLabels]:
+        raise OSError("never called")
+
+    def provenance(self) -> LabelerProvenance:
+        return LabelerProvenance(name="only-once", options={}, visibility_rule="none")

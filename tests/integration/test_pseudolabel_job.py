@@ -143,6 +143,13 @@ def test_a_clip_that_never_ends_is_stopped(root, run_job):
     assert [status for status, _ in found.values()].count("ok") == 8
 
 
+def test_a_labeler_that_cannot_be_made_on_a_worker_ends_the_job(root, run_job, tmp_path):
+    arguments = ("--root", root, "--labeler", "misbehaving:OnlyOnce", "--option", f"mark={tmp_path / 'mark'}")
+    done = run_job("pseudolabel.py", *arguments, code=1)
+    assert "a labeler could not be made on a worker" in done.stderr
+    assert "no such checkpoint on this node" in done.stderr
+
+
 def test_ray_and_inline_write_the_same_bytes(root, run_job, published):
     arguments = ("--root", root, "--labeler", "dis-flow", "--queries", 64)
     label_set = run_job("pseudolabel.py", *arguments, "--executor", "ray", "--clips-per-batch", 2).stdout.splitlines()[-1]

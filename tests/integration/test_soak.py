@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,31 +41,45 @@ def killed_after(command: list[str], seconds: float) -> bool:
     return False
 
 
-def run_killed(commands: list[list[str]], durations: list[float], kills: int, rng: random.Random) -> int:
-    """Run the commands one after the other, each killed at random moments before it is left to end. Returns the kills that struck."""
-    struck = 0
-    for command, duration, share in zip(commands, durations, (kills - kills // 2, kills // 2), strict=True):
-        for _ in range(share):
-            struck += killed_after(command, rng.uniform(0.2, 1.0) * duration)
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
-    return struck
+class Soak:
+    """Roots made by jobs that are killed at random moments, until as many kills have struck as asked for."""
 
+    def __init__(self, videos: Path, folder: Path, published: Callable[[Path], dict[str, str]]) -> None:
+        self.videos, self.folder, self.published = videos, folder, published
+        self.rng = random.Random(int(os.environ.get("TRACKMILL_SOAK_SEED", time.time_ns())))
+        self.roots = 0
+        self.expected: dict[str, str] = {}
 
-def test_thirty_kills_change_no_byte(make_video, tmp_path, published):
-    for index in range(4):
-        make_video(f"v/{index}.mp4", num_frames=60, seed=index, size=(120, 200))
-    rng = random.Random(time.time_ns() if "TRACKMILL_SOAK_SEED" not in os.environ else int(os.environ["TRACKMILL_SOAK_SEED"]))
-    expected, struck = None, 0
-    for executor, kills in (("inline", KILLS - OF_THEM_ON_RAY), ("ray", OF_THEM_ON_RAY)):
-        durations, undisturbed = [], tmp_path / f"undisturbed-{executor}"
-        for command in (shard(tmp_path / "v", undisturbed, executor), label(undisturbed, executor)):
+    def commands(self, root: Path, executor: str) -> list[list[str]]:
+        return [shard(self.videos, root, executor), label(root, executor)]
+
+    def undisturbed(self, executor: str) -> list[float]:
+        """Seconds of each command when nobody kills it. Ray or not, it writes the same bytes."""
+        root, durations = self.folder / f"undisturbed-{executor}", []
+        for command in self.commands(root, executor):
             started = time.monotonic()
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
             durations.append(time.monotonic() - started)
-        expected = expected or published(undisturbed)
-        assert published(undisturbed) == expected  # Ray or not: the same bytes
-        root = tmp_path / f"killed-{executor}"
-        commands = [shard(tmp_path / "v", root, executor), label(root, executor)]
-        struck += run_killed(commands, durations, kills, rng)
-        assert published(root) == expected
-    print(f"{struck} of {KILLS} kills struck a running job; {len(expected)} files, all equal")  # noqa: T201  what a soak is for
+        self.expected = self.expected or self.published(root)
+        assert self.published(root) == self.expected
+        return durations
+
+    def kill(self, executor: str, kills: int) -> None:
+        """One root after the other: each command is killed until it ends first, or until there were kills enough."""
+        durations, struck = self.undisturbed(executor), 0
+        while struck < kills:
+            root = self.folder / f"killed-{self.roots}"
+            self.roots += 1
+            for command, duration in zip(self.commands(root, executor), durations, strict=True):
+                while killed_after(command, self.rng.uniform(0.1, 1.1) * duration if struck < kills else 600):
+                    struck += 1
+            assert self.published(root) == self.expected
+
+
+def test_thirty_kills_change_no_byte(make_video, tmp_path, published):
+    for index in range(8):
+        make_video(f"v/{index}.mp4", num_frames=120, seed=index, size=(120, 200))
+    soak = Soak(tmp_path / "v", tmp_path, published)
+    soak.kill("inline", KILLS - OF_THEM_ON_RAY)
+    soak.kill("ray", OF_THEM_ON_RAY)
+    print(f"{KILLS} kills struck running jobs on {soak.roots} roots of {len(soak.expected)} files each; all are equal")  # noqa: T201

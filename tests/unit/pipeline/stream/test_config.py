@@ -28,3 +28,7 @@ def test_a_wrong_field_is_named_with_what_was_expected(options, message):
 def test_a_configuration_crosses_into_another_process():
     config = StreamConfig(root="r", size=(3, 4))
     assert pickle.loads(pickle.dumps(config)) == config
+
+
+def test_a_path_serves_as_root(tmp_path):
+    assert StreamConfig(root=tmp_path).root == str(tmp_path)

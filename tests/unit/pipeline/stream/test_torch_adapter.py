@@ -38,7 +38,7 @@ def spoil(root, shard, key):
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine with fewer cores
 @pytest.mark.parametrize("num_workers", [0, 2, 3])
 def test_workers_do_not_change_the_order(root, num_workers):
-    for options in ({}, {"rank": 1, "world_size": 2}):
+    for options in ({}, {"rank": 1, "world_size": 2}, {"rank": 0, "world_size": 3}, {"rank": 2, "world_size": 3}):
         config = make_config(root, epochs=2, **options)
         assert take(ResumableLoader(config, num_workers=num_workers), 99) == take(ClipStream(config), 99)
 

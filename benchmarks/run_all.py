@@ -1,0 +1,30 @@
+"""Run every benchmark in a process of its own, one after the other, and keep the JSON of each: `make bench`."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HERE = Path(__file__).parent
+BENCHMARKS = ("sharding", "labeling", "stream", "label_accuracy")
+
+
+def main(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out/bench/results")) -> None:
+    """Print and keep what each benchmark says."""
+    out.mkdir(parents=True, exist_ok=True)
+    failed = []
+    for name in BENCHMARKS:
+        typer.echo(f"{name} ...", err=True)
+        done = subprocess.run([sys.executable, str(HERE / f"{name}.py")], stdout=subprocess.PIPE, text=True, check=False)
+        typer.echo(done.stdout)
+        (out / f"{name}.json").write_text(done.stdout)
+        failed += [name] if done.returncode else []
+    typer.echo("label_size.py needs a folder of real videos: python benchmarks/label_size.py --videos FOLDER", err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,104 @@
+"""What the documents show is run: the code that reads our files without us, and the commands of the README."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+
+from pipeline.labels import read_labels
+
+REPO = Path(__file__).parents[2]
+
+
+def blocks(document: str, language: str) -> list[str]:
+    """Fenced code of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", (REPO / document).read_text(), re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory, run_job):
+    """(root, label set) of one labelled clip."""
+    import av
+
+    folder = tmp_path_factory.mktemp("documents")
+    rng = np.random.default_rng(0)
+    picture = np.kron(rng.integers(0, 255, (20, 30, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+    with av.open(str(folder / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for index in range(12):
+            frame = np.ascontiguousarray(picture[index : index + 96, index : index + 160])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    root = folder / "root"
+    run_job("shard.py", folder / "a.mp4", "--root", root, "--executor", "inline")
+    done = run_job("pseudolabel.py", "--root", root, "--labeler", "dis-flow", "--queries", 16, "--executor", "inline")
+    return root, done.stdout.splitlines()[-1]
+
+
+def filled(code: str, dataset) -> str:
+    root, label_set = dataset
+    return code.replace("ROOT", str(root)).replace("LABELSET", label_set).replace("{000000..000041}", "{000000..000000}")
+
+
+def test_labels_are_read_with_pyarrow_alone(dataset):
+    code = filled(blocks("docs/formats.md", "python")[0], dataset)
+    check = "import sys; assert not {'pipeline', 'labelers', 'jobs'} & set(sys.modules); print(x[7][3])"
+    shown = subprocess.run([sys.executable, "-c", f"{code}\n{check}"], capture_output=True, text=True, check=True, cwd="/").stdout
+    ((_, labels),) = read_labels(*dataset)
+    assert float(shown) == float(labels.tracks_px[3, 7, 0])
+
+
+def test_labels_are_read_with_duckdb_alone(dataset):
+    (row,) = duckdb.sql(filled(blocks("docs/formats.md", "sql")[0], dataset)).fetchall()
+    ((key, labels),) = read_labels(*dataset)
+    assert row[0] == key
+    np.testing.assert_array_equal([float(row[1]), float(row[2])], labels.tracks_px[3, 7])
+
+
+def test_clips_are_read_with_webdataset_alone(dataset):
+    code = filled(blocks("docs/formats.md", "python")[1], dataset)
+    check = "import sys; assert 'pipeline' not in sys.modules; print(sample['__key__'], len(sample['mp4']))"
+    shown = subprocess.run([sys.executable, "-c", f"{code}\n{check}"], capture_output=True, text=True, check=True, cwd="/").stdout
+    assert re.fullmatch(r"a-[0-9a-f]{8}-w0000 \d{3,}\n", shown)
+
+
+def test_labels_are_joined_in_a_webdataset_pipeline(dataset):
+    code = filled(blocks("docs/formats.md", "python")[2], dataset)
+    check = "sample = next(iter(dataset)); print(sample['labels.tracks_px'].shape)"
+    source = f"import webdataset as wds\nurls = '{dataset[0]}/shards/000000.tar'\n{code}\n{check}"
+    assert subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True, cwd="/").stdout == "(12, 16, 2)\n"
+
+
+def test_errors_are_queried_as_documented(tmp_path, run_job):
+    (tmp_path / "broken.mp4").write_text("no video")
+    run_job("shard.py", tmp_path / "broken.mp4", "--root", tmp_path / "root", "--executor", "inline", code=3)
+    ((stage, source, message),) = duckdb.sql(blocks("docs/resuming.md", "sql")[0].replace("ROOT", str(tmp_path / "root"))).fetchall()
+    assert (stage, source) == ("probe", "broken.mp4")
+    assert "drop it" in message
+
+
+def test_the_readmes_stream_runs(dataset):
+    root, label_set = dataset
+    code = blocks("README.md", "python")[0].replace("/data/walks", str(root)).replace("dis-flow-1a2b3c4d", label_set)
+    code = code.replace("num_frames=24", "num_frames=8").replace("world_size=8", "world_size=1, epochs=1").replace("(288, 512)", "(48, 80)")
+    check = "print(sample.frames.shape, sample.tracks2d.shape, sample.visibility.dtype, state['index'])"
+    shown = subprocess.run([sys.executable, "-c", f"{code}\n{check}"], capture_output=True, text=True, check=True, cwd="/").stdout
+    assert shown == "(8, 48, 80, 3) (8, 16, 2) bool 1\n"
+
+
+def test_every_option_in_the_documents_exists(run_job):
+    """Words like --clip-frames in README and docs are options of some job."""
+    known = set()
+    for job in ("shard.py", "pseudolabel.py", "show.py", "demo.py"):
+        known |= set(re.findall(r"--[a-z][a-z0-9-]+", run_job(job, "--help").stdout))
+    used = {
+        option
+        for name in ("README.md", "docs/resuming.md", "docs/formats.md")
+        for option in re.findall(r"`?(--[a-z][a-z0-9-]+)", (REPO / name).read_text())
+    }
+    assert used <= known, used - known

@@ -32,10 +32,13 @@ class PoolConfig:
 
 
 class LabelActor:
-    """LabelWorker behind Ray: rows and summary are returned apart, so that rows go from worker to writer, not through the driver."""
+    """LabelWorker behind Ray. Rows and summary are returned apart, so that rows go from worker to writer, not through the driver."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._worker = LabelWorker(settings)
+
+    def ready(self) -> None:
+        """Answers once the labeler is made: until then the cluster may still be looking for room."""
 
     def label_item(self, item: LabelItem) -> tuple[Any, ItemSummary]:
         """(encoded rows, summary)."""
@@ -62,9 +65,10 @@ class PoolWorker:
     """One actor and what it has been given, oldest first."""
 
     handle: Any
+    ready: ray.ObjectRef
+    up: bool = False  # the labeler is made; only then are items given
     running: dict[ray.ObjectRef, InFlight] = field(default_factory=dict)  # by the summary's reference
     alone: bool = False  # it works on a suspect, and must get nothing else
-    answered: bool = False  # it has finished at least one item
     news_at: float = 0.0  # when it last finished an item, or was given one while idle
     stopped_for: str = ""  # why the driver killed it
 
@@ -78,7 +82,7 @@ class PoolWorker:
 
     def take(self, ref: ray.ObjectRef) -> InFlight:
         """Note that it has finished an item."""
-        self.news_at, self.answered, self.alone = time.monotonic(), True, False
+        self.news_at, self.alone = time.monotonic(), False
         return self.running.pop(ref)
 
     def stop_if_late(self, limits: Limits) -> None:

@@ -65,7 +65,7 @@ def label_dataset(config: LabelingConfig, *, dry_run: bool) -> LabelingOutcome:
     counts = read_plan_counts(root)
     sizes = dict(zip(counts.shards.tolist(), counts.counts().tolist(), strict=True))
     num_clips, totals = sum(sizes[shard] for shard in shards), LabelTotals()
-    if not dry_run:
+    if shards and not dry_run:
         write_label_set(root, label_set)
         with config.executor.session(), ProgressLine("labelling", num_clips, "clips") as progress:
             totals = _label(config, root, label_set.name, shards, progress)

@@ -3,9 +3,10 @@
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from jobs.console import ProgressLine
 from jobs.labeling.actor import LabelActor, PoolConfig, PoolWorker, commit_shard
@@ -42,15 +43,19 @@ class _Pool:
         self._deaths: Counter[str] = Counter()  # by clip key
         self._open: dict[int, _OpenShard] = {}
         self._commits: dict[ray.ObjectRef, int] = {}
+        self._exhausted = False  # every item was given once
         self.totals = LabelTotals()
 
     def run(self, shards: Sequence[int]) -> None:
         """Until every shard is committed or lost."""
         fresh = self._items(shards)
         self._workers = [self._hire() for _ in range(self._config.num_workers)]
-        while self._feed(fresh) or self._commits or any(worker.running for worker in self._workers):
-            waiting = [*self._commits, *(ref for worker in self._workers for ref in worker.running)]
-            done, _ = ray.wait(waiting, num_returns=1, timeout=0.5)
+        while True:
+            self._feed(fresh)
+            busy = [*self._commits, *(ref for worker in self._workers for ref in worker.running)]
+            if self._exhausted and not busy and not self._suspects:
+                break
+            done, _ = ray.wait([*busy, *(worker.ready for worker in self._workers if not worker.up)], num_returns=1, timeout=0.5)
             for ref in done:
                 self._receive(ref)
             for worker in self._workers:
@@ -72,50 +77,54 @@ class _Pool:
         actor = ray.remote(LabelActor).options(
             num_cpus=config.num_cpus, num_gpus=config.num_gpus, max_concurrency=config.items_ahead + 1, max_restarts=0
         )
-        return PoolWorker(handle=actor.remote(self._settings))
+        handle: Any = actor.remote(self._settings)
+        return PoolWorker(handle=handle, ready=handle.ready.remote())
 
-    def _feed(self, fresh: Iterator[LabelItem]) -> bool:
-        """Give every worker as much as it may hold; False when there was nothing to give."""
-        given = False
+    def _feed(self, fresh: Iterator[LabelItem]) -> None:
+        """Give every worker that is up as much as it may hold."""
         for place, worker in enumerate(self._workers):
+            if not worker.up:
+                continue
             if self._suspects and not worker.running:
                 worker.give(self._suspects.popleft(), alone=True)
-                given = True
             drains = worker.alone or (place == 0 and bool(self._suspects))
-            while not drains and len(worker.running) <= self._config.items_ahead:
+            while not drains and not self._exhausted and len(worker.running) <= self._config.items_ahead:
                 item = next(fresh, None)
                 if item is None:
-                    break
-                worker.give(item, alone=False)
-                given = True
-        return given
+                    self._exhausted = True
+                else:
+                    worker.give(item, alone=False)
 
     def _receive(self, ref: ray.ObjectRef) -> None:
         if ref in self._commits:
             self._committed(self._commits.pop(ref), ref)
             return
-        worker = next((worker for worker in self._workers if ref in worker.running), None)
+        worker = next((worker for worker in self._workers if ref == worker.ready or ref in worker.running), None)
         if worker is None:  # its worker died and was dealt with
             return
         try:
             summary = ray.get(ref)
-        except RayActorError as error:
-            self._bury(worker, error)
         except RayTaskError as error:
             flight = worker.take(ref)
             if not isinstance(error.cause, TrackmillError):
                 raise
             self._lose(flight.item.shard, str(error.cause))
+        except RayError as error:
+            self._bury(worker, error)
         else:
+            if ref == worker.ready:
+                worker.up = True
+                return
             flight = worker.take(ref)
             self.totals.add(summary)
             self._progress.advance(summary.ok + summary.failed, summary.failed)
             self._store(flight.item, flight.rows)
 
-    def _bury(self, worker: PoolWorker, error: RayActorError) -> None:
+    def _bury(self, worker: PoolWorker, error: RayError) -> None:
         """Replace a dead worker. What it had in flight is charged; a clip that was alone in it is known to be guilty."""
-        if "The actor died because of an error raised in its creation task" in str(error):
+        if not worker.up:
             raise StorageError(f"a labeler could not be made on a worker: {error}") from error
+        ray.kill(worker.handle)
         flights = list(worker.running.values())
         sole = len(flights) == 1 and len(flights[0].item.entries) == 1
         for item in (single for flight in flights for single in flight.item.singles()):
@@ -158,6 +167,8 @@ class _Pool:
             if not isinstance(error.cause, TrackmillError):
                 raise
             self._lose(shard, str(error.cause))
+        except RayError as error:  # a node went away with rows that were not committed yet
+            self._lose(shard, f"its rows were lost ({type(error).__name__}); run the same command again")
 
     def _lose(self, shard: int, reason: str) -> None:
         self._open.pop(shard, None)

@@ -50,7 +50,11 @@ class Planner:
             for spec, span in self._spans_of(item.source.relative_uri, item.probe)
             for window in self._windows_of(spec, span, item)
         ]
-        video = video_mode([window for _, _, window in windows], item.probe, self.policy)
+        try:
+            video = video_mode([window for _, _, window in windows], item.probe, self.policy)
+        except DataError as error:
+            self._fail("plan", item.source.relative_uri, DataError(f"{item.source.relative_uri}: {error}"))
+            return
         for place, (spec, span, window) in enumerate(windows):
             yield PlannedClip(
                 shard=0,
@@ -119,11 +123,17 @@ def mean_lead_in(windows: Sequence[Span], probe: VideoProbe) -> float:
 
 
 def video_mode(windows: Sequence[Span], probe: VideoProbe, policy: ClipPolicy) -> str:
-    """copy or h264, for all clips of a source: `auto` copies where the mean lead-in is at most half a clip."""
+    """copy or h264, for all clips of a source: `auto` copies where the mean lead-in is at most half a clip.
+
+    Raises: DataError if the policy says copy, and mp4 cannot hold the codec.
+    """
+    copyable = probe.codec in COPYABLE_CODECS
+    if policy.video == "copy" and not copyable:
+        raise DataError(f"{probe.codec} video cannot be copied into mp4; use --video auto or h264")
     if policy.video != "auto":
         return policy.video
     mean_clip = sum(window.count for window in windows) / max(1, len(windows))
-    return "copy" if probe.codec in COPYABLE_CODECS and mean_lead_in(windows, probe) <= mean_clip / 2 else "h264"
+    return "copy" if copyable and mean_lead_in(windows, probe) <= mean_clip / 2 else "h264"
 
 
 def estimated_bytes(window: Span, probe: VideoProbe, video: str, policy: ClipPolicy) -> int:

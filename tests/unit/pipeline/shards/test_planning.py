@@ -1,5 +1,6 @@
 """The plan: what is cut, how it is stored, where it goes."""
 
+import sys
 from dataclasses import replace
 from fractions import Fraction
 
@@ -124,3 +125,15 @@ def test_the_plan_hash_names_keys_and_shards(tmp_path):
 def test_a_policy_that_cannot_be_is_refused(options):
     with pytest.raises(ConfigError):
         ClipPolicy(**options)
+
+
+def test_a_codec_that_mp4_cannot_hold_is_not_copied_by_force():
+    clips, errors = plan([spec("a.mov"), spec("b.mp4")], {"a.mov": probe_of(60, codec="prores"), "b.mp4": probe_of(60)}, video="copy")
+    assert {clip.source for clip in clips} == {"b.mp4"}
+    assert errors == ["a.mov: prores video cannot be copied into mp4; use --video auto or h264"]
+
+
+def test_scene_cuts_without_the_extra_name_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scenedetect", None)
+    with pytest.raises(ConfigError, match=r"pip install .trackmill\[scenes\]."):
+        ClipPolicy(scene_cuts=True)

@@ -23,7 +23,7 @@ from jobs.labeling.actor import PoolConfig
 from jobs.labeling.job import LabelingConfig, describe
 from jobs.labeling.pool import label_on_ray
 from jobs.labeling.worker import WorkerSettings
-from jobs.sharding import ShardingConfig, make_shards
+from jobs.sharding.job import ShardingConfig, make_shards
 from labelers import QueryPolicy, choose_queries, make_labeler
 from pipeline.labels import write_label_set
 from pipeline.manifest import ManifestOptions

@@ -17,7 +17,7 @@ from material import machine, make_videos, paired
 
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
-from jobs.sharding import ShardingConfig, make_shards
+from jobs.sharding.job import ShardingConfig, make_shards
 from pipeline.manifest import ManifestOptions
 from pipeline.shards.policy import ClipPolicy
 

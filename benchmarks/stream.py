@@ -18,7 +18,7 @@ from material import machine, make_videos, paired
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.labeling.job import LabelingConfig, label_dataset
-from jobs.sharding import ShardingConfig, make_shards
+from jobs.sharding.job import ShardingConfig, make_shards
 from labelers import QueryPolicy
 from pipeline.manifest import ManifestOptions
 from pipeline.shards.index import read_index, read_member

@@ -11,7 +11,7 @@ from jobs.console import DONE, print_summary, run_job
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.labeling.job import LabelingConfig, label_dataset
-from jobs.sharding import ShardingConfig, make_shards
+from jobs.sharding.job import ShardingConfig, make_shards
 from jobs.show import draw_clip, draw_sheet
 from labelers import QueryPolicy
 from pipeline.drawing import write_animation, write_image

@@ -8,7 +8,7 @@ import typer
 from jobs.console import DONE, error_exit, print_summary, run_job
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
-from jobs.sharding import ShardingConfig, ShardingOutcome, make_shards
+from jobs.sharding.job import ShardingConfig, ShardingOutcome, make_shards
 from pipeline.errors import ConfigError
 from pipeline.manifest import ManifestOptions
 from pipeline.shards.policy import ClipPolicy

@@ -1,8 +1,11 @@
 """Where everything lies below a dataset's ROOT: the directory format, in one place."""
 
+import re
 from dataclasses import dataclass
 
-from pipeline.storage import join
+from pipeline.storage import join, list_files
+
+_NUMBERED = re.compile(r"(\d{6,})\.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +56,9 @@ class Layout:
     def label_shard(self, name: str, shard: int) -> str:
         """Labels of one shard: also their commit."""
         return join(self.label_set(name), f"{shard:06d}.parquet")
+
+
+def committed(directory: str) -> set[int]:
+    """Numbers of the tables NNNNNN.parquet in a directory (probe, shards, a label set), by one listing of it."""
+    names = (uri.rsplit("/", 1)[-1] for uri in list_files(directory))
+    return {int(match[1]) for match in map(_NUMBERED.fullmatch, names) if match}

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 import ray
-from ray.exceptions import OutOfMemoryError, RayTaskError, TaskCancelledError, WorkerCrashedError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from jobs.execution.ray_session import num_cpus
 from jobs.execution.units import Limits, OnResult, Result, UnitReport, UnitWork
 from pipeline.errors import TrackmillError
 
-_CRASHES = (WorkerCrashedError, OutOfMemoryError, TaskCancelledError)
 _UNIT_ATTEMPTS = 3  # of a unit that dies although each of its parts lives
 
 
@@ -62,16 +61,16 @@ class _Stage(Generic[Result]):
         unit = running.unit
         try:
             result = ray.get(ref)
-        except _CRASHES as error:
+        except RayTaskError as error:
+            if not isinstance(error.cause, TrackmillError):
+                raise
+            self.report.failures[unit] = str(error.cause)
+        except RayError as error:
             guilty = self._find_guilty(unit, running.crashed)
             if not guilty and running.attempt == _UNIT_ATTEMPTS:
                 self.report.failures[unit] = f"its worker died {running.attempt} times ({type(error).__name__}); give workers more memory"
             else:
                 self._start(unit, {**running.crashed, **guilty}, attempt=1 if guilty else running.attempt + 1)
-        except RayTaskError as error:
-            if not isinstance(error.cause, TrackmillError):
-                raise
-            self.report.failures[unit] = str(error.cause)
         else:
             self.report.results[unit] = result
             self._on_result(unit, result)
@@ -99,11 +98,11 @@ class _Stage(Generic[Result]):
                 ray.get(ref, timeout=self._limits.part_s)
             except RayTaskError:
                 return []
-            except _CRASHES as error:
-                deaths.append(type(error).__name__)
-            except ray.exceptions.GetTimeoutError:
+            except GetTimeoutError:
                 ray.cancel(ref, force=True)
                 deaths.append(f"took longer than {self._limits.part_s:g} s")
+            except RayError as error:
+                deaths.append(type(error).__name__)
             else:
                 return []
         return deaths

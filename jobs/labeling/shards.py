@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.labels import write_label_tables
-from pipeline.layout import Layout
+from pipeline.layout import Layout, committed
 from pipeline.shards.errors_table import ErrorRow, write_errors
 from pipeline.shards.index import ClipEntry
 from pipeline.shards.plan import read_plan_counts
@@ -14,10 +14,10 @@ from pipeline.shards.plan import read_plan_counts
 
 def shards_to_label(root: str, label_set: str) -> tuple[list[int], list[int]]:
     """(shards that are cut but not labelled yet, shards that are planned but not cut)."""
-    layout = Layout(root)
-    planned = [int(shard) for shard in read_plan_counts(root).shards]
-    cut = [shard for shard in planned if storage.exists(layout.shard_index(shard))]
-    return [shard for shard in cut if not storage.exists(layout.label_shard(label_set, shard))], sorted(set(planned) - set(cut))
+    planned = set(read_plan_counts(root).shards.tolist())
+    cut = planned & committed(storage.join(root, "shards"))
+    labelled = committed(Layout(root).label_set(label_set))
+    return sorted(cut - labelled), sorted(planned - cut)
 
 
 def commit_labels(root: str, label_set: str, shard: int, tables: Iterable[pa.Table], entries: Sequence[ClipEntry]) -> None:

@@ -1,7 +1,6 @@
 """Label files to TrackLabels: a whole set, or one clip out of a shard by reading its row group only."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,16 +8,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import storage
 from pipeline.errors import DataError
 from pipeline.labels.columns import CLIP_SCHEMA
 from pipeline.labels.decode import DECODED, decode_labels
 from pipeline.labels.sets import read_label_set
-from pipeline.layout import Layout
+from pipeline.layout import Layout, committed
 from pipeline.records import TrackLabels
 from pipeline.tables import open_table
-
-_SHARD_FILE = re.compile(r"(\d{6,})\.parquet")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,8 +80,7 @@ def read_labels(root: str | os.PathLike[str], labelset: str) -> Iterator[tuple[s
 
 def labelled_shards(root: str, label_set: str) -> list[int]:
     """Numbers of the shards that have a committed label file in this set, ascending."""
-    names = (uri.rsplit("/", 1)[-1] for uri in storage.list_files(Layout(root).label_set(label_set)))
-    return sorted(int(match[1]) for match in map(_SHARD_FILE.fullmatch, names) if match)
+    return sorted(committed(Layout(root).label_set(label_set)))
 
 
 def read_label_shard(root: str, label_set: str, shard: int) -> LabelShard:

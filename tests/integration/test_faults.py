@@ -9,7 +9,7 @@ import pytest
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.labeling.job import LabelingConfig, label_dataset
-from jobs.sharding import ShardingConfig, make_shards
+from jobs.sharding.job import ShardingConfig, make_shards
 from labelers import QueryPolicy
 from pipeline import storage
 from pipeline.errors import FormatError, StorageError

@@ -1,0 +1,74 @@
+"""The stages of jobs/shard.py as units of work, each with its own commit."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.shards.cutting import ShardOutcome, cut_clip, cut_shard
+from pipeline.shards.foreign import ForeignTar, register_tar, sample_keys, try_sample
+from pipeline.shards.plan import read_shard_plan
+from pipeline.shards.policy import ClipPolicy
+from pipeline.shards.probing import Source, probe_group, probe_source
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeStage:
+    """A unit is a group of sources; a part is a source."""
+
+    root: str
+    groups: Sequence[Sequence[Source]]
+    policy: ClipPolicy
+
+    def run(self, unit: int, crashed: Mapping[str, str]) -> int:
+        return probe_group(self.root, unit, self.groups[unit], self.policy, crashed)
+
+    def size(self, unit: int) -> int:
+        return len(self.groups[unit])
+
+    def parts(self, unit: int) -> Sequence[str]:
+        return [source.relative_uri for source in self.groups[unit]]
+
+    def trial(self, unit: int, part: str) -> None:
+        probe_source(next(source for source in self.groups[unit] if source.relative_uri == part), self.policy)
+
+
+@dataclass(frozen=True, slots=True)
+class CutStage:
+    """A unit is a shard; a part is a clip."""
+
+    root: str
+    policy: ClipPolicy
+    sizes: Mapping[int, int]  # shard -> planned clips
+
+    def run(self, unit: int, crashed: Mapping[str, str]) -> ShardOutcome:
+        return cut_shard(self.root, unit, self.policy, crashed)
+
+    def size(self, unit: int) -> int:
+        return self.sizes[unit]
+
+    def parts(self, unit: int) -> Sequence[str]:
+        return [clip.key for clip in read_shard_plan(self.root, unit)]
+
+    def trial(self, unit: int, part: str) -> None:
+        cut_clip(self.root, next(clip for clip in read_shard_plan(self.root, unit) if clip.key == part), self.policy)
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterStage:
+    """A unit is a tar that others wrote; a part is a sample."""
+
+    root: str
+    tars: Sequence[ForeignTar]
+    shares: Mapping[str, float]
+    license: str | None
+
+    def run(self, unit: int, crashed: Mapping[str, str]) -> int:
+        return register_tar(self.root, unit, self.tars[unit], shares=self.shares, license=self.license, crashed=crashed)
+
+    def size(self, unit: int) -> int:
+        return 1
+
+    def parts(self, unit: int) -> Sequence[str]:
+        return sample_keys(self.tars[unit])
+
+    def trial(self, unit: int, part: str) -> None:
+        try_sample(self.tars[unit], part)

@@ -217,3 +217,15 @@ def test_registered_tars_are_labelled_and_joined_in_a_plain_webdataset_pipeline(
         assert container.streams.video[0].frames == 12
     samples = list(ClipStream(StreamConfig(root=str(root), labels=label_set, num_frames=None, epochs=1)))
     assert sorted(len(sample.frames) for sample in samples) == [9, 12]
+
+
+def test_real_clips_go_all_the_way_on_ray(real_videos, tmp_path, run_job):
+    root = tmp_path / "root"
+    run_job("shard.py", *real_videos, "--root", root, "--executor", "ray", "--clips-per-shard", 4)
+    done = run_job("pseudolabel.py", "--root", root, "--labeler", "lucas-kanade", "--queries", 256, "--executor", "ray")
+    label_set = done.stdout.splitlines()[-1]
+    labelled = dict(read_labels(str(root), label_set))
+    assert len(labelled) == duckdb.sql(f"select count(*) from '{root}/shards/*.parquet' where status = 'ok'").fetchall()[0][0]
+    assert all(labels.tracks_px.shape[1] == 256 for labels in labelled.values())
+    run_job("show.py", "--root", root, "--labels", label_set, "--out", tmp_path / "sheet.png")
+    assert cv2.imread(str(tmp_path / "sheet.png")) is not None

@@ -18,7 +18,7 @@ $(STAMP): constraints.txt pyproject.toml
 	touch $@
 
 demo: setup
-	$(BIN)/python jobs/demo.py --out $(OUT) $(if $(VIDEOS),--videos $(VIDEOS))
+	$(BIN)/python jobs/demo.py --out $(OUT) $(if $(VIDEOS),--videos '$(VIDEOS)')
 
 test: setup lint
 	$(BIN)/python -m pytest -q -m 'not soak'

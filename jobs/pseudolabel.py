@@ -85,7 +85,7 @@ def _summary_rows(outcome: LabelingOutcome) -> list[tuple[str, object]]:
     if totals.busy_s:
         rows += [
             ("labelled", f"{totals.ok} clips, {totals.points:,} points (track x frame)"),
-            ("failed", f"{totals.failed}, quarantined {totals.quarantined}"),
+            ("failed", f"{totals.failed}, quarantined {totals.quarantined}, left out on purpose {totals.screened}"),
             ("speed", f"{totals.points / totals.busy_s:,.0f} points per second of one labeler"),
             ("waiting", f"{totals.waited_s / (totals.busy_s + totals.waited_s):.0%} of the labelers' time went by waiting for frames"),
         ]

@@ -15,8 +15,9 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.labels import read_label_set, read_label_shard
 from pipeline.layout import Layout, committed
 from pipeline.records import TrackLabels
-from pipeline.shards.index import ClipEntry, read_index, read_member
+from pipeline.shards.index import ClipEntry, read_index, read_video
 from pipeline.shards.plan import read_plan_counts
+from pipeline.shards.tombstones import read_tombstones
 from pipeline.tables import read_table
 from pipeline.video.reader import read_clip_frames
 
@@ -106,13 +107,14 @@ def _spread(root: str, count: int) -> list[_StoredClip]:
 def _clips_of(root: str, shard: int) -> list[_StoredClip]:
     if not storage.exists(Layout(root).shard_index(shard)):
         return []
-    return [_StoredClip(shard, entry) for entry in read_index(root, shard) if entry.record is not None]
+    tombstones = read_tombstones(root)
+    return [_StoredClip(shard, entry) for entry in read_index(root, shard) if entry.record is not None and not tombstones.cover(entry)]
 
 
 def _frames(root: str, entry: ClipEntry) -> np.ndarray:
     if entry.record is None:
         raise DataError(f"clip {entry.key} was not cut; see errors/shards")
-    return read_clip_frames(read_member(root, entry, entry.video), entry.record, threads=0)
+    return read_clip_frames(read_video(root, entry), entry.record, threads=0)
 
 
 def _labels(root: str, label_set: str | None, clip: _StoredClip) -> TrackLabels | None:

@@ -28,9 +28,15 @@ class ItemSummary:
 
     ok: int
     failed: int
+    screened: int  # left out on purpose
     points: int  # point-frames labelled
     busy_s: float  # spent in the labeler
     waited_s: float  # the labeler stood still before, waiting for frames
+
+    @property
+    def clips(self) -> int:
+        """How many the item had."""
+        return self.ok + self.failed + self.screened
 
 
 def items_of(shard: int, entries: Sequence[ClipEntry], clips_per_batch: int) -> Iterator[LabelItem]:

@@ -117,7 +117,7 @@ class _Pool:
                 return
             flight = worker.take(ref)
             self.totals.add(summary)
-            self._progress.advance(summary.ok + summary.failed, summary.failed)
+            self._progress.advance(summary.clips, summary.failed)
             self._store(flight.item, flight.rows)
 
     def _bury(self, worker: PoolWorker, error: RayError) -> None:

@@ -18,6 +18,7 @@ class LabelTotals:
 
     ok: int = 0
     failed: int = 0
+    screened: int = 0
     quarantined: int = 0
     points: int = 0
     busy_s: float = 0.0
@@ -28,6 +29,7 @@ class LabelTotals:
     def add(self, summary: ItemSummary) -> None:
         """Count one item."""
         self.ok, self.failed, self.points = self.ok + summary.ok, self.failed + summary.failed, self.points + summary.points
+        self.screened += summary.screened
         self.busy_s, self.waited_s = self.busy_s + summary.busy_s, self.waited_s + summary.waited_s
 
 
@@ -42,7 +44,7 @@ def label_inline(
         for labelled in _ahead(worker, list(items_of(shard, entries, clips_per_batch))):
             tables.append(labelled.table)
             totals.add(labelled.summary)
-            progress.advance(labelled.summary.ok + labelled.summary.failed, labelled.summary.failed)
+            progress.advance(labelled.summary.clips, labelled.summary.failed)
         commit_labels(settings.root, label_set, shard, tables, entries)
         totals.shards += 1
     return totals

@@ -2,10 +2,11 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import pyarrow as pa
@@ -15,10 +16,12 @@ from labelers import QueryPolicy, choose_queries, make_labeler
 from pipeline.errors import DataError, StorageError, TrackmillError
 from pipeline.labels import LabelRow, encode_rows
 from pipeline.records import ClipFrames, FrameReader, FramesInMemory, TrackLabels
-from pipeline.shards.index import ClipEntry, read_member, tar_uri
+from pipeline.shards.index import ClipEntry, read_video, tar_uri
+from pipeline.shards.tombstones import read_tombstones
 from pipeline.video.reader import StoredClip, read_clip_frames
 
 _LOG = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +56,7 @@ class LabelWorker:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._labeler = make_labeler(settings.labeler, **settings.labeler_options)
+        self._tombstones = read_tombstones(settings.root)
         self._lock = Lock()
         self._idle_since = time.perf_counter()
         cv2.setNumThreads(settings.threads)
@@ -69,7 +73,8 @@ class LabelWorker:
         ok = [row for row in ordered if row.labels is not None]
         summary = ItemSummary(
             ok=len(ok),
-            failed=len(ordered) - len(ok),
+            failed=sum(row.status == "failed" for row in ordered),
+            screened=sum(row.status == "screened" for row in ordered),
             points=sum(row.labels.visibility.size for row in ok if row.labels is not None),
             busy_s=self._idle_since - started,
             waited_s=waited_s,
@@ -80,21 +85,27 @@ class LabelWorker:
         """Fetch, decode, choose queries."""
         prepared = _Prepared()
         for entry in item.entries:
+            if self._tombstones.cover(entry):
+                prepared.rows[entry.key] = row_without_labels(entry, "screened", "tombstoned")
+                continue
             if entry.record is None:
                 prepared.rows[entry.key] = row_without_labels(entry, "failed", "the clip was not cut; see errors/shards")
                 continue
-            try:
-                reader = self._frames_of(entry)
-                queries = choose_queries(reader, self._settings.queries, key=entry.key)
-                prepared.clips.append((entry, ClipFrames(key=entry.key, reader=reader, queries=queries)))
-            except DataError as error:
-                prepared.rows[entry.key] = row_without_labels(entry, "failed", f"{tar_uri(self._settings.root, entry)}: {error}")
+            clip = _at_border(entry.key, partial(self._clip_of, entry))
+            if isinstance(clip, str):
+                prepared.rows[entry.key] = row_without_labels(entry, "failed", f"{tar_uri(self._settings.root, entry)}: {clip}")
+            else:
+                prepared.clips.append((entry, clip))
         return prepared
+
+    def _clip_of(self, entry: ClipEntry) -> ClipFrames:
+        reader = self._frames_of(entry)
+        return ClipFrames(key=entry.key, reader=reader, queries=choose_queries(reader, self._settings.queries, key=entry.key))
 
     def _frames_of(self, entry: ClipEntry) -> FrameReader:
         if entry.record is None:
             raise DataError(f"clip {entry.key} was not cut")
-        data = read_member(self._settings.root, entry, entry.video)
+        data = read_video(self._settings.root, entry)
         if entry.record.frames > self._settings.frames_in_memory:
             return StoredClip(data, entry.record, self._settings.threads)
         return FramesInMemory(read_clip_frames(data, entry.record, threads=self._settings.threads))
@@ -102,24 +113,31 @@ class LabelWorker:
     def _label(self, prepared: _Prepared) -> dict[str, LabelRow]:
         """Label the batch together; if that fails, clip by clip, so that only the bad one is lost."""
         clips = [clip for _, clip in prepared.clips]
-        try:
-            labels: list[TrackLabels | str] = list(self._labeler.label(clips)) if clips else []
-        except StorageError:
-            raise
-        except Exception as error:  # noqa: BLE001  the per-clip border of this job: a labeler may fail in any way
-            _LOG.info("batch of %d clips failed (%s); labelling them one by one", len(clips), error)
-            labels = [self._label_alone(clip) for clip in clips]
+        together = _at_border("batch", lambda: self._labeler.label(clips)) if clips else []
+        if isinstance(together, str):
+            _LOG.info("batch of %d clips failed (%s); labelling them one by one", len(clips), together)
+            labels = [_at_border(clip.key, partial(self._label_alone, clip)) for clip in clips]
+        else:
+            labels = list(together)
         return {entry.key: _row(entry, result) for (entry, _), result in zip(prepared.clips, labels, strict=True)}
 
-    def _label_alone(self, clip: ClipFrames) -> TrackLabels | str:
-        try:
-            return self._labeler.label([clip])[0]
-        except StorageError:
-            raise
-        except TrackmillError as error:
-            return str(error)
-        except Exception as error:  # noqa: BLE001  see above
-            return f"clip {clip.key}: {type(error).__name__}: {error}"
+    def _label_alone(self, clip: ClipFrames) -> TrackLabels:
+        return self._labeler.label([clip])[0]
+
+
+def _at_border(key: str, work: Callable[[], Result]) -> Result | str:
+    """The per-clip border of this job: what `work` gives, or what went wrong with this clip. A labeler may fail in any way.
+
+    Raises: StorageError, which is not the clip's fault.
+    """
+    try:
+        return work()
+    except StorageError:
+        raise
+    except TrackmillError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001  see above
+        return f"clip {key}: {type(error).__name__}: {error}"
 
 
 def _row(entry: ClipEntry, result: TrackLabels | str) -> LabelRow:

@@ -14,6 +14,7 @@ from pipeline.labels.decode import DECODED, decode_labels
 from pipeline.labels.sets import read_label_set
 from pipeline.layout import Layout, committed
 from pipeline.records import TrackLabels
+from pipeline.shards.tombstones import Tombstones, forgotten_keys, read_tombstones
 from pipeline.tables import open_table
 
 
@@ -72,10 +73,13 @@ class LabelShard:
 
 
 def read_labels(root: str | os.PathLike[str], labelset: str) -> Iterator[tuple[str, TrackLabels]]:
-    """Key and labels of every clip that was labelled, shard by shard. Raises ConfigError for a set that does not exist."""
+    """Key and labels of every clip that was labelled and not tombstoned, shard by shard.
+
+    Raises: ConfigError for a set that does not exist.
+    """
     root = os.fspath(root)
     read_label_set(root, labelset)
-    return (pair for shard in labelled_shards(root, labelset) for pair in _labels_in(Layout(root).label_shard(labelset, shard)))
+    return _labels_of(root, labelset, read_tombstones(root))
 
 
 def labelled_shards(root: str, label_set: str) -> list[int]:
@@ -90,6 +94,12 @@ def read_label_shard(root: str, label_set: str, shard: int) -> LabelShard:
         table = file.read(columns=CLIP_SCHEMA.names, use_threads=False)
     entries = (LabelEntry(row=row, **values) for row, values in enumerate(table.to_pylist()))
     return LabelShard(uri=uri, entries={entry.key: entry for entry in entries})
+
+
+def _labels_of(root: str, label_set: str, tombstones: Tombstones) -> Iterator[tuple[str, TrackLabels]]:
+    for shard in labelled_shards(root, label_set):
+        forgotten = forgotten_keys(root, shard, tombstones)
+        yield from (pair for pair in _labels_in(Layout(root).label_shard(label_set, shard)) if pair[0] not in forgotten)
 
 
 def _labels_in(uri: str) -> Iterator[tuple[str, TrackLabels]]:

@@ -1,5 +1,6 @@
 """The commit of one shard: what every clip is and where its members lie, so that readers fetch clips by byte range."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,6 +110,20 @@ def tar_uri(root: str, entry: ClipEntry) -> str:
 def read_member(root: str, entry: ClipEntry, member: Member) -> bytes:
     """The bytes of one member. Raises StorageError naming the tar."""
     return storage.read_range(tar_uri(root, entry), member.offset, member.length)
+
+
+def read_video(root: str, entry: ClipEntry) -> bytes:
+    """The bytes of a clip's video, checked against its record.
+
+    Raises: DataError if they are not those that were recorded, or the clip was not cut; StorageError.
+    """
+    if entry.record is None:
+        raise DataError(f"clip {entry.key} was not cut; see errors/shards")
+    data = read_member(root, entry, entry.video)
+    found, expected = hashlib.sha256(data).hexdigest(), entry.record.sha256
+    if found != expected:
+        raise DataError(f"the video's sha256 is {found[:12]}..., expected {expected[:12]}...: damaged or replaced since it was written")
+    return data
 
 
 def _row(entry: ClipEntry) -> dict[str, Any]:

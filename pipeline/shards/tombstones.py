@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.layout import Layout
-from pipeline.shards.index import ClipEntry
+from pipeline.shards.index import ClipEntry, read_index
 from pipeline.tables import read_table, write_table
 
 _SCHEMA = pa.schema({"key": pa.string(), "source_id": pa.string()})
@@ -23,6 +23,13 @@ class Tombstones:
     def cover(self, entry: ClipEntry) -> bool:
         """Whether this clip must not be shown."""
         return entry.key in self.keys or entry.source_id in self.source_ids
+
+
+def forgotten_keys(root: str, shard: int, tombstones: Tombstones) -> frozenset[str]:
+    """Keys of one shard's clips that must not be shown, and of single clips elsewhere. Opens the index only if a whole source is named."""
+    if not tombstones.source_ids:
+        return tombstones.keys
+    return tombstones.keys | {entry.key for entry in read_index(root, shard) if tombstones.cover(entry)}
 
 
 def read_tombstones(root: str) -> Tombstones:

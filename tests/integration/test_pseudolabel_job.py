@@ -13,6 +13,7 @@ import pytest
 import webdataset
 
 from pipeline.labels import read_labels
+from pipeline.shards.tombstones import write_tombstones
 from pipeline.stream import ClipStream, StreamConfig
 
 HERE = Path(__file__).parent
@@ -229,3 +230,29 @@ def test_real_clips_go_all_the_way_on_ray(real_videos, tmp_path, run_job):
     assert all(labels.tracks_px.shape[1] == 256 for labels in labelled.values())
     run_job("show.py", "--root", root, "--labels", label_set, "--out", tmp_path / "sheet.png")
     assert cv2.imread(str(tmp_path / "sheet.png")) is not None
+
+
+def test_a_clip_whose_bytes_changed_in_the_tar_is_not_labelled(root, run_job):
+    index = pq.read_table(root / "shards/000001.parquet").to_pylist()
+    video = next(member for member in index[2]["members"] if member["name"] == "mp4")
+    tar = root / "shards/000001.tar"
+    data = bytearray(tar.read_bytes())
+    data[video["offset"] + video["length"] // 2] ^= 1
+    tar.write_bytes(data)
+    done = run_job("pseudolabel.py", "--root", root, "--labeler", "lucas-kanade", "--executor", "inline", code=3)
+    status, error = statuses(root, done.stdout.splitlines()[-1])["v5"]
+    assert status == "failed"
+    assert "000001.tar" in error
+    assert "damaged or replaced since it was written" in error
+
+
+def test_a_source_to_be_forgotten_is_neither_labelled_nor_shown_nor_read(root, run_job, tmp_path):
+    arguments = ("--root", root, "--labeler", "misbehaving:Standing", "--executor", "inline")
+    before = run_job("pseudolabel.py", *arguments).stdout.splitlines()[-1]
+    write_tombstones(str(root), source_ids=["v3.mp4"])
+    assert not [key for key, _ in read_labels(str(root), before) if key.startswith("v3-")]
+    assert len(list(read_labels(str(root), before))) == 8
+    after = run_job("pseudolabel.py", *arguments, "--queries", 9).stdout.splitlines()[-1]
+    assert statuses(root, after)["v3"] == ("screened", "tombstoned")
+    (key,) = (row["key"] for row in pq.read_table(root / "plan.parquet").to_pylist() if row["source"] == "v3.mp4")
+    assert f"no clip {key}" in run_job("show.py", "--root", root, "--clip", key, "--out", tmp_path / "x.png", code=2).stderr

@@ -62,6 +62,7 @@ def demo(
             ("label set", labelled.label_set),
             ("stream", _described(samples)),
             ("dataset", root),
+            *([("truth", truth.folder)] if truth else []),
             ("contact sheet", out / "contact_sheet.png"),
             ("tracks in motion", out / "tracks.mp4"),
             ("time", f"{time.monotonic() - started:.0f} s"),
@@ -91,7 +92,8 @@ class WalkTruth:
         clip = render(self._scene)
         self.video = out / "videos" / "walk.mp4"
         write_video(str(self.video.absolute()), clip.frames, clip.fps)
-        write_truth(str((out / "truth" / "walk.npz").absolute()), clip)
+        self.folder = out / "truth"
+        write_truth(str((self.folder / "walk.npz").absolute()), clip)
 
     def compare(self, root: str, label_set: str) -> list[tuple[str, object]]:
         """Rows of the table of truth, a mean over the clips."""
@@ -111,10 +113,12 @@ class WalkTruth:
 
     def _measure(self, record: ClipRecord, labels: TrackLabels) -> tuple[float, float, float]:
         from pipeline.synthetic.truth import true_tracks
+        from pipeline.synthetic.video import write_true_tracks
 
         first = round(record.timestamps[0] * _FPS)
         queries = labels.queries + np.array([first, 0, 0], np.float32)
         true = true_tracks(self._scene, queries)
+        write_true_tracks(str((self.folder / f"{record.key}.tracks.npz").absolute()), queries, true)
         now = slice(first, first + record.frames)
         known = np.flatnonzero(true.valid)
         kept = TrackLabels(queries=labels.queries[known], tracks_px=labels.tracks_px[:, known], visibility=labels.visibility[:, known])

@@ -4,7 +4,7 @@ from pipeline.synthetic.records import SceneClip, SceneTruth, TrueTracks
 from pipeline.synthetic.render import render
 from pipeline.synthetic.scene import Light, Scene, SceneObject, pinhole
 from pipeline.synthetic.truth import true_tracks
-from pipeline.synthetic.video import read_truth, write_truth, write_video
+from pipeline.synthetic.video import read_truth, write_true_tracks, write_truth, write_video
 from pipeline.synthetic.walk import walk_scene
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "render",
     "true_tracks",
     "walk_scene",
+    "write_true_tracks",
     "write_truth",
     "write_video",
 ]

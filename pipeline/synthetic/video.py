@@ -9,7 +9,7 @@ import numpy as np
 from pipeline import storage
 from pipeline.errors import ConfigError, DataError, FormatError
 from pipeline.records.arrays import check_array
-from pipeline.synthetic.records import SceneTruth
+from pipeline.synthetic.records import SceneTruth, TrueTracks
 
 TRUTH_SCHEMA_VERSION = 1
 _ARRAYS = ("depth", "camera_to_world", "intrinsics", "dynamic_mask")
@@ -42,6 +42,13 @@ def write_truth(uri: str, truth: SceneTruth) -> None:
     with storage.publishing(uri) as path, path.open("wb") as handle:
         arrays = {name: getattr(truth, name) for name in _ARRAYS}
         np.savez_compressed(handle, schema_version=np.array(TRUTH_SCHEMA_VERSION), fps=np.array(truth.fps), **arrays)
+
+
+def write_true_tracks(uri: str, queries: np.ndarray, tracks: TrueTracks) -> None:
+    """Publish true tracks of N queries "N 3" (t, x, y) as an npz (no pickles): tracks_px, visibility, tracks3d, valid, queries."""
+    arrays = {"queries": queries, **{name: getattr(tracks, name) for name in ("tracks_px", "visibility", "tracks3d", "valid")}}
+    with storage.publishing(uri) as path, path.open("wb") as handle:
+        np.savez_compressed(handle, schema_version=np.array(TRUTH_SCHEMA_VERSION), **arrays)
 
 
 def read_truth(uri: str) -> SceneTruth:

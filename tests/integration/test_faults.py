@@ -15,7 +15,10 @@ from pipeline import storage
 from pipeline.errors import FormatError, StorageError
 from pipeline.labels import read_labels
 from pipeline.manifest import ManifestOptions
-from pipeline.shards.plan import read_plan_counts
+from pipeline.shards.cutting import cut_shard
+from pipeline.shards.errors_table import read_errors
+from pipeline.shards.index import read_index
+from pipeline.shards.plan import read_plan_counts, read_shard_plan
 from pipeline.shards.policy import ClipPolicy
 from pipeline.tables import read_table, write_table
 
@@ -82,7 +85,7 @@ def test_an_object_store_that_refuses_in_the_middle(videos, bucket):
             return b""
 
     def refuse_shard_one(request, **kwargs):
-        if "/root/shards/000001.tar" in request.url:
+        if "/walks/shards/000001.tar" in request.url:
             refused.append(request.url)
             return aiobotocore.awsrequest.AioAWSResponse(request.url, 503, {}, Empty())
         return None
@@ -90,16 +93,16 @@ def test_an_object_store_that_refuses_in_the_middle(videos, bucket):
     fs.s3.meta.events.register_first("before-send.s3.PutObject", refuse_shard_one)
     try:
         with pytest.raises(StorageError, match=r"1 of 3 parts of this stage were not committed.*000001.*run the same command again"):
-            shard(videos, f"{bucket}/root")
+            shard(videos, f"{bucket}/walks")
     finally:
         fs.s3.meta.events.unregister("before-send.s3.PutObject", refuse_shard_one)
     assert len(refused) >= 2
-    assert not storage.exists(f"{bucket}/root/shards/000001.parquet")
-    assert storage.exists(f"{bucket}/root/shards/000002.parquet")
-    shard(videos, f"{bucket}/root")
-    assert contents(f"{bucket}/root") == contents(f"{bucket}/undisturbed")
-    assert label(f"{bucket}/root") == label(f"{bucket}/undisturbed")
-    assert contents(f"{bucket}/root") == contents(f"{bucket}/undisturbed")
+    assert not storage.exists(f"{bucket}/walks/shards/000001.parquet")
+    assert storage.exists(f"{bucket}/walks/shards/000002.parquet")
+    shard(videos, f"{bucket}/walks")
+    assert contents(f"{bucket}/walks") == contents(f"{bucket}/undisturbed")
+    assert label(f"{bucket}/walks") == label(f"{bucket}/undisturbed")
+    assert contents(f"{bucket}/walks") == contents(f"{bucket}/undisturbed")
 
 
 def test_a_shard_whose_tar_cannot_be_read_just_now_loses_no_other_labels(videos, tmp_path, monkeypatch):
@@ -124,3 +127,28 @@ def test_a_root_of_a_newer_version_is_refused_by_every_reader(videos, tmp_path):
         read_plan_counts(str(root))
     with pytest.raises(FormatError, match="upgrade it"):
         label(root)
+
+
+def test_a_clip_that_killed_its_worker_while_being_cut_is_left_out_and_named(videos, tmp_path):
+    root = tmp_path / "root"
+    shard(videos, root)
+    for path in (root / "shards").iterdir():
+        path.unlink()
+    policy = ClipPolicy(clip_frames=12, clips_per_shard=2)
+    guilty = read_shard_plan(str(root), 1)[0].key
+    outcome = cut_shard(str(root), 1, policy, {guilty: f"{guilty}: killed its worker 2 times"})
+    assert (outcome.clips, outcome.failed) == (1, 1)
+    assert [entry.status for entry in read_index(str(root), 1)] == ["failed", "ok"]
+    assert "killed its worker" in read_errors(str(root), "shards")[0].message
+
+
+def test_a_source_that_went_away_after_probing_costs_its_own_clips(videos, tmp_path):
+    root = tmp_path / "root"
+    shard(videos, root)
+    for path in (root / "shards").iterdir():
+        path.unlink()
+    (videos / "b.mp4").unlink()
+    policy = ClipPolicy(clip_frames=12, clips_per_shard=2)
+    outcomes = [cut_shard(str(root), number, policy, {}) for number in range(3)]
+    assert [(outcome.clips, outcome.failed) for outcome in outcomes] == [(2, 0), (0, 2), (2, 0)]
+    assert all("b.mp4: there is no such file" in row.message for row in read_errors(str(root), "shards"))

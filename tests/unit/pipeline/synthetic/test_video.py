@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError, DataError, FormatError, StorageError
-from pipeline.synthetic.records import SceneTruth
-from pipeline.synthetic.video import read_truth, write_truth, write_video
+from pipeline.synthetic.records import SceneTruth, TrueTracks
+from pipeline.synthetic.video import read_truth, write_true_tracks, write_truth, write_video
 
 
 def make_frames(num_frames: int = 60, height: int = 48, width: int = 64) -> np.ndarray:
@@ -109,3 +109,18 @@ def test_truth_of_disagreeing_shapes_cannot_be_made() -> None:
             dynamic_mask=truth.dynamic_mask[:, :3],
             fps=24,
         )
+
+
+def test_true_tracks_are_kept_with_their_queries(tmp_path: Path) -> None:
+    tracks = TrueTracks(
+        tracks_px=np.full((3, 2, 2), 1.5, np.float32),
+        visibility=np.array([[True, False]] * 3),
+        tracks3d=np.ones((3, 2, 3), np.float32),
+        valid=np.array([True, False]),
+    )
+    queries = np.array([[0, 1.5, 1.5], [2, 0, 0]], np.float32)
+    write_true_tracks(str(tmp_path / "tracks.npz"), queries, tracks)
+    with np.load(tmp_path / "tracks.npz", allow_pickle=False) as stored:
+        np.testing.assert_array_equal(stored["queries"], queries)
+        np.testing.assert_array_equal(stored["visibility"], tracks.visibility)
+        np.testing.assert_array_equal(stored["tracks_px"], tracks.tracks_px)

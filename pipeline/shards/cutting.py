@@ -135,12 +135,21 @@ def _sample(clip: PlannedClip, data: bytes, probe: VideoProbe) -> TarSample | Da
     """The clip's members, once a decode of what will be written shows exactly the planned frames."""
     try:
         record = _record(clip, data, probe)
-        for _ in decode_clip(data, record):
-            pass
+        _prove(clip, data, record)
         arrays = None if clip.camera_uri is None else _camera_arrays(clip, record)
         return TarSample(record=record, video=data, document=document_bytes(record.document(), "clip"), arrays=arrays)
     except (DataError, StorageError) as error:
         return DataError(str(error))
+
+
+def _prove(clip: PlannedClip, data: bytes, record: ClipRecord) -> None:
+    """Decode what will be written. Raises DataError unless it shows exactly the planned frames."""
+    try:
+        for _ in decode_clip(data, record):
+            pass
+    except DataError as error:
+        remedy = "use --video h264 for it" if clip.video == "copy" else "fetch it again or drop it"
+        raise DataError(f"{clip.source}: what was cut does not show the planned frames; {remedy} ({error})") from error
 
 
 def _record(clip: PlannedClip, data: bytes, probe: VideoProbe) -> ClipRecord:

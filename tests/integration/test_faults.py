@@ -152,3 +152,17 @@ def test_a_source_that_went_away_after_probing_costs_its_own_clips(videos, tmp_p
     outcomes = [cut_shard(str(root), number, policy, {}) for number in range(3)]
     assert [(outcome.clips, outcome.failed) for outcome in outcomes] == [(2, 0), (0, 2), (2, 0)]
     assert all("b.mp4: there is no such file" in row.message for row in read_errors(str(root), "shards"))
+
+
+def test_a_copy_that_does_not_show_the_planned_frames_is_not_stored(make_video, tmp_path):
+    """A source whose packets are damaged so that it demuxes well and decodes badly: only the proof finds out."""
+    path = make_video("v/a.mp4", num_frames=48)
+    data = bytearray(path.read_bytes())
+    middle = len(data) * 45 // 100
+    data[middle : middle + 3000] = bytes(3000)
+    path.write_bytes(data)
+    root = tmp_path / "root"
+    shard(tmp_path / "v", root)
+    entries = [entry for number in range(2) for entry in read_index(str(root), number)]
+    assert {entry.status for entry in entries} == {"ok", "failed"}
+    assert any("what was cut does not show the planned frames; use --video h264" in row.message for row in read_errors(str(root), "shards"))

@@ -21,6 +21,7 @@ from pipeline.shards.tombstones import read_tombstones
 from pipeline.tables import read_table
 from pipeline.video.reader import read_clip_frames
 
+MAX_FRAMES = 300  # of a longer clip only so many are drawn: they lie in memory at full size
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -65,7 +66,9 @@ def draw_clip(root: str, label_set: str | None, key: str | None) -> tuple[np.nda
 def draw_sheet(root: str, label_set: str | None, key: str | None, num_clips: int) -> np.ndarray:
     """A contact sheet, uint8 "H W 3", of one clip or of clips spread over the dataset."""
     chosen = [_find(root, key)] if key else _spread(root, num_clips)
-    cells = [clip_cell(clip.entry.key, _frames(root, clip.entry), _labels(root, label_set, clip)) for clip in chosen]
+    cells = [
+        clip_cell(clip.entry.key, _frames(root, clip.entry), _labels(root, label_set, clip), note=_note(clip.entry)) for clip in chosen
+    ]
     planned = int(read_plan_counts(root).counts().sum())
     return contact_sheet(cells, title=label_set or "clips", subtitle=f"{len(chosen)} of {planned} clips below {PurePosixPath(root).name}")
 
@@ -114,7 +117,13 @@ def _clips_of(root: str, shard: int) -> list[_StoredClip]:
 def _frames(root: str, entry: ClipEntry) -> np.ndarray:
     if entry.record is None:
         raise DataError(f"clip {entry.key} was not cut; see errors/shards")
-    return read_clip_frames(read_video(root, entry), entry.record, threads=0)
+    shown = range(min(entry.record.frames, MAX_FRAMES))
+    return read_clip_frames(read_video(root, entry), entry.record, indices=shown, threads=0)
+
+
+def _note(entry: ClipEntry) -> str:
+    frames = entry.record.frames if entry.record else 0
+    return f"the first of {frames} frames" if frames > MAX_FRAMES else ""
 
 
 def _labels(root: str, label_set: str | None, clip: _StoredClip) -> TrackLabels | None:
@@ -125,7 +134,11 @@ def _labels(root: str, label_set: str | None, clip: _StoredClip) -> TrackLabels 
     if labelled.entry(key).status != "ok":
         return None
     labelled.check_clip(key, record.sha256)
-    return labelled.labels(key)
+    labels = labelled.labels(key)
+    begun = labels.queries[:, 0] < MAX_FRAMES
+    return TrackLabels(
+        queries=labels.queries[begun], tracks_px=labels.tracks_px[:MAX_FRAMES, begun], visibility=labels.visibility[:MAX_FRAMES, begun]
+    )
 
 
 if __name__ == "__main__":

@@ -256,3 +256,19 @@ def test_a_source_to_be_forgotten_is_neither_labelled_nor_shown_nor_read(root, r
     assert statuses(root, after)["v3"] == ("screened", "tombstoned")
     (key,) = (row["key"] for row in pq.read_table(root / "plan.parquet").to_pylist() if row["source"] == "v3.mp4")
     assert f"no clip {key}" in run_job("show.py", "--root", root, "--clip", key, "--out", tmp_path / "x.png", code=2).stderr
+
+
+def test_a_long_clip_is_labelled_as_a_stream_and_drawn_in_part(make_video, tmp_path, run_job):
+    make_video("v/long.mp4", num_frames=530, size=(48, 64))
+    root = tmp_path / "root"
+    run_job("shard.py", tmp_path / "v", "--root", root, "--clip-frames", 0, "--executor", "inline")
+    done = run_job(
+        "pseudolabel.py", "--root", root, "--labeler", "lucas-kanade", "--queries", 16, "--query-frames", 3, "--executor", "inline"
+    )
+    label_set = done.stdout.splitlines()[-1]
+    ((_, labels),) = read_labels(str(root), label_set)
+    assert labels.tracks_px.shape == (530, 16, 2)
+    assert sorted(set(labels.queries[:, 0])) == [0, 176, 353]
+    run_job("show.py", "--root", root, "--labels", label_set, "--out", tmp_path / "tracks.mp4")
+    with av.open(str(tmp_path / "tracks.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 300

@@ -28,7 +28,7 @@ def shard(
     col_path: Annotated[str | None, typer.Option(help="Column of the video's path.", rich_help_panel=_COLUMNS)] = None,
     col_start: Annotated[str | None, typer.Option(help="Start: seconds or [H:]MM:SS.fff.", rich_help_panel=_COLUMNS)] = None,
     col_end: Annotated[str | None, typer.Option(help="End, as the start.", rich_help_panel=_COLUMNS)] = None,
-    col_clips: Annotated[str | None, typer.Option(help="List of [start, end] pairs.", rich_help_panel=_COLUMNS)] = None,
+    col_clips: Annotated[str | None, typer.Option(help="List of (start, end) pairs.", rich_help_panel=_COLUMNS)] = None,
     col_start_frame: Annotated[str | None, typer.Option(help="First frame.", rich_help_panel=_COLUMNS)] = None,
     col_end_frame: Annotated[str | None, typer.Option(help="One past the last frame.", rich_help_panel=_COLUMNS)] = None,
     frame_base_fps: Annotated[float | None, typer.Option(help="Rate of those counts.", rich_help_panel=_COLUMNS)] = None,

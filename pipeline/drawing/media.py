@@ -32,7 +32,7 @@ _FORMATS = {
         container="mp4",
         codec="libx264",
         pixels="yuv420p",
-        # without x264's macroblock tree, whose vector code gives other bytes each time where a side is no multiple of 16
+        # without x264's macroblock tree, whose vector code gives other bytes from run to run
         codec_options=(("crf", "18"), ("preset", "medium"), ("x264-params", "mbtree=0")),
         container_options=(("movflags", "+faststart"),),
     ),

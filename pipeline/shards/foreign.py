@@ -64,6 +64,7 @@ def scan_tar(tar: ForeignTar, *, shares: Mapping[str, float], license: str | Non
         try:
             if key in crashed:
                 raise DataError(crashed[key])
+            _check_unambiguous(f"{uri}: sample {sample_key}", members)
             entries.append(_described(entry, members, shares, license))
         except DataError as error:
             entries.append(replace(entry, split=split_of(sample_key, shares), license=license))
@@ -164,6 +165,14 @@ def _described(entry: ClipEntry, members: list[Member], shares: Mapping[str, flo
         extra=extra,
     )
     return replace(entry, source_id=source_id, split=split, license=record.license, members=tuple(members), record=record)
+
+
+def _check_unambiguous(where: str, members: list[Member]) -> None:
+    """Raise DataError if a name occurs twice: two samples of one key, which no reader can tell apart by it."""
+    names = [member.name for member in members]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{where}: its key occurs more than once in the tar ({', '.join(twice)}); give every sample a key of its own")
 
 
 def _extra(entry: ClipEntry, members: list[Member], where: str) -> dict[str, Any]:

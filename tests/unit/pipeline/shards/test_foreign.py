@@ -107,3 +107,14 @@ def test_tars_are_named_below_the_folder_that_holds_them_all():
     assert names == ["a/00000.tar", "b/00000.tar"]
     assert [tar.name for tar in name_tars(["/data/t/00000.tar", "/data/t/00001.tar"])] == ["00000.tar", "00001.tar"]
     assert [tar.name for tar in name_tars(["/data/t/00000.tar"])] == ["00000.tar"]
+
+
+def test_a_key_that_occurs_twice_is_an_error_and_not_one_of_the_two(make_video, tmp_path):
+    path = tmp_path / "twice.tar"
+    with tarfile.open(path, "w") as tar:
+        for name in ("a.mp4", "b.mp4", "c.mp4"):
+            tar.add(make_video(name, num_frames=8), "000002.mp4" if name == "b.mp4" else "000001.mp4")
+    found = scan(path)
+    assert [(entry.sample_key, entry.status) for entry in found.entries] == [("000001", "failed"), ("000002", "ok")]
+    (row,) = found.errors
+    assert "twice.tar: sample 000001: its key occurs more than once in the tar (mp4)" in row.message

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("sharding", "labeling", "stream", "label_accuracy")
+BENCHMARKS = ("sharding", "labeling", "stream", "label_accuracy", "cotracker3")
 
 
 def main(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out/bench/results")) -> None:

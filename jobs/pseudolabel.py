@@ -9,7 +9,8 @@ from jobs.console import error_exit, print_summary, run_job
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.labeling.job import LabelingConfig, LabelingOutcome, label_dataset
-from labelers import QueryPolicy
+from jobs.labeling.worker import FRAMES_IN_MEMORY
+from labelers import LABELERS, QueryPolicy
 from pipeline.errors import ConfigError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -18,24 +19,28 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def pseudolabel(
     root: Annotated[str, typer.Option(help="Dataset made by jobs/shard.py: a local path or URL.")],
-    labeler: Annotated[str, typer.Option(help="dis-flow, lucas-kanade, or module:factory of your own.")],
+    labeler: Annotated[str, typer.Option(help=f"{', '.join(LABELERS)}, or module:factory of your own.")],
     queries: Annotated[int, typer.Option(help="Points followed per clip.")] = 256,
-    query_policy: Annotated[str, typer.Option(help="grid, random, corners, or sift.")] = "grid",
+    query_policy: Annotated[str, typer.Option(help="grid, random, corners, sift; or truth: points of true tracks.")] = "grid",
     query_frames: Annotated[int, typer.Option(help="Frames that queries start on, spread evenly; 1 is the first frame.")] = 1,
-    checkpoint: Annotated[str | None, typer.Option(help="Weights, for labelers that have any: a path or URL.")] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="Weights, for labelers that have any: a path, or hf://OWNER/MODEL/FILE.")] = None,
     option: Annotated[list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the labeler.")] = None,
     executor: Annotated[str, typer.Option(help="ray, or inline: this process alone.")] = "ray",
     num_workers: Annotated[int | None, typer.Option(help="Labelers at work; as many as CPUs (or GPUs) allow by default.")] = None,
-    num_cpus_per_worker: Annotated[float, typer.Option(help="CPUs of each.")] = 1.0,
-    num_gpus_per_worker: Annotated[float, typer.Option(help="GPUs of each; 0.5 lets two share one.")] = 0.0,
+    num_cpus_per_worker: Annotated[float, typer.Option(help="CPUs of each: threads of its decoder and labeler.")] = 1.0,
+    num_gpus_per_worker: Annotated[float, typer.Option(help="GPUs of each, for labelers that use one; 0.5 lets two share it.")] = 0.0,
     clips_per_batch: Annotated[int, typer.Option(help="Clips that the labeler is given at once.")] = 1,
     items_ahead: Annotated[int, typer.Option(help="Batches that each worker fetches and decodes ahead.")] = 1,
+    frames_in_memory: Annotated[int, typer.Option(help="Clips of more frames are decoded while they are labelled.")] = FRAMES_IN_MEMORY,
     clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip before its worker is stopped (with Ray).")] = 600.0,
     max_attempts: Annotated[int, typer.Option(help="Times that a clip may kill its worker before it is quarantined (with Ray).")] = 2,
     max_error_rate: Annotated[float, typer.Option(help="Exit with 3 if a larger share of clips fails.")] = 0.05,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be labelled, and the label set's name.")] = False,
 ) -> None:  # fmt: skip
-    """Label every clip. The last line is the label set's name. Run it again to continue where it stopped."""
+    """Label every clip. The last line is the label set's name. Run it again to continue where it stopped.
+
+    CoTracker3's published weights: --checkpoint hf://facebook/cotracker3/scaled_offline.pth
+    """
 
     def body() -> int:
         options = parse_options(option or [])
@@ -50,9 +55,10 @@ def pseudolabel(
             num_gpus_per_worker=num_gpus_per_worker,
             clips_per_batch=clips_per_batch,
             items_ahead=items_ahead,
+            frames_in_memory=frames_in_memory,
         )
         outcome = label_dataset(config, dry_run=dry_run)
-        print_summary("labels", _summary_rows(outcome))
+        print_summary("labels", summary_rows(outcome, num_gpus_per_worker))
         code = error_exit(outcome.totals.failed + outcome.totals.quarantined, outcome.num_clips, max_error_rate)
         typer.echo(outcome.label_set)
         return code
@@ -74,7 +80,8 @@ def parse_options(pairs: list[str]) -> dict[str, Any]:
     return options
 
 
-def _summary_rows(outcome: LabelingOutcome) -> list[tuple[str, object]]:
+def summary_rows(outcome: LabelingOutcome, num_gpus: float) -> list[tuple[str, object]]:
+    """What the summary says. `num_gpus` is what each worker was granted."""
     totals = outcome.totals
     rows: list[tuple[str, object]] = [
         ("label set", outcome.label_set),
@@ -86,10 +93,23 @@ def _summary_rows(outcome: LabelingOutcome) -> list[tuple[str, object]]:
         rows += [
             ("labelled", f"{totals.ok} clips, {totals.points:,} points (track x frame)"),
             ("failed", f"{totals.failed}, quarantined {totals.quarantined}, left out on purpose {totals.screened}"),
-            ("speed", f"{totals.points / totals.busy_s:,.0f} points per second of one labeler"),
-            ("waiting", f"{totals.waited_s / (totals.busy_s + totals.waited_s):.0%} of the labelers' time went by waiting for frames"),
+        ]
+        if totals.degraded:
+            rows.append(("degraded", f"{totals.degraded} clips were labelled otherwise than configured (memory); their `notes` say how"))
+        in_all, of_one = totals.points / outcome.elapsed_s, totals.points / totals.busy_s
+        rows += [
+            ("speed", f"{in_all:,.0f} points per second in all, {of_one:,.0f} of one labeler at work"),
+            ("waiting", _waiting(totals.waited_s / (totals.busy_s + totals.waited_s), num_gpus)),
         ]
     return rows
+
+
+def _waiting(share: float, num_gpus: float) -> str:
+    if not num_gpus:
+        return f"{share:.0%} of the labelers' time went by waiting for frames"
+    if num_gpus >= 1:
+        return f"the GPUs stood idle {share:.0%} of the time, waiting for frames"
+    return f"workers that share a GPU waited {share:.0%} of the time for frames; the GPUs stood idle for at most that long"
 
 
 if __name__ == "__main__":

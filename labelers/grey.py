@@ -1,4 +1,4 @@
-"""Frames as the classical trackers see them."""
+"""Frames in grey: all that the classical trackers see, and where re-seeding looks for texture."""
 
 import cv2
 import numpy as np
@@ -27,3 +27,8 @@ def read_grey(clip: ClipFrames, *, blur_px: float = 0.0) -> np.ndarray:
     if num_read < len(grey):
         raise DataError(f"clip {clip.key}: its frames end after {num_read} of {len(grey)}; cut the clip again")
     return grey
+
+
+def grey_frames(clip: ClipFrames, *, every: int) -> dict[int, np.ndarray]:
+    """Every so many frames of a clip in grey, uint8 "H W" by frame index."""
+    return {t: cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for t, frame in enumerate(clip.reader) if t % every == 0}

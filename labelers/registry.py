@@ -10,9 +10,14 @@ from pipeline.errors import ConfigError
 
 # name -> "module:factory", imported when asked for: a labeler without a network does not load torch
 LABELERS = {
+    "cotracker3-offline": "labelers.cotracker3.offline:CoTracker3OfflineLabeler",
+    "cotracker3-online": "labelers.cotracker3.online:CoTracker3OnlineLabeler",
+    "cotracker-package": "labelers.cotracker_package:CoTrackerPackageLabeler",
     "dis-flow": "labelers.dis_flow:DisFlowLabeler",
     "lucas-kanade": "labelers.lucas_kanade:LucasKanadeLabeler",
 }
+
+_NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def make_labeler(name: str, /, **options: Any) -> Labeler:
@@ -24,10 +29,7 @@ def make_labeler(name: str, /, **options: Any) -> Labeler:
         options: of this labeler.
     Raises: ConfigError for an unknown name, for an option that the labeler does not have, and for a value out of range.
     """
-    door = name if ":" in name else LABELERS.get(name)
-    if door is None:
-        known = ", ".join(LABELERS)
-        raise ConfigError(f'unknown labeler {name!r}; known are {known}, and "package.module:factory" for one of your own')
+    door = _door(name)
     factory = _factory(door)
     _check_option_names(name, factory, options)
     labeler = factory(**options)
@@ -35,6 +37,23 @@ def make_labeler(name: str, /, **options: Any) -> Labeler:
     if missing:
         raise ConfigError(f"{door} made a {type(labeler).__name__} without {' and '.join(missing)}; a labeler has label and provenance")
     return labeler
+
+
+def labeler_options(name: str, /) -> tuple[str, ...]:
+    """Names of a labeler's options, read from its factory's signature; nothing is made. Names as `make_labeler` takes them.
+
+    A factory's `**options` are not among them. Raises: ConfigError for an unknown name.
+    """
+    factory = _factory(_door(name))
+    return tuple(parameter.name for parameter in inspect.signature(factory).parameters.values() if parameter.kind in _NAMED)
+
+
+def _door(name: str) -> str:
+    door = name if ":" in name else LABELERS.get(name)
+    if door is None:
+        known = ", ".join(LABELERS)
+        raise ConfigError(f'unknown labeler {name!r}; known are {known}, and "package.module:factory" for one of your own')
+    return door
 
 
 def _factory(door: str) -> Callable[..., Labeler]:
@@ -54,7 +73,7 @@ def _check_option_names(name: str, factory: Callable[..., Labeler], options: dic
     parameters = inspect.signature(factory).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
-    known = [parameter.name for parameter in parameters if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)]
+    known = [parameter.name for parameter in parameters if parameter.kind in _NAMED]
     unknown = [option for option in options if option not in known]
     if unknown:
         raise ConfigError(f"labeler {name} has no option {', '.join(unknown)}; its options are {', '.join(known) or 'none'}")

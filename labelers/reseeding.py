@@ -1,6 +1,6 @@
 """New queries where few of a clip's tracks are still visible."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -10,6 +10,8 @@ from labelers.options import check_count, check_number
 from labelers.queries import generator_for
 from labelers.queries.corners import corner_points
 from pipeline.records import TrackLabels
+
+Track = Callable[[np.ndarray], TrackLabels]  # labels float32 "M 3" queries of one clip, reusing what was computed for it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,15 +31,13 @@ class ReseedingRule:
         check_number("reseed_limit", self.limit, minimum=1.0)
 
 
-def reseed(
-    labels: TrackLabels, rule: ReseedingRule, *, track: Callable[[np.ndarray], TrackLabels], grey: np.ndarray, key: str
-) -> TrackLabels:
+def reseed(labels: TrackLabels, rule: ReseedingRule, *, track: Track, grey: np.ndarray | Mapping[int, np.ndarray], key: str) -> TrackLabels:
     """Apply the rule from the first frame to the last; new tracks run in both directions and count from then on.
 
     Args:
         labels: of the clip's own queries.
-        track: labels float32 "M 3" queries of the same clip, reusing what was computed for it.
-        grey: the clip's frames, uint8 "T H W".
+        track: labels new queries of the same clip.
+        grey: the clip's frames "H W", uint8, by frame index: all, or those that the rule looks at.
         key: of the clip; decides the draw.
     Returns:
         The given tracks, unchanged and first, then the new ones.
@@ -46,14 +46,14 @@ def reseed(
     room = int(rule.limit * wanted) - wanted
     if rule.below == 0 or wanted == 0:
         return labels
-    for t in range(0, len(grey), rule.every):
+    for t in range(0, len(labels.visibility), rule.every):
         visible = labels.visibility[t]
         num_visible = int(visible.sum())
         if room <= 0:
             break
         if num_visible >= rule.below * wanted:
             continue
-        free = uncovered(grey.shape[1:], labels.tracks_px[t, visible], spacing_px=_spacing(grey, wanted))
+        free = uncovered(grey[t].shape, labels.tracks_px[t, visible], spacing_px=_spacing(grey[t].shape, wanted))
         points = corner_points(grey[t], min(wanted - num_visible, room), generator_for(key, "reseed", t), allowed=free)
         if len(points):
             queries = np.column_stack([np.full(len(points), t), points]).astype(np.float32)
@@ -70,9 +70,9 @@ def uncovered(shape: tuple[int, ...], points: np.ndarray, *, spacing_px: float) 
     return taken > 0
 
 
-def _spacing(grey: np.ndarray, num_points: int) -> float:
+def _spacing(shape: tuple[int, ...], num_points: int) -> float:
     """Half the distance between neighbours when the points lie evenly over the image."""
-    return 0.5 * float(np.sqrt(grey.shape[1] * grey.shape[2] / num_points))
+    return 0.5 * float(np.sqrt(shape[0] * shape[1] / num_points))
 
 
 def _joined(first: TrackLabels, second: TrackLabels) -> TrackLabels:

@@ -13,6 +13,10 @@ class DataError(TrackmillError):
     """A file, clip or shard is not what it should be. At a job's per-clip border it becomes a row in errors/."""
 
 
+class MemoryExhausted(DataError):  # noqa: N818  not an error of the data, but the clip is what it costs
+    """A clip does not fit into memory, however frugally it is worked on. The clip is quarantined, the job goes on."""
+
+
 class FormatError(DataError):
     """A file was written by another version of the format; the message names both versions and what helps."""
 

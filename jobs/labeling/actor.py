@@ -9,36 +9,21 @@ import ray
 
 from jobs.execution.units import Limits
 from jobs.labeling.items import ItemSummary, LabelItem
+from jobs.labeling.pool_config import PoolConfig as PoolConfig
 from jobs.labeling.shards import commit_labels
 from jobs.labeling.worker import LabelWorker, WorkerSettings
-from pipeline.errors import ConfigError
 from pipeline.shards.index import ClipEntry
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PoolConfig:
-    """Size of the pool, and what each worker is granted."""
-
-    num_workers: int
-    num_cpus: float = 1.0  # per worker
-    num_gpus: float = 0.0  # per worker; fractions share a GPU
-    clips_per_batch: int = 1
-    items_ahead: int = 1  # items that each worker holds beside the one being labelled: fetched and decoded meanwhile
-    limits: Limits = field(default_factory=Limits)
-
-    def __post_init__(self) -> None:
-        if self.num_workers < 1 or self.clips_per_batch < 1 or self.items_ahead < 0 or min(self.num_cpus, self.num_gpus) < 0:
-            raise ConfigError("workers and clips per batch must be at least 1; items ahead, CPUs and GPUs not negative")
 
 
 class LabelActor:
     """LabelWorker behind Ray. Rows and summary are returned apart, so that rows go from worker to writer, not through the driver."""
 
     def __init__(self, settings: WorkerSettings) -> None:
-        self._worker = LabelWorker(settings)
+        self._settings = settings
 
     def ready(self) -> None:
-        """Answers once the labeler is made: until then the cluster may still be looking for room."""
+        """Make the labeler; to be called once, and before any item. Here, not in the constructor, so that errors keep their type."""
+        self._worker = LabelWorker(self._settings)
 
     def label_item(self, item: LabelItem) -> tuple[Any, ItemSummary]:
         """(encoded rows, summary)."""
@@ -66,7 +51,7 @@ class PoolWorker:
 
     handle: Any
     ready: ray.ObjectRef
-    up: bool = False  # the labeler is made; only then are items given
+    up: bool = False  # the labeler is made; only then are items given. Until then the cluster may still be looking for room
     running: dict[ray.ObjectRef, InFlight] = field(default_factory=dict)  # by the summary's reference
     alone: bool = False  # it works on a suspect, and must get nothing else
     news_at: float = 0.0  # when it last finished an item, or was given one while idle

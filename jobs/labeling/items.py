@@ -3,9 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-
-from pipeline.labels import LabelRow, encode_rows
 from pipeline.shards.index import ClipEntry
 
 
@@ -28,39 +25,25 @@ class ItemSummary:
 
     ok: int
     failed: int
+    quarantined: int  # did not fit into memory; clips that cost their worker are counted by the driver
     screened: int  # left out on purpose
+    degraded: int  # of `ok`: labelled otherwise than configured, such as on a lower rung of the memory ladder
     points: int  # point-frames labelled
-    busy_s: float  # spent in the labeler
-    waited_s: float  # the labeler stood still before, waiting for frames
+    busy_s: float  # spent in the labeler, without the waiting
+    waited_s: float  # the labeler stood still, waiting for frames: before the item, and within long clips
 
     @property
     def clips(self) -> int:
         """How many the item had."""
-        return self.ok + self.failed + self.screened
+        return self.ok + self.failed + self.quarantined + self.screened
+
+    @property
+    def errors(self) -> int:
+        """How many of them went wrong."""
+        return self.failed + self.quarantined
 
 
 def items_of(shard: int, entries: Sequence[ClipEntry], clips_per_batch: int) -> Iterator[LabelItem]:
     """A shard's clips in batches."""
     for first in range(0, len(entries), clips_per_batch):
         yield LabelItem(shard=shard, first=first, entries=tuple(entries[first : first + clips_per_batch]))
-
-
-def row_without_labels(entry: ClipEntry, status: str, error: str) -> LabelRow:
-    """The row of a clip that could not be labelled."""
-    record = entry.record
-    if record is None:
-        return LabelRow(key=entry.key, status=status, error=error)
-    return LabelRow(
-        key=entry.key,
-        status=status,
-        clip_sha256=record.sha256,
-        num_frames=record.frames,
-        width=record.width,
-        height=record.height,
-        error=error,
-    )
-
-
-def quarantine_table(entry: ClipEntry, error: str) -> pa.Table:
-    """The encoded row of one quarantined clip."""
-    return encode_rows([row_without_labels(entry, "quarantined", error)])

@@ -1,14 +1,18 @@
 """jobs/pseudolabel.py without its command line: the label set, the shards that lack it, the executor."""
 
+import os
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from jobs.console import ProgressLine
 from jobs.execution.run import Executor
+from jobs.labeling.compute import options_on_driver, options_on_worker
+from jobs.labeling.pool_config import PoolConfig
 from jobs.labeling.run import LabelTotals, label_inline
 from jobs.labeling.shards import shards_to_label
-from jobs.labeling.worker import WorkerSettings
+from jobs.labeling.worker import FRAMES_IN_MEMORY, WorkerSettings
 from labelers import QueryPolicy, make_labeler
 from pipeline import storage
 from pipeline.errors import ConfigError, StorageError
@@ -32,12 +36,36 @@ class LabelingConfig:
     num_gpus_per_worker: float = 0.0
     clips_per_batch: int = 1
     items_ahead: int = 1
+    frames_in_memory: int = FRAMES_IN_MEMORY  # longer clips are read as a stream
 
     def __post_init__(self) -> None:
         if self.executor.name == "inline" and (self.num_workers or 1) > 1:
             raise ConfigError("--executor inline has one worker; use --executor ray for more")
-        if self.clips_per_batch < 1 or self.items_ahead < 0 or (self.num_workers is not None and self.num_workers < 1):
-            raise ConfigError("--clips-per-batch and --num-workers must be at least 1, --items-ahead not negative")
+        if self.frames_in_memory < 0:
+            raise ConfigError(f"--frames-in-memory is {self.frames_in_memory}, expected 0 (every clip as a stream) or more")
+        self.pool(1 if self.num_workers is None else self.num_workers)
+
+    def pool(self, num_workers: int) -> PoolConfig:
+        """The pool with so many workers. Raises: ConfigError."""
+        return PoolConfig(
+            num_workers=num_workers,
+            num_cpus=self.num_cpus_per_worker,
+            num_gpus=self.num_gpus_per_worker,
+            clips_per_batch=self.clips_per_batch,
+            items_ahead=self.items_ahead,
+            limits=self.executor.limits,
+        )
+
+    def worker(self, root: str) -> WorkerSettings:
+        """What each worker is made from. Raises: ConfigError if GPUs are asked for a labeler that cannot use one."""
+        return WorkerSettings(
+            root=root,
+            labeler=self.labeler,
+            labeler_options=options_on_worker(self.labeler, self.labeler_options, num_gpus=self.num_gpus_per_worker),
+            queries=self.queries,
+            threads=max(1, int(self.num_cpus_per_worker)),
+            frames_in_memory=self.frames_in_memory,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +78,7 @@ class LabelingOutcome:
     num_shards: int
     already_done: int  # shards
     not_cut: int  # planned shards without a commit
+    elapsed_s: float  # from the making of the first labeler to the last commit
 
 
 def label_dataset(config: LabelingConfig, *, dry_run: bool) -> LabelingOutcome:
@@ -60,15 +89,17 @@ def label_dataset(config: LabelingConfig, *, dry_run: bool) -> LabelingOutcome:
     root = storage.absolute(config.root)
     if not storage.exists(Layout(root).plan):
         raise ConfigError(f"{root} holds no plan.parquet; make it with jobs/shard.py first, or check --root")
-    label_set = describe(config)
+    settings, label_set = config.worker(root), describe(config)
     shards, not_cut = shards_to_label(root, label_set.name)
     counts = read_plan_counts(root)
     sizes = dict(zip(counts.shards.tolist(), counts.counts().tolist(), strict=True))
-    num_clips, totals = sum(sizes[shard] for shard in shards), LabelTotals()
+    num_clips, totals, elapsed_s = sum(sizes[shard] for shard in shards), LabelTotals(), 0.0
     if shards and not dry_run:
         write_label_set(root, label_set)
         with config.executor.session(), ProgressLine("labelling", num_clips, "clips") as progress:
-            totals = _label(config, root, label_set.name, shards, progress)
+            started = time.perf_counter()
+            totals = _label(config, settings, label_set.name, shards, progress=progress)
+            elapsed_s = time.perf_counter() - started
     if totals.lost_shards:
         shard, reason = sorted(totals.lost_shards.items())[0]
         raise StorageError(
@@ -81,12 +112,13 @@ def label_dataset(config: LabelingConfig, *, dry_run: bool) -> LabelingOutcome:
         num_shards=len(shards),
         already_done=len(sizes) - len(shards) - len(not_cut),
         not_cut=len(not_cut),
+        elapsed_s=elapsed_s,
     )
 
 
 def describe(config: LabelingConfig) -> LabelSet:
-    """The label set that this configuration makes."""
-    made = make_labeler(config.labeler, **config.labeler_options).provenance()
+    """The label set that this configuration makes. Where its workers compute is no part of it."""
+    made = make_labeler(config.labeler, **options_on_driver(config.labeler_options)).provenance()
     return LabelSet(
         labeler=made.name,
         configuration={"options": dict(made.options), "queries": asdict(config.queries), "visibility_rule": made.visibility_rule},
@@ -98,35 +130,24 @@ def describe(config: LabelingConfig) -> LabelSet:
     )
 
 
-def _label(config: LabelingConfig, root: str, label_set: str, shards: list[int], progress: ProgressLine) -> LabelTotals:
-    settings = WorkerSettings(
-        root=root,
-        labeler=config.labeler,
-        labeler_options=config.labeler_options,
-        queries=config.queries,
-        threads=max(1, int(config.num_cpus_per_worker)),
-    )
+def _label(config: LabelingConfig, settings: WorkerSettings, label_set: str, shards: list[int], *, progress: ProgressLine) -> LabelTotals:
     if config.executor.name == "inline":
-        return label_inline(settings, label_set, shards, clips_per_batch=config.clips_per_batch, progress=progress)
-    from jobs.execution.ray_session import num_cpus, num_gpus
-    from jobs.labeling.actor import PoolConfig
+        return label_inline(settings, label_set, shards, config=config.pool(1), progress=progress)
     from jobs.labeling.pool import label_on_ray
 
-    fit = (
-        int(num_gpus() / config.num_gpus_per_worker)
-        if config.num_gpus_per_worker
-        else int(num_cpus() / max(config.num_cpus_per_worker, 1e-3))
-    )
-    if fit < 1 and config.num_workers is None:
+    return label_on_ray(settings, label_set, shards, config=config.pool(_num_workers(config)), progress=progress)
+
+
+def _num_workers(config: LabelingConfig) -> int:
+    """As many as asked for, else as many as the cluster has room for. Raises: ConfigError if there is none, now or ever."""
+    from jobs.execution.ray_session import num_cpus, num_gpus
+
+    room = [have / need for have, need in ((num_cpus(), config.num_cpus_per_worker), (num_gpus(), config.num_gpus_per_worker)) if need]
+    fit = int(min(room, default=1))
+    may_grow = bool(os.environ.get("RAY_ADDRESS"))  # a cluster may start nodes for workers that wait; a Ray of our own will not
+    if fit < 1 and (config.num_workers is None or not may_grow):
         raise ConfigError(
-            f"the cluster has {num_cpus()} CPUs and {num_gpus():g} GPUs: no worker fits; lower --num-cpus-per-worker or -gpus-"
+            f"{'the cluster' if may_grow else 'this machine'} has {num_cpus()} CPUs and {num_gpus():g} GPUs: no worker of"
+            f" {config.num_cpus_per_worker:g} CPUs and {config.num_gpus_per_worker:g} GPUs fits; lower --num-cpus-per-worker or -gpus-"
         )
-    pool = PoolConfig(
-        num_workers=config.num_workers or fit,
-        num_cpus=config.num_cpus_per_worker,
-        num_gpus=config.num_gpus_per_worker,
-        clips_per_batch=config.clips_per_batch,
-        items_ahead=config.items_ahead,
-        limits=config.executor.limits,
-    )
-    return label_on_ray(settings, label_set, shards, config=pool, progress=progress)
+    return config.num_workers or fit

@@ -9,18 +9,23 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from jobs.console import ProgressLine
-from jobs.labeling.actor import LabelActor, PoolConfig, PoolWorker, commit_shard
-from jobs.labeling.items import LabelItem, items_of, quarantine_table
+from jobs.labeling.actor import LabelActor, PoolWorker, commit_shard
+from jobs.labeling.items import LabelItem, items_of
+from jobs.labeling.outcome import Unlabelled, encode_clip
+from jobs.labeling.pool_config import PoolConfig
 from jobs.labeling.run import LabelTotals
 from jobs.labeling.worker import WorkerSettings
-from pipeline.errors import StorageError, TrackmillError
+from pipeline.errors import ConfigError, StorageError, TrackmillError
 from pipeline.shards.index import ClipEntry, read_index
 
 
 def label_on_ray(
     settings: WorkerSettings, label_set: str, shards: Sequence[int], *, config: PoolConfig, progress: ProgressLine
 ) -> LabelTotals:
-    """Label shards on a pool of actors. A shard whose bytes cannot be read or written is reported in the totals, not raised."""
+    """Label shards on a pool of actors. A shard whose bytes cannot be read or written is reported in the totals, not raised.
+
+    Raises: ConfigError, StorageError if a labeler cannot be made on a worker.
+    """
     pool = _Pool(settings, label_set, config, progress)
     pool.run(shards)
     return pool.totals
@@ -105,6 +110,8 @@ class _Pool:
         try:
             summary = ray.get(ref)
         except RayTaskError as error:
+            if ref == worker.ready:
+                raise _not_made(error) from error
             flight = worker.take(ref)
             if not isinstance(error.cause, TrackmillError):
                 raise
@@ -117,13 +124,13 @@ class _Pool:
                 return
             flight = worker.take(ref)
             self.totals.add(summary)
-            self._progress.advance(summary.clips, summary.failed)
+            self._progress.advance(summary.clips, summary.errors)
             self._store(flight.item, flight.rows)
 
     def _bury(self, worker: PoolWorker, error: RayError) -> None:
         """Replace a dead worker. What it had in flight is charged; a clip that was alone in it is known to be guilty."""
         if not worker.up:
-            raise StorageError(f"a labeler could not be made on a worker: {error}") from error
+            raise StorageError(f"a labeler could not be made on a worker, its process died: {error}") from error
         ray.kill(worker.handle)
         flights = list(worker.running.values())
         sole = len(flights) == 1 and len(flights[0].item.entries) == 1
@@ -143,7 +150,7 @@ class _Pool:
         )
         self.totals.quarantined += 1
         self._progress.advance(1, 1)
-        self._store(item, ray.put(quarantine_table(entry, error)))
+        self._store(item, ray.put(encode_clip(entry, Unlabelled(status="quarantined", reason=error)).table))
 
     def _store(self, item: LabelItem, rows: ray.ObjectRef) -> None:
         shard = self._open.get(item.shard)
@@ -173,3 +180,11 @@ class _Pool:
     def _lose(self, shard: int, reason: str) -> None:
         self._open.pop(shard, None)
         self.totals.lost_shards.setdefault(shard, reason)
+
+
+def _not_made(error: RayTaskError) -> TrackmillError:
+    """What ends the job when a labeler cannot be made: the error of ours that it raised, or another's name and message."""
+    if isinstance(error.cause, ConfigError):
+        return ConfigError(str(error.cause))
+    reason = str(error.cause) if isinstance(error.cause, TrackmillError) else f"{type(error.cause).__name__}: {error.cause}"
+    return StorageError(f"a labeler could not be made on a worker: {reason}")

@@ -2,26 +2,29 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
-import cv2
+import numpy as np
 import pyarrow as pa
 
-from jobs.labeling.items import ItemSummary, LabelItem, row_without_labels
+from jobs.labeling.compute import check_device, pin_threads
+from jobs.labeling.items import ItemSummary, LabelItem
+from jobs.labeling.outcome import NOT_CUT, EncodedClip, Unlabelled, at_border, encode_clip
+from jobs.labeling.read_ahead import ReadAhead
 from labelers import QueryPolicy, choose_queries, make_labeler
-from pipeline.errors import DataError, StorageError, TrackmillError
-from pipeline.labels import LabelRow, encode_rows
-from pipeline.records import ClipFrames, FrameReader, FramesInMemory, TrackLabels
+from pipeline.errors import DataError
+from pipeline.records import ClipFrames, ClipRecord, FrameReader, FramesInMemory, TrackLabels
 from pipeline.shards.index import ClipEntry, read_video, tar_uri
 from pipeline.shards.tombstones import read_tombstones
+from pipeline.shards.track_truth import read_track_truth
 from pipeline.video.reader import StoredClip, read_clip_frames
 
 _LOG = logging.getLogger(__name__)
-Result = TypeVar("Result")
+FRAMES_IN_MEMORY = 128
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,8 +35,8 @@ class WorkerSettings:
     labeler: str
     labeler_options: Mapping[str, Any]
     queries: QueryPolicy
-    threads: int = 1  # of OpenCV in the labeler, and of the decoder
-    frames_in_memory: int = 512  # longer clips are read as a stream
+    threads: int = 1  # of OpenCV and torch in the labeler, and of the decoder
+    frames_in_memory: int = FRAMES_IN_MEMORY  # longer clips are read as a stream; the labels are the same
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,112 +50,104 @@ class LabelledItem:
 @dataclass(slots=True)
 class _Prepared:
     clips: list[tuple[ClipEntry, ClipFrames]] = field(default_factory=list)
-    rows: dict[str, LabelRow] = field(default_factory=dict)  # of the clips that cannot be labelled
+    left_out: dict[str, Unlabelled] = field(default_factory=dict)  # by key: the clips that are not for the labeler
+
+    def waited_s(self) -> float:
+        """That the labeler stood still within streams of frames."""
+        return sum(clip.reader.waited_s for _, clip in self.clips if isinstance(clip.reader, ReadAhead))
 
 
 class LabelWorker:
-    """Labels items. `label_item` may be called from several threads: decoding runs beside labelling, labelling alone."""
+    """Labels items. `label_item` may be called from several threads: decoding runs beside labelling, labelling alone.
+
+    Raises: ConfigError if the labeler cannot be made as asked, or its device is not there.
+    """
 
     def __init__(self, settings: WorkerSettings) -> None:
+        check_device(settings.labeler_options)
         self._settings = settings
         self._labeler = make_labeler(settings.labeler, **settings.labeler_options)
         self._tombstones = read_tombstones(settings.root)
         self._lock = Lock()
         self._idle_since = time.perf_counter()
-        cv2.setNumThreads(settings.threads)
 
     def label_item(self, item: LabelItem) -> LabelledItem:
         """Label the clips of one item. A clip that fails becomes a row that says why."""
         prepared = self._prepare(item)
         with self._lock:
-            started = time.perf_counter()
-            waited_s = started - self._idle_since
-            rows = {**prepared.rows, **self._label(prepared)}
-            self._idle_since = time.perf_counter()
-        ordered = [rows[entry.key] for entry in item.entries]
-        ok = [row for row in ordered if row.labels is not None]
-        summary = ItemSummary(
-            ok=len(ok),
-            failed=sum(row.status == "failed" for row in ordered),
-            screened=sum(row.status == "screened" for row in ordered),
-            points=sum(row.labels.visibility.size for row in ok if row.labels is not None),
-            busy_s=self._idle_since - started,
-            waited_s=waited_s,
-        )
-        return LabelledItem(table=encode_rows(ordered), summary=summary)
+            pin_threads(self._settings.threads)
+            started, idle_since = time.perf_counter(), self._idle_since
+            results = {**prepared.left_out, **self._label(prepared)}
+            ended = self._idle_since = time.perf_counter()
+        clips = [encode_clip(entry, results[entry.key]) for entry in item.entries]
+        waited_s = prepared.waited_s()
+        summary = _summary(clips, busy_s=max(ended - started - waited_s, 0.0), waited_s=started - idle_since + waited_s)
+        return LabelledItem(table=pa.concat_tables([clip.table for clip in clips]), summary=summary)
 
     def _prepare(self, item: LabelItem) -> _Prepared:
         """Fetch, decode, choose queries."""
         prepared = _Prepared()
         for entry in item.entries:
             if self._tombstones.cover(entry):
-                prepared.rows[entry.key] = row_without_labels(entry, "screened", "tombstoned")
+                prepared.left_out[entry.key] = Unlabelled(status="screened", reason="tombstoned")
                 continue
             if entry.record is None:
-                prepared.rows[entry.key] = row_without_labels(entry, "failed", "the clip was not cut; see errors/shards")
+                prepared.left_out[entry.key] = Unlabelled(status="failed", reason=NOT_CUT)
                 continue
-            clip = _at_border(entry.key, partial(self._clip_of, entry))
-            if isinstance(clip, str):
-                prepared.rows[entry.key] = row_without_labels(entry, "failed", f"{tar_uri(self._settings.root, entry)}: {clip}")
+            clip = at_border(entry.key, partial(self._clip_of, entry, entry.record))
+            if isinstance(clip, Unlabelled):
+                prepared.left_out[entry.key] = replace(clip, reason=f"{tar_uri(self._settings.root, entry)}: {clip.reason}")
             else:
                 prepared.clips.append((entry, clip))
         return prepared
 
-    def _clip_of(self, entry: ClipEntry) -> ClipFrames:
-        reader = self._frames_of(entry)
-        return ClipFrames(key=entry.key, reader=reader, queries=choose_queries(reader, self._settings.queries, key=entry.key))
+    def _clip_of(self, entry: ClipEntry, record: ClipRecord) -> ClipFrames:
+        """The clip with its queries: decoded, or as a stream if it is long."""
+        data, settings = read_video(self._settings.root, entry), self._settings
+        if record.frames > settings.frames_in_memory:
+            stored = StoredClip(data, record, settings.threads)
+            return ClipFrames(key=entry.key, reader=ReadAhead(stored), queries=self._queries(entry, stored))
+        frames = FramesInMemory(read_clip_frames(data, record, threads=settings.threads))
+        return ClipFrames(key=entry.key, reader=frames, queries=self._queries(entry, frames))
 
-    def _frames_of(self, entry: ClipEntry) -> FrameReader:
-        if entry.record is None:
-            raise DataError(f"clip {entry.key} was not cut")
-        data = read_video(self._settings.root, entry)
-        if entry.record.frames > self._settings.frames_in_memory:
-            return StoredClip(data, entry.record, self._settings.threads)
-        return FramesInMemory(read_clip_frames(data, entry.record, threads=self._settings.threads))
+    def _queries(self, entry: ClipEntry, reader: FrameReader) -> np.ndarray:
+        policy = self._settings.queries
+        truth = read_track_truth(self._settings.root, entry) if policy.policy == "truth" else None
+        return choose_queries(reader, policy, key=entry.key, truth=truth)
 
-    def _label(self, prepared: _Prepared) -> dict[str, LabelRow]:
-        """Label the batch together; if that fails, clip by clip, so that only the bad one is lost."""
+    def _label(self, prepared: _Prepared) -> dict[str, TrackLabels | Unlabelled]:
+        """By key. The batch together; if that fails, clip by clip, so that only the bad one is lost."""
         clips = [clip for _, clip in prepared.clips]
-        together = _at_border("batch", lambda: self._labeler.label(clips)) if clips else []
-        if isinstance(together, str):
-            _LOG.info("batch of %d clips failed (%s); labelling them one by one", len(clips), together)
-            labels = [_at_border(clip.key, partial(self._label_alone, clip)) for clip in clips]
-        else:
-            labels = list(together)
-        return {entry.key: _row(entry, result) for (entry, _), result in zip(prepared.clips, labels, strict=True)}
+        together = at_border(clips[0].key, partial(self._label_together, clips)) if clips else []
+        if not isinstance(together, Unlabelled):
+            return {clip.key: labels for clip, labels in zip(clips, together, strict=True)}
+        if len(clips) == 1:
+            return {clips[0].key: together}
+        _LOG.info("batch of %d clips failed (%s); labelling them one by one", len(clips), together.reason)
+        note = f"labelled alone: a batch of {len(clips)} clips did not fit into memory" if together.status == "quarantined" else ""
+        return {clip.key: at_border(clip.key, partial(self._label_alone, clip, note)) for clip in clips}
 
-    def _label_alone(self, clip: ClipFrames) -> TrackLabels:
-        return self._labeler.label([clip])[0]
+    def _label_together(self, clips: Sequence[ClipFrames]) -> list[TrackLabels]:
+        labels = list(self._labeler.label(clips))
+        if len(labels) != len(clips) or not all(isinstance(each, TrackLabels) for each in labels):
+            kinds = ", ".join(type(each).__name__ for each in labels) or "nothing"
+            raise DataError(f"labeler {self._settings.labeler} gave {kinds} for {len(clips)} clips, expected one TrackLabels for each")
+        return labels
 
-
-def _at_border(key: str, work: Callable[[], Result]) -> Result | str:
-    """The per-clip border of this job: what `work` gives, or what went wrong with this clip. A labeler may fail in any way.
-
-    Raises: StorageError, which is not the clip's fault.
-    """
-    try:
-        return work()
-    except StorageError:
-        raise
-    except TrackmillError as error:
-        return str(error)
-    except Exception as error:  # noqa: BLE001  see above
-        return f"clip {key}: {type(error).__name__}: {error}"
+    def _label_alone(self, clip: ClipFrames, note: str) -> TrackLabels:
+        (labels,) = self._label_together([clip])
+        return replace(labels, degraded="; ".join(filter(None, [note, labels.degraded]))) if note else labels
 
 
-def _row(entry: ClipEntry, result: TrackLabels | str) -> LabelRow:
-    if isinstance(result, str) or entry.record is None:
-        return row_without_labels(entry, "failed", str(result))
-    record = entry.record
-    try:
-        return LabelRow(
-            key=entry.key,
-            status="ok",
-            labels=result,
-            clip_sha256=record.sha256,
-            num_frames=record.frames,
-            width=record.width,
-            height=record.height,
-        )
-    except DataError as error:
-        return row_without_labels(entry, "failed", str(error))
+def _summary(clips: Sequence[EncodedClip], *, busy_s: float, waited_s: float) -> ItemSummary:
+    statuses = [clip.row.status for clip in clips]
+    return ItemSummary(
+        ok=statuses.count("ok"),
+        failed=statuses.count("failed"),
+        quarantined=statuses.count("quarantined"),
+        screened=statuses.count("screened"),
+        degraded=sum(clip.row.notes is not None for clip in clips),
+        points=sum(clip.num_points for clip in clips),
+        busy_s=busy_s,
+        waited_s=waited_s,
+    )

@@ -10,10 +10,12 @@ from labelers.queries.corners import corner_points
 from labelers.queries.draw import generator_for
 from labelers.queries.even import grid_points, random_points
 from labelers.queries.sift import sift_points
-from pipeline.errors import DataError
+from labelers.queries.truth import true_points
+from pipeline.errors import ConfigError, DataError
 from pipeline.records import FrameReader
+from pipeline.records.track_truth import TrackTruth
 
-POLICIES = ("grid", "random", "corners", "sift")
+POLICIES = ("grid", "random", "corners", "sift", "truth")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +25,7 @@ class QueryPolicy:
     grid: evenly, whatever the image shows. random: uniformly. corners: in proportion to texture (the gradient tensor's smaller
     eigenvalue), at most one per small cell so that they spread. sift: a uniform draw among OpenCV's SIFT keypoints. Where an
     image has too few corners or keypoints the rest is drawn uniformly: there are always exactly `num_queries`.
+    truth: points of the clip's own true tracks, each in the frame where its track begins; at most `num_queries`.
     """
 
     policy: str = "grid"
@@ -35,18 +38,27 @@ class QueryPolicy:
         check_count("num_queries", self.num_queries, minimum=0)
         check_count("num_query_frames", self.num_query_frames, minimum=1)
         check_number("margin", self.margin, minimum=0.0, maximum=0.45)
+        if self.policy == "truth" and (self.num_query_frames != 1 or self.margin):
+            raise ConfigError("query policy truth: true tracks have query frames and places of their own; leave the options for them out")
 
 
-def choose_queries(reader: FrameReader, policy: QueryPolicy, *, key: str) -> np.ndarray:
-    """The queries of one clip: exactly `policy.num_queries`, all inside the image; a pure function of frames, policy and key.
+def choose_queries(reader: FrameReader, policy: QueryPolicy, *, key: str, truth: TrackTruth | None = None) -> np.ndarray:
+    """The queries of one clip, all inside the image; a pure function of frames, policy, key and truth.
 
-    Frames are read up to the last query frame, and only by the policies that look at them.
+    There are exactly `policy.num_queries`, save for the policy `truth`, where there may be fewer. Frames are read up to the last
+    query frame, and only by the policies that look at them.
 
+    Args:
+        truth: the clip's true tracks, in pixels of the reader's frames; looked at by the policy `truth` alone.
     Returns:
         float32 "N 3": (t, x, y), ordered by frame. Integer pixel coordinates are pixel centres.
-    Raises: DataError if the clip ends before its stated number of frames.
+    Raises: DataError if the clip ends before its stated number of frames, or has no true tracks where they are asked for.
     """
     num_frames, height, width = reader.shape
+    if policy.policy == "truth":
+        if truth is None:
+            raise DataError(f"clip {key} has no true tracks to take queries from; use another query policy, such as grid")
+        return true_points(truth, count=policy.num_queries, height=height, width=width, key=key)
     count = min(policy.num_query_frames, num_frames)
     frames = [index * num_frames // count for index in range(count)]
     shares = [policy.num_queries * (index + 1) // count - policy.num_queries * index // count for index in range(count)]

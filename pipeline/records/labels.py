@@ -25,6 +25,7 @@ class TrackLabels:
     visibility_score: np.ndarray | None = None  # float32 "T N" in [0, 1], raw
     confidence: np.ndarray | None = None  # float32 "T N" in [0, 1], raw
     cycle_error_px: np.ndarray | None = None  # float32 "N", NaN where it could not be measured
+    degraded: str | None = None  # how they were made otherwise than configured, such as a rung of the memory ladder; the row's `notes`
 
     def __post_init__(self) -> None:
         size = self.tracks_px.shape[:2]

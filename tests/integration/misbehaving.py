@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from labelers import LabelerProvenance
+from pipeline.errors import ConfigError, MemoryExhausted
 from pipeline.records import ClipFrames, TrackLabels
 
 
@@ -17,6 +18,8 @@ class Standing:
         self._trouble = trouble
 
     def label(self, clips: Sequence[ClipFrames]) -> list[TrackLabels]:
+        if self._trouble == "crowd" and len(clips) > 1:
+            raise MemoryExhausted(f"{len(clips)} clips do not fit into memory together")
         return [self._label(clip) for clip in clips]
 
     def _label(self, clip: ClipFrames) -> TrackLabels:
@@ -35,6 +38,8 @@ class Standing:
             time.sleep(600)
         if self._trouble == "raise":
             raise RuntimeError("this labeler does not like red")
+        if self._trouble in ("memory", "crowd"):
+            raise MemoryExhausted("red does not fit into 8 MB; give the labeler more memory, or fewer queries")
 
     def provenance(self) -> LabelerProvenance:
         return LabelerProvenance(name="standing", options={"trouble": self._trouble}, visibility_rule="always")
@@ -43,9 +48,9 @@ class Standing:
 class OnlyOnce:
     """A labeler that can be made once (by the driver) and never again (by the workers): as when a node lacks the checkpoint."""
 
-    def __init__(self, *, mark: str) -> None:
+    def __init__(self, *, mark: str, mistake: bool = False, device: str = "cpu") -> None:
         if os.path.exists(mark):
-            raise OSError("no such checkpoint on this node")
+            raise ConfigError(f"this node cannot do that on {device}") if mistake else OSError("no such checkpoint on this node")
         with open(mark, "w"):
             pass
 

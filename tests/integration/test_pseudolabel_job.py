@@ -151,6 +151,48 @@ def test_a_labeler_that_cannot_be_made_on_a_worker_ends_the_job(root, run_job, t
     assert "no such checkpoint on this node" in done.stderr
 
 
+def test_a_mistake_that_shows_only_on_a_worker_ends_the_job_as_bad_usage(root, run_job, tmp_path):
+    arguments = ("--root", root, "--labeler", "misbehaving:OnlyOnce", "--option", f"mark={tmp_path / 'mark'}")
+    done = run_job("pseudolabel.py", *arguments, "--option", "mistake=true", code=2)
+    assert done.stderr.strip().splitlines()[-1] == "error: this node cannot do that on cpu"
+    assert "Traceback" not in done.stderr
+    assert not (root / "errors").exists()
+
+
+@pytest.mark.parametrize("executor", ["ray", "inline"])
+def test_a_device_that_a_worker_does_not_have_costs_no_clip(root, run_job, tmp_path, executor):
+    arguments = ("--root", root, "--labeler", "misbehaving:OnlyOnce", "--option", f"mark={tmp_path / 'mark'}")
+    done = run_job("pseudolabel.py", *arguments, "--option", "device=cuda:99", "--executor", executor, code=2)
+    assert "has no device 'cuda:99' for the labeler" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((root / "labels").glob("*/*.parquet"))
+
+
+def test_gpus_that_are_not_there_or_not_of_use_are_named(root, run_job, tmp_path):
+    arguments = ("--root", root, "--labeler", "misbehaving:OnlyOnce", "--option", f"mark={tmp_path / 'mark'}")
+    done = run_job("pseudolabel.py", *arguments, "--num-gpus-per-worker", 99, "--num-workers", 1, code=2)
+    assert "no worker of 1 CPUs and 99 GPUs fits" in done.stderr
+    done = run_job("pseudolabel.py", "--root", root, "--labeler", "dis-flow", "--num-gpus-per-worker", 1, "--dry-run", code=2)
+    assert "labeler dis-flow runs on the CPU" in done.stderr
+
+
+@pytest.mark.parametrize("executor", ["ray", "inline"])
+def test_a_clip_that_does_not_fit_into_memory_is_quarantined_and_counted(root, run_job, executor):
+    arguments = ("--root", root, "--labeler", "misbehaving:Standing", "--option", "trouble=crowd", "--clips-per-batch", 3)
+    done = run_job("pseudolabel.py", *arguments, "--max-error-rate", 0.2, "--executor", executor)
+    label_set = done.stdout.splitlines()[-1]
+    found = statuses(root, label_set)
+    assert found["v4"] == ("quarantined", "red does not fit into 8 MB; give the labeler more memory, or fewer queries")
+    assert [status for status, _ in found.values()].count("ok") == 8
+    errors = duckdb.sql(f"select key, exception from '{root}/errors/labels/{label_set}/*.parquet'").fetchall()
+    assert [(key[:2], exception) for key, exception in errors] == [("v4", "quarantined")]
+    notes = duckdb.sql(f"select distinct notes from '{root}/labels/{label_set}/*.parquet' where status = 'ok'").fetchall()
+    assert notes == [("labelled alone: a batch of 3 clips did not fit into memory",)]
+    summary = " ".join(done.stdout.split())
+    assert "0, quarantined 1, left out on purpose 0" in summary
+    assert "8 clips were labelled otherwise than configured" in summary
+
+
 def test_ray_and_inline_write_the_same_bytes(root, run_job, published):
     arguments = ("--root", root, "--labeler", "dis-flow", "--queries", 64)
     label_set = run_job("pseudolabel.py", *arguments, "--executor", "ray", "--clips-per-batch", 2).stdout.splitlines()[-1]

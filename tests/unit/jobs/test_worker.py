@@ -1,0 +1,159 @@
+"""One labeler at work on clips of a small dataset, in this process."""
+
+import sys
+import threading
+import time
+
+import pytest
+import torch
+
+from jobs.execution.run import Executor
+from jobs.execution.units import Limits
+from jobs.labeling.items import LabelItem, items_of
+from jobs.labeling.worker import LabelledItem, LabelWorker, WorkerSettings
+from jobs.sharding.job import ShardingConfig, make_shards
+from labelers import QueryPolicy
+from pipeline.errors import ConfigError
+from pipeline.manifest import ManifestOptions
+from pipeline.shards.index import read_index
+from pipeline.shards.policy import ClipPolicy
+
+LABELERS = """
+import numpy as np, torch
+from labelers import LabelerProvenance
+from pipeline.errors import ConfigError, MemoryExhausted
+from pipeline.records import TrackLabels
+
+class Sized:
+    '''Stands still. Fits `most` clips of `frames` frames at a time; `kinds` notes what the readers were, and torch's threads.'''
+
+    def __init__(self, *, most=9, frames=99, gives=None, device="cpu", degraded=None):
+        self.most, self.frames, self.gives, self.degraded = most, frames, gives, degraded
+        self.kinds = []
+
+    def label(self, clips):
+        self.kinds.append((type(clips[0].reader).__name__, torch.get_num_threads()))
+        if len(clips) > self.most or max(clip.reader.shape[0] for clip in clips) > self.frames:
+            raise MemoryExhausted(f"clip {clips[0].key}: too large")
+        return [self.label_one(clip) for clip in clips][: self.gives]
+
+    def label_one(self, clip):
+        self.num_frames = sum(1 for _ in clip.reader)
+        self.waited_s = getattr(clip.reader, "waited_s", 0.0)
+        tracks = np.repeat(clip.queries[None, :, 1:], clip.reader.shape[0], axis=0)
+        return TrackLabels(queries=clip.queries, tracks_px=tracks, visibility=np.ones(tracks.shape[:2], bool), degraded=self.degraded)
+
+    def provenance(self):
+        return LabelerProvenance(name="sized", options={}, visibility_rule="always")
+"""
+
+
+@pytest.fixture
+def root(make_video, tmp_path, monkeypatch) -> str:
+    """One shard of clips of 12, 12 and 6 frames."""
+    (tmp_path / "sized.py").write_text(LABELERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    make_video("v/a.mp4", num_frames=30)
+    config = ShardingConfig(
+        inputs=(str(tmp_path / "v"),),
+        root=str(tmp_path / "root"),
+        preset="auto",
+        manifest=ManifestOptions(),
+        policy=ClipPolicy(clip_frames=12),
+        executor=Executor(name="inline", limits=Limits()),
+    )
+    make_shards(config, dry_run=False)
+    yield str(tmp_path / "root")
+    sys.modules.pop("sized", None)
+
+
+def whole_shard(root: str) -> LabelItem:
+    (item,) = items_of(0, read_index(root, 0), 3)
+    return item
+
+
+def label(root: str, labeler: str = "sized:Sized", **options) -> LabelledItem:
+    return LabelWorker(settings(root, labeler, **options)).label_item(whole_shard(root))
+
+
+def settings(root: str, labeler: str = "sized:Sized", *, frames_in_memory: int = 128, policy: str = "grid", **options) -> WorkerSettings:
+    queries = QueryPolicy(policy=policy, num_queries=20, num_query_frames=3)
+    return WorkerSettings(root=root, labeler=labeler, labeler_options=options, queries=queries, frames_in_memory=frames_in_memory)
+
+
+def rows(labelled: LabelledItem) -> list[tuple[int, str, str | None, str | None]]:
+    return [tuple(row.values()) for row in labelled.table.select(["num_frames", "status", "error", "notes"]).to_pylist()]
+
+
+@pytest.mark.parametrize("labeler", ["dis-flow", "lucas-kanade"])
+@pytest.mark.parametrize("policy", ["grid", "corners", "sift"])
+def test_labels_do_not_depend_on_whether_a_clip_lies_in_memory(root, labeler, policy):
+    in_memory = label(root, labeler, policy=policy)
+    assert in_memory.summary.ok == 3
+    for frames_in_memory in (0, 6):
+        assert label(root, labeler, policy=policy, frames_in_memory=frames_in_memory).table.equals(in_memory.table)
+
+
+def test_longer_clips_are_streams(root):
+    worker = LabelWorker(settings(root, frames_in_memory=11))
+    for item in items_of(0, read_index(root, 0), 1):
+        worker.label_item(item)
+    assert [kind for kind, _ in worker._labeler.kinds] == ["ReadAhead", "ReadAhead", "FramesInMemory"]
+
+
+def test_waiting_for_frames_within_a_stream_is_waiting_not_work(root):
+    worker = LabelWorker(settings(root, frames_in_memory=0))
+    (first, *_) = items_of(0, read_index(root, 0), 1)
+    began = time.perf_counter()
+    summary = worker.label_item(first).summary
+    elapsed_s, within_s = time.perf_counter() - began, worker._labeler.waited_s
+    assert worker._labeler.num_frames == 12
+    assert 0 < within_s < summary.waited_s
+    assert 0 < summary.busy_s < elapsed_s - within_s
+
+
+def test_a_clip_that_does_not_fit_into_memory_is_quarantined_and_the_others_are_not(root):
+    labelled = label(root, frames=6)
+    assert [(frames, status) for frames, status, _, _ in rows(labelled)] == [(12, "quarantined"), (12, "quarantined"), (6, "ok")]
+    assert "too large" in rows(labelled)[0][2]
+    summary = labelled.summary
+    assert (summary.ok, summary.quarantined, summary.failed, summary.clips, summary.errors) == (1, 2, 0, 3, 2)
+
+
+def test_a_batch_that_does_not_fit_is_labelled_clip_by_clip_and_the_rows_say_so(root):
+    labelled = label(root, most=1)
+    note = "labelled alone: a batch of 3 clips did not fit into memory"
+    assert [(status, notes) for _, status, _, notes in rows(labelled)] == [("ok", note)] * 3
+    assert labelled.summary.degraded == 3
+    assert rows(label(root, most=1, degraded="rung 2"))[0][3] == f"{note}; rung 2"
+
+
+def test_what_a_labeler_says_of_its_labels_stands_in_the_notes(root):
+    labelled = label(root, degraded="chunks of 64 points")
+    assert {notes for *_, notes in rows(labelled)} == {"chunks of 64 points"}
+    assert labelled.summary.degraded == 3
+    assert label(root).summary.degraded == 0
+
+
+def test_a_labeler_that_gives_too_few_labels_costs_its_clips_only(root):
+    labelled = label(root, gives=0)
+    assert [status for _, status, _, _ in rows(labelled)] == ["failed"] * 3
+    assert "gave nothing for 1 clips, expected one TrackLabels for each" in rows(labelled)[0][2]
+
+
+def test_torch_keeps_to_the_granted_threads_in_the_thread_that_labels(root):
+    before = torch.get_num_threads()
+    worker = LabelWorker(settings(root))
+    thread = threading.Thread(target=worker.label_item, args=(whole_shard(root),))
+    try:
+        torch.set_num_threads(2)
+        thread.start()
+        thread.join()
+        assert [threads for _, threads in worker._labeler.kinds] == [1]
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_device_that_is_not_there_is_said_before_any_clip_is_read(root):
+    with pytest.raises(ConfigError, match="has no device 'cuda:99'"):
+        LabelWorker(settings(root, device="cuda:99"))

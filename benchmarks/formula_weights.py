@@ -22,11 +22,10 @@ _GAINS = {
 
 def fill_by_formula(model: nn.Module) -> None:
     """Overwrite every entry of a CoTracker3 model's state_dict but `time_emb`, in place, on the device and in the dtype that it has."""
-    state = model.state_dict()
-    filled = formula_state_dict({name: tuple(entry.shape) for name, entry in state.items()})
     with torch.no_grad():
-        for name, value in filled.items():
-            state[name].copy_(value)
+        for name, entry in model.state_dict().items():
+            if name != _CONSTRUCTED:
+                entry.copy_(torch.from_numpy(_value(name, tuple(entry.shape))))
 
 
 def formula_state_dict(shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:

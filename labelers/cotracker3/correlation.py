@@ -9,6 +9,7 @@ from labelers.cotracker3.sampling import BLOCK, PATCH, blend, block_cells, sampl
 
 VOLUME = PATCH**4  # 2401
 EMBEDDING = 256  # per level
+_POINTS_SAMPLED_AT_ONCE = 64
 
 
 class CorrelationMlp(nn.Module):
@@ -32,8 +33,15 @@ def query_patches(features: Features, rows: Tensor, cells: Tensor) -> tuple[Tens
         cells: "P 2", (x, y) in cells of level 0.
     Returns: per level "P 128 49".
     """
-    patches = (sample_patches(level, rows, cells / 2**number) for number, level in enumerate(features.levels))
-    return tuple(patch.mT.contiguous() for patch in patches)
+    return tuple(_sampled(level, rows, cells / 2**number) for number, level in enumerate(features.levels))
+
+
+def _sampled(level: Tensor, rows: Tensor, cells: Tensor) -> Tensor:
+    patches = level.new_empty((len(rows), level.shape[-1], PATCH**2))
+    for start in range(0, len(rows), _POINTS_SAMPLED_AT_ONCE):
+        part = slice(start, start + _POINTS_SAMPLED_AT_ONCE)
+        patches[part] = sample_patches(level, rows[part], cells[part]).mT
+    return patches
 
 
 def correlate(level: Tensor, rows: Tensor, patches: Tensor, cells: Tensor) -> Tensor:

@@ -85,6 +85,7 @@ class CoTracker3Engine:
                 window = self._features(groups, num_frames=sum(map(len, groups)) + sum(part.num_frames for part in kept), after=kept)
                 state = advance(self.model, state, window, config=self.config)
                 kept = last_frames(window, STEP, batch=len(videos))
+                del window  # before the next one is made
                 found = self._in_pixels(state.found, _sizes(videos), num_points=len(queries[0]))
             yield found
 

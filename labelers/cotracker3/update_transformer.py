@@ -35,15 +35,18 @@ class UpdateTransformer(nn.Module):
             across_tracks: False leaves the tracks to themselves.
         Returns: float32 "B N T 4": dx, dy in cells, change of the visibility logit, change of the confidence logit.
         """
-        virtual = self.virual_tracks.expand(len(points), -1, points.shape[2], -1)
+        batch = len(points)
+        virtual = self.virual_tracks.expand(batch, -1, points.shape[2], -1)
         for layer in range(DEPTH):
-            points, virtual = (_along_time(self.time_blocks[layer], tracks) for tracks in (points, virtual))
+            points = _along_time(self.time_blocks[layer], points)
+            virtual = _along_time(self.time_blocks[layer], virtual)
             if across_tracks:
-                by_frame, virtual = (tracks.transpose(1, 2).flatten(0, 1) for tracks in (points, virtual))
-                virtual = in_parts(self.space_virtual2point_blocks[layer], virtual, by_frame)
+                points = points.transpose(1, 2).flatten(0, 1)  # by frame: "B*T N 384"
+                virtual = virtual.transpose(1, 2).flatten(0, 1)
+                virtual = in_parts(self.space_virtual2point_blocks[layer], virtual, points)
                 virtual = in_parts(self.space_virtual_blocks[layer], virtual)
-                by_frame = in_parts(self.space_point2virtual_blocks[layer], by_frame, virtual)
-                points, virtual = (tracks.unflatten(0, (len(points), -1)).transpose(1, 2) for tracks in (by_frame, virtual))
+                points = in_parts(self.space_point2virtual_blocks[layer], points, virtual)
+                points, virtual = (tracks.unflatten(0, (batch, -1)).transpose(1, 2) for tracks in (points, virtual))
         with torch.autocast(points.device.type, enabled=False):
             return torch.cat([self.flow_head(points), self.vis_conf_head(points)], -1)
 

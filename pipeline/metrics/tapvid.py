@@ -1,40 +1,13 @@
 """TAP-Vid: how well 2D tracks follow the true ones, and whether they know when they see nothing."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 
 from pipeline.errors import ConfigError, DataError
+from pipeline.metrics.tapvid_counts import THRESHOLDS_PX, PointOutcomes, TapvidMetrics, count_points, fractions_of
 from pipeline.records.labels import TrackLabels
 
-THRESHOLDS_PX = (1, 2, 4, 8, 16)
 RASTER = 256  # both sides of the raster on which distances are measured
 QUERY_MODES = ("first", "strided")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class TapvidMetrics:
-    """Fractions in [0, 1], float64: one value per video ("b"), or per track ("b n") from the trackwise function.
-
-    NaN where a value is undefined: nothing visible, or no frame to evaluate.
-    """
-
-    average_jaccard: np.ndarray  # AJ: mean of `jaccard` over the thresholds
-    average_pts_within_thresh: np.ndarray  # delta_avg: mean of `pts_within` over the thresholds
-    occlusion_accuracy: np.ndarray  # OA
-    jaccard: Mapping[int, np.ndarray]  # by threshold in pixels of the 256 x 256 raster
-    pts_within: Mapping[int, np.ndarray]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Counts:
-    """The boolean arrays ("b n t") from which every value is counted."""
-
-    evaluated: np.ndarray
-    visible: np.ndarray
-    predicted_visible: np.ndarray
-    squared_distance: np.ndarray
 
 
 def tapvid_metrics(
@@ -58,8 +31,8 @@ def tapvid_metrics(
     Raises: ConfigError for an unknown mode; DataError if the shapes disagree.
     Source: TAP-Vid, section on metrics; equal to google-deepmind/tapnet `compute_tapvid_metrics`.
     """
-    counts = _counts(query_points, gt_occluded, gt_tracks, pred_occluded, pred_tracks, query_mode)
-    return _measured(counts, axes=(1, 2))
+    outcomes = _outcomes(query_points, gt_occluded, gt_tracks, pred_occluded, pred_tracks, query_mode)
+    return fractions_of(count_points(outcomes, axes=(1, 2)))
 
 
 def tapvid_trackwise_metrics(
@@ -72,8 +45,8 @@ def tapvid_trackwise_metrics(
     query_mode: str,
 ) -> TapvidMetrics:
     """The same values for each track alone, of shape "b n": sums run over frames only. Arguments as for `tapvid_metrics`."""
-    counts = _counts(query_points, gt_occluded, gt_tracks, pred_occluded, pred_tracks, query_mode)
-    return _measured(counts, axes=(2,))
+    outcomes = _outcomes(query_points, gt_occluded, gt_tracks, pred_occluded, pred_tracks, query_mode)
+    return fractions_of(count_points(outcomes, axes=(2,)))
 
 
 def tapvid_from_labels(
@@ -92,21 +65,15 @@ def tapvid_from_labels(
             f"truth is {list(true_tracks_px.shape)} with visibility {list(true_visibility.shape)}, the labels are"
             f" {list(labels.tracks_px.shape)}; ask for the truth of the labels' own queries and frames"
         )
-    batched = tapvid_metrics(
+    outcomes = _outcomes(
         labels.queries[None, :, [0, 2, 1]],
         ~true_visibility.T[None],
         pixel_to_raster(true_tracks_px, height=height, width=width).swapaxes(0, 1)[None],
         ~labels.visibility.T[None],
         pixel_to_raster(labels.tracks_px, height=height, width=width).swapaxes(0, 1)[None],
-        query_mode=query_mode,
+        query_mode,
     )
-    return TapvidMetrics(
-        average_jaccard=batched.average_jaccard[0],
-        average_pts_within_thresh=batched.average_pts_within_thresh[0],
-        occlusion_accuracy=batched.occlusion_accuracy[0],
-        jaccard={threshold: value[0] for threshold, value in batched.jaccard.items()},
-        pts_within={threshold: value[0] for threshold, value in batched.pts_within.items()},
-    )
+    return fractions_of(count_points(outcomes, axes=(0, 1, 2)))
 
 
 def pixel_to_raster(tracks_px: np.ndarray, *, height: int, width: int) -> np.ndarray:
@@ -117,9 +84,9 @@ def pixel_to_raster(tracks_px: np.ndarray, *, height: int, width: int) -> np.nda
     return (np.asarray(tracks_px, np.float64) + 0.5) * (RASTER / np.array([width, height])) - 0.5
 
 
-def _counts(
+def _outcomes(
     query_points: np.ndarray, gt_occluded: np.ndarray, gt_tracks: np.ndarray, pred_occluded: np.ndarray, pred_tracks: np.ndarray, mode: str
-) -> _Counts:
+) -> PointOutcomes:
     if mode not in QUERY_MODES:
         raise ConfigError(f"query mode is {mode!r}, expected one of {', '.join(QUERY_MODES)}")
     shape = gt_occluded.shape
@@ -131,37 +98,10 @@ def _counts(
             )
     frame = np.arange(shape[2])
     query_frame = np.round(query_points[..., :1])
-    return _Counts(
+    squared_distance = np.sum(np.square(np.asarray(pred_tracks, np.float64) - gt_tracks), axis=-1)
+    return PointOutcomes(
         evaluated=frame > query_frame if mode == "first" else frame != query_frame,
         visible=~np.asarray(gt_occluded, bool),
         predicted_visible=~np.asarray(pred_occluded, bool),
-        squared_distance=np.sum(np.square(np.asarray(pred_tracks, np.float64) - gt_tracks), axis=-1),
+        within={threshold: squared_distance < threshold**2 for threshold in THRESHOLDS_PX},
     )
-
-
-def _measured(counts: _Counts, *, axes: tuple[int, ...]) -> TapvidMetrics:
-    evaluated, predicted = counts.evaluated, counts.predicted_visible
-    jaccard, pts_within = {}, {}
-    positives = _count(counts.visible & evaluated, axes)
-    for threshold in THRESHOLDS_PX:
-        within = counts.squared_distance < threshold**2
-        true_positives = _count(within & counts.visible & predicted & evaluated, axes)
-        false_positives = _count((~counts.visible | ~within) & predicted & evaluated, axes)
-        pts_within[threshold] = _ratio(_count(within & counts.visible & evaluated, axes), positives)
-        jaccard[threshold] = _ratio(true_positives, positives + false_positives)
-    return TapvidMetrics(
-        average_jaccard=np.mean(list(jaccard.values()), axis=0),
-        average_pts_within_thresh=np.mean(list(pts_within.values()), axis=0),
-        occlusion_accuracy=_ratio(_count((predicted == counts.visible) & evaluated, axes), _count(evaluated, axes)),
-        jaccard=jaccard,
-        pts_within=pts_within,
-    )
-
-
-def _count(condition: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    return np.asarray(np.sum(condition, axis=axes, dtype=np.int64))
-
-
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """numerator / denominator, NaN where the denominator is 0."""
-    return np.where(denominator > 0, numerator / np.maximum(denominator, 1), np.nan)

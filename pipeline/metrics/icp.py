@@ -1,0 +1,73 @@
+"""Point-to-point ICP: a rigid motion that pulls one cloud onto another where they already lie close."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from pipeline.errors import ConfigError
+from pipeline.metrics.similarity import umeyama
+
+MAX_ITERATIONS = 30
+TOLERANCE = 1e-6  # of fitness and of the inlier distance, between two iterations
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class IcpResult:
+    """source -> rotation @ source + translation, and how well the moved source lies on the target."""
+
+    rotation: np.ndarray  # float64 "3 3"
+    translation: np.ndarray  # float64 "3"
+    fitness: float  # share of source points with a target point nearer than the limit
+    inlier_rmse: float  # root mean square distance of those; 0 where there is none
+
+    def apply(self, points: np.ndarray) -> np.ndarray:
+        """Points "... 3" of the source in the target's frame, float64."""
+        return points @ self.rotation.T + self.translation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Correspondences:
+    """Source points that have a target point within the limit."""
+
+    source_index: np.ndarray  # "K"
+    target_index: np.ndarray  # "K"
+    fitness: float
+    inlier_rmse: float
+
+
+def icp(source: np.ndarray, target: np.ndarray, *, max_distance: float) -> IcpResult:
+    """Align rigidly from the identity on: match each source point with its nearest target point, fit, move, repeat.
+
+    Stops after 30 iterations, or when fitness and inlier distance both change by less than 1e-6. A source without any match stays.
+
+    Args:
+        source: "N 3", at least one point, finite.
+        target: "M 3", in the same unit.
+        max_distance: matches from here on do not count, same unit.
+    Raises: ConfigError if the limit is not positive.
+    Source: Besl and McKay 1992, with the limits and the stopping rule that Open3D's `registration_icp` has by default.
+    """
+    if not max_distance > 0:
+        raise ConfigError(f"ICP's largest distance is {max_distance}, expected a positive length in the unit of the points")
+    tree = cKDTree(target)
+    rotation, translation = np.eye(3), np.zeros(3)
+    moved = source
+    matches = _match(moved, tree, max_distance)
+    for _ in range(MAX_ITERATIONS):
+        if not len(matches.source_index):
+            break
+        step = umeyama(moved[matches.source_index], target[matches.target_index], with_scale=False)
+        rotation, translation = step.rotation @ rotation, step.rotation @ translation + step.translation
+        moved = step.apply(moved)
+        before, matches = matches, _match(moved, tree, max_distance)
+        if abs(before.fitness - matches.fitness) < TOLERANCE and abs(before.inlier_rmse - matches.inlier_rmse) < TOLERANCE:
+            break
+    return IcpResult(rotation=rotation, translation=translation, fitness=matches.fitness, inlier_rmse=matches.inlier_rmse)
+
+
+def _match(source: np.ndarray, tree: cKDTree, max_distance: float) -> _Correspondences:
+    distance, nearest = tree.query(source, distance_upper_bound=max_distance)
+    found = np.flatnonzero(np.isfinite(distance))
+    rmse = float(np.sqrt(np.mean(np.square(distance[found])))) if len(found) else 0.0
+    return _Correspondences(source_index=found, target_index=nearest[found], fitness=len(found) / len(source), inlier_rmse=rmse)

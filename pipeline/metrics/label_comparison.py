@@ -1,0 +1,106 @@
+"""The labels of one clip beside their truth, point by point, and what is measured of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.errors import ConfigError, DataError
+from pipeline.metrics.tapvid import QUERY_MODES, RASTER, pixel_to_raster
+from pipeline.metrics.tapvid_counts import THRESHOLDS_PX, PointOutcomes, TapvidCounts, count_points
+from pipeline.records.labels import TrackLabels
+from pipeline.records.track_truth import TrackTruth
+
+SURVIVAL_PX = 50  # a track is lost for good once it is farther from a visible truth than this, in pixels of the raster
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LabelComparison:
+    """N tracks over T frames; distances in pixels of the 256 x 256 raster."""
+
+    distance_px: np.ndarray  # float64 "T N"
+    age: np.ndarray  # int64 "T N": frames from the query's, negative before it
+    evaluated: np.ndarray  # bool "T N": counts by the query mode, and the truth is known
+    visible: np.ndarray  # bool "T N", in truth
+    predicted_visible: np.ndarray  # bool "T N"
+
+    @property
+    def measured(self) -> np.ndarray:
+        """bool "T N": the distance counts, as the point is there to be seen."""
+        return np.logical_and(self.evaluated, self.visible)
+
+    def counts(self) -> TapvidCounts:
+        """TAP-Vid's counts over all tracks and frames (scalars)."""
+        outcomes = PointOutcomes(
+            evaluated=self.evaluated,
+            visible=self.visible,
+            predicted_visible=self.predicted_visible,
+            within={threshold: self.distance_px < threshold for threshold in THRESHOLDS_PX},
+        )
+        return count_points(outcomes, axes=(0, 1))
+
+    def median_error_px(self) -> float:
+        """Median distance where the point is visible in truth, whatever was predicted of its visibility; NaN if it never is."""
+        distances = self.distance_px[self.measured]
+        return float(np.median(distances)) if len(distances) else float("nan")
+
+    def survival(self) -> "Survival":
+        """How many frames after the queries come before the track is lost.
+
+        Source: co-tracker's evaluation on Dynamic Replica, `survival`; here over the frames after each query, in both query modes.
+        """
+        after = self.age > 0
+        lost = after & self.measured & (self.distance_px > SURVIVAL_PX)
+        return Survival(frames=int(after.sum()), survived=int((after & (np.cumsum(lost, axis=0) == 0)).sum()))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survival:
+    """Frames after the queries, over all tracks, and those of them before the track was lost. Sums of both may be added."""
+
+    frames: int
+    survived: int
+
+    @property
+    def share(self) -> float:
+        """NaN where there is no frame."""
+        return self.survived / self.frames if self.frames else float("nan")
+
+
+def compare_labels(labels: TrackLabels, truth: TrackTruth, *, height: int, width: int, query_mode: str) -> LabelComparison:
+    """Compare labels with the truth of the same points, in the same order.
+
+    A frame in which the truth is not valid is not evaluated: whether a prediction for it is right, nobody knows. The rest is as
+    for `tapvid_metrics`: with the mode "first" the frames after the query's count, with "strided" all but the query's.
+
+    Args:
+        labels, truth: T frames, N tracks, in pixels of a `height` x `width` image (integer = pixel centre).
+    Raises: ConfigError for an unknown mode; DataError if labels and truth differ in shape.
+    """
+    if query_mode not in QUERY_MODES:
+        raise ConfigError(f"query mode is {query_mode!r}, expected one of {', '.join(QUERY_MODES)}")
+    if labels.visibility.shape != truth.visibility.shape:
+        raise DataError(
+            f"the labels are {list(labels.visibility.shape)} (frames, tracks), their truth {list(truth.visibility.shape)};"
+            " label this clip again"
+        )
+    here, there = (pixel_to_raster(tracks, height=height, width=width) for tracks in (labels.tracks_px, truth.tracks_px))
+    age = np.arange(len(labels.tracks_px))[:, None] - np.round(labels.queries[:, 0]).astype(np.int64)
+    return LabelComparison(
+        distance_px=np.linalg.norm(here - there, axis=-1),
+        age=age,
+        evaluated=(age > 0 if query_mode == "first" else age != 0) & truth.valid,
+        visible=truth.seen,
+        predicted_visible=labels.visibility,
+    )
+
+
+def comparison_settings(query_mode: str) -> dict[str, object]:
+    """What the measures were computed with, in JSON types."""
+    return {
+        "metric": "TAP-Vid 2D (AJ, delta_avg, OA), median error, survival",
+        "query_mode": query_mode,
+        "raster": [RASTER, RASTER],
+        "thresholds_px": list(THRESHOLDS_PX),
+        "survival_threshold_px": SURVIVAL_PX,
+        "frames_without_valid_truth": "not counted",
+    }

@@ -1,0 +1,166 @@
+"""Scene flow between two frames: where the points of the first have gone, in space and in pixels, up to one scale and shift."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.errors import ConfigError, DataError
+from pipeline.metrics.averages import defined_mean
+from pipeline.metrics.nearest_valid import nearest_valid_pixels
+from pipeline.metrics.scale_shift import ScaleShift, fit_scale_shift
+
+EPSILON = 1e-6  # beside norms that are divided by
+MIN_DEPTH_M = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SceneFlow:
+    """What is seen in one frame, and where it is at the time of another."""
+
+    points: np.ndarray  # float "H W 3", camera of the first frame; metres if truth
+    endpoints: np.ndarray  # float "H W 3": the same surface points later, camera of the second frame
+    target_px: np.ndarray | None = None  # float "H W 2": where they are seen later, absolute pixels (x, y)
+
+    def __post_init__(self) -> None:
+        image = self.points.shape[:2]
+        expected = {"points": (*image, 3), "endpoints": (*image, 3), "target_px": (*image, 2)}
+        for name, shape in expected.items():
+            array = getattr(self, name)
+            if array is not None and (array.ndim != 3 or array.shape != shape):
+                raise DataError(f"{name} of a scene flow is {list(array.shape)}, expected {list(shape)} beside points [H, W, 3]")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SceneFlowMetrics:
+    """Of one pair of frames, or of many (`pool_scene_flow`). Shares are in [0, 1]; NaN where undefined, with the reason.
+
+    Relative errors are against the norm of the true flow; in `outliers_2d` against the norm of the true target position, as the public
+    evaluation has it.
+    """
+
+    epe_3d_m: float  # mean norm of the flow's error
+    accuracy_strict_3d: float  # error < 0.05 m or < 5 %
+    accuracy_relaxed_3d: float  # < 0.10 m or < 10 %
+    outliers_3d: float  # > 0.30 m or > 10 %
+    epe_2d_px: float
+    accuracy_1px: float
+    accuracy_3px: float
+    outliers_2d: float  # > 3 px and > 5 %
+    points_abs_rel: float  # mean |p - g| / |g| over the points of both frames
+    points_delta1: float  # share with |p - g| < 0.25 min(|g|, |p|)
+    num_pixels: int
+    alignment: ScaleShift | None  # what carried the prediction onto the truth; None for a pool
+    undefined: Mapping[str, str] = field(default_factory=dict)  # name of a field that is NaN -> the reason
+
+
+MEASURES_3D = ("epe_3d_m", "accuracy_strict_3d", "accuracy_relaxed_3d", "outliers_3d", "points_abs_rel", "points_delta1")
+MEASURES_2D = ("epe_2d_px", "accuracy_1px", "accuracy_3px", "outliers_2d")
+
+
+def valid_scene_flow(truth: SceneFlow, *, max_depth_m: float = 80.0) -> np.ndarray:
+    """bool "H W": all truth is finite, and the point seen lies between 1e-5 m and `max_depth_m` (30 m for Kubric) along z.
+
+    Source: Track4World, evaluation of scene flow.
+    """
+    arrays = (truth.points, truth.endpoints) if truth.target_px is None else (truth.points, truth.endpoints, truth.target_px)
+    finite = np.logical_and.reduce([np.isfinite(array).all(axis=-1) for array in arrays])
+    with np.errstate(invalid="ignore"):  # NaN is not valid: said above
+        return np.asarray(finite & (truth.points[..., 2] > MIN_DEPTH_M) & (truth.points[..., 2] < max_depth_m))
+
+
+def scene_flow_metrics(prediction: SceneFlow, truth: SceneFlow, *, valid: np.ndarray, fit_grid: int | None = 32) -> SceneFlowMetrics:
+    """Measure one pair of frames after one scale and shift, fitted to the points of both frames with weights 1 / |true point|.
+
+    Points become s p + t, flows s F.
+
+    Args:
+        valid: bool "H W", such as `valid_scene_flow` with whatever else the data set masks.
+        fit_grid: rows and columns of the grid of valid pixels that the fit sees; None: all of them (its time grows with their square).
+    Raises: DataError if shapes disagree, or a prediction is not finite where valid.
+    Source: Track4World, scene flow protocol and definitions.
+    """
+    _check(prediction, truth, valid)
+    alignment = _aligned(prediction, truth, valid, fit_grid)
+    measured: dict[str, float] = dict.fromkeys((*MEASURES_3D, *MEASURES_2D), np.nan)
+    undefined: dict[str, str] = {}
+    if alignment.undefined is None:
+        measured |= _measures_3d(prediction, truth, valid, alignment)
+    else:
+        undefined |= dict.fromkeys(MEASURES_3D, f"no alignment: {alignment.undefined}")
+    if prediction.target_px is None or truth.target_px is None:
+        undefined |= dict.fromkeys(MEASURES_2D, "no target pixels given")
+    elif not valid.any():
+        undefined |= dict.fromkeys(MEASURES_2D, "no pixel is valid")
+    else:
+        measured |= _measures_2d(prediction.target_px[valid], truth.target_px[valid])
+    return SceneFlowMetrics(**measured, num_pixels=int(valid.sum()), alignment=alignment, undefined=undefined)
+
+
+def pool_scene_flow(pairs: Sequence[SceneFlowMetrics]) -> SceneFlowMetrics:
+    """The values over all valid pixels of many pairs: means weighted by pixels. Pairs where a value is undefined do not count for it.
+
+    Source: Track4World, scene flow protocol: sums over the pixels of the data set.
+    """
+    weights = [pair.num_pixels for pair in pairs]
+    means = {name: defined_mean([getattr(pair, name) for pair in pairs], weights).value for name in (*MEASURES_3D, *MEASURES_2D)}
+    reason = "it is undefined in every pair" if pairs else "there are no pairs"
+    undefined = {name: reason for name, value in means.items() if np.isnan(value)}
+    return SceneFlowMetrics(**means, num_pixels=sum(weights), alignment=None, undefined=undefined)
+
+
+def _aligned(prediction: SceneFlow, truth: SceneFlow, valid: np.ndarray, fit_grid: int | None) -> ScaleShift:
+    if fit_grid is not None and fit_grid < 1:
+        raise ConfigError(f"fit_grid is {fit_grid}, expected at least 1, or None for all pixels")
+    pixels = np.flatnonzero(valid) if fit_grid is None else nearest_valid_pixels(valid, grid=(fit_grid, fit_grid))
+    source, target = (
+        np.concatenate([flow.points.reshape(-1, 3)[pixels], flow.endpoints.reshape(-1, 3)[pixels]]) for flow in (prediction, truth)
+    )
+    return fit_scale_shift(source, target, weights=1 / (_norm(target) + EPSILON))
+
+
+def _measures_3d(prediction: SceneFlow, truth: SceneFlow, valid: np.ndarray, alignment: ScaleShift) -> dict[str, float]:
+    flow = alignment.scale * (prediction.endpoints[valid].astype(np.float64) - prediction.points[valid])
+    true_flow = truth.endpoints[valid].astype(np.float64) - truth.points[valid]
+    error = _norm(flow - true_flow)
+    relative = error / (_norm(true_flow) + EPSILON)
+    points = alignment.apply(np.concatenate([prediction.points[valid], prediction.endpoints[valid]]))
+    true_points = np.concatenate([truth.points[valid], truth.endpoints[valid]])
+    distance, norm, true_norm = _norm(points - true_points), _norm(points), _norm(true_points)
+    return {
+        "epe_3d_m": float(error.mean()),
+        "accuracy_strict_3d": float(np.mean((error < 0.05) | (relative < 0.05))),
+        "accuracy_relaxed_3d": float(np.mean((error < 0.10) | (relative < 0.10))),
+        "outliers_3d": float(np.mean((error > 0.30) | (relative > 0.10))),
+        "points_abs_rel": float(np.mean(distance / (true_norm + EPSILON))),
+        "points_delta1": float(np.mean(distance < 0.25 * np.minimum(norm, true_norm))),
+    }
+
+
+def _measures_2d(target_px: np.ndarray, true_target_px: np.ndarray) -> dict[str, float]:
+    error = _norm(target_px.astype(np.float64) - true_target_px)
+    relative = error / (_norm(true_target_px) + EPSILON)
+    return {
+        "epe_2d_px": float(error.mean()),
+        "accuracy_1px": float(np.mean(error < 1)),
+        "accuracy_3px": float(np.mean(error < 3)),
+        "outliers_2d": float(np.mean((error > 3) & (relative > 0.05))),
+    }
+
+
+def _norm(vectors: np.ndarray) -> np.ndarray:
+    return np.asarray(np.linalg.norm(vectors.astype(np.float64), axis=-1))
+
+
+def _check(prediction: SceneFlow, truth: SceneFlow, valid: np.ndarray) -> None:
+    if prediction.points.shape != truth.points.shape or valid.dtype != bool or valid.shape != truth.points.shape[:2]:
+        raise DataError(
+            f"the prediction is {list(prediction.points.shape)}, the truth {list(truth.points.shape)}, valid {valid.dtype}"
+            f"{list(valid.shape)}; expected [H, W, 3], the same, and bool[H, W]"
+        )
+    for name in ("points", "endpoints", "target_px"):
+        for owner, flow in (("predicted", prediction), ("true", truth)):
+            array = getattr(flow, name)
+            if array is not None and not np.isfinite(array[valid]).all():
+                row, column = np.argwhere(valid & ~np.isfinite(array).all(axis=-1))[0]
+                raise DataError(f"{owner} {name} at row {row}, column {column} are not finite though valid; leave the pixel out of `valid`")

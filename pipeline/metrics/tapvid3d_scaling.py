@@ -1,0 +1,64 @@
+"""TAPVid-3D's ways of scaling a prediction before it is measured."""
+
+import numpy as np
+
+from pipeline.errors import ConfigError, DataError
+from pipeline.metrics.tracks3d import Tracks3d
+
+SCALINGS = ("median", "mean", "median_on_queries", "per_trajectory", "local_neighborhood", "none", "reproduce_2d")
+FLOOR = 1e-12  # of depths in metres and of squared norms, so that no scale divides by 0
+
+
+def scale_factors(truth: Tracks3d, prediction: Tracks3d, *, scaling: str, query_frames: np.ndarray | None = None) -> np.ndarray:
+    """What the predicted positions are multiplied by, float64: (), "N" or "T N".
+
+    - median, mean: one factor, the ratio of the medians (means) of the distances to the camera, over points visible in both.
+    - median_on_queries: the same over each track's query frame alone.
+    - per_trajectory, local_neighborhood: "N", the ratio of the depths in each track's query frame. A point predicted behind the camera
+      gets a huge factor and fails.
+    - none: 1.
+    - reproduce_2d: "T N", the ratio of the depths of each point; its projection stays.
+
+    Returns: NaN where no point is visible in both.
+    Raises: ConfigError if query frames are missing; DataError if they do not fit the tracks.
+    Source: TAPVid-3D, section on metrics; google-deepmind/tapnet `compute_tapvid3d_metrics`.
+    """
+    if scaling == "none":
+        return np.ones(())
+    if scaling == "reproduce_2d":
+        return _depth_ratio(truth.positions, prediction.positions)
+    if scaling in ("median", "mean"):
+        return _norm_ratio(truth.positions, prediction.positions, _seen_in_both(truth, prediction), mean=scaling == "mean")
+    if scaling not in SCALINGS:
+        raise ConfigError(f"scaling is {scaling!r}, expected one of {', '.join(SCALINGS)}")
+    at = _query_index(truth, query_frames, scaling)
+    if scaling == "median_on_queries":
+        return _norm_ratio(truth.positions[at], prediction.positions[at], _seen_in_both(truth, prediction)[at], mean=False)
+    return _depth_ratio(truth.positions[at], prediction.positions[at])
+
+
+def _seen_in_both(truth: Tracks3d, prediction: Tracks3d) -> np.ndarray:
+    return truth.visible & truth.evaluated & prediction.visible
+
+
+def _norm_ratio(truth: np.ndarray, prediction: np.ndarray, counted: np.ndarray, *, mean: bool) -> np.ndarray:
+    if not counted.any():
+        return np.full((), np.nan)
+    middle = np.mean if mean else np.median
+    true_norm, norm = (middle(np.sqrt(np.maximum(np.square(points[counted]).sum(axis=-1), FLOOR))) for points in (truth, prediction))
+    return np.asarray(true_norm / norm)
+
+
+def _depth_ratio(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    true_depth, depth = (np.maximum(points[..., 2], FLOOR) for points in (truth, prediction))
+    return np.asarray(true_depth / depth)
+
+
+def _query_index(truth: Tracks3d, query_frames: np.ndarray | None, scaling: str) -> tuple[np.ndarray, np.ndarray]:
+    num_frames, num_tracks = truth.visible.shape
+    if query_frames is None:
+        raise ConfigError(f"scaling {scaling} needs query_frames; give the frame that each track was asked for in, or take median")
+    frames = np.asarray(query_frames)
+    if frames.shape != (num_tracks,) or frames.dtype.kind not in "iu" or ((frames < 0) | (frames >= num_frames)).any():
+        raise DataError(f"query_frames are {frames.dtype}{list(frames.shape)}, expected {num_tracks} integers in [0, {num_frames})")
+    return frames, np.arange(num_tracks)

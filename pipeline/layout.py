@@ -41,6 +41,15 @@ class Layout:
         """The commit of one shard: written last."""
         return join(self.root, "shards", f"{shard:06d}.parquet")
 
+    def checks(self, shard: int) -> str:
+        """What the checks measured on the clips of one converted shard."""
+        return join(self.root, "checks", f"{shard:06d}.parquet")
+
+    @property
+    def check_summary(self) -> str:
+        """All checks of a converted dataset, summed up."""
+        return join(self.root, "checks.json")
+
     def errors(self, stage: str, number: int) -> str:
         """What failed while `stage` worked on one shard."""
         return join(self.root, "errors", stage, f"{number:06d}.parquet")

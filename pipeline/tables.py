@@ -19,9 +19,11 @@ SCHEMA_VERSIONS = {
     "shard": 1,
     "clip": 1,
     "errors": 1,
+    "checks": 1,
     "labels": 1,
     "label_set": 1,
     "tombstones": 1,
+    "evaluation": 1,
 }
 _VERSION, _KIND = b"schema_version", b"trackmill_kind"
 

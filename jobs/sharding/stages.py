@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.shards.cutting import ShardOutcome, cut_clip, cut_shard
+from pipeline.shards.committing import ShardOutcome
+from pipeline.shards.cutting import cut_clip, cut_shard
 from pipeline.shards.foreign import ForeignTar, register_tar, sample_keys, try_sample
 from pipeline.shards.plan import read_shard_plan
 from pipeline.shards.policy import ClipPolicy

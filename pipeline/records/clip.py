@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.errors import DataError
 
 KEY_PATTERN = re.compile(r"[A-Za-z0-9_-]+")
-VIDEO_MODES = ("copy", "h264", "foreign")
+VIDEO_MODES = ("copy", "h264", "foreign", "images")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,9 +65,9 @@ class ClipRecord:
     frames: int
     width: int
     height: int
-    codec: str  # of the stored video, e.g. h264, hevc
-    video: str  # copy | h264 | foreign
-    sha256: str  # of the video member's bytes
+    codec: str  # of the stored video, e.g. h264, hevc; of images: jpg, png
+    video: str  # copy | h264 | foreign | images (the source's own image files, one per frame)
+    sha256: str  # of the video member's bytes; of images: of all of them one after the other
     timestamps: tuple[float, ...]  # seconds on the source's clock, one per frame
     license: str | None = None
     pose_source: str | None = None  # gt | pseudo when KEY.arrays.npz holds cameras

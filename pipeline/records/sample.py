@@ -27,6 +27,7 @@ class ClipSample:
     frame_indices: np.ndarray  # int64 "T": which frames of the stored clip these are
     frame_times: np.ndarray  # float64 "T": seconds from the clip's first frame
     supervision: str  # metric | pseudo
+    dataset: str | None = None  # what the stream calls the dataset that the clip is of
     license: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)  # the manifest row's other columns
     # tracks

@@ -2,22 +2,18 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from pipeline import storage
 from pipeline.errors import DataError, StorageError
-from pipeline.layout import Layout
 from pipeline.manifest.cameras import read_pseudo_cameras
 from pipeline.records import ClipRecord
-from pipeline.shards.errors_table import ErrorRow, write_errors
-from pipeline.shards.index import ClipEntry, write_index
+from pipeline.shards.committing import ShardOutcome, commit_shard
 from pipeline.shards.plan import PlannedClip, read_shard_plan
 from pipeline.shards.policy import ClipPolicy
 from pipeline.shards.probing import read_probe_group
-from pipeline.shards.tar import ShardWriter, TarSample, arrays_npz
+from pipeline.shards.tar import TarSample, arrays_npz
 from pipeline.tables import document_bytes
 from pipeline.video.copy import copy_spans
 from pipeline.video.encode import encode_spans
@@ -25,18 +21,6 @@ from pipeline.video.open import open_video
 from pipeline.video.probe import VideoProbe
 from pipeline.video.reader import decode_clip
 from pipeline.video.spans import Span
-
-_LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShardOutcome:
-    """What came of one shard."""
-
-    shard: int
-    clips: int  # stored
-    failed: int
-    num_bytes: int  # of the tar
 
 
 def cut_shard(root: str, shard: int, policy: ClipPolicy, crashed: Mapping[str, str]) -> ShardOutcome:
@@ -46,42 +30,13 @@ def cut_shard(root: str, shard: int, policy: ClipPolicy, crashed: Mapping[str, s
         crashed: clips (by key) that killed a worker, and what is to be said of them; they are not touched again.
     Raises: StorageError when bytes cannot be read or written just now; nothing is committed then.
     """
-    planned = read_shard_plan(root, shard)
-    layout, errors = Layout(root), []
-    entries: list[ClipEntry] = []
-    with storage.publishing(layout.shard_tar(shard)) as path:
-        with ShardWriter(path) as writer:
-            for clip, result in _results(root, planned, policy, crashed):
-                entry = ClipEntry(
-                    key=clip.key,
-                    sample_key=clip.key,
-                    tar=f"{shard:06d}.tar",
-                    source=clip.source,
-                    source_id=clip.source_id,
-                    split=clip.split,
-                    license=clip.license,
-                )
-                if isinstance(result, TarSample):
-                    entries.append(writer.add(entry, result))
-                else:
-                    entries.append(entry)
-                    errors.append(_error_row(clip, result))
-        entries = writer.located(entries)
-        num_bytes = path.stat().st_size
-    write_errors(root, "shards", shard, errors)
-    write_index(root, shard, entries)
-    _LOG.info("shard %06d: %d clips, %d failed", shard, len(entries) - len(errors), len(errors))
-    return ShardOutcome(shard=shard, clips=len(entries) - len(errors), failed=len(errors), num_bytes=num_bytes)
+    return commit_shard(root, shard, _results(root, read_shard_plan(root, shard), policy, crashed))
 
 
 def cut_clip(root: str, clip: PlannedClip, policy: ClipPolicy) -> None:
     """Cut one clip and forget it: whether it kills the process is all that the caller wants to know."""
     for _ in _results(root, [clip], policy, {}):
         pass
-
-
-def _error_row(clip: PlannedClip, error: Exception) -> ErrorRow:
-    return ErrorRow(stage="shards", key=clip.key, source=clip.source, exception=type(error).__name__, message=f"clip {clip.key}: {error}")
 
 
 def _results(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,10 @@ from pipeline.errors import DataError
 from pipeline.layout import Layout
 from pipeline.records import ClipRecord
 from pipeline.tables import read_table, write_table
+from pipeline.video.reader import VideoData
 
 VIDEO_SUFFIXES = ("mp4", "mkv", "webm", "mov", "avi", "m4v")
+_IMAGE = re.compile(r"(\d{4,})\.(?:jpg|png)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +57,14 @@ class ClipEntry:
         """The video member. Raises DataError if the clip has none."""
         found = next((member for member in self.members if is_video(member.name)), None)
         if found is None:
-            raise DataError(f"clip {self.key}: no video member in {self.tar}; run jobs/shard.py again")
+            raise DataError(f"clip {self.key}: no video member in {self.tar}; run the job that wrote it again")
         return found
+
+    @property
+    def images(self) -> tuple[Member, ...]:
+        """The image members, in the order of their frames; none where the clip is a video."""
+        found = [(int(match[1]), member) for member in self.members if (match := _IMAGE.fullmatch(member.name))]
+        return tuple(member for _, member in sorted(found, key=lambda pair: pair[0]))
 
 
 def is_video(member_name: str) -> bool:
@@ -112,18 +121,36 @@ def read_member(root: str, entry: ClipEntry, member: Member) -> bytes:
     return storage.read_range(tar_uri(root, entry), member.offset, member.length)
 
 
-def read_video(root: str, entry: ClipEntry) -> bytes:
-    """The bytes of a clip's video, checked against its record.
+def read_video(root: str, entry: ClipEntry) -> VideoData:
+    """What a clip's frames are decoded from, checked against its record: the bytes of its video, or its image files in order.
 
-    Raises: DataError if they are not those that were recorded, or the clip was not cut; StorageError.
+    Raises: DataError if they are not those that were recorded, or the clip was not made; StorageError.
     """
     if entry.record is None:
         raise DataError(f"clip {entry.key} was not cut; see errors/shards")
-    data = read_member(root, entry, entry.video)
-    found, expected = hashlib.sha256(data).hexdigest(), entry.record.sha256
+    data = _read_images(root, entry) if entry.record.video == "images" else read_member(root, entry, entry.video)
+    found, expected = video_sha256(data), entry.record.sha256
     if found != expected:
         raise DataError(f"the video's sha256 is {found[:12]}..., expected {expected[:12]}...: damaged or replaced since it was written")
     return data
+
+
+def video_sha256(data: VideoData) -> str:
+    """Digest of a video's bytes, or of image files one after the other."""
+    digest = hashlib.sha256()
+    for part in (data,) if isinstance(data, bytes) else data:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _read_images(root: str, entry: ClipEntry) -> tuple[bytes, ...]:
+    """All image members by one request: they lie next to each other in the tar."""
+    images = entry.images
+    if not images:
+        raise DataError(f"clip {entry.key}: no image members in {entry.tar}; run the job that wrote it again")
+    start, end = min(image.offset for image in images), max(image.offset + image.length for image in images)
+    data = storage.read_range(tar_uri(root, entry), start, end - start)
+    return tuple(data[image.offset - start : image.offset - start + image.length] for image in images)
 
 
 def _row(entry: ClipEntry) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class PlannedClip:
     lead_in: int | None = None  # frames that a copied clip stores before its first
     span_first: int | None = None  # the manifest span that the clip lies in: pseudo cameras count from there
     span_frames: int | None = None
-    video: str = "foreign"  # copy | h264 | foreign
+    video: str = "foreign"  # copy | h264 | foreign | images
     estimated_bytes: int = 0
     camera_uri: str | None = None
     extra: str = "{}"  # JSON: the manifest row's other columns

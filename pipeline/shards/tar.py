@@ -12,6 +12,7 @@ import webdataset
 
 from pipeline.records import ClipRecord
 from pipeline.shards.index import ClipEntry, Member
+from pipeline.video.reader import VideoData
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,9 +20,17 @@ class TarSample:
     """One clip ready to be written."""
 
     record: ClipRecord
-    video: bytes
+    video: VideoData  # one video file, or the clip's image files in order
     document: bytes  # the .json member
     arrays: bytes | None = None  # the .arrays.npz member
+
+    def members(self) -> dict[str, bytes]:
+        """The sample's files by their suffix."""
+        pictures = {"mp4": self.video} if isinstance(self.video, bytes) else self._images(self.video)
+        return {**pictures, "json": self.document, **({} if self.arrays is None else {"arrays.npz": self.arrays})}
+
+    def _images(self, images: tuple[bytes, ...]) -> dict[str, bytes]:
+        return {f"{index:04d}.{self.record.codec}": data for index, data in enumerate(images)}
 
 
 class ShardWriter:
@@ -41,10 +50,7 @@ class ShardWriter:
 
     def add(self, entry: ClipEntry, sample: TarSample) -> ClipEntry:
         """Write one sample; the entry comes back with its record."""
-        members = {"mp4": sample.video, "json": sample.document}
-        if sample.arrays is not None:
-            members["arrays.npz"] = sample.arrays
-        self._writer.write({"__key__": entry.key, **members})
+        self._writer.write({"__key__": entry.key, **sample.members()})
         return replace(entry, record=sample.record)
 
     def located(self, entries: Sequence[ClipEntry]) -> list[ClipEntry]:

@@ -18,7 +18,7 @@ from pipeline.video.probe import VideoProbe
 from pipeline.video.spans import Span
 
 # Without the first flag x264 gave up to 16 different files in 60 runs on equal input, with one thread too.
-_REPEATABLE = "cpu-independent=1"
+REPEATABLE = "cpu-independent=1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +106,7 @@ class _Encoder:
         self._stream.codec_context.time_base = probe.time_base
         self._stream.codec_context.thread_count = 1
         self._stream.codec_context.gop_size = policy.key_frame_every
-        self._stream.options = {"crf": str(policy.quality), "preset": policy.preset, "x264-params": _REPEATABLE}
+        self._stream.options = {"crf": str(policy.quality), "preset": policy.preset, "x264-params": REPEATABLE}
 
     def add(self, index: int, frame: VideoFrame) -> None:
         """Encode frame `index` of the source."""

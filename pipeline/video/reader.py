@@ -8,16 +8,19 @@ from av.video.frame import VideoFrame
 
 from pipeline.errors import DataError
 from pipeline.records import ClipRecord
+from pipeline.video.images import decode_image
 from pipeline.video.open import open_video, to_rgb, upright_size
+
+VideoData = bytes | tuple[bytes, ...]  # one video file, or one image file per frame
 
 
 def read_clip_frames(
-    data: bytes, record: ClipRecord, *, indices: Sequence[int] | None = None, size: tuple[int, int] | None = None, threads: int = 1
+    data: VideoData, record: ClipRecord, *, indices: Sequence[int] | None = None, size: tuple[int, int] | None = None, threads: int = 1
 ) -> np.ndarray:
     """Decode a clip's stored video to RGB.
 
     Args:
-        data: bytes of the video member.
+        data: bytes of the video member, or the clip's image files: of those only the wanted ones are decoded.
         indices: frames of the clip to keep, increasing; all by default. Decoding ends with the last of them.
         size: (H, W) to resize to; the stored size by default.
     Returns: uint8 "K H W 3".
@@ -28,6 +31,10 @@ def read_clip_frames(
         raise DataError(f"clip {record.key}: frames {wanted} asked for, expected increasing indices below {record.frames}")
     height, width = size or (record.height, record.width)
     frames, place = np.empty((len(wanted), height, width, 3), np.uint8), 0
+    if not isinstance(data, bytes):
+        for place, frame in enumerate(_decode_images(data, record, wanted)):
+            frames[place] = to_rgb(frame, size)
+        return frames
     for index, frame in enumerate(decode_clip(data, record, last=wanted[-1], threads=threads)):
         if index == wanted[place]:
             frames[place] = to_rgb(frame, size)
@@ -35,13 +42,16 @@ def read_clip_frames(
     return frames
 
 
-def decode_clip(data: bytes, record: ClipRecord, *, last: int | None = None, threads: int = 1) -> Iterator[VideoFrame]:
-    """Yield the clip's frames in order, up to index `last`, each checked against the record's timestamps and size.
+def decode_clip(data: VideoData, record: ClipRecord, *, last: int | None = None, threads: int = 1) -> Iterator[VideoFrame]:
+    """Yield the clip's frames in order, up to index `last`, each checked against the record's size and, of a video, timestamps.
 
     Frames after the recorded count, which a copied clip may carry because others refer to them, are not shown.
     Raises: DataError.
     """
     end = record.frames if last is None else last + 1
+    if not isinstance(data, bytes):
+        yield from _decode_images(data, record, range(end))
+        return
     times = np.asarray(record.timestamps) - record.timestamps[0]
     tolerance = 0.5 * float(np.diff(times).min()) if record.frames > 1 else np.inf
     with open_video(data, f"clip {record.key}", threads=threads) as (container, stream):
@@ -63,14 +73,25 @@ def decode_clip(data: bytes, record: ClipRecord, *, last: int | None = None, thr
     raise DataError(f"clip {record.key}: {count} frames decode, expected {record.frames}; {_REMEDY}")
 
 
-_REMEDY = "the stored video is damaged or was replaced: run jobs/shard.py again into a new root"
+def _decode_images(images: Sequence[bytes], record: ClipRecord, indices: Sequence[int]) -> Iterator[VideoFrame]:
+    if len(images) != record.frames:
+        raise DataError(f"clip {record.key}: {len(images)} image files for {record.frames} frames; {_REMEDY}")
+    for index in indices:
+        picture = decode_image(images[index], f"clip {record.key}: frame {index}")
+        if picture.shape[:2] != (record.height, record.width):
+            found = f"{picture.shape[1]}x{picture.shape[0]}"
+            raise DataError(f"clip {record.key}: frame {index} is {found}, expected {record.width}x{record.height}; {_REMEDY}")
+        yield VideoFrame.from_ndarray(picture, format="rgb24")
+
+
+_REMEDY = "the stored video is damaged or was replaced: make the dataset again into a new root"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredClip:
     """A FrameReader over a clip's encoded bytes: each pass decodes anew, so that memory does not grow with length."""
 
-    data: bytes
+    data: VideoData
     record: ClipRecord
     threads: int = 1
 

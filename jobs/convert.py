@@ -1,0 +1,82 @@
+"""Convert a dataset with ground truth into WebDataset shards: `python jobs/convert.py DATASET PATH --root ROOT`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from jobs.console import run_job
+from jobs.converting.job import ConvertingConfig, convert
+from jobs.converting.report import report
+from jobs.execution.run import Executor
+from jobs.execution.units import Limits
+from jobs.pseudolabel import parse_options
+from jobs.shard import parse_shares
+from pipeline.datasets.policy import ConversionPolicy
+from pipeline.datasets.registry import DATASETS, make_source
+from pipeline.datasets.validation import finding_names
+from pipeline.errors import ConfigError
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command("convert")
+def convert_dataset(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help=f"{', '.join(DATASETS)}, or module:factory of your own.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="Folder that holds the dataset in its published layout.")],
+    root: Annotated[str, typer.Option(help="Where the shards go: a local path or a URL such as s3://bucket/name.")],
+    clip_frames: Annotated[int, typer.Option(help="Frames per clip; 0 makes every sequence one clip.")] = 48,
+    clip_stride: Annotated[int | None, typer.Option(help="Frames between the starts of two clips; the clip length by default.")] = None,
+    min_frames: Annotated[int, typer.Option(help="Shorter sequences are errors, shorter tails are left out.")] = 6,
+    long_side: Annotated[int | None, typer.Option(help="Shrink frames and truth to this long side; the source's size by default.")] = None,
+    quality: Annotated[int, typer.Option(help="x264's constant rate factor; lower is better.")] = 18,
+    reprojected_tracks: Annotated[int, typer.Option(help="Static points followed where there are depth and poses only; 0: none.")] = 1024,
+    max_tracks: Annotated[int | None, typer.Option(help="Tracks kept per clip, drawn by its key; all by default.")] = None,
+    split: Annotated[str, typer.Option(help="Shares of the splits, where the dataset prescribes none.")] = "train=0.98,val=0.01,test=0.01",
+    license: Annotated[str | None, typer.Option(help="Licence to record instead of the dataset's own.")] = None,
+    trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Read pickles that could run code: only what you trust.")] = False,
+    option: Annotated[list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the dataset's reader.")] = None,
+    accept: Annotated[list[str] | None, typer.Option(metavar="FINDING", help="A finding of the checks that fails no clip.")] = None,
+    clips_per_shard: Annotated[int, typer.Option(help="Clips per shard.")] = 64,
+    limit: Annotated[int | None, typer.Option(help="At most this many clips.")] = None,
+    executor: Annotated[str, typer.Option(help="ray, or inline: this process alone.")] = "ray",
+    max_error_rate: Annotated[float, typer.Option(help="Exit with 3 if a larger share of sequences and clips goes wrong.")] = 0.05,
+    clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip before it is given up (with Ray).")] = 600.0,
+    max_attempts: Annotated[int, typer.Option(help="Times that a clip may kill its worker (with Ray).")] = 2,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, try one clip, print; write no shard.")] = False,
+) -> None:  # fmt: skip
+    """Convert a dataset into clips with their truth below ROOT. Run it again to continue where it stopped."""
+
+    def body() -> int:
+        unknown = sorted({*(accept or [])} - {*finding_names()})
+        if unknown:
+            raise ConfigError(f"--accept {', '.join(unknown)}: no such finding; known are {', '.join(finding_names())}")
+        config = ConvertingConfig(
+            root=root,
+            policy=ConversionPolicy(
+                clip_frames=clip_frames,
+                clip_stride=clip_stride,
+                min_frames=min_frames,
+                long_side=long_side,
+                quality=quality,
+                reprojected_tracks=reprojected_tracks,
+                max_tracks=max_tracks,
+                split_shares=parse_shares(split),
+                accept=tuple(accept or ()),
+                clips_per_shard=clips_per_shard,
+                limit=limit,
+            ),
+            executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
+        )
+        source = make_source(dataset, path, **_reader_options(option or [], license=license, trust_pickle=trust_pickle))
+        outcome = convert(source, config, dry_run=dry_run)
+        return report(outcome, root, max_error_rate)
+
+    run_job(body)
+
+
+def _reader_options(pairs: list[str], *, license: str | None, trust_pickle: bool) -> dict[str, Any]:
+    return {**parse_options(pairs), **({"license": license} if license else {}), **({"trust_pickle": True} if trust_pickle else {})}
+
+
+if __name__ == "__main__":
+    app()

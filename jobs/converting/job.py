@@ -1,0 +1,90 @@
+"""jobs/convert.py without its command line: list, plan, then convert what is not there yet. jobs/synthesize.py runs it too."""
+
+from dataclasses import dataclass
+
+from jobs.console import ProgressLine
+from jobs.converting.stage import ConvertStage
+from jobs.execution.run import Executor
+from pipeline import storage
+from pipeline.datasets.check_tables import CheckSummary, write_check_summary
+from pipeline.datasets.converting import Estimate, estimate_clip
+from pipeline.datasets.planning import identity_of, plan_sequences
+from pipeline.datasets.policy import ConversionPolicy
+from pipeline.datasets.source import SequenceInfo, TruthSource
+from pipeline.errors import ConfigError
+from pipeline.layout import Layout
+from pipeline.shards.dataset import claim_dataset
+from pipeline.shards.errors_table import ErrorRow, read_errors, write_errors
+from pipeline.shards.plan import read_plan_counts, write_plan
+from pipeline.shards.plan_summary import PlanSummary, summarise_plan
+
+_SHOWN_ERRORS = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvertingConfig:
+    """All that a conversion is asked for, besides its source."""
+
+    root: str
+    executor: Executor
+    policy: ConversionPolicy = ConversionPolicy()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvertingOutcome:
+    """What the job has to say at its end."""
+
+    dataset: str
+    license: str | None
+    plan: PlanSummary
+    num_errors: int  # sequences that could not be planned, and clips that could not be converted
+    failed_clips: int  # planned clips among them
+    first_errors: tuple[ErrorRow, ...]
+    checks: tuple[CheckSummary, ...]  # of all clips converted so far
+    estimate: Estimate | None  # of a dry run: from one clip, converted and forgotten
+
+
+def convert(source: TruthSource, config: ConvertingConfig, *, dry_run: bool) -> ConvertingOutcome:
+    """Plan, then convert every shard that is not committed. A dry run keeps the plan, and tries one clip for its estimate.
+
+    Raises: ConfigError for a source or options that cannot be used; StorageError if something could not be committed.
+    """
+    root = storage.absolute(config.root)
+    if source.keep_images and config.policy.long_side is not None:
+        raise ConfigError(f"{source.name} is an evaluation set: its own image files are stored as they are; leave --long-side out")
+    sequences = tuple(source.sequences())
+    if not sequences:
+        raise ConfigError(f"{source.name}: no sequence found; check the folder")
+    with config.executor.session():
+        _plan(root, source, sequences, config.policy)
+        estimate = estimate_clip(root, source, config.policy) if dry_run else None
+        if not dry_run:
+            _convert_shards(root, source, config)
+    errors = [row for stage in ("plan", "shards") for row in read_errors(root, stage)]
+    return ConvertingOutcome(
+        dataset=source.name,
+        license=source.license,
+        plan=summarise_plan(root),
+        num_errors=len(errors),
+        failed_clips=sum(row.stage == "shards" for row in errors),
+        first_errors=tuple(errors[:_SHOWN_ERRORS]),
+        checks=() if dry_run else write_check_summary(root),
+        estimate=estimate,
+    )
+
+
+def _plan(root: str, source: TruthSource, sequences: tuple[SequenceInfo, ...], policy: ConversionPolicy) -> None:
+    """Claim the root, and write plan.parquet unless it is there."""
+    claim_dataset(root, identity_of(source.name, sequences, policy), [source.license] * len(sequences))
+    if not storage.exists(Layout(root).plan):
+        planned = plan_sequences(source, sequences, policy)
+        write_errors(root, "plan", 0, planned.errors)
+        write_plan(root, iter(planned.clips))
+
+
+def _convert_shards(root: str, source: TruthSource, config: ConvertingConfig) -> None:
+    counts = read_plan_counts(root)
+    sizes = dict(zip(counts.shards.tolist(), counts.counts().tolist(), strict=True))
+    missing = [shard for shard in sizes if not storage.exists(Layout(root).shard_index(shard))]
+    with ProgressLine("converting", sum(sizes[shard] for shard in missing), "clips") as progress:
+        config.executor.run(ConvertStage(root, source, config.policy, sizes), missing, progress)

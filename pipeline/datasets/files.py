@@ -1,0 +1,119 @@
+"""The files of a dataset as they lie on disk: listing them, and reading one with an error that says what is missing."""
+
+import logging
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+from pipeline.datasets.source import SequenceInfo
+from pipeline.errors import ConfigError, DataError, StorageError
+from pipeline.storage import absolute, exists, list_files, read_bytes
+
+Frame = TypeVar("Frame")
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameFile:
+    """One frame's image."""
+
+    number: int  # as the file's name has it
+    uri: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameFolder:
+    """A folder of numbered images."""
+
+    uri: str
+    relative: str  # to the dataset's root
+    parts: tuple[str, ...]  # what the pattern's groups before the number matched
+    num_frames: int
+
+
+@dataclass(frozen=True)
+class FileTree:
+    """All files below a dataset's root, listed once: one walk, or one request per thousand names in an object store."""
+
+    root: str
+
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        """Uris, sorted. Raises: ConfigError if there are none."""
+        files = tuple(list_files(absolute(self.root)))
+        if not files:
+            raise ConfigError(f"{self.root}: there are no files; give the folder that the dataset was unpacked into")
+        return files
+
+    @cached_property
+    def folders(self) -> frozenset[str]:
+        """Uris of the folders that hold files themselves."""
+        return frozenset(posixpath.dirname(uri) for uri in self.files)
+
+    def frame_folders(self, pattern: re.Pattern[str]) -> list[FrameFolder]:
+        """Folders of files whose whole uri ends as `pattern` says; its last group is the frame's number."""
+        found: dict[tuple[str, tuple[str, ...]], int] = defaultdict(int)
+        for uri in self.files:
+            if match := pattern.search(uri):
+                found[posixpath.dirname(uri), match.groups()[:-1]] += 1
+        return [
+            FrameFolder(uri=uri, relative=self.relative(uri), parts=parts, num_frames=count)
+            for (uri, parts), count in sorted(found.items())
+        ]
+
+    def relative(self, uri: str) -> str:
+        """A uri below the root, seen from it."""
+        return posixpath.relpath(uri, absolute(self.root))
+
+
+def list_frames(folder: str, pattern: re.Pattern[str]) -> list[FrameFile]:
+    """The images of one folder by their numbers, which are the last group of `pattern`."""
+    matches = [match for uri in list_files(folder) if (match := pattern.search(uri))]
+    return sorted((FrameFile(number=int(match.groups()[-1]), uri=match.string) for match in matches), key=lambda frame: frame.number)
+
+
+def clip_frames(frames: Sequence[Frame], sequence: SequenceInfo, *, first_frame: int, num_frames: int) -> Sequence[Frame]:
+    """Those of a sequence's frames that make the clip. Raises: DataError if they are not all there, or not those of the listing."""
+    if len(frames) != sequence.num_frames:
+        raise DataError(
+            f"{sequence.name}: {len(frames)} frames found, {sequence.num_frames} when the dataset was listed; it changed since: plan anew"
+        )
+    if num_frames < 1 or not 0 <= first_frame <= len(frames) - num_frames:
+        raise DataError(f"{sequence.name}: frames {first_frame} to {first_frame + num_frames - 1} asked for, it has 0 to {len(frames) - 1}")
+    return frames[first_frame : first_frame + num_frames]
+
+
+def read_file(uri: str) -> bytes:
+    """The bytes of a file that the dataset must have. Raises: DataError if there is none, StorageError if it cannot be read."""
+    try:
+        return read_bytes(uri)
+    except StorageError as error:
+        if exists(uri):
+            raise
+        raise DataError(f"{uri}: there is no such file, but the dataset's layout needs it; unpack or download it again") from error
+
+
+def counted_frames(count: Callable[[], int]) -> int:
+    """How many frames a sequence has; 0, and a warning, where its files cannot be read: planning makes that an error of the sequence."""
+    try:
+        return count()
+    except DataError as error:
+        _LOG.warning("%s (listed as a sequence of no frames)", error)
+        return 0
+
+
+def checked_sequences(dataset: str, root: str, *, sequences: Sequence[SequenceInfo], layout: str) -> list[SequenceInfo]:
+    """The sequences by name; how many came without depth is logged. Raises: ConfigError if there are none, or two of one name."""
+    if not sequences:
+        raise ConfigError(f"{root}: no {dataset} sequence found, expected files such as {layout}; give the folder that holds them")
+    ordered = sorted(sequences, key=lambda sequence: sequence.name)
+    for left, right in zip(ordered, ordered[1:], strict=False):
+        if left.name == right.name:
+            raise ConfigError(f"{root}: {left.name} is there twice ({dict(left.extra)} and {dict(right.extra)}); convert the copies apart")
+    if flat := [sequence.name for sequence in ordered if sequence.extra.get("has_depth") is False]:
+        _LOG.warning("%s: %d of %d sequences have no depth, %s first; is its part unpacked?", root, len(flat), len(ordered), flat[0])
+    return ordered

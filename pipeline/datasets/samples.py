@@ -1,0 +1,104 @@
+"""A clip with truth as the members of its WebDataset sample."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.datasets.policy import ConversionPolicy
+from pipeline.errors import DataError
+from pipeline.records import ClipRecord
+from pipeline.records.truth import TruthClip
+from pipeline.shards.index import video_sha256
+from pipeline.shards.plan import PlannedClip
+from pipeline.shards.tar import TarSample, arrays_npz
+from pipeline.tables import document_bytes
+from pipeline.video.encode import EncodePolicy
+from pipeline.video.encode_frames import encode_frames
+from pipeline.video.reader import VideoData, decode_clip
+
+_HALF_BELOW_M = 200.0  # depth up to here is stored as float16: its steps are 1/2048 of the value or finer
+_ARRAYS = (
+    "intrinsics",
+    "camera_to_world",
+    "pose_valid",
+    "depth",
+    "sky_mask",
+    "dynamic_mask",
+    "tracks2d",
+    "tracks3d",
+    "tracks3d_world",
+    "visibility",
+    "track_valid",
+    "query_frame",
+)
+
+
+def sample_of(clip: PlannedClip, truth: TruthClip, policy: ConversionPolicy) -> TarSample:
+    """Encode a clip (or keep its images), and prove that what will be written decodes to as many frames of its size.
+
+    Raises: DataError if it does not.
+    """
+    data = _video(truth, policy)
+    record = _record(clip, truth, data)
+    for _ in decode_clip(data, record):
+        pass
+    arrays = {name: array for name in _ARRAYS if (array := getattr(truth, name)) is not None}
+    if "depth" in arrays:
+        arrays["depth"] = stored_depth(arrays["depth"])
+    return TarSample(
+        record=record, video=data, document=document_bytes(record.document(), "clip"), arrays=arrays_npz(arrays) if arrays else None
+    )
+
+
+def stored_depth(depth: np.ndarray) -> np.ndarray:
+    """Depth as it is stored: float16 where all of it is below 200 m, else float32."""
+    return depth.astype(np.float16 if depth.max(initial=0) < _HALF_BELOW_M else np.float32)
+
+
+def _video(truth: TruthClip, policy: ConversionPolicy) -> VideoData:
+    if truth.images is not None:
+        return truth.images
+    return encode_frames(truth.frames, truth.frame_times, EncodePolicy(quality=policy.quality, key_frame_every=policy.key_frame_every))
+
+
+def _record(clip: PlannedClip, truth: TruthClip, data: VideoData) -> ClipRecord:
+    num_frames, height, width = truth.frames.shape[:3]
+    if num_frames != clip.num_frames:
+        raise DataError(
+            f"{clip.source}: {num_frames} frames read, {clip.num_frames} planned; did the dataset change? convert into a new root"
+        )
+    times = truth.frame_times
+    fps = (num_frames - 1) / float(times[-1] - times[0]) if num_frames > 1 else float(truth.meta.get("fps", 1.0))
+    start_s = int(clip.first_frame or 0) / fps
+    stamps = tuple(start_s + float(time - times[0]) for time in times)
+    return ClipRecord(
+        key=clip.key,
+        source=clip.source,
+        source_id=clip.source_id,
+        split=clip.split,
+        start_s=stamps[0],
+        end_s=stamps[-1] + 1 / fps,
+        fps=round(fps, 6),
+        frames=num_frames,
+        width=width,
+        height=height,
+        codec="h264" if isinstance(data, bytes) else truth.image_suffix,
+        video=clip.video,
+        sha256=video_sha256(data),
+        timestamps=stamps,
+        license=clip.license,
+        pose_source=None if truth.camera_to_world is None else "gt",
+        is_metric=truth.is_metric,
+        extra=_extra(clip, truth),
+    )
+
+
+def _extra(clip: PlannedClip, truth: TruthClip) -> dict[str, Any]:
+    return {
+        **truth.meta,
+        "dataset": clip.source_uri.partition("/")[0],
+        "sequence": clip.source,
+        "first_frame": clip.first_frame,
+        "track_source": truth.track_source,
+        "depth_source": truth.depth_source,
+    }

@@ -1,0 +1,110 @@
+"""True tracks as sources give them, brought into one form, and made ready to be stored."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.datasets.projection import NEAR_M, camera_from_world, inside
+from pipeline.records.truth import TruthClip
+
+_PER_FRAME_AND_TRACK = ("tracks2d", "tracks3d", "tracks3d_world", "visibility", "track_valid")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SourceTracks:
+    """N tracks over the T frames of a clip as a source gives them; anything may be NaN."""
+
+    tracks2d: np.ndarray  # "T N 2", pixels, integer = pixel centre
+    visible: np.ndarray  # bool "T N"
+    valid: np.ndarray  # bool "T N"
+    world: np.ndarray | None = None  # "T N 3", the source's world
+
+
+def add_tracks(truth: TruthClip, tracks: SourceTracks) -> TruthClip:
+    """The clip with the source's tracks. Coordinates that are not finite become 0 and are not valid; nothing is judged or dropped yet.
+
+    Points in the camera follow from the world's by the clip's poses; in frames without a valid pose tracks are not valid.
+    """
+    valid = tracks.valid & np.isfinite(tracks.tracks2d).all(axis=-1)
+    world = camera = None
+    if tracks.world is not None:
+        valid = valid & np.isfinite(tracks.world).all(axis=-1)
+        world = np.where(np.isfinite(tracks.world), tracks.world, 0).astype(np.float32)
+        if truth.camera_to_world is not None and truth.pose_valid is not None:
+            camera = camera_from_world(np.where(np.isfinite(tracks.world), tracks.world, 0), truth.camera_to_world).astype(np.float32)
+            valid = valid & truth.pose_valid[:, None]
+    visible = tracks.visible & valid
+    return replace(
+        truth,
+        tracks2d=np.where(np.isfinite(tracks.tracks2d), tracks.tracks2d, 0).astype(np.float32),
+        tracks3d=camera,
+        tracks3d_world=world,
+        visibility=visible,
+        track_valid=valid,
+        query_frame=first_frame_of(visible),
+        track_source="gt",
+    )
+
+
+def first_frame_of(visible: np.ndarray) -> np.ndarray:
+    """int32 "N": the first frame in which each of the tracks "T N" is visible; 0 for one that never is."""
+    return np.argmax(visible, axis=0).astype(np.int32)
+
+
+def finished(truth: TruthClip) -> TruthClip:
+    """The clip with tracks as they are stored.
+
+    Not valid behind the camera; not visible where not valid or outside the image; a track that is never visible is dropped; each
+    begins where its reader says, or at its first visible frame if it is not seen there.
+    """
+    if truth.tracks2d is None or truth.visibility is None or truth.track_valid is None or truth.query_frame is None:
+        return truth
+    valid = truth.track_valid if truth.tracks3d is None else truth.track_valid & (truth.tracks3d[..., 2] > NEAR_M)
+    visible = truth.visibility & valid & inside(truth.tracks2d, truth.frames.shape[1:3])
+    begins = np.where(visible[truth.query_frame, np.arange(visible.shape[1])], truth.query_frame, first_frame_of(visible))
+    marked = replace(truth, visibility=visible, track_valid=valid, query_frame=begins.astype(np.int32))
+    return _chosen(marked, np.flatnonzero(visible.any(axis=0)))
+
+
+def thinned(truth: TruthClip, most: int | None, key: str) -> TruthClip:
+    """The clip with at most so many of its tracks, drawn by the clip's key; their order stays."""
+    if most is None or truth.tracks2d is None or truth.tracks2d.shape[1] <= most:
+        return truth
+    digest = hashlib.sha256(f"tracks:{key}".encode()).digest()
+    drawn = np.random.default_rng(int.from_bytes(digest[:8], "big")).permutation(truth.tracks2d.shape[1])[:most]
+    return _chosen(truth, np.sort(drawn))
+
+
+def _chosen(truth: TruthClip, which: np.ndarray) -> TruthClip:
+    """The clip with these tracks, by index "M"."""
+    fields: dict[str, Any] = {name: array[:, which] for name in _PER_FRAME_AND_TRACK if (array := getattr(truth, name)) is not None}
+    return replace(truth, **fields, query_frame=None if truth.query_frame is None else truth.query_frame[which])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CentredTracks:
+    """Tracks in our pixels, and what they were in."""
+
+    tracks2d: np.ndarray  # "T N 2", integer = pixel centre
+    origin: str  # corner (0 was the image's edge) | centre
+
+
+def to_pixel_centres(tracks2d: np.ndarray, projected: np.ndarray | None) -> CentredTracks:
+    """Tracks of a source that is not known to count from the image's corner or from the first pixel's centre.
+
+    Whichever of the two lies nearer to the projection of the 3D points is taken; without a projection, the corner.
+
+    Args:
+        tracks2d: "T N 2", as the source has them.
+        projected: "T N 2", in pixels with integer = pixel centre; NaN where it says nothing.
+    """
+    from_corner = tracks2d - 0.5
+    if projected is None:
+        return CentredTracks(from_corner, "corner")
+    errors = [np.linalg.norm(candidate - projected, axis=-1) for candidate in (from_corner, tracks2d)]
+    known = np.isfinite(errors[0])
+    if known.any() and np.median(errors[1][known]) < np.median(errors[0][known]):
+        return CentredTracks(tracks2d, "centre")
+    return CentredTracks(from_corner, "corner")

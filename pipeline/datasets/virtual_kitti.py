@@ -1,0 +1,117 @@
+"""Virtual KITTI 2: rendered drives in five streets, each under ten weathers and views."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pipeline.datasets.depth_files import read_depths, read_png16
+from pipeline.datasets.files import FileTree, FrameFolder, clip_frames, list_frames
+from pipeline.datasets.frame_folders import FrameFolderSource
+from pipeline.datasets.number_tables import read_table
+from pipeline.datasets.pictures import read_pictures
+from pipeline.datasets.poses import camera_path, inverse_poses, pinhole
+from pipeline.datasets.source import SequenceInfo
+from pipeline.datasets.virtual_kitti_motion import moving_vehicles
+from pipeline.errors import DataError
+from pipeline.records.truth import TruthClip
+from pipeline.storage import join
+
+_IMAGE = re.compile(r"/(Scene\d+)/([^/]+)/frames/rgb/Camera_(\d)/rgb_(\d{5})\.jpg$")
+_LAYOUT = "vkitti_2.0.3_rgb/Scene01/clone/frames/rgb/Camera_0/rgb_00000.jpg"
+_CENTIMETRES = 100.0
+_SKY_M = 655.0  # and beyond: 65535 cm
+_FPS = 10.0  # KITTI's
+
+
+class VirtualKittiSource(FrameFolderSource):
+    """Both cameras. Depth is rendered, PNG of 16 bits in centimetres along z; poses are world to camera.
+
+    Sequences are named Scene01/clone/Camera_0; those of one scene share a scene, as its variations show the same street.
+    The parts (rgb, depth, textgt, instanceSegmentation) may lie side by side, as downloaded, or merged into one tree.
+    With the instance segmentation, vehicles that move are known. Source: datasets' table, "Virtual KITTI 2".
+    """
+
+    name = "virtual-kitti"
+    terms = "CC-BY-NC-SA-3.0"
+    images = _IMAGE
+    layout = _LAYOUT
+
+    def read(self, sequence: SequenceInfo, first_frame: int, num_frames: int) -> TruthClip:
+        """Frames with depth, sky, camera and moving vehicles, as far as these were downloaded. Raises: DataError."""
+        extra = sequence.extra
+        listed = list_frames(self._frames(extra, "rgb"), _IMAGE)
+        chosen = clip_frames(listed, sequence, first_frame=first_frame, num_frames=num_frames)
+        pictures = read_pictures([frame.uri for frame in chosen])
+        numbers, camera = np.array([frame.number for frame in chosen]), int(extra["camera"].removeprefix("Camera_"))
+        depth = sky = None
+        if extra["has_depth"]:
+            uris = [join(self._frames(extra, "depth"), f"depth_{number:05d}.png") for number in numbers]
+            metres = read_depths(uris, read_png16, size=pictures.original_size).astype(np.float32) / np.float32(_CENTIMETRES)
+            sky = metres >= _SKY_M
+            depth = np.where(sky, np.float32(0), metres)
+        path = intrinsics = dynamic = None
+        if extra["has_text"]:
+            text = join(self._root, part_folder(extra["folder"], "textgt"))
+            rows = camera_rows(join(text, "extrinsic.txt"), columns=18, camera=camera, numbers=numbers)
+            path = camera_path(inverse_poses(rows.reshape(-1, 4, 4)), where=join(text, "extrinsic.txt"))
+            intrinsics = pinhole(camera_rows(join(text, "intrinsic.txt"), columns=6, camera=camera, numbers=numbers))
+            if extra["has_instances"]:
+                instances = self._frames(extra, "instanceSegmentation")
+                dynamic = moving_vehicles(join(text, "bbox.txt"), instances, camera=camera, numbers=numbers)
+        return TruthClip(
+            frames=pictures.frames,
+            frame_times=(numbers - numbers[0]) / _FPS,
+            intrinsics=intrinsics,
+            camera_to_world=None if path is None else path.camera_to_world,
+            pose_valid=None if path is None else path.pose_valid,
+            depth=depth,
+            sky_mask=sky,
+            dynamic_mask=dynamic,
+            is_metric=True,
+            depth_source=None if depth is None else "render",
+            license=self.license,
+            meta={"camera": extra["camera"], "orig_size": list(pictures.original_size), "fps": _FPS, "first_number": int(numbers[0])},
+        )
+
+    def _frames(self, extra: Mapping[str, Any], part: str) -> str:
+        return join(self._root, part_folder(extra["folder"], part), "frames", part, extra["camera"])
+
+    def _sequence(self, tree: FileTree, folder: FrameFolder) -> SequenceInfo:
+        scene, variation, camera = folder.parts
+        variation_folder = folder.uri.removesuffix(f"/frames/rgb/Camera_{camera}")
+
+        def has(part: str) -> bool:
+            return f"{part_folder(variation_folder, part)}/frames/{part}/Camera_{camera}" in tree.folders
+
+        return SequenceInfo(
+            name=f"{scene}/{variation}/Camera_{camera}",
+            num_frames=folder.num_frames,
+            scene=scene,
+            extra={
+                "folder": tree.relative(variation_folder),
+                "camera": f"Camera_{camera}",
+                "has_depth": has("depth"),
+                "has_text": part_folder(variation_folder, "textgt") in tree.folders,
+                "has_instances": has("instanceSegmentation"),
+            },
+        )
+
+
+def part_folder(folder: str, part: str) -> str:
+    """Where another part keeps what belongs to an rgb folder: the same path under its own top folder, or beside it in a merged tree."""
+    return re.sub(r"(vkitti_[\d.]+)_rgb(?=/)", rf"\1_{part}", folder)
+
+
+def camera_rows(uri: str, *, columns: int, camera: int, numbers: np.ndarray) -> np.ndarray:
+    """The rows of some frames and one camera in a table `frame cameraID ...`, without these two columns, "T columns-2".
+
+    Raises: DataError if a frame is not in the table.
+    """
+    table = read_table(uri, columns=columns, header_lines=1)
+    rows = {int(row[0]): row[2:] for row in table if int(row[1]) == camera}
+    missing = [int(number) for number in numbers if number not in rows]
+    if missing:
+        raise DataError(f"{uri}: no row for frame {missing[0]} of camera {camera}; download the text part again")
+    return np.stack([rows[int(number)] for number in numbers])

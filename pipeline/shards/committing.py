@@ -1,0 +1,65 @@
+"""Writing one planned shard and committing it, wherever its clips come from: first the tar, then the errors, last the index."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipeline import storage
+from pipeline.errors import DataError
+from pipeline.layout import Layout
+from pipeline.shards.errors_table import ErrorRow, write_errors
+from pipeline.shards.index import ClipEntry, write_index
+from pipeline.shards.plan import PlannedClip
+from pipeline.shards.tar import ShardWriter, TarSample
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardOutcome:
+    """What came of one shard."""
+
+    shard: int
+    clips: int  # stored
+    failed: int
+    num_bytes: int  # of the tar
+
+
+def commit_shard(root: str, shard: int, results: Iterator[tuple[PlannedClip, TarSample | DataError]]) -> ShardOutcome:
+    """Write what becomes of every planned clip, in order, and commit the shard. `results` are used up before the index is written.
+
+    Raises: StorageError when bytes cannot be read or written just now; nothing is committed then.
+    """
+    layout, errors = Layout(root), []
+    entries: list[ClipEntry] = []
+    with storage.publishing(layout.shard_tar(shard)) as path:
+        with ShardWriter(path) as writer:
+            for clip, result in results:
+                entry = _entry(shard, clip)
+                if isinstance(result, TarSample):
+                    entries.append(writer.add(entry, result))
+                else:
+                    entries.append(entry)
+                    errors.append(_error_row(clip, result))
+        entries = writer.located(entries)
+        num_bytes = path.stat().st_size
+    write_errors(root, "shards", shard, errors)
+    write_index(root, shard, entries)
+    _LOG.info("shard %06d: %d clips, %d failed", shard, len(entries) - len(errors), len(errors))
+    return ShardOutcome(shard=shard, clips=len(entries) - len(errors), failed=len(errors), num_bytes=num_bytes)
+
+
+def _entry(shard: int, clip: PlannedClip) -> ClipEntry:
+    return ClipEntry(
+        key=clip.key,
+        sample_key=clip.key,
+        tar=f"{shard:06d}.tar",
+        source=clip.source,
+        source_id=clip.source_id,
+        split=clip.split,
+        license=clip.license,
+    )
+
+
+def _error_row(clip: PlannedClip, error: Exception) -> ErrorRow:
+    return ErrorRow(stage="shards", key=clip.key, source=clip.source, exception=type(error).__name__, message=f"clip {clip.key}: {error}")

@@ -4,6 +4,7 @@ The other side is the public package where it is installed, else our own plain r
 """
 
 import json
+import time
 from dataclasses import replace
 from typing import Annotated
 
@@ -21,7 +22,8 @@ def main(
     frames: Annotated[int, typer.Option(help="Frames per clip; 0: the case's own, 24 or 48.")] = 0,
     theirs: Annotated[str, typer.Option(help="reference, or auto: the public package where it is installed, else the reference.")] = "auto",
     threads: Annotated[int, typer.Option(help="Of torch, on the CPU.")] = 2,
-    repeats: Annotated[int, typer.Option(help="Pairs of timed runs, after one of each; 0: no times.")] = 3,
+    repeats: Annotated[int, typer.Option(help="Pairs of timed runs; 0: no times.")] = 3,
+    cpu_time: Annotated[bool, typer.Option("--cpu-time", help="CPU seconds instead of seconds: for a machine that is not quiet.")] = False,
     memory: Annotated[bool, typer.Option(help="Also measure peak memory, each side in a process of its own.")] = True,
     device: Annotated[str, typer.Option(help="As torch names it.")] = "cpu",
     precision: Annotated[str, typer.Option(help="Of our engine: float32 or bfloat16.")] = "float32",
@@ -39,18 +41,27 @@ def main(
         # memory first: its processes should not compete with what the times leave allocated here
         sides = ("ours", theirs) if memory else ()
         peaks = {side: measure(side, name, settings, threads=threads, frames=frames) for side in sides}
-        results[name] = compare(_case(name, frames), theirs, settings, repeats=repeats) | (
+        results[name] = compare(_case(name, frames), theirs, settings, repeats=repeats, cpu_time=cpu_time) | (
             {"memory": _with_ratios(peaks)} if memory else {}
         )
     if with_drift or (with_drift is None and device != "cpu"):
         results["bfloat16 against float32"] = drift(settings)
     what = f"our engine ({precision}{', compiled' if compile else ''}) against the {theirs}, 384x512, queries on random frames"
-    where = machine() | {"torch": torch.__version__, "threads": threads, "device": _device_name(device)}
+    where = machine() | {
+        "clock": "CPU time" if cpu_time else "wall",
+        "torch": torch.__version__,
+        "threads": threads,
+        "device": _device_name(device),
+    }
     print(json.dumps({"what": what, "results": results, "machine": where}, indent=1))
 
 
-def compare(case: Case, theirs: str, settings: Settings, *, repeats: int) -> dict[str, object]:
-    """Times in turn, and the difference of the outputs."""
+def compare(case: Case, theirs: str, settings: Settings, *, repeats: int, cpu_time: bool) -> dict[str, object]:
+    """Times in turn, after a warm-up on a shorter clip, and the difference of the outputs."""
+    if repeats:
+        short = replace(case, num_frames=min(case.num_frames, 9))
+        for side in ("ours", theirs):
+            SIDES[side](short, settings)(short.video(), short.queries())
     video, queries = case.video(), case.queries()
     runs = {side: SIDES[side](case, settings) for side in ("ours", theirs)}
     found: dict[str, Found] = {}
@@ -58,8 +69,9 @@ def compare(case: Case, theirs: str, settings: Settings, *, repeats: int) -> dic
     def body(side: str) -> None:
         found[side] = runs[side](video, queries)
 
+    clock = time.process_time if cpu_time else time.perf_counter
     if repeats:
-        times: dict[str, object] = dict(paired(lambda: body("ours"), lambda: body(theirs), repeats=repeats))
+        times: dict[str, object] = dict(paired(lambda: body("ours"), lambda: body(theirs), repeats=repeats, warm_up=False, clock=clock))
         times["our_point_frames_per_s"] = round(case.num_points * case.num_frames / float(str(times["ours_s"])))
     else:
         times = {}

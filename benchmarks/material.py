@@ -13,6 +13,8 @@ import av
 import cv2
 import numpy as np
 
+Clock = Callable[[], float]
+
 
 def make_videos(
     folder: Path, *, count: int = 4, num_frames: int = 480, size: tuple[int, int] = (720, 1280), key_every: int = 48
@@ -47,10 +49,13 @@ def _write(path: Path, seed: int, num_frames: int, size: tuple[int, int], key_ev
     temporary.replace(path)
 
 
-def paired(first: Callable[[], None], second: Callable[[], None], *, repeats: int = 5) -> dict[str, float]:
-    """Seconds of two things run in turn after a warm-up of each: medians, spread, and the median of the pairwise ratios."""
-    first(), second()
-    pairs = [(_seconds(first), _seconds(second)) for _ in range(repeats)]
+def paired(
+    first: Callable[[], None], second: Callable[[], None], *, repeats: int = 5, warm_up: bool = True, clock: Clock = time.perf_counter
+) -> dict[str, float]:
+    """Seconds (by `clock`) of two things run in turn, after a warm-up of each: medians, spread, and the median of the pairwise ratios."""
+    if warm_up:
+        first(), second()
+    pairs = [(_seconds(first, clock), _seconds(second, clock)) for _ in range(repeats)]
     ours, theirs = ([pair[place] for pair in pairs] for place in (0, 1))
     ratios = [theirs_s / ours_s for ours_s, theirs_s in pairs]
     return {
@@ -63,10 +68,10 @@ def paired(first: Callable[[], None], second: Callable[[], None], *, repeats: in
     }
 
 
-def _seconds(body: Callable[[], None]) -> float:
-    started = time.perf_counter()
+def _seconds(body: Callable[[], None], clock: Clock) -> float:
+    started = clock()
     body()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def machine() -> dict[str, object]:

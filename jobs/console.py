@@ -88,11 +88,9 @@ def print_summary(title: str, rows: Sequence[tuple[str, object]]) -> None:
     Console(width=None if sys.stdout.isatty() else 110).print(table)
 
 
-def error_exit(errors: int, total: int, max_error_rate: float) -> int:
-    """DONE, or TOO_MANY_ERRORS when more than the allowed share went wrong, said on standard error."""
+def error_exit(errors: int, total: int, max_error_rate: float, *, see: str = "errors/ below the root") -> int:
+    """DONE, or TOO_MANY_ERRORS when more than the allowed share went wrong, said on standard error; `see`: where the reasons are."""
     if errors <= max_error_rate * max(total, 1):
         return DONE
-    typer.echo(
-        f"error: {errors} of {total} went wrong, more than --max-error-rate {max_error_rate:g}; see errors/ below the root", err=True
-    )
+    typer.echo(f"error: {errors} of {total} went wrong, more than --max-error-rate {max_error_rate:g}; see {see}", err=True)
     return TOO_MANY_ERRORS

@@ -3,5 +3,6 @@
 from pipeline.stream.clip_stream import ClipStream
 from pipeline.stream.config import StreamConfig
 from pipeline.stream.join import join_labels
+from pipeline.stream.mixture import MixtureConfig, MixtureStream
 
-__all__ = ["ClipStream", "StreamConfig", "join_labels"]
+__all__ = ["ClipStream", "MixtureConfig", "MixtureStream", "StreamConfig", "join_labels"]

@@ -36,6 +36,7 @@ def _assemble(config: StreamConfig, survivor: Survivor) -> ClipSample:
     entry = survivor.entry
     record = _record(survivor)
     indices = window_indices(config, survivor.index, record.frames)
+    is_metric = record.is_metric and config.arrays
     sample = ClipSample(
         key=entry.key,
         source=entry.source,
@@ -44,13 +45,14 @@ def _assemble(config: StreamConfig, survivor: Survivor) -> ClipSample:
         frames=_frames(config, survivor, indices),
         frame_indices=indices,
         frame_times=np.asarray(record.timestamps)[indices] - record.timestamps[0],
-        supervision="metric" if record.is_metric else "pseudo",
-        is_metric=record.is_metric,
+        supervision="metric" if is_metric else "pseudo",
+        is_metric=is_metric,
+        dataset=config.dataset,
         license=entry.license,
         extra=record.extra,
     )
     arrays = entry.member(MEMBER)
-    if arrays is not None:
+    if arrays is not None and config.arrays:
         sample = add_truth(sample, read_member(config.root, entry, arrays), record)
     if survivor.labels is not None:
         sample = add_labels(sample, survivor.labels.labels(entry.key), record)

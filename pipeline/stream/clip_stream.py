@@ -1,32 +1,19 @@
 """The stream itself: this rank's share of the sequence, and where it stands."""
 
-import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from pipeline.errors import DataError, StorageError
 from pipeline.labels import read_label_set
 from pipeline.records import ClipSample
 from pipeline.shards.plan import read_plan_counts
 from pipeline.shards.tombstones import read_tombstones
-from pipeline.stream.assemble import assemble
 from pipeline.stream.catalog import ShardCatalog
 from pipeline.stream.config import StreamConfig
+from pipeline.stream.items import ItemReader, SkippedClip
 from pipeline.stream.order import ClipOrder
 from pipeline.stream.state import index_of, state_at
 from pipeline.stream.survivors import Survivor, survivors
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SkippedClip:
-    """Stands for a clip that could not be read, so that workers' turns stay in step."""
-
-    key: str
-    index: int
 
 
 class ClipStream:
@@ -75,20 +62,9 @@ class ClipStream:
 
         Raises: DataError or StorageError for a clip that cannot be read, unless `on_error` is "skip".
         """
-        config = self.config
+        config, reader = self.config, ItemReader(self.config)
         first, step = worker * config.world_size + config.rank, num_workers * config.world_size
-        skips_in_row = 0
-        for survivor in islice(self._survivors(self._start), first, None, step):
-            try:
-                item: ClipSample | SkippedClip = assemble(config, survivor)
-                skips_in_row = 0
-            except (DataError, StorageError) as error:
-                skips_in_row += 1
-                if config.on_error == "raise" or skips_in_row > config.max_skips_in_row:
-                    raise
-                _log.warning("skipped: %s", error)
-                item = SkippedClip(key=survivor.entry.key, index=survivor.index)
-            yield item
+        yield from map(reader.read, islice(self.survivors_from(self._start), first, None, step))
 
     def follow(self, items: Iterable[ClipSample | SkippedClip]) -> Iterator[ClipSample]:
         """Pass on the samples among this rank's items, wherever they were read, keeping account for `state_dict`."""
@@ -103,12 +79,24 @@ class ClipStream:
 
     def state_dict(self) -> dict[str, Any]:
         """Where all ranks stand once each has taken as many samples as this one. JSON types only."""
-        return state_at(self._next_index(), self.config, self._plan_hash)
+        return self.state_at(self._next_index())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Begin the next iterator at a saved state. Raises ConfigError if it is of another plan, seed, split or label set."""
-        self._start = index_of(state, self.config, self._plan_hash)
+        self._start = self.index_of(state)
         self._last, self._ended = None, False
+
+    def state_at(self, index: int) -> dict[str, Any]:
+        """The state in which index `index` comes next."""
+        return state_at(index, self.config, self._plan_hash)
+
+    def index_of(self, state: dict[str, Any]) -> int:
+        """The index that comes next in a saved state. Raises ConfigError if it is of another plan, seed, split or label set."""
+        return index_of(state, self.config, self._plan_hash)
+
+    def survivors_from(self, index: int) -> Iterator[Survivor]:
+        """The clips of all ranks that are delivered from this index on, by their metadata alone."""
+        return survivors(self._order, self._catalog, start=index, end=self._end)
 
     def _next_index(self) -> int:
         """The index after the last clip of the turn that this rank is in: the other ranks' clips of it count as taken."""
@@ -117,12 +105,9 @@ class ClipStream:
         if self._last is None:
             return self._start
         num_others = self.config.world_size - 1 - self.config.rank
-        turn = [self._last, *(other.index for other in islice(self._survivors(self._last + 1), num_others))]
+        turn = [self._last, *(other.index for other in islice(self.survivors_from(self._last + 1), num_others))]
         return turn[-1] + 1 if len(turn) > num_others or self._end is None else self._end
 
     @property
     def _end(self) -> int | None:
         return None if self.config.epochs is None else self.config.epochs * self.num_clips
-
-    def _survivors(self, start: int) -> Iterator[Survivor]:
-        return survivors(self._order, self._catalog, start=start, end=self._end)

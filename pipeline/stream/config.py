@@ -14,7 +14,9 @@ class StreamConfig:
     """One dataset as one infinite sequence of clips, or `epochs` passes over it; this process reads its share of it."""
 
     root: str  # local path (a Path serves too) or fsspec URL of the dataset
+    name: str | None = None  # what its samples call it; None: the last part of root
     labels: str | None = None  # label set: only clips with ok labels are delivered, with its tracks
+    arrays: bool = True  # False: cameras, depth and true tracks stay on disk, and the clips count as pseudo-labelled
     audit: str | None = None  # verdicts to obey; no audit can be read yet, so setting it is refused
     split: str | None = None  # train | val | test; None takes all
     num_frames: int | None = 24  # length of a window; None delivers whole clips
@@ -49,3 +51,8 @@ class StreamConfig:
             raise ConfigError(
                 f"StreamConfig: audit is {self.audit!r}, but no audit found that this version of trackmill can read; leave audit unset"
             )
+
+    @property
+    def dataset(self) -> str:
+        """What the dataset is called."""
+        return self.name or self.root.rstrip("/").rsplit("/", 1)[-1]

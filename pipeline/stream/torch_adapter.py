@@ -8,14 +8,15 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from pipeline.errors import TrackmillError
 from pipeline.records import ClipSample
-from pipeline.stream.clip_stream import ClipStream, SkippedClip
 from pipeline.stream.config import StreamConfig
+from pipeline.stream.items import SkippedClip
+from pipeline.stream.mixture import MixtureConfig, open_stream
 
 T = TypeVar("T")
 
 
 class TorchClipDataset(IterableDataset[ClipSample | SkippedClip]):
-    """One rank's share of the stream, dealt to the DataLoader's workers in turn; use it with `batch_size=None`.
+    """One rank's share of a ClipStream or MixtureStream, dealt to the DataLoader's workers in turn; use it with `batch_size=None`.
 
     The DataLoader takes from its workers in turn as well, so that the samples come in the order of a single process. With
     `on_error="skip"` a clip that cannot be read comes as a SkippedClip, which keeps the turns in step: ResumableLoader takes
@@ -25,13 +26,13 @@ class TorchClipDataset(IterableDataset[ClipSample | SkippedClip]):
         state: where to begin, from `state_dict()` of a stream or loader.
     """
 
-    def __init__(self, config: StreamConfig, state: dict[str, Any] | None = None) -> None:
+    def __init__(self, config: StreamConfig | MixtureConfig, state: dict[str, Any] | None = None) -> None:
         super().__init__()
         self.config = config
         self.state = state
 
     def __iter__(self) -> Iterator[ClipSample | SkippedClip]:
-        stream = ClipStream(self.config)
+        stream = open_stream(self.config)
         if self.state is not None:
             stream.load_state_dict(self.state)
         worker = get_worker_info()
@@ -41,18 +42,21 @@ class TorchClipDataset(IterableDataset[ClipSample | SkippedClip]):
 
 
 class ResumableLoader:
-    """The samples of a ClipStream, decoded ahead in worker processes; `state_dict()` counts what was delivered, not what was read ahead.
+    """The samples of a ClipStream or MixtureStream, decoded ahead in worker processes.
 
-    Iteration and state mean what they mean for ClipStream. Samples hold numpy arrays.
+    `state_dict()` counts what was delivered, not what was read ahead. Iteration and state mean what they mean for ClipStream.
+    Samples hold numpy arrays.
     """
 
-    def __init__(self, config: StreamConfig, *, num_workers: int = 0, prefetch_factor: int = 2, start_method: str | None = None) -> None:
+    def __init__(
+        self, config: StreamConfig | MixtureConfig, *, num_workers: int = 0, prefetch_factor: int = 2, start_method: str | None = None
+    ) -> None:
         """Args:
         num_workers: decoding processes; 0 decodes in this one.
         prefetch_factor: samples that each worker reads ahead.
         start_method: fork, spawn or forkserver; None takes the platform's default.
         """
-        self._stream = ClipStream(config)
+        self._stream = open_stream(config)
         self._num_workers = num_workers
         self._options: dict[str, Any] = {"prefetch_factor": prefetch_factor, "multiprocessing_context": start_method} if num_workers else {}
         self._start: dict[str, Any] | None = None

@@ -1,0 +1,1 @@
+"""Evaluation against ground truth: what jobs/evaluate.py does below its command line."""

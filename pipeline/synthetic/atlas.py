@@ -39,10 +39,36 @@ class TextureAtlas:
         colour = (1 - share) * self._level(fine, wrapped, left) + share * self._level(fine + 1, wrapped, left)
         return np.square(colour * np.float32(1 / 255))
 
+    def blended(self, texture: np.ndarray, places: np.ndarray, footprint_tiles: np.ndarray) -> np.ndarray:
+        """What `sample` gives, for places as planes "2 N" (u, v) and with colours as planes, float32 "3 N": twice as fast."""
+        level = self._level_of(footprint_tiles)
+        fine = level.astype(np.intp)
+        share = level - fine
+        left = texture.astype(np.float32) * self._column
+        places = places - np.floor(places)
+        lower, upper = self._planes(fine, places, left), self._planes(fine + 1, places, left)
+        return np.square((lower + share * (upper - lower)) * np.float32(1 / 255))
+
+    def nearest_level(self, texture: int, places: np.ndarray, footprint_tiles: np.ndarray) -> np.ndarray:
+        """Colours of one texture from its nearest level only, for patterns of little contrast; planes as in `blended`."""
+        level = np.round(self._level_of(footprint_tiles)).astype(np.intp)
+        left = np.full(places.shape[1], texture * self._column)
+        return np.square(self._planes(level, places - np.floor(places), left) * np.float32(1 / 255))
+
+    def _level_of(self, footprint_tiles: np.ndarray) -> np.ndarray:
+        return np.minimum(np.log2(np.maximum(footprint_tiles * self._sizes[0], 1)), np.float32(len(self._sizes) - 1.001))
+
+    def _planes(self, level: np.ndarray, wrapped: np.ndarray, left: np.ndarray) -> np.ndarray:
+        colours = self._looked_up(*(wrapped * self._sizes[level] + np.stack([left + 0.5, self._tops[level] + np.float32(0.5)])))
+        return np.ascontiguousarray(colours.T, np.float32)
+
     def _level(self, level: np.ndarray, wrapped: np.ndarray, left: np.ndarray) -> np.ndarray:
         """Bilinear look-up in one level each; texel centres are at +0.5, and the border adds one texel."""
         size = self._sizes[level]
         x, y = wrapped[:, 0] * size + (left + 0.5), wrapped[:, 1] * size + (self._tops[level] + 0.5)
+        return self._looked_up(x, y)
+
+    def _looked_up(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         rows = -(-len(x) // _ROW)
         maps = np.zeros((2, rows * _ROW), np.float32)
         maps[0, : len(x)], maps[1, : len(x)] = x, y

@@ -38,11 +38,11 @@ def walking_camera(walk: Walk, times_s: np.ndarray, *, rng: np.random.Generator)
     angles = np.stack(
         [walk.heading_deg + glance, walk.pitch_deg + walk.shake_deg * np.cos(step), 0.8 * walk.shake_deg * np.sin(step / 2) + tremble]
     )
-    return _poses(np.stack([x, y, z], axis=-1), *angles)
+    return level_poses(np.stack([x, y, z], axis=-1), *angles)
 
 
-def _poses(positions: np.ndarray, yaw_deg: np.ndarray, pitch_deg: np.ndarray, roll_deg: np.ndarray) -> np.ndarray:
-    """Yaw turns left about the world's z, pitch looks up, roll tips the camera to the right."""
+def level_poses(positions: np.ndarray, yaw_deg: np.ndarray, pitch_deg: np.ndarray, roll_deg: np.ndarray) -> np.ndarray:
+    """Poses "T 4 4" at positions "T 3": yaw turns left about the world's z, pitch looks up, roll tips the camera to the right (degrees)."""
     yaw = Rotation.from_rotvec(np.radians(yaw_deg)[:, None] * [0, 0, 1]).as_matrix()
     tilt = Rotation.from_euler("XZ", np.stack([pitch_deg, roll_deg], axis=-1), degrees=True).as_matrix()
     poses = np.tile(np.eye(4), (len(positions), 1, 1))

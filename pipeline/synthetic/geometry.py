@@ -1,20 +1,27 @@
 """A scene's objects as one set of triangles, placed in the world frame by frame."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from pipeline.synthetic.raycast import JointCaster, RayCaster
+from pipeline.synthetic.raycast import Caster, JointCaster, RayCaster
 from pipeline.synthetic.scene import Scene
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class PlacedGeometry:
-    """All triangles in the world at one moment."""
+class SurfaceArrangement:
+    """All vertices in the world at one moment."""
 
     vertices: np.ndarray  # float64 "V 3"
     normals: np.ndarray  # float64 "V 3"
-    caster: JointCaster
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PlacedGeometry(SurfaceArrangement):
+    """All triangles in the world at one moment, and what answers rays about them."""
+
+    caster: Caster
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -41,33 +48,43 @@ class SceneGeometry:
         self.face_tile_m = np.repeat([np.sqrt(np.prod(item.tile_m)) for item in scene.objects], [len(mesh.faces) for mesh in meshes])
         self.face_moves = np.repeat([item.is_moving for item in scene.objects], [len(mesh.faces) for mesh in meshes])
         self.vertex_moves = np.repeat([item.is_moving for item in scene.objects], sizes)
+        self.face_object = np.repeat(np.arange(len(meshes)), [len(mesh.faces) for mesh in meshes])
         self._rest = self._placed(0, moving=None)
-        self._moving_faces = np.flatnonzero(self.face_moves)
-        still = np.flatnonzero(~self.face_moves)
-        self.static_caster = RayCaster(self._rest[0], self.faces[still], numbers=still) if len(still) else None
+        self.moving_faces = np.flatnonzero(self.face_moves)
+        self.still_faces = np.flatnonzero(~self.face_moves)
 
-    def place(self, frame: int) -> PlacedGeometry:
-        """The world in one frame."""
+    @cached_property
+    def static_caster(self) -> RayCaster | None:
+        """All that stands still, if anything does."""
+        return RayCaster(self._rest[0], self.faces[self.still_faces], numbers=self.still_faces) if len(self.still_faces) else None
+
+    def arrange(self, frame: int) -> SurfaceArrangement:
+        """Where all vertices are in one frame."""
         vertices, normals = (array.copy() for array in self._rest)
         moving_vertices, moving_normals = self._placed(frame, moving=True)
         vertices[self.vertex_moves], normals[self.vertex_moves] = moving_vertices, moving_normals
-        casters = [] if self.static_caster is None else [self.static_caster]
-        if len(self._moving_faces):
-            casters.append(RayCaster(vertices, self.faces[self._moving_faces], numbers=self._moving_faces))
-        return PlacedGeometry(vertices=vertices, normals=normals, caster=JointCaster(casters))
+        return SurfaceArrangement(vertices=vertices, normals=normals)
 
-    def anchor(self, placed: PlacedGeometry, *, face: np.ndarray, points: np.ndarray) -> SurfacePoints:
+    def place(self, frame: int) -> PlacedGeometry:
+        """The world in one frame, ready for rays."""
+        arranged = self.arrange(frame)
+        casters = [] if self.static_caster is None else [self.static_caster]
+        if len(self.moving_faces):
+            casters.append(RayCaster(arranged.vertices, self.faces[self.moving_faces], numbers=self.moving_faces))
+        return PlacedGeometry(vertices=arranged.vertices, normals=arranged.normals, caster=JointCaster(casters))
+
+    def anchor(self, placed: SurfaceArrangement, *, face: np.ndarray, points: np.ndarray) -> SurfacePoints:
         """Fix world points "N 3", which lie on triangles `face` "N", to these triangles."""
         corner, to_second, to_third = self.barycentric_frames(placed, face)
         offset = points - corner
         second, third = np.sum(offset * to_second, axis=-1), np.sum(offset * to_third, axis=-1)
         return SurfacePoints(face=face, weights=np.stack([1 - second - third, second, third], axis=-1))
 
-    def locate(self, placed: PlacedGeometry, points: SurfacePoints) -> np.ndarray:
+    def locate(self, placed: SurfaceArrangement, points: SurfacePoints) -> np.ndarray:
         """World positions "N 3" of surface points in a placed frame."""
         return np.einsum("nk,nki->ni", points.weights, placed.vertices[self.faces[points.face]])
 
-    def barycentric_frames(self, placed: PlacedGeometry, face: np.ndarray) -> np.ndarray:
+    def barycentric_frames(self, placed: SurfaceArrangement, face: np.ndarray) -> np.ndarray:
         """Per face a corner and the two vectors whose products with (point - corner) are the weights of corners 2 and 3, "3 N 3"."""
         corner, second, third = (placed.vertices[self.faces[face, i]] for i in range(3))
         a, b = second - corner, third - corner
@@ -80,6 +97,6 @@ class SceneGeometry:
         for item in self._objects:
             if moving is None or item.is_moving == moving:
                 pose = item.pose_at(frame)
-                vertices.append(item.mesh.vertices @ pose[:3, :3].T + pose[:3, 3])
-                normals.append(item.mesh.normals @ pose[:3, :3].T)
+                vertices.append(item.shape_at(frame) @ pose[:3, :3].T + pose[:3, 3])
+                normals.append(item.normals_at(frame) @ pose[:3, :3].T)
         return np.concatenate(vertices), np.concatenate(normals)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.synthetic.atlas import TextureAtlas
-from pipeline.synthetic.raycast import JointCaster, RayCaster
+from pipeline.synthetic.raycast import Caster
 from pipeline.synthetic.scene import Light
 
 _LIFT_M = 2e-3  # shadow and ambient rays start this far off the surface, so that they do not meet it again
+_REACH_M = 3.0  # things farther away do not darken a place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -22,7 +23,7 @@ class SurfaceSamples:
     distance_m: np.ndarray  # "N", from the camera
 
 
-def shade(surface: SurfaceSamples, light: Light, caster: JointCaster, *, sun_jitter: np.ndarray) -> np.ndarray:
+def shade(surface: SurfaceSamples, light: Light, caster: Caster, *, sun_jitter: np.ndarray) -> np.ndarray:
     """Radiance of surfaces, float32 "N 3".
 
     Args:
@@ -55,12 +56,11 @@ def sky(directions: np.ndarray, light: Light, atlas: TextureAtlas, *, clouds: in
     return colour + cover * (np.array([1.05, 1.03, 1.0], np.float32) - colour)
 
 
-def openness(caster: RayCaster, points: np.ndarray, normals: np.ndarray, *, rng: np.random.Generator, reach_m: float = 3.0) -> np.ndarray:
+def openness(caster: Caster, points: np.ndarray, normals: np.ndarray, *, rng: np.random.Generator, num_rays: int = 64) -> np.ndarray:
     """How much light from all around reaches N points: 1 in the open, less where something is near; "N" in [0, 1].
 
-    Rays follow the cosine law; one that hits at distance d < reach lets through (d / reach)^(1/2) of its share.
+    `num_rays` rays per point follow the cosine law; one that hits at distance d < reach, 3 m, lets through (d / reach)^(1/2) of its share.
     """
-    num_rays = 64
     turn, rise = (np.arange(num_rays) + rng.random()) / num_rays, (np.arange(num_rays) * 0.618034 + rng.random()) % 1
     radius, angle = np.sqrt(rise), 2 * np.pi * turn
     rays = np.stack([radius * np.cos(angle), radius * np.sin(angle), np.sqrt(1 - rise)], axis=-1)
@@ -72,7 +72,7 @@ def openness(caster: RayCaster, points: np.ndarray, normals: np.ndarray, *, rng:
         directions = np.einsum("rk,nki->nri", rays, axes).reshape(-1, 3)
         origins = np.repeat(points[start : start + 4096] + _LIFT_M * normal, num_rays, axis=0)
         distance = caster.first_hits(origins, directions).distance.reshape(-1, num_rays)
-        result[start : start + 4096] = np.sqrt(np.clip(distance / reach_m, 0, 1)).mean(axis=1)
+        result[start : start + 4096] = np.sqrt(np.clip(distance / _REACH_M, 0, 1)).mean(axis=1)
     return result
 
 

@@ -44,7 +44,7 @@ def rectangle(corner: np.ndarray, edge_u: np.ndarray, edge_v: np.ndarray, *, ste
         vertices=corner + share @ np.stack([edge_u, edge_v]),
         normals=np.tile(normal / np.linalg.norm(normal), (len(share), 1)),
         uv=share * lengths,
-        faces=_grid_faces(cells_u, cells_v),
+        faces=grid_faces(cells_u, cells_v),
     )
 
 
@@ -67,7 +67,7 @@ def cylinder(radius: float, height: float, *, segments: int = 32, step_m: float 
         vertices=radius * outward + z[:, None] * [0, 0, 1],
         normals=outward,
         uv=np.stack([radius * angle, height * drop.ravel()], axis=-1),
-        faces=_grid_faces(segments, cells),
+        faces=grid_faces(segments, cells),
     )
     return merged([mantle, _disc(radius, height / 2, segments), _disc(radius, -height / 2, segments)])
 
@@ -78,7 +78,7 @@ def sphere(radius: float, *, segments: int = 32) -> Mesh:
     longitude, latitude = 2 * np.pi * turn.ravel(), np.pi * drop.ravel()
     ring = np.sin(latitude)
     outward = np.stack([ring * np.cos(longitude), ring * np.sin(longitude), np.cos(latitude)], axis=-1)
-    faces = _grid_faces(segments, segments // 2)
+    faces = grid_faces(segments, segments // 2)
     at_pole = (np.isclose(ring, 0)[faces]).sum(axis=1) == 2  # triangles without area
     uv = radius * np.stack([longitude, latitude], axis=-1)
     return Mesh(vertices=radius * outward, normals=outward, uv=uv, faces=faces[~at_pole])
@@ -95,6 +95,22 @@ def merged(meshes: list[Mesh]) -> Mesh:
     )
 
 
+def deformed_normals(mesh: Mesh, vertices: np.ndarray) -> np.ndarray:
+    """Unit normals "V 3" of the mesh with its vertices moved to `vertices` "V 3": means over the triangles that meet, weighted by area.
+
+    Vertices that are doubled only for the texture (same place and normal at rest) stay one in this, so that no seam shows.
+    """
+    corners = vertices[mesh.faces]
+    outwards = np.cross(corners[:, 2] - corners[:, 0], corners[:, 1] - corners[:, 0])  # as in `rectangle`: v x u
+    rest = np.round(np.concatenate([mesh.vertices, mesh.normals], axis=1), 6) + 0.0  # + 0.0: no negative zeros
+    _, group = np.unique(rest, axis=0, return_inverse=True)
+    sums = np.zeros((len(vertices), 3))
+    np.add.at(sums, group.ravel()[mesh.faces], outwards[:, None])
+    normals = sums[group.ravel()]
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.where(length > 1e-12, normals / np.maximum(length, 1e-12), mesh.normals)
+
+
 def _disc(radius: float, z: float, segments: int) -> Mesh:
     angle = 2 * np.pi * np.arange(segments) / segments
     rim = radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
@@ -108,7 +124,7 @@ def _disc(radius: float, z: float, segments: int) -> Mesh:
     )
 
 
-def _grid_faces(cells_u: int, cells_v: int) -> np.ndarray:
+def grid_faces(cells_u: int, cells_v: int) -> np.ndarray:
     """Two triangles per cell of a grid of (cells_v + 1) rows of cells_u + 1 vertices."""
     first = (np.arange(cells_v)[:, None] * (cells_u + 1) + np.arange(cells_u)).ravel()
     below = first + cells_u + 1

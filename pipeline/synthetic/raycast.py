@@ -1,8 +1,11 @@
-"""Rays against triangles, by Intel's Embree (through trimesh and embreex: the `synthetic` extra). The only file that imports them."""
+"""Rays against triangles, by Intel's Embree (through trimesh and embreex: the `synthetic` extra).
+
+It goes through trimesh, which scales the world for Embree's float32. `filming/tracing.py` leaves that out and is several times faster.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,6 +18,18 @@ class Hits:
 
     face: np.ndarray  # int64 "R", -1 where the ray meets nothing
     distance: np.ndarray  # "R", in lengths of the ray's direction, inf where the ray meets nothing; the rays' dtype
+
+
+class Caster(Protocol):
+    """Answers ray questions about a set of triangles."""
+
+    def first_hits(self, origins: np.ndarray, directions: np.ndarray) -> Hits:
+        """Where each ray first meets a surface: origins "R 3" or "3", directions "R 3" of any length."""
+        ...
+
+    def is_blocked(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Whether anything lies on each ray, bool "R"."""
+        ...
 
 
 class RayCaster:

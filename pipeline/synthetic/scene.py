@@ -7,32 +7,43 @@ import numpy as np
 
 from pipeline.errors import ConfigError
 from pipeline.records.arrays import check_array
-from pipeline.synthetic.mesh import Mesh
+from pipeline.synthetic.mesh import Mesh, deformed_normals
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SceneObject:
-    """A rigid textured thing. Its mesh is given in its own frame."""
+    """A textured thing, rigid or deforming. Its mesh is given in its own frame."""
 
     name: str
     mesh: Mesh
     texture: str  # a name among the scene's textures
     tile_m: tuple[float, float]  # metres of surface that one repeat of the texture covers along u and v
     poses: np.ndarray  # float64 "4 4" if it stands still, "T 4 4" if it moves: object to world
+    shapes: np.ndarray | None = None  # float64 "T V 3": the mesh's vertices in each frame, if it deforms
 
     def __post_init__(self) -> None:
+        if self.shapes is not None:
+            check_array(f"object {self.name}: shapes", self.shapes, "float64", (None, len(self.mesh.vertices), 3))
         check_array(f"object {self.name}: poses", self.poses, "float64", (None, 4, 4)[-self.poses.ndim :])
         if min(self.tile_m) <= 0:
             raise ConfigError(f"object {self.name}: tile_m is {self.tile_m}, expected two positive lengths")
 
     @property
     def is_moving(self) -> bool:
-        """Whether the object has a pose per frame."""
-        return self.poses.ndim == 3
+        """Whether the object has a pose or a shape per frame."""
+        return self.poses.ndim == 3 or self.shapes is not None
 
     def pose_at(self, frame: int) -> np.ndarray:
         """Object to world in one frame, "4 4"."""
-        return self.poses[frame] if self.is_moving else self.poses
+        return self.poses[frame] if self.poses.ndim == 3 else self.poses
+
+    def shape_at(self, frame: int) -> np.ndarray:
+        """Vertices in the object's own frame, "V 3"."""
+        return self.mesh.vertices if self.shapes is None else self.shapes[frame]
+
+    def normals_at(self, frame: int) -> np.ndarray:
+        """Unit normals in the object's own frame, "V 3"; those of the mesh, or of the deformed surface."""
+        return self.mesh.normals if self.shapes is None else deformed_normals(self.mesh, self.shapes[frame])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -73,8 +84,10 @@ class Scene:
         if missing := sorted(map(str, wanted - set(self.textures))):
             raise ConfigError(f"textures {', '.join(missing)} are used but not among the scene's {len(self.textures)}")
         for item in self.objects:
-            if item.is_moving and len(item.poses) != self.num_frames:
+            if item.poses.ndim == 3 and len(item.poses) != self.num_frames:
                 raise ConfigError(f"object {item.name}: {len(item.poses)} poses for {self.num_frames} frames")
+            if item.shapes is not None and len(item.shapes) != self.num_frames:
+                raise ConfigError(f"object {item.name}: {len(item.shapes)} shapes for {self.num_frames} frames")
 
     @property
     def num_frames(self) -> int:

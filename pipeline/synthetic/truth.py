@@ -1,5 +1,7 @@
 """True tracks: where the surface point under a pixel goes, and when it can be seen."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from pipeline.errors import DataError
@@ -22,15 +24,20 @@ def true_tracks(scene: Scene, queries: np.ndarray) -> TrueTracks:
         queries: "N 3", (t, x, y): frame index and pixels (integer = pixel centre) of the scene's own frames.
     Raises: DataError if a query is not at a frame and pixel of the scene; ConfigError if the `synthetic` extra is not installed.
     """
+    geometry = SceneGeometry(scene)
+    return follow(scene, queries, geometry=geometry, place=geometry.place)
+
+
+def follow(scene: Scene, queries: np.ndarray, *, geometry: SceneGeometry, place: Callable[[int], PlacedGeometry]) -> TrueTracks:
+    """What `true_tracks` gives, with the geometry of the scene and its placing in a frame given."""
     queries = np.asarray(queries, np.float64)
     _check(scene, queries)
-    geometry = SceneGeometry(scene)
-    points, valid = _anchored(scene, geometry, queries)
+    points, valid = _anchored(scene, geometry, queries, place)
     shape = (scene.num_frames, len(queries))
     tracks_px = np.tile(queries[:, 1:], (scene.num_frames, 1, 1))
     tracks3d, visibility = np.zeros((*shape, 3)), np.zeros(shape, bool)
     for frame in range(scene.num_frames):
-        placed = geometry.place(frame)
+        placed = place(frame)
         world = geometry.locate(placed, points)
         pose = scene.camera_to_world[frame]
         camera = (world - pose[:3, 3]) @ pose[:3, :3]
@@ -40,14 +47,16 @@ def true_tracks(scene: Scene, queries: np.ndarray) -> TrueTracks:
     return TrueTracks(tracks_px=tracks_px.astype(np.float32), visibility=visibility, tracks3d=tracks3d.astype(np.float32), valid=valid)
 
 
-def _anchored(scene: Scene, geometry: SceneGeometry, queries: np.ndarray) -> tuple[SurfacePoints, np.ndarray]:
+def _anchored(
+    scene: Scene, geometry: SceneGeometry, queries: np.ndarray, place: Callable[[int], PlacedGeometry]
+) -> tuple[SurfacePoints, np.ndarray]:
     """The surface points of the queries that see a surface, and which queries these are (bool "N")."""
     face, weights = np.full(len(queries), -1), np.zeros((len(queries), 3))
     for frame in np.unique(queries[:, 0]).astype(int):
         here = np.flatnonzero(queries[:, 0] == frame)
         pose = scene.camera_to_world[frame]
         directions = pixel_rays(scene.intrinsics, queries[here, 1:]) @ pose[:3, :3].T
-        placed = geometry.place(int(frame))
+        placed = place(int(frame))
         hits = placed.caster.first_hits(pose[:3, 3], directions)
         met = hits.face >= 0
         places = pose[:3, 3] + hits.distance[met, None] * directions[met]

@@ -1,0 +1,82 @@
+"""What a camera makes of light: exposure, lens, sensor noise, tone, and the compression of a careless recorder."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.errors import ConfigError
+from pipeline.records.arrays import check_array
+from pipeline.synthetic.filming.frames import LinearFrame
+from pipeline.synthetic.filming.motion_blur import motion_blurred
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Imaging:
+    """One camera's way of recording a clip. It changes pixels, never the truth."""
+
+    gain: np.ndarray  # float32 "T 3": exposure and white balance in each frame
+    shutter: float = 0.0  # share of the frame interval during which light is gathered
+    lens_blur_px: float = 0.0  # standard deviation of a soft lens
+    vignette: float = 0.0  # share of light that the corners lack
+    shot_noise: float = 0.0  # standard deviation at full light; falls with the root of the light
+    read_noise: float = 0.0  # standard deviation in the dark
+    saturation: float = 1.0  # 0 is grey
+    contrast: float = 1.0
+    jpeg_quality: int | None = None  # of a compression between camera and shard
+    detail: float = 1.0  # share of the resolution that survives the recorder's scaling down and up again
+
+    def __post_init__(self) -> None:
+        check_array("gain", self.gain, "float32", (None, 3))
+        shares = {"shutter": self.shutter, "vignette": self.vignette}
+        if wrong := [name for name, share in shares.items() if not 0 <= share <= 1]:
+            raise ConfigError(f"{wrong[0]} is {shares[wrong[0]]}, expected a share in [0, 1]")
+        if not 0 < self.detail <= 1 or not (self.jpeg_quality is None or 1 <= self.jpeg_quality <= 100):
+            raise ConfigError(f"detail {self.detail} must lie in (0, 1], jpeg_quality {self.jpeg_quality} in 1..100")
+
+
+def develop(image: LinearFrame, imaging: Imaging, frame: int, *, rng: np.random.Generator) -> np.ndarray:
+    """One frame as the camera records it, uint8 "H W 3" sRGB. The generator draws the sensor's noise."""
+    light = image.radiance
+    if imaging.shutter > 0:
+        light = motion_blurred(light, image.depth, image.motion_px * np.float32(imaging.shutter))
+    if imaging.lens_blur_px > 0:
+        light = cv2.GaussianBlur(light, (0, 0), imaging.lens_blur_px)
+    light = light * imaging.gain[frame]
+    if imaging.vignette > 0:
+        light = light * _vignette(light.shape[:2], imaging.vignette)[..., None]
+    if imaging.shot_noise > 0 or imaging.read_noise > 0:
+        spread = np.sqrt(np.float32(imaging.shot_noise) ** 2 * light + np.float32(imaging.read_noise) ** 2)
+        light = np.maximum(light + spread * rng.standard_normal(light.shape, dtype=np.float32), 0)
+    return _recorded(_toned(light, imaging), imaging)
+
+
+def _toned(light: np.ndarray, imaging: Imaging) -> np.ndarray:
+    """Linear light to sRGB bytes with a film-like shoulder. Source: K. Narkowicz, ACES filmic tone mapping curve (2015)."""
+    film = np.clip(light * (2.51 * light + 0.03) / (light * (2.43 * light + 0.59) + 0.14), 0, 1)
+    film = np.sqrt(np.sqrt(film)) ** np.float32(4 / 2.2)
+    if imaging.saturation != 1:
+        grey = film.mean(axis=-1, keepdims=True)
+        film = grey + np.float32(imaging.saturation) * (film - grey)
+    if imaging.contrast != 1:
+        film = np.float32(0.5) + np.float32(imaging.contrast) * (film - np.float32(0.5))
+    return np.round(255 * np.clip(film, 0, 1)).astype(np.uint8)
+
+
+def _recorded(image: np.ndarray, imaging: Imaging) -> np.ndarray:
+    height, width = image.shape[:2]
+    if imaging.detail < 1:
+        small = (max(2, round(width * imaging.detail)), max(2, round(height * imaging.detail)))
+        image = cv2.resize(cv2.resize(image, small, interpolation=cv2.INTER_AREA), (width, height), interpolation=cv2.INTER_LINEAR)
+    if imaging.jpeg_quality is not None:
+        _, data = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, imaging.jpeg_quality])
+        image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1]
+    return image
+
+
+def _vignette(shape: tuple[int, int], strength: float) -> np.ndarray:
+    """Factor on the light, 1 in the middle, 1 - strength in the corners; float32 "H W"."""
+    height, width = shape
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    square = ((x - (width - 1) / 2) ** 2 + (y - (height - 1) / 2) ** 2) / np.float32(((width - 1) ** 2 + (height - 1) ** 2) / 4)
+    return 1 - np.float32(strength) * square

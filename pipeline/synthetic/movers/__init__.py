@@ -1,0 +1,1 @@
+"""What moves in synthetic clips: rigid things, figures that walk, and things that deform."""

@@ -1,0 +1,1 @@
+"""The places that synthetic clips play in, built from primitives, height fields and procedural textures."""

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 REPO = Path(__file__).parents[2]
@@ -49,3 +51,43 @@ def local_ray() -> Iterator[None]:
     with ray_session():
         assert ray.is_initialized()
         yield
+
+
+@pytest.fixture(scope="session")
+def write_kubric() -> Callable[[Path, int], None]:
+    """write_kubric(folder, seed): one sequence in Kubric's 3D layout, 12 frames of 48x64, focal length 60 px, a wall 4 m ahead."""
+    return _write_kubric
+
+
+def _write_kubric(folder: Path, seed: int) -> None:
+    """A camera that slides along a painted wall 4 m ahead: every track moves by the same known step."""
+    T, H, W, FOCAL, WALL_M = 12, 48, 64, 60.0, 4.0
+    (folder / "frames").mkdir(parents=True)
+    step = 0.05 * (1 + seed)
+    picture = cv2.resize(
+        np.random.default_rng(seed).integers(0, 255, (24, 60, 3)).astype(np.uint8), (240, 96), interpolation=cv2.INTER_CUBIC
+    )
+    rays = np.stack(np.meshgrid(np.arange(W) - (W - 1) / 2, np.arange(H) - (H - 1) / 2), -1) / FOCAL
+    distance = np.full((H, W), WALL_M) * np.sqrt(1 + (rays**2).sum(-1))
+    bounds = np.array([distance.min(), distance.max()])
+    poses = np.tile(np.diag([1.0, -1, -1, 1]), (T, 1, 1))  # Blender's axes
+    poses[:, 0, 3] = step * np.arange(T)
+    start = np.stack(np.meshgrid(np.arange(4, W, 8), np.arange(4, H, 8)), -1).reshape(-1, 2)
+    points = np.concatenate([(start - ((W - 1) / 2, (H - 1) / 2)) / FOCAL * WALL_M, np.full((len(start), 1), WALL_M)], -1)
+    tracks = start[:, None] - np.stack([step * np.arange(T) / WALL_M * FOCAL, np.zeros(T)], -1)
+    for index in range(T):
+        left = index * step / WALL_M * FOCAL
+        moved = cv2.warpAffine(picture, np.array([[1, 0, -left], [0, 1, -10.0]]), (W, H), flags=cv2.INTER_LINEAR)
+        cv2.imwrite(str(folder / "frames" / f"{index:03d}.png"), moved)
+        stored = np.round((distance - bounds[0]) / (bounds[1] - bounds[0]) * 65535).astype(np.uint16)
+        cv2.imwrite(str(folder / "frames" / f"{index:03d}_depth.png"), stored)
+    intrinsics = np.tile(np.array([[FOCAL / W, 0, -0.5], [0, -FOCAL / H, -0.5], [0, 0, -1]]), (T, 1, 1))
+    data = {
+        "coords": (tracks + 0.5).astype(np.float32),
+        "occluded": ((tracks < -0.5) | (tracks > (W - 0.5, H - 0.5))).any(axis=-1),
+        "traj_3d": np.repeat(points[:, None], T, axis=1),
+        "depth_range": bounds,
+        "intrinsics": intrinsics,
+        "matrix_world": poses,
+    }
+    np.save(folder / f"{folder.name}.npy", data, allow_pickle=True)

@@ -1,7 +1,9 @@
 """Metric, synthetic and pseudo-labelled clips in one stream, as training takes them."""
 
+import re
 from collections import Counter
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +37,18 @@ def test_proportions_hold_within_one_percent_and_every_sample_says_how_it_is_sup
     assert shares.keys() == {("kubric", "metric", False, True), ("studio", "metric", False, True), ("wild", "pseudo", True, False)}
     for (dataset, *_), share in shares.items():
         assert share == pytest.approx({"kubric": 0.3, "studio": 0.3, "wild": 0.4}[dataset], abs=0.01)
+
+
+def test_the_readme_s_mixture_runs(parts):
+    code = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(), re.DOTALL)[1]
+    for shown, here in (
+        ("/data/studio", parts[1][0].root),
+        ("/data/walks", parts[2][0].root),
+        ("dis-flow-1a2b3c4d", parts[2][0].labels),
+        ("    sample.dataset", "    seen = sample.dataset"),
+    ):
+        assert shown in code
+        code = code.replace(shown, here)
+    names = {"StreamConfig": StreamConfig}
+    exec(code + "    break\n", names)
+    assert names["seen"] in (("studio", "metric"), ("wild", "metric"))  # with its truth on disk and not set aside, wild is metric too

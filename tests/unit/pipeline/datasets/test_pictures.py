@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from pipeline.datasets.pictures import decode_pictures, read_pictures
-from pipeline.video.images import decode_image
 from pipeline.errors import DataError
+from pipeline.video.images import decode_image
 
 
 def png(picture: np.ndarray) -> bytes:

@@ -66,6 +66,20 @@ class Layout:
         """Labels of one shard: also their commit."""
         return join(self.label_set(name), f"{shard:06d}.parquet")
 
+    @property
+    def screen(self) -> str:
+        """Directory of the screen: what the picture alone says of every clip."""
+        return join(self.root, "screen")
+
+    @property
+    def screen_rules(self) -> str:
+        """By which rules the clips of the screen were judged."""
+        return join(self.screen, "rules.json")
+
+    def screen_shard(self, shard: int) -> str:
+        """The screen of one shard: also its commit."""
+        return join(self.screen, f"{shard:06d}.parquet")
+
 
 def committed(directory: str) -> set[int]:
     """Numbers of the tables NNNNNN.parquet in a directory (probe, shards, a label set), by one listing of it."""

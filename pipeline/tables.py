@@ -24,6 +24,7 @@ SCHEMA_VERSIONS = {
     "label_set": 1,
     "tombstones": 1,
     "evaluation": 1,
+    "screen": 1,
 }
 _VERSION, _KIND = b"schema_version", b"trackmill_kind"
 

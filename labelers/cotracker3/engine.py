@@ -1,7 +1,6 @@
 """CoTracker3 on whole clips and on streams, in pixels of the input: what the public predictors do, with every frame encoded once."""
 
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -79,23 +78,28 @@ class CoTracker3Engine:
         state = StreamState.before(
             self._model_points(queries, _sizes(videos)), start=0 if self.config.support_grid else first_window(queries)
         )
-        kept: tuple[Features, ...] = ()
+        kept: list[Features] = []  # the last 8 frames of each video
         for groups in zip(*(window_groups(video, state.start) for video in videos), strict=True):
             with arithmetic(self.model.device, self.config.precision):
                 window = self._features(groups, num_frames=sum(map(len, groups)) + sum(part.num_frames for part in kept), after=kept)
                 state = advance(self.model, state, window, config=self.config)
-                kept = last_frames(window, STEP, batch=len(videos))
+                kept += last_frames(window, STEP, batch=len(videos))
                 del window  # before the next one is made
                 found = self._in_pixels(state.found, _sizes(videos), num_points=len(queries[0]))
             yield found
 
-    def _features(self, videos: Sequence[Video], *, num_frames: int, after: Sequence[Features] = ()) -> Features:
-        """Pyramids of all videos, one video after the other; each may follow frames that are encoded already."""
+    def _features(self, videos: Sequence[Video], *, num_frames: int, after: list[Features] | None = None) -> Features:
+        """Pyramids of all videos, one video after the other.
+
+        Args:
+            after: of each video, frames before these that are encoded already. The list is emptied, so that each is held only until
+                it is copied.
+        """
 
         def chunks() -> Iterator[Features]:
-            for video, before in zip_longest(videos, after):
-                if before is not None:
-                    yield before
+            for video in videos:
+                if after:
+                    yield after.pop(0)
                 for frames in in_groups(video, self.config.frames_at_once):
                     yield pyramid(self.model.fnet(to_model_frames(frames, self.model)))
 

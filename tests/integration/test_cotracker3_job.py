@@ -16,7 +16,7 @@ from labelers.cotracker3 import build_model
 from pipeline.labels import read_labels
 
 REPO = Path(__file__).parents[2]
-SMALL = ("--option", "height=96", "--option", "width=128", "--option", "iterations=2")
+SMALL = ("--option", "height=96", "--option", "width=128", "--option", "iterations=1")
 
 
 @pytest.fixture(scope="module")

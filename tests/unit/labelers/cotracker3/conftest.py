@@ -40,8 +40,9 @@ def filled_model() -> Callable[..., torch.nn.Module]:
 
 
 @pytest.fixture(autouse=True)
-def _two_threads_at_most():
+def _one_thread():
+    """Threads wait for each other, long where other processes have the cores; these tensors are small."""
     before = torch.get_num_threads()
-    torch.set_num_threads(min(2, before))
+    torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)

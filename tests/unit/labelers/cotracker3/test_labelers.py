@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 import subprocess
 import sys
 import textwrap
@@ -14,7 +15,7 @@ from labelers.cotracker3 import CoTracker3Engine, EngineConfig, build_model
 from pipeline.errors import ConfigError, DataError
 from pipeline.records import ClipFrames, FramesInMemory
 
-SMALL = {"height": 64, "width": 96, "iterations": 2}
+SMALL = {"height": 64, "width": 96, "iterations": 1}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_offline_gives_the_engines_numbers_and_both_raw_scores(checkpoints):
     clip = make_clip()
     labeler = make_labeler("cotracker3-offline", checkpoint=checkpoints["offline"], **SMALL)
     (labels,) = labeler.label([clip])
-    found = CoTracker3Engine(labeler._model, EngineConfig(iterations=2)).track(clip.array(), clip.queries)
+    found = CoTracker3Engine(labeler._model, EngineConfig(iterations=1)).track(clip.array(), clip.queries)
     np.testing.assert_array_equal(labels.tracks_px, found.tracks_px)
     np.testing.assert_array_equal(labels.visibility_score, found.visibility)
     np.testing.assert_array_equal(labels.confidence, found.confidence)
@@ -223,7 +224,8 @@ def test_out_of_memory_goes_down_the_ladder_and_says_so(limit_mb, said, checkpoi
     """Real allocations fail here: the process may map only so much more memory; correlations ask for 1.5 GB at first."""
     code = textwrap.dedent(LIMITED)
     command = [sys.executable, "-c", code, checkpoints["offline"], str(limit_mb), "4000"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, env=environment)
     assert said in run.stdout, run.stdout + run.stderr
 
 

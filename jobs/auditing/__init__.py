@@ -1,0 +1,1 @@
+"""Auditing clips and labels: the stages, and the order of things."""

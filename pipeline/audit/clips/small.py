@@ -1,0 +1,69 @@
+"""Frames at the size at which clips are screened: long side 256, never enlarged."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.records import ClipRecord
+from pipeline.video.open import to_rgb
+from pipeline.video.reader import VideoData, decode_clip
+
+SMALL_SIDE = 256  # pixels
+_THUMB = (32, 24)  # (width, height)
+_DENOISE_PX = 1.5  # sigma: takes the noise of a sensor or an encoder out of the difference of two frames
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SmallFrame:
+    """One frame as the measures see it."""
+
+    rgb: np.ndarray  # uint8 "H W 3"
+    grey: np.ndarray  # uint8 "H W"
+    smooth: np.ndarray  # float32 "H W": grey without noise
+    thumb: np.ndarray  # float32 "24 32": grey
+
+    @property
+    def to_raster(self) -> float:
+        """What a distance in this frame's pixels is multiplied with to be one at a long side of 256."""
+        return SMALL_SIDE / max(self.grey.shape)
+
+
+def small_size(height: int, width: int) -> tuple[int, int]:
+    """(H, W) shrunk to a long side of 256; as it is where it is smaller."""
+    scale = min(1.0, SMALL_SIDE / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def shrink(frame: np.ndarray) -> SmallFrame:
+    """A frame, uint8 "H W 3" of any size, made small by area averaging."""
+    height, width = small_size(*frame.shape[:2])
+    rgb = frame if frame.shape[:2] == (height, width) else cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    as_float = grey.astype(np.float32)
+    return SmallFrame(
+        rgb=rgb,
+        grey=grey,
+        smooth=cv2.GaussianBlur(as_float, (0, 0), _DENOISE_PX),
+        thumb=cv2.resize(as_float, _THUMB, interpolation=cv2.INTER_AREA),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SmallClip:
+    """A FrameReader over a stored clip, shrunk while its colours are converted: the full picture is never made."""
+
+    data: VideoData
+    record: ClipRecord
+    threads: int = 1  # of the decoder
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(T, H, W) of the small frames."""
+        return self.record.frames, *small_size(self.record.height, self.record.width)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        size = small_size(self.record.height, self.record.width)
+        for frame in decode_clip(self.data, self.record, threads=self.threads):
+            yield to_rgb(frame, size)

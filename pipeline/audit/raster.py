@@ -1,0 +1,21 @@
+"""The raster on which the audit measures distances, so that one threshold serves clips of any size."""
+
+import numpy as np
+
+from pipeline.metrics.tapvid import RASTER, pixel_to_raster
+
+
+def to_raster(tracks_px: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Positions "T N 2" in pixels of a `height` x `width` image to pixels of the 256 x 256 raster, float64.
+
+    Integer = pixel centre on both sides: x becomes (x + 0.5) 256 / width - 0.5, y likewise with the height.
+    """
+    return pixel_to_raster(tracks_px, height=height, width=width)
+
+
+def length_to_raster(length_px: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Lengths of unknown direction in pixels of the image to pixels of the raster, by the mean scale 256 / sqrt(height width).
+
+    A length along one axis of an image that is not square is off by the root of its aspect ratio: 1.33 at 16:9.
+    """
+    return np.asarray(length_px, np.float64) * (RASTER / np.sqrt(height * width))

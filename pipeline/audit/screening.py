@@ -1,0 +1,89 @@
+"""Screening one shard: its clips are decoded once, small, measured and judged; then the table is committed."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+
+from pipeline.audit.clips import SmallClip, VideoMeasures, measure_video
+from pipeline.audit.tables import ScreenRow, write_screen
+from pipeline.audit.verdict import ScreenRules, screen_verdict, verdict_of
+from pipeline.errors import DataError
+from pipeline.records import ClipRecord
+from pipeline.shards.errors_table import ErrorRow, write_errors
+from pipeline.shards.index import ClipEntry, read_index, read_video, tar_uri
+from pipeline.shards.tombstones import read_tombstones
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardScreen:
+    """What screening one shard took."""
+
+    clips: int
+    errors: int
+    video_s: float  # length of the clips that were measured
+    cpu_s: float  # spent on them: reading, decoding, measuring
+
+
+def screen_shard(root: str, shard: int, rules: ScreenRules, crashed: Mapping[str, str]) -> ShardScreen:
+    """Measure and judge every clip of a shard, and commit its screen.
+
+    Args:
+        crashed: clips that killed their process, and what is to be said of them: they are not tried.
+    Raises: StorageError when bytes cannot be read or written just now; nothing is committed then.
+    """
+    entries, tombstones, started = read_index(root, shard), read_tombstones(root), time.process_time()
+    rows = []
+    for entry in entries:
+        if tombstones.cover(entry):
+            rows.append(ScreenRow(key=entry.key, verdict=verdict_of(["tombstoned"]), rules=rules.version))
+        else:
+            rows.append(_screened(root, entry, rules, crashed.get(entry.key)))
+    cpu_s = time.process_time() - started
+    sources = {entry.key: entry.source for entry in entries}
+    errors = [
+        ErrorRow(stage="screen", key=row.key, source=sources[row.key], exception=row.verdict.reasons[0], message=str(row.error))
+        for row in rows
+        if row.error
+    ]
+    write_errors(root, "screen", shard, errors)
+    write_screen(root, shard, rows)
+    _LOG.info("shard %06d: %d clips screened, %d failed", shard, len(rows), len(errors))
+    measured = {row.key for row in rows if row.measures is not None}
+    video_s = sum(entry.record.end_s - entry.record.start_s for entry in entries if entry.record and entry.key in measured)
+    return ShardScreen(clips=len(rows), errors=len(errors), video_s=video_s, cpu_s=cpu_s)
+
+
+def measure_stored(root: str, entry: ClipEntry, record: ClipRecord) -> VideoMeasures:
+    """The measures of a stored clip. Raises DataError if it does not decode, or not to what its record says; StorageError."""
+    return measure_video(SmallClip(read_video(root, entry), record))
+
+
+def _screened(root: str, entry: ClipEntry, rules: ScreenRules, crash: str | None) -> ScreenRow:
+    """The row of one clip. What a broken clip raises ends here."""
+    record = entry.record
+    if record is None:
+        return _failed(entry, "not_cut", f"clip {entry.key} was not cut; see errors/shards", rules)
+    if crash is not None:
+        return _failed(entry, "unreadable", crash, rules)
+    try:
+        measures = measure_stored(root, entry, record)
+    except (DataError, cv2.error) as error:
+        return _failed(entry, "unreadable", f"{tar_uri(root, entry)}: clip {entry.key}: {error}", rules)
+    _LOG.debug("clip %s measured", entry.key)
+    verdict = screen_verdict(measures, rules)
+    return ScreenRow(key=entry.key, verdict=verdict, rules=rules.version, clip_sha256=record.sha256, measures=measures)
+
+
+def _failed(entry: ClipEntry, reason: str, message: str, rules: ScreenRules) -> ScreenRow:
+    return ScreenRow(
+        key=entry.key,
+        verdict=verdict_of([reason]),
+        rules=rules.version,
+        clip_sha256=None if entry.record is None else entry.record.sha256,
+        error=message,
+    )

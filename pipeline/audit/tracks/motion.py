@@ -1,0 +1,77 @@
+"""Sudden moves: accelerations, jumps, and single steps that do not lead back."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from pipeline.audit.raster import to_raster
+from pipeline.audit.tracks.masked import max_where, median_where
+from pipeline.records.labels import TrackLabels
+
+RoundTrip = Callable[[int, int, np.ndarray], np.ndarray]
+"""(start, end, points "M 2") -> "M 2": where points of frame `start` come to rest after being moved to frame `end` and back; pixels."""
+
+_MIN_CROWD = 8  # tracks whose median is the camera's shake rather than one of themselves
+_MIN_STEPS = 4
+
+
+def accel_max(tracks: np.ndarray, visibility: np.ndarray) -> np.ndarray:
+    """Largest acceleration of each track, relative to the clip's speed; float64 "N".
+
+    max over t of |a[t, i] - median_j a[t, j]| / (1 + s), a[t] = P[t+1] - 2 P[t] + P[t-1] over runs of three visible frames, and s the
+    median step of the clip. The median over the tracks, the camera's shake, is taken off where at least 8 tracks give it.
+
+    Args:
+        tracks: "T N 2", pixels of the raster. visibility: bool "T N".
+    """
+    if len(tracks) < 3:
+        return np.full(visibility.shape[1], np.nan)
+    whole = visibility[2:] & visibility[1:-1] & visibility[:-2]
+    acceleration = tracks[2:] - 2 * tracks[1:-1] + tracks[:-2]
+    by_track = acceleration.swapaxes(0, 1)
+    shake = median_where(by_track, np.broadcast_to(whole.T[..., None], by_track.shape), at_least=_MIN_CROWD)
+    size = np.linalg.norm(acceleration - np.nan_to_num(shake, nan=0.0)[:, None], axis=-1)
+    lengths, counted = _steps(tracks, visibility)
+    speed = np.median(lengths[counted]) if counted.any() else 0.0
+    return max_where(size, whole) / (1 + speed)
+
+
+def jump(tracks: np.ndarray, visibility: np.ndarray) -> np.ndarray:
+    """How far a track's largest step stands out from its others; float64 "N", NaN below 4 steps.
+
+    (max step - median step) / (1.4826 MAD + 0.5 px), over steps between neighbouring visible frames. The median is taken off so
+    that a point in fast even motion does not count as jumping.
+
+    Args:
+        tracks: "T N 2", pixels of the raster. visibility: bool "T N".
+    """
+    lengths, counted = _steps(tracks, visibility)
+    usual = median_where(lengths, counted, at_least=_MIN_STEPS)
+    spread = median_where(np.abs(lengths - np.nan_to_num(usual)), counted, at_least=_MIN_STEPS)
+    return (max_where(lengths, counted, at_least=_MIN_STEPS) - usual) / (1.4826 * spread + 0.5)
+
+
+def fb_step_max(labels: TrackLabels, round_trip: RoundTrip, *, height: int, width: int) -> np.ndarray:
+    """Largest distance by which one step there and back misses its start; float64 "N", pixels of the raster.
+
+    max over t of |round_trip(t, t+1, P[t, i]) - P[t, i]| over the t that are visible, and visible in the frame after.
+
+    Args:
+        round_trip: dense flow or another short-range motion, both ways; works in pixels of the `height` x `width` image.
+    """
+    num_frames, num_tracks = labels.visibility.shape
+    missed, whole = np.zeros((max(num_frames - 1, 0), num_tracks)), np.zeros((max(num_frames - 1, 0), num_tracks), bool)
+    for frame in range(num_frames - 1):
+        here = np.flatnonzero(labels.visibility[frame] & labels.visibility[frame + 1])
+        if len(here) == 0:
+            continue
+        points = labels.tracks_px[frame, here]
+        back = to_raster(round_trip(frame, frame + 1, points), height, width)
+        missed[frame, here] = np.linalg.norm(back - to_raster(points, height, width), axis=-1)
+        whole[frame, here] = True
+    return max_where(missed, whole)
+
+
+def _steps(tracks: np.ndarray, visibility: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths of the steps, "T-1 N", and whether both ends are visible."""
+    return np.linalg.norm(np.diff(tracks, axis=0), axis=-1), visibility[1:] & visibility[:-1]

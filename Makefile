@@ -20,8 +20,12 @@ $(STAMP): constraints.txt pyproject.toml
 demo: setup
 	$(BIN)/python jobs/demo.py --out $(OUT) $(if $(VIDEOS),--videos '$(VIDEOS)')
 
+# unit and integration tests run side by side: the latter wait for processes most of the time
 test: setup lint
-	$(BIN)/python -m pytest -q -m 'not soak'
+	mkdir -p out
+	$(BIN)/python -m pytest -q -m 'not soak' tests/unit > out/unit_tests.txt 2>&1 & unit=$$!; \
+	$(BIN)/python -m pytest -q -m 'not soak' tests/integration; integration=$$?; \
+	wait $$unit; unit=$$?; cat out/unit_tests.txt; exit $$((unit | integration))
 
 lint: setup
 	$(BIN)/ruff check .

@@ -52,9 +52,7 @@ def test_six_clips_with_their_truth_lie_in_three_shards(undisturbed):
     ("point", "count"),
     [
         ("before publishing", 1),
-        ("before publishing", 5),
         ("between publishing and commit", 1),
-        ("between publishing and commit", 3),
         ("in the middle of a tar", 4),
     ],
 )

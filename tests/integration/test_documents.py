@@ -94,11 +94,12 @@ def test_the_readmes_stream_runs(dataset):
 def test_every_option_in_the_documents_exists(run_job):
     """Words like --clip-frames in README and docs are options of some job."""
     known = set()
-    for job in ("shard.py", "pseudolabel.py", "show.py", "demo.py"):
-        known |= set(re.findall(r"--[a-z][a-z0-9-]+", run_job(job, "--help").stdout))
+    for command in ("shard", "pseudolabel", "show", "demo", "convert", "synthesize", "evaluate labels", "audit screen"):
+        job, *subcommand = command.split()
+        known |= set(re.findall(r"--[a-z][a-z0-9-]+", run_job(f"{job}.py", *subcommand, "--help").stdout))
     used = {
         option
-        for name in ("README.md", "docs/resuming.md", "docs/formats.md")
+        for name in ("README.md", "docs/resuming.md", "docs/formats.md", "docs/cotracker3.md", "docs/datasets.md", "docs/synthetic.md")
         for option in re.findall(r"`?(--[a-z][a-z0-9-]+)", (REPO / name).read_text())
     }
     assert used <= known, used - known

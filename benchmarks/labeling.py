@@ -19,9 +19,9 @@ from jobs.console import ProgressLine
 from jobs.execution.ray_session import ray_session
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
-from jobs.labeling.actor import PoolConfig
 from jobs.labeling.job import LabelingConfig, describe
 from jobs.labeling.pool import label_on_ray
+from jobs.labeling.pool_config import PoolConfig
 from jobs.labeling.worker import WorkerSettings
 from jobs.sharding.job import ShardingConfig, make_shards
 from labelers import QueryPolicy, choose_queries, make_labeler

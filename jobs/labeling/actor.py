@@ -9,7 +9,6 @@ import ray
 
 from jobs.execution.units import Limits
 from jobs.labeling.items import ItemSummary, LabelItem
-from jobs.labeling.pool_config import PoolConfig as PoolConfig
 from jobs.labeling.shards import commit_labels
 from jobs.labeling.worker import LabelWorker, WorkerSettings
 from pipeline.shards.index import ClipEntry

@@ -1,5 +1,4 @@
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -227,10 +226,3 @@ def test_out_of_memory_goes_down_the_ladder_and_says_so(limit_mb, said, checkpoi
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     run = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, env=environment)
     assert said in run.stdout, run.stdout + run.stderr
-
-
-def test_the_licence_is_told_once(checkpoints, caplog):
-    with caplog.at_level(logging.WARNING):
-        make_labeler("cotracker3-offline", checkpoint=checkpoints["offline"])
-        make_labeler("cotracker3-offline", checkpoint=checkpoints["offline"])
-    assert sum("CC BY-NC" in record.getMessage() for record in caplog.records) <= 1

@@ -80,6 +80,22 @@ class Layout:
         """The screen of one shard: also its commit."""
         return join(self.screen, f"{shard:06d}.parquet")
 
+    def audit(self, name: str) -> str:
+        """Directory of an audit; its name is the label set's, unless it was given one of its own."""
+        return join(self.root, "audit", name)
+
+    def audit_json(self, name: str) -> str:
+        """Identity of an audit: what it judged, and by which rules."""
+        return join(self.audit(name), "audit.json")
+
+    def audit_shard(self, name: str, shard: int) -> str:
+        """The audit of one shard: also its commit."""
+        return join(self.audit(name), f"{shard:06d}.parquet")
+
+    def audit_report(self, name: str, file: str) -> str:
+        """What is made of all shards together: report.html, summary.json, clips.parquet, shards.parquet."""
+        return join(self.audit(name), file)
+
 
 def committed(directory: str) -> set[int]:
     """Numbers of the tables NNNNNN.parquet in a directory (probe, shards, a label set), by one listing of it."""

@@ -25,6 +25,11 @@ SCHEMA_VERSIONS = {
     "tombstones": 1,
     "evaluation": 1,
     "screen": 1,
+    "audit": 1,
+    "audit_clips": 1,
+    "audit_shards": 1,
+    "audit_summary": 1,
+    "calibration": 1,
 }
 _VERSION, _KIND = b"schema_version", b"trackmill_kind"
 

@@ -11,7 +11,7 @@ from jobs.execution.run import Executor
 from jobs.labeling.compute import pin_threads
 from pipeline import storage
 from pipeline.audit.screening import measure_stored
-from pipeline.audit.tables import claim_rules
+from pipeline.audit.stored.screen import claim_rules
 from pipeline.audit.verdict import ScreenRules
 from pipeline.errors import ConfigError, DataError
 from pipeline.layout import Layout, committed

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 
 from pipeline.audit.clips import SmallClip, VideoMeasures, measure_video
-from pipeline.audit.tables import ScreenRow, write_screen
+from pipeline.audit.stored.screen import ScreenRow, write_screen
 from pipeline.audit.verdict import ScreenRules, screen_verdict, verdict_of
 from pipeline.errors import DataError
 from pipeline.records import ClipRecord

@@ -16,7 +16,7 @@ from jobs.auditing.screen_job import ScreeningConfig, screen_dataset
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.shard import app as shard_app
-from pipeline.audit.tables import read_screen
+from pipeline.audit.stored.screen import read_screen
 from pipeline.audit.verdict import ScreenRules
 from pipeline.errors import ConfigError
 from pipeline.shards.index import read_index

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.audit.clips import VideoMeasures
-from pipeline.audit.tables import ScreenRow, claim_rules, read_screen, write_screen
+from pipeline.audit.stored.screen import ScreenRow, claim_rules, read_screen, write_screen
 from pipeline.audit.verdict import ScreenRules, verdict_of
 from pipeline.errors import ConfigError, DataError, FormatError
 from pipeline.layout import Layout

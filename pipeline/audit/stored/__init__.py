@@ -1,0 +1,1 @@
+"""Audits and screens as they lie on disk."""

@@ -1,0 +1,191 @@
+"""The audit of one shard as a Parquet file: one row per clip, in the shard's order; tracks are list columns, one element each."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.audit.clips.labels import ClipMeasures
+from pipeline.audit.records import measure_names
+from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
+from pipeline.audit.tracks.static_gate import StaticPair
+from pipeline.audit.verdict import Verdict
+from pipeline.errors import DataError
+from pipeline.layout import Layout
+from pipeline.tables import open_table, write_table
+
+_NCC_SCALE, _NCC_UNKNOWN = 127, -128
+_TYPES: dict[Any, pa.DataType] = {int: pa.int64(), float: pa.float64(), str: pa.string()}
+_CLIP = pa.schema(
+    {
+        "key": pa.string(),
+        "clip_sha256": pa.string(),
+        "verdict": pa.string(),
+        "reasons": pa.list_(pa.string()),
+        "error": pa.string(),
+        "video_s": pa.float64(),
+        "num_frames": pa.int64(),
+    }
+)
+_CLIP_MEASURES = pa.schema({each.name: _TYPES[each.type] for each in fields(ClipMeasures)})
+_FLOATS, _FLAGS = ("weight", "bad_probability", "speed_px"), ("contract_error", "collapsed")
+_QUERIES = ("query_t", "query_x", "query_y")
+
+
+def _list_of(value: pa.DataType) -> pa.DataType:
+    return pa.list_(pa.field("element", value, nullable=False))
+
+
+_TRACKS = pa.schema(
+    {
+        **{name: _list_of(pa.float32()) for name in (*_QUERIES, *_FLOATS)},
+        **{name: _list_of(pa.bool_()) for name in _FLAGS},
+        **{name: _list_of(pa.float32()) for name in measure_names()},
+        "ncc": _list_of(pa.int8()),
+        "static_pairs": pa.list_(pa.struct({each.name: _TYPES[each.type] for each in fields(StaticPair)})),
+    }
+)
+CLIP_COLUMNS = (*_CLIP.names, *_CLIP_MEASURES.names)
+SCHEMA = pa.schema(
+    [*_CLIP, *_CLIP_MEASURES, *_TRACKS],
+    metadata={
+        "ncc_scale": str(_NCC_SCALE),
+        "ncc_unknown": str(_NCC_UNKNOWN),
+        "order": "track n is element n of a list; frame t of track n is element n * num_frames + t of ncc",
+        "pixels": "of a raster of 256 x 256, but query_x, query_y: of the stored clip",
+    },
+)
+
+
+def write_audit_shard(root: str, audit: str, shard: int, clips: Sequence[ClipAudit]) -> None:
+    """Commit the audit of one shard. Raises DataError for a key that occurs twice."""
+    uri, keys = Layout(root).audit_shard(audit, shard), [clip.key for clip in clips]
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    if twice:
+        raise DataError(f"{uri}: {len(twice)} clips have two rows each, the first is {twice[0]}; give every clip of the shard one row")
+    table = pa.Table.from_pylist([_columns(clip) for clip in clips], schema=SCHEMA)
+    write_table(uri, table.replace_schema_metadata({**SCHEMA.metadata, "audit": audit}), "audit", row_group_size=1, use_dictionary=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditShard:
+    """The audit of one shard: every clip's verdict and measures at hand, its tracks read on demand. Small, and may be pickled."""
+
+    uri: str
+    clips: Mapping[str, ClipAudit]  # by key, in the file's order; without their tracks and measures
+
+    def clip(self, key: str) -> ClipAudit:
+        """The clip's verdict. Raises DataError if the file does not know the clip."""
+        found = self.clips.get(key)
+        if found is None:
+            raise DataError(f"{self.uri}: no row for clip {key}: the shard changed after it was audited; {_again(self.uri)}")
+        return found
+
+    def whole(self, key: str) -> ClipAudit:
+        """The clip with its measures and tracks, reading its row alone. Raises DataError if the file was replaced meanwhile."""
+        self.clip(key)
+        row = list(self.clips).index(key)
+        with open_table(self.uri, "audit") as file:
+            if row >= file.metadata.num_row_groups:
+                raise DataError(f"{self.uri}: clip {key} was in row {row}, it has {file.metadata.num_row_groups}; open the shard again")
+            table = file.read_row_group(row, use_threads=False)
+        clip = _clip(table, 0, self.uri)
+        if clip.key != key:
+            raise DataError(f"{self.uri}: row {row} no longer holds clip {key}: the file was replaced; open the shard again")
+        return clip
+
+    def check_clip(self, key: str, sha256: str) -> None:
+        """Raise DataError unless the video that was audited is the shard's."""
+        audited = self.clip(key).clip_sha256
+        if audited is not None and audited != sha256:
+            raise DataError(
+                f"{self.uri}: clip {key} was audited on another video ({audited[:12]}..., not {sha256[:12]}...); {_again(self.uri)}"
+            )
+
+
+def read_audit_shard(root: str, audit: str, shard: int) -> AuditShard:
+    """Verdicts of a shard's clips; no track is decoded. Raises StorageError if it is not audited, FormatError for a newer schema."""
+    uri = Layout(root).audit_shard(audit, shard)
+    with open_table(uri, "audit") as file:
+        table = file.read(columns=_CLIP.names, use_threads=False)
+    clips = (_light(columns, uri) for columns in table.to_pylist())
+    return AuditShard(uri=uri, clips={clip.key: clip for clip in clips})
+
+
+def iterate_audit_shard(root: str, audit: str, shard: int) -> Iterator[ClipAudit]:
+    """The clips of a shard one by one, whole, holding one at a time."""
+    uri = Layout(root).audit_shard(audit, shard)
+    with open_table(uri, "audit") as file:
+        for group in range(file.metadata.num_row_groups):
+            table = file.read_row_group(group, use_threads=False)
+            yield from (_clip(table, row, uri) for row in range(len(table)))
+
+
+def _columns(clip: ClipAudit) -> dict[str, Any]:
+    columns: dict[str, Any] = {name: getattr(clip, name) for name in ("key", "clip_sha256", "error", "video_s", "num_frames")}
+    columns |= {"verdict": clip.verdict.decision, "reasons": list(clip.verdict.reasons)}
+    if clip.measures is None or clip.tracks is None:
+        return columns
+    tracks = clip.tracks
+    columns |= asdict(clip.measures) | dict(zip(_QUERIES, tracks.queries.T, strict=True)) | dict(tracks.measures)
+    columns |= {name: getattr(tracks, name) for name in (*_FLOATS, *_FLAGS)}
+    quantised = np.where(np.isnan(tracks.ncc), _NCC_UNKNOWN, np.rint(np.clip(np.nan_to_num(tracks.ncc), -1, 1) * _NCC_SCALE))
+    return columns | {
+        "ncc": np.ascontiguousarray(quantised.T).ravel().astype(np.int8),
+        "static_pairs": [asdict(pair) for pair in tracks.static_pairs],
+    }
+
+
+def _light(columns: Mapping[str, Any], uri: str) -> ClipAudit:
+    try:
+        return ClipAudit(
+            verdict=Verdict(decision=columns["verdict"], reasons=tuple(columns["reasons"])),
+            **{name: columns[name] for name in ("key", "clip_sha256", "error", "video_s", "num_frames")},
+        )
+    except (DataError, TypeError) as error:
+        raise DataError(f"{uri}: clip {columns['key']}: {error}; {_again(uri)}") from error
+
+
+def _clip(table: pa.Table, row: int, uri: str) -> ClipAudit:
+    columns = {name: table[name][row].as_py() for name in CLIP_COLUMNS}
+    light = _light(columns, uri)
+    if columns["num_tracks"] is None:
+        return light
+    try:
+        return ClipAudit(
+            key=light.key,
+            verdict=light.verdict,
+            clip_sha256=light.clip_sha256,
+            error=light.error,
+            video_s=light.video_s,
+            num_frames=light.num_frames,
+            measures=ClipMeasures(**{name: columns[name] for name in _CLIP_MEASURES.names}),
+            tracks=_track_audit(table, row, light.num_frames),
+        )
+    except (DataError, TypeError, ValueError) as error:
+        raise DataError(f"{uri}: clip {light.key}: {error}; {_again(uri)}") from error
+
+
+def _track_audit(table: pa.Table, row: int, num_frames: int) -> TrackAudit:
+    def values(name: str) -> np.ndarray:
+        return np.asarray(table[name][row].values.to_numpy(zero_copy_only=False)).copy()
+
+    queries = np.stack([values(name) for name in _QUERIES], axis=1)
+    stored = values("ncc").reshape(len(queries), num_frames).T.astype(np.float32)
+    return TrackAudit(
+        queries=queries,
+        weight=values("weight"),
+        bad_probability=values("bad_probability") if table["bad_probability"][row].is_valid else None,
+        contract_error=values("contract_error").astype(bool),
+        collapsed=values("collapsed").astype(bool),
+        speed_px=values("speed_px"),
+        measures={name: values(name) for name in measure_names()},
+        ncc=np.where(stored == _NCC_UNKNOWN, np.nan, stored / _NCC_SCALE).astype(np.float32),
+        static_pairs=tuple(StaticPair(**pair) for pair in table["static_pairs"][row].as_py()),
+    )
+
+
+def _again(uri: str) -> str:
+    return f"delete {uri.rsplit('/', 1)[-1]} and run jobs/audit.py run again"

@@ -1,0 +1,1 @@
+"""What all clips of an audit say together."""

@@ -4,12 +4,21 @@ from typing import Annotated
 
 import typer
 
+from jobs.auditing.calibrate_job import CalibratingConfig, calibrate_labels
+from jobs.auditing.calibrate_report import report_calibration
+from jobs.auditing.compare_job import ComparingConfig, compare_dataset
+from jobs.auditing.compare_report import comparison_document, report_comparison
+from jobs.auditing.run_job import audit_labels
+from jobs.auditing.run_plan import AuditingConfig
+from jobs.auditing.run_report import report_audit
 from jobs.auditing.screen_job import ScreeningConfig, screen_dataset
 from jobs.auditing.screen_report import report_plan, report_screen
 from jobs.console import run_job
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
+from pipeline import storage
 from pipeline.audit.verdict import ScreenRules
+from pipeline.tables import write_document
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -39,6 +48,84 @@ def screen_command(
         )
         outcome = screen_dataset(config, dry_run=dry_run)
         return report_plan(outcome, root) if dry_run else report_screen(outcome, root, max_error_rate)
+
+    run_job(body)
+
+
+@app.command("run")
+def run_command(
+    root: Annotated[str, typer.Option(help="Dataset whose clips are labelled.")],
+    labels: Annotated[str, typer.Option(help="Label set to judge: the last line of jobs/pseudolabel.py.")],
+    name: Annotated[str | None, typer.Option(help="Name of the audit; the label set's by default.")] = None,
+    calibration: Annotated[str, typer.Option(help="auto: the one shipped for these labels, if any; none; or a file.")] = "auto",
+    cycle: Annotated[str | None, typer.Option(help="stored, retrack (the labeler again), none; by default stored if it is.")] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="The labeler's weights, for --cycle retrack.")] = None,
+    second: Annotated[str | None, typer.Option(help="Another label set, for a second opinion.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Audit (or summary.json) that was accepted: it must not get worse.")] = None,
+    executor: Annotated[str, typer.Option(help="ray, or inline: this process alone.")] = "ray",
+    max_error_rate: Annotated[float, typer.Option(help="With --no-gate: exit with 3 if a larger share of clips is in error.")] = 0.05,
+    clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip before it is given up (with Ray).")] = 600.0,
+    max_attempts: Annotated[int, typer.Option(help="Times that a clip may kill its worker (with Ray).")] = 2,
+    no_gate: Annotated[bool, typer.Option("--no-gate", help="Judge, but do not exit with 4.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, audit one clip, print; write nothing.")] = False,
+) -> None:  # fmt: skip
+    """Judge every labelled clip and track, sum up, write the report. Exit code 4 where the labels should not be trained on."""
+
+    def body() -> int:
+        config = AuditingConfig(
+            root=root,
+            label_set=labels,
+            executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
+            name=name,
+            calibration=calibration,
+            cycle=cycle,
+            checkpoint=checkpoint,
+            second=second,
+            baseline=baseline,
+        )
+        return report_audit(audit_labels(config, dry_run=dry_run), max_error_rate, gated=not no_gate)
+
+    run_job(body)
+
+
+@app.command("compare")
+def compare_command(
+    first: Annotated[str, typer.Argument(help="Name of the audit that was accepted.")],
+    second: Annotated[str, typer.Argument(help="Name of the audit that is to take its place; of the same root.")],
+    root: Annotated[str, typer.Option(help="Dataset that both are audits of.")],
+    out: Annotated[str | None, typer.Option(help="Folder or URL for comparison.json.")] = None,
+    canary: Annotated[int, typer.Option(help="Clips whose labels are compared track by track.")] = 32,
+    executor: Annotated[str, typer.Option(help="ray, or inline: this process alone.")] = "ray",
+    clip_time_limit: Annotated[float, typer.Option(help="Seconds per shard, or canary clip, before it is given up (with Ray).")] = 600.0,
+    max_attempts: Annotated[int, typer.Option(help="Times that one may kill its worker (with Ray).")] = 2,
+) -> None:  # fmt: skip
+    """What changed from one audit to another: drift of every measure, and canary clips. Exit code 4 where the change is too large."""
+
+    def body() -> int:
+        limits = Limits(attempts=max_attempts, part_s=clip_time_limit)
+        config = ComparingConfig(
+            root=root, first=first, second=second, executor=Executor(name=executor, limits=limits), num_canaries=canary
+        )
+        comparison = compare_dataset(config)
+        if out is not None:
+            write_document(storage.join(storage.absolute(out), "comparison.json"), comparison_document(comparison), "audit_comparison")
+        return report_comparison(comparison, root, out)
+
+    run_job(body)
+
+
+@app.command("calibrate")
+def calibrate_command(
+    root: Annotated[list[str], typer.Option(help="Audited dataset with true tracks to fit on; give it again for more.")],
+    labels: Annotated[str, typer.Option(help="Name of the audit below each root: the label set's, unless it was given another.")],
+    held_out: Annotated[list[str], typer.Option(help="Audited dataset with true tracks to test on; give it again for more.")],
+    out: Annotated[str, typer.Option(help="The record's file, .json: for jobs/audit.py run --calibration.")],
+) -> None:  # fmt: skip
+    """Fit the probability that a track is bad where the truth is known, and test it on other clips."""
+
+    def body() -> int:
+        config = CalibratingConfig(audit=labels, fit_roots=tuple(root), held_out_roots=tuple(held_out), out=out)
+        return report_calibration(calibrate_labels(config), out)
 
     run_job(body)
 

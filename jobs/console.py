@@ -16,7 +16,7 @@ from rich.table import Table
 
 from pipeline.errors import ConfigError, TrackmillError
 
-DONE, FAILED, BAD_USAGE, TOO_MANY_ERRORS = 0, 1, 2, 3
+DONE, FAILED, BAD_USAGE, TOO_MANY_ERRORS, GATE_CLOSED = 0, 1, 2, 3, 4
 _PLAIN_EVERY_S = 10.0
 
 

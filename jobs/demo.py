@@ -12,7 +12,8 @@ from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.labeling.job import LabelingConfig, label_dataset
 from jobs.sharding.job import ShardingConfig, make_shards
-from jobs.show import draw_clip, draw_sheet
+from jobs.showing.clips import Shown
+from jobs.showing.pictures import draw_clip, draw_sheet
 from labelers import QueryPolicy
 from pipeline.drawing import write_animation, write_image
 from pipeline.labels import read_labels
@@ -52,8 +53,9 @@ def demo(
             dry_run=False,
         )
         samples = list(ClipStream(StreamConfig(root=root, labels=labelled.label_set, num_frames=24, epochs=1)))
-        write_image(str(out / "contact_sheet.png"), draw_sheet(root, labelled.label_set, None, 12))
-        frames, fps = draw_clip(root, labelled.label_set, None)
+        shown = Shown(root=root, label_set=labelled.label_set)
+        write_image(str(out / "contact_sheet.png"), draw_sheet(shown, None, 12))
+        frames, fps = draw_clip(shown, None)
         write_animation(str(out / "tracks.mp4"), frames, fps)
         if truth is not None:
             print_summary(f"{labeler} against the truth of {truth.video.name} (TAP-Vid, first)", truth.compare(root, labelled.label_set))

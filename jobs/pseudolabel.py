@@ -32,6 +32,8 @@ def pseudolabel(
     clips_per_batch: Annotated[int, typer.Option(help="Clips that the labeler is given at once.")] = 1,
     items_ahead: Annotated[int, typer.Option(help="Batches that each worker fetches and decodes ahead.")] = 1,
     frames_in_memory: Annotated[int, typer.Option(help="Clips of more frames are decoded while they are labelled.")] = FRAMES_IN_MEMORY,
+    cycle: Annotated[bool, typer.Option("--cycle", help="Follow every track back too, for its cycle error. Twice the work.")] = False,
+    screen: Annotated[str, typer.Option(help="obey: leave out the clips that jobs/audit.py screen dropped; or ignore.")] = "obey",
     clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip before its worker is stopped (with Ray).")] = 600.0,
     max_attempts: Annotated[int, typer.Option(help="Times that a clip may kill its worker before it is quarantined (with Ray).")] = 2,
     max_error_rate: Annotated[float, typer.Option(help="Exit with 3 if a larger share of clips fails.")] = 0.05,
@@ -56,6 +58,8 @@ def pseudolabel(
             clips_per_batch=clips_per_batch,
             items_ahead=items_ahead,
             frames_in_memory=frames_in_memory,
+            screen=screen,
+            cycle=cycle,
         )
         outcome = label_dataset(config, dry_run=dry_run)
         print_summary("labels", summary_rows(outcome, num_gpus_per_worker))
@@ -89,13 +93,15 @@ def summary_rows(outcome: LabelingOutcome, num_gpus: float) -> list[tuple[str, o
     ]
     if outcome.not_cut:
         rows.append(("left out", f"{outcome.not_cut} planned shards are not cut yet: finish jobs/shard.py and run this again"))
+    if outcome.screened is not None:
+        rows.append(("screen", str(outcome.screened)))
     if totals.busy_s:
         rows += [
             ("labelled", f"{totals.ok} clips, {totals.points:,} points (track x frame)"),
             ("failed", f"{totals.failed}, quarantined {totals.quarantined}, left out on purpose {totals.screened}"),
         ]
         if totals.degraded:
-            rows.append(("degraded", f"{totals.degraded} clips were labelled otherwise than configured (memory); their `notes` say how"))
+            rows.append(("degraded", f"{totals.degraded} clips were labelled otherwise than configured; their `notes` say how"))
         in_all, of_one = totals.points / outcome.elapsed_s, totals.points / totals.busy_s
         rows += [
             ("speed", f"{in_all:,.0f} points per second in all, {of_one:,.0f} of one labeler at work"),

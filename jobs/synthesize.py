@@ -19,7 +19,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def synthesize(
     root: Annotated[str, typer.Option(help="Where the shards go: a local path or a URL such as s3://bucket/name.")],
-    domain: Annotated[str, typer.Option(help="studio (clean, for training) or wild (its truth is for evaluation).")],
+    domain: Annotated[str, typer.Option(help="studio (clean, for training), wild or planes (their truth is for evaluation).")],
     num_clips: Annotated[int, typer.Option(help="How many clips.")],
     seed: Annotated[int, typer.Option(help="Equal seeds give equal clips, whatever their number.")] = 0,
     frames: Annotated[int, typer.Option(help="Frames per clip.")] = 24,

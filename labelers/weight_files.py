@@ -8,17 +8,15 @@ import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO, cast
 
 import torch
 
-from labelers.hub import fetch_from_hub, is_hub_source
 from pipeline import storage
 from pipeline.errors import ConfigError
+from pipeline.storage.sources import LocatedFile, locate_file
 
 _ZIP = b"PK\x03\x04"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _REFUSED = re.compile(r"GLOBAL ([\w.]+)")  # what torch's loader names when it will not run it
 _SCRIPTED = "TorchScript"
 # What zipfile and torch raise for bytes that are not what they should be.
@@ -50,36 +48,21 @@ def read_weight_file(source: str, *, sha256: str | None = None) -> WeightFile:
     Raises: ConfigError if it is missing, is another file than expected, is damaged, or holds more than weights; StorageError if it
         cannot be read.
     """
-    if sha256 is not None and not _SHA256.fullmatch(sha256.lower()):
-        raise ConfigError(f"{source}: the expected sha256 is {sha256!r}, expected 64 hex digits")
-    if is_hub_source(source):
-        fetched = fetch_from_hub(source)
-        path, hub_sha256 = fetched.path, fetched.sha256
-    else:
-        path, hub_sha256 = storage.absolute(source), None
-    remedy = f"delete {Path(path).resolve()} and run the same command again" if is_hub_source(source) else "fetch it again"
-    data = _read(path, source, remedy)
+    located = locate_file(source, sha256=sha256)
+    data = _read(located)
     digest = hashlib.sha256(data).hexdigest()
-    if hub_sha256 not in (None, digest):
-        raise ConfigError(f"{source}: the copy in the cache is damaged: its sha256 is {digest}, the hub's is {hub_sha256}; {remedy}")
-    if sha256 is not None and sha256.lower() != digest:
-        raise ConfigError(f"{source}: its sha256 is {digest}, expected {sha256.lower()}; it is another file than the one meant")
-    proven = sha256 is not None or hub_sha256 is not None
-    content = _load(data, source, proven=proven, remedy=remedy)
-    return WeightFile(source=source, path=path, sha256=digest, content=content)
+    located.check(digest)
+    content = _load(data, source, proven=located.proven, remedy=located.remedy)
+    return WeightFile(source=source, path=located.path, sha256=digest, content=content)
 
 
-def _read(path: str, source: str, remedy: str) -> bytes:
-    if not storage.exists(path):
-        raise ConfigError(f"there is no file {source}; check the path, or name a hub file as hf://org/repo/file")
-    if storage.is_directory(path):
-        raise ConfigError(f"{source} is a directory, expected a file of weights within it")
-    with storage.open_input(path) as handle:
+def _read(located: LocatedFile) -> bytes:
+    with storage.open_input(located.path) as handle:
         start = handle.read(24)
         if not start.startswith(_ZIP):
             raise ConfigError(
-                f"{source} is no file of weights: it has {storage.size(path)} bytes and begins {start!r}, expected the zip archive that"
-                f" torch.save writes (since torch 1.6); {remedy}"
+                f"{located.source} is no file of weights: it has {storage.size(located.path)} bytes and begins {start!r}, expected the"
+                f" zip archive that torch.save writes (since torch 1.6); {located.remedy}"
             )
         handle.seek(0)
         return handle.read()

@@ -29,6 +29,7 @@ SCHEMA_VERSIONS = {
     "audit_clips": 1,
     "audit_shards": 1,
     "audit_summary": 1,
+    "audit_comparison": 1,
     "calibration": 1,
 }
 _VERSION, _KIND = b"schema_version", b"trackmill_kind"
@@ -44,6 +45,14 @@ def write_table(uri: str, table: pa.Table, kind: str, **options: Any) -> None:
     """Publish a table as Parquet (zstd). `options` go to pyarrow's writer (encodings, row group size)."""
     with storage.publishing(uri) as path:
         pq.write_table(stamped(table, kind), path, compression="zstd", store_schema=True, **options)
+
+
+@contextmanager
+def writing_table(uri: str, schema: pa.Schema, kind: str, **options: Any) -> Iterator[pq.ParquetWriter]:
+    """Publish a table piece by piece: the file appears when the block ends without an error. `options` as for `write_table`."""
+    empty = stamped(schema.empty_table().replace_schema_metadata(schema.metadata), kind)
+    with storage.publishing(uri) as path, pq.ParquetWriter(path, empty.schema, compression="zstd", store_schema=True, **options) as writer:
+        yield writer
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from jobs.auditing.stages import ScreenStage
 from jobs.console import ProgressLine
 from jobs.execution.run import Executor
-from jobs.labeling.compute import pin_threads
+from jobs.execution.threads import pin_threads
 from pipeline import storage
 from pipeline.audit.screening import measure_stored
 from pipeline.audit.stored.screen import claim_rules

@@ -3,8 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.labeling.compute import pin_threads
+from jobs.auditing.way_back import LabelerAgain
+from jobs.execution.threads import pin_threads
+from pipeline.audit.auditing_shard import ShardAudited, audit_clip, audit_shard
 from pipeline.audit.screening import ShardScreen, measure_stored, screen_shard
+from pipeline.audit.settings import AuditSettings
+from pipeline.audit.stored.audit_rows import iterate_audit_shard
+from pipeline.audit.summing.partial import PartialSum, merged
+from pipeline.audit.summing.shard_sum import sum_clips
 from pipeline.audit.verdict import ScreenRules
 from pipeline.shards.index import read_index
 
@@ -32,3 +38,50 @@ class ScreenStage:
         entry = next(entry for entry in read_index(self.root, unit) if entry.key == part)
         if entry.record is not None:
             measure_stored(self.root, entry, entry.record)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditStage:
+    """A unit is a labelled shard; a part is a clip."""
+
+    settings: AuditSettings
+    sizes: Mapping[int, int]  # shard -> planned clips
+    way_back: LabelerAgain | None
+
+    def run(self, unit: int, crashed: Mapping[str, str]) -> ShardAudited:
+        pin_threads(1)
+        return audit_shard(self.settings, unit, crashed, self.way_back)
+
+    def size(self, unit: int) -> int:
+        return self.sizes[unit]
+
+    def parts(self, unit: int) -> Sequence[str]:
+        return [entry.key for entry in read_index(self.settings.root, unit) if entry.record is not None]
+
+    def trial(self, unit: int, part: str) -> None:
+        pin_threads(1)
+        audit_clip(self.settings, unit, part, self.way_back)
+
+
+@dataclass(frozen=True, slots=True)
+class SummingStage:
+    """A unit is a group of audited shards, and commits nothing: its sum is small, and is made again by the next run."""
+
+    settings: AuditSettings
+    groups: Sequence[Sequence[int]]
+
+    def run(self, unit: int, crashed: Mapping[str, str]) -> PartialSum:
+        return merged(self._sum(shard) for shard in self.groups[unit])
+
+    def size(self, unit: int) -> int:
+        return len(self.groups[unit])
+
+    def parts(self, unit: int) -> Sequence[str]:
+        return [str(shard) for shard in self.groups[unit]]
+
+    def trial(self, unit: int, part: str) -> None:
+        self._sum(int(part))
+
+    def _sum(self, shard: int) -> PartialSum:
+        settings = self.settings
+        return sum_clips(shard, iterate_audit_shard(settings.root, settings.audit, shard), settings.rules)

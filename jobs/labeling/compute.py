@@ -1,10 +1,7 @@
-"""Where a worker computes: the device that its labeler is given, and the threads of the libraries below it."""
+"""Where a worker computes: the device that its labeler is given."""
 
-import sys
 from collections.abc import Mapping
 from typing import Any
-
-import cv2
 
 from labelers.registry import labeler_options
 from pipeline.errors import ConfigError
@@ -46,15 +43,3 @@ def check_device(options: Mapping[str, Any]) -> None:
             f"torch {torch.__version__} has no device {device!r} for the labeler on this machine ({reason}); install a torch build"
             " for it and check its driver, grant GPUs with --num-gpus-per-worker, or label on the CPU without that option"
         ) from error
-
-
-def pin_threads(threads: int) -> None:
-    """Hold OpenCV, and torch where it is loaded, to so many threads. To be called in the thread that labels.
-
-    OpenMP keeps its number per thread: set in another thread than the one that computes, torch's number does not hold for what
-    comes from oneDNN (a convolution takes all cores).
-    """
-    cv2.setNumThreads(threads)
-    torch = sys.modules.get("torch")  # a labeler without a network does not load it
-    if torch is not None:
-        torch.set_num_threads(threads)

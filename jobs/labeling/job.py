@@ -11,6 +11,7 @@ from jobs.execution.run import Executor
 from jobs.labeling.compute import options_on_driver, options_on_worker
 from jobs.labeling.pool_config import PoolConfig
 from jobs.labeling.run import LabelTotals, label_inline
+from jobs.labeling.screened import SCREEN, ScreenedShards, check_screened, obeyed_screen
 from jobs.labeling.shards import shards_to_label
 from jobs.labeling.worker import FRAMES_IN_MEMORY, WorkerSettings
 from labelers import QueryPolicy, make_labeler
@@ -37,12 +38,16 @@ class LabelingConfig:
     clips_per_batch: int = 1
     items_ahead: int = 1
     frames_in_memory: int = FRAMES_IN_MEMORY  # longer clips are read as a stream
+    screen: str = "obey"  # or ignore: label what the screen dropped, too
+    cycle: bool = False  # follow every track back, and store how far it ends from its query
 
     def __post_init__(self) -> None:
         if self.executor.name == "inline" and (self.num_workers or 1) > 1:
             raise ConfigError("--executor inline has one worker; use --executor ray for more")
         if self.frames_in_memory < 0:
             raise ConfigError(f"--frames-in-memory is {self.frames_in_memory}, expected 0 (every clip as a stream) or more")
+        if self.screen not in SCREEN:
+            raise ConfigError(f"--screen is {self.screen!r}, expected {' or '.join(SCREEN)}")
         self.pool(1 if self.num_workers is None else self.num_workers)
 
     def pool(self, num_workers: int) -> PoolConfig:
@@ -56,8 +61,13 @@ class LabelingConfig:
             limits=self.executor.limits,
         )
 
-    def worker(self, root: str) -> WorkerSettings:
-        """What each worker is made from. Raises: ConfigError if GPUs are asked for a labeler that cannot use one."""
+    def worker(self, root: str, *, screened: bool = False) -> WorkerSettings:
+        """What each worker is made from.
+
+        Args:
+            screened: it leaves out what the screen dropped.
+        Raises: ConfigError if GPUs are asked for a labeler that cannot use one.
+        """
         return WorkerSettings(
             root=root,
             labeler=self.labeler,
@@ -65,6 +75,8 @@ class LabelingConfig:
             queries=self.queries,
             threads=max(1, int(self.num_cpus_per_worker)),
             frames_in_memory=self.frames_in_memory,
+            screened=screened,
+            cycle=self.cycle,
         )
 
 
@@ -79,6 +91,7 @@ class LabelingOutcome:
     already_done: int  # shards
     not_cut: int  # planned shards without a commit
     elapsed_s: float  # from the making of the first labeler to the last commit
+    screened: ScreenedShards | None = None  # of the shards of this run; None where no screen is obeyed
 
 
 def label_dataset(config: LabelingConfig, *, dry_run: bool) -> LabelingOutcome:
@@ -89,8 +102,10 @@ def label_dataset(config: LabelingConfig, *, dry_run: bool) -> LabelingOutcome:
     root = storage.absolute(config.root)
     if not storage.exists(Layout(root).plan):
         raise ConfigError(f"{root} holds no plan.parquet; make it with jobs/shard.py first, or check --root")
-    settings, label_set = config.worker(root), describe(config)
+    screen = obeyed_screen(root, config.screen)
+    settings, label_set = config.worker(root, screened=screen is not None), describe(config, screen=screen)
     shards, not_cut = shards_to_label(root, label_set.name)
+    screened = None if screen is None else check_screened(root, shards)
     counts = read_plan_counts(root)
     sizes = dict(zip(counts.shards.tolist(), counts.counts().tolist(), strict=True))
     num_clips, totals, elapsed_s = sum(sizes[shard] for shard in shards), LabelTotals(), 0.0
@@ -113,15 +128,27 @@ def label_dataset(config: LabelingConfig, *, dry_run: bool) -> LabelingOutcome:
         already_done=len(sizes) - len(shards) - len(not_cut),
         not_cut=len(not_cut),
         elapsed_s=elapsed_s,
+        screened=screened,
     )
 
 
-def describe(config: LabelingConfig) -> LabelSet:
-    """The label set that this configuration makes. Where its workers compute is no part of it."""
+def describe(config: LabelingConfig, *, screen: str | None = None) -> LabelSet:
+    """The label set that this configuration makes. Where its workers compute is no part of it.
+
+    Args:
+        screen: identity of the screen that it obeys, if any. Part of the label set's, as `cycle` is; where there is neither, nothing
+            is added, and the name is that of a labelling without them.
+    """
     made = make_labeler(config.labeler, **options_on_driver(config.labeler_options)).provenance()
     return LabelSet(
         labeler=made.name,
-        configuration={"options": dict(made.options), "queries": asdict(config.queries), "visibility_rule": made.visibility_rule},
+        configuration={
+            "options": dict(made.options),
+            "queries": asdict(config.queries),
+            "visibility_rule": made.visibility_rule,
+            **({} if screen is None else {"screen": screen}),
+            **({"cycle": True} if config.cycle else {}),
+        },
         checkpoint=made.checkpoint,
         checkpoint_sha256=made.checkpoint_sha256,
         precision=made.precision,

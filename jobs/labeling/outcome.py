@@ -1,7 +1,7 @@
 """What became of one clip: its labels, or why there are none; and the encoded row that says so."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import pyarrow as pa
@@ -50,6 +50,12 @@ def at_border(key: str, work: Callable[[], Result]) -> Result | Unlabelled:
         return Unlabelled(status="failed", reason=str(error))
     except Exception as error:  # noqa: BLE001  see above
         return Unlabelled(status="failed", reason=f"clip {key}: {type(error).__name__}: {error}")
+
+
+def noted(labels: TrackLabels, note: str | None, *, first: bool = False) -> TrackLabels:
+    """The labels with one more word, if any, on how they were made otherwise than configured: after what they say already, or before."""
+    said = [note, labels.degraded] if first else [labels.degraded, note]
+    return replace(labels, degraded="; ".join(filter(None, said)) or None)
 
 
 def encode_clip(entry: ClipEntry, result: TrackLabels | Unlabelled) -> EncodedClip:

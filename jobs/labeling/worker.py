@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jobs.labeling.compute import check_device, pin_threads
+from jobs.execution.threads import pin_threads
+from jobs.labeling.batch import label_batch, label_there_and_back
+from jobs.labeling.compute import check_device
 from jobs.labeling.items import ItemSummary, LabelItem
 from jobs.labeling.outcome import NOT_CUT, EncodedClip, Unlabelled, at_border, encode_clip
 from jobs.labeling.read_ahead import ReadAhead
+from jobs.labeling.screened import DroppedClips
 from labelers import QueryPolicy, choose_queries, make_labeler
-from pipeline.errors import DataError
-from pipeline.records import ClipFrames, ClipRecord, FrameReader, FramesInMemory, TrackLabels
+from pipeline.records import ClipFrames, ClipRecord, FrameReader, FramesInMemory
 from pipeline.shards.index import ClipEntry, read_video, tar_uri
 from pipeline.shards.tombstones import read_tombstones
 from pipeline.shards.track_truth import read_track_truth
@@ -37,6 +39,8 @@ class WorkerSettings:
     queries: QueryPolicy
     threads: int = 1  # of OpenCV and torch in the labeler, and of the decoder
     frames_in_memory: int = FRAMES_IN_MEMORY  # longer clips are read as a stream; the labels are the same
+    screened: bool = False  # leave out what the screen dropped
+    cycle: bool = False  # follow every track back
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,16 +72,18 @@ class LabelWorker:
         self._settings = settings
         self._labeler = make_labeler(settings.labeler, **settings.labeler_options)
         self._tombstones = read_tombstones(settings.root)
+        self._dropped = DroppedClips(settings.root) if settings.screened else None
         self._lock = Lock()
         self._idle_since = time.perf_counter()
 
     def label_item(self, item: LabelItem) -> LabelledItem:
         """Label the clips of one item. A clip that fails becomes a row that says why."""
         prepared = self._prepare(item)
+        label = label_there_and_back if self._settings.cycle else label_batch
         with self._lock:
             pin_threads(self._settings.threads)
             started, idle_since = time.perf_counter(), self._idle_since
-            results = {**prepared.left_out, **self._label(prepared)}
+            results = {**prepared.left_out, **label(self._labeler, self._settings.labeler, [clip for _, clip in prepared.clips])}
             ended = self._idle_since = time.perf_counter()
         clips = [encode_clip(entry, results[entry.key]) for entry in item.entries]
         waited_s = prepared.waited_s()
@@ -88,11 +94,9 @@ class LabelWorker:
         """Fetch, decode, choose queries."""
         prepared = _Prepared()
         for entry in item.entries:
-            if self._tombstones.cover(entry):
-                prepared.left_out[entry.key] = Unlabelled(status="screened", reason="tombstoned")
-                continue
-            if entry.record is None:
-                prepared.left_out[entry.key] = Unlabelled(status="failed", reason=NOT_CUT)
+            left_out = self._left_out(item.shard, entry)
+            if left_out is not None or entry.record is None:
+                prepared.left_out[entry.key] = left_out or Unlabelled(status="failed", reason=NOT_CUT)
                 continue
             clip = at_border(entry.key, partial(self._clip_of, entry, entry.record))
             if isinstance(clip, Unlabelled):
@@ -100,6 +104,13 @@ class LabelWorker:
             else:
                 prepared.clips.append((entry, clip))
         return prepared
+
+    def _left_out(self, shard: int, entry: ClipEntry) -> Unlabelled | None:
+        """Why a clip is not to be labelled, known without its video. None if it is."""
+        if self._tombstones.cover(entry):
+            return Unlabelled(status="screened", reason="tombstoned")
+        reason = self._dropped.reason(shard, entry.key) if self._dropped else None
+        return Unlabelled(status="screened", reason=reason) if reason else None
 
     def _clip_of(self, entry: ClipEntry, record: ClipRecord) -> ClipFrames:
         """The clip with its queries: decoded, or as a stream if it is long."""
@@ -114,29 +125,6 @@ class LabelWorker:
         policy = self._settings.queries
         truth = read_track_truth(self._settings.root, entry) if policy.policy == "truth" else None
         return choose_queries(reader, policy, key=entry.key, truth=truth)
-
-    def _label(self, prepared: _Prepared) -> dict[str, TrackLabels | Unlabelled]:
-        """By key. The batch together; if that fails, clip by clip, so that only the bad one is lost."""
-        clips = [clip for _, clip in prepared.clips]
-        together = at_border(clips[0].key, partial(self._label_together, clips)) if clips else []
-        if not isinstance(together, Unlabelled):
-            return {clip.key: labels for clip, labels in zip(clips, together, strict=True)}
-        if len(clips) == 1:
-            return {clips[0].key: together}
-        _LOG.info("batch of %d clips failed (%s); labelling them one by one", len(clips), together.reason)
-        note = f"labelled alone: a batch of {len(clips)} clips did not fit into memory" if together.status == "quarantined" else ""
-        return {clip.key: at_border(clip.key, partial(self._label_alone, clip, note)) for clip in clips}
-
-    def _label_together(self, clips: Sequence[ClipFrames]) -> list[TrackLabels]:
-        labels = list(self._labeler.label(clips))
-        if len(labels) != len(clips) or not all(isinstance(each, TrackLabels) for each in labels):
-            kinds = ", ".join(type(each).__name__ for each in labels) or "nothing"
-            raise DataError(f"labeler {self._settings.labeler} gave {kinds} for {len(clips)} clips, expected one TrackLabels for each")
-        return labels
-
-    def _label_alone(self, clip: ClipFrames, note: str) -> TrackLabels:
-        (labels,) = self._label_together([clip])
-        return replace(labels, degraded="; ".join(filter(None, [note, labels.degraded]))) if note else labels
 
 
 def _summary(clips: Sequence[EncodedClip], *, busy_s: float, waited_s: float) -> ItemSummary:

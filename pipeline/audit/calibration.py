@@ -1,4 +1,4 @@
-"""The probability that a track is bad, from its measures, as a logistic model fitted where the truth is known."""
+"""The probability that a track is bad, from its measures, as an additive logistic model fitted where the truth is known."""
 
 from dataclasses import dataclass
 
@@ -18,29 +18,42 @@ TRANSFORMS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CalibrationTerm:
-    """What one measure adds to the log odds: beta * clip((transform(m) - mean) / sd, -5, 5), and nothing where it is unknown."""
+    """What one measure adds to the log odds: a line in z, bent at knots.
+
+    z = clip((transform(m) - mean) / sd, -5, 5), and the term is beta z + sum over j of bends_j max(0, z - knots_j). Where the measure
+    is unknown the term is `unknown`.
+    """
 
     measure: str
     transform: str  # a name of TRANSFORMS
     mean: float  # of the transformed measure, where the model was fitted
     sd: float
     beta: float
+    knots: tuple[float, ...] = ()  # in z, ascending
+    bends: tuple[float, ...] = ()  # change of slope at each knot
+    unknown: float = 0.0
 
     def __post_init__(self) -> None:
         if self.measure not in measure_names():
             raise ConfigError(f"calibration: there is no measure {self.measure!r}; fit the calibration again with this version")
         if self.transform not in TRANSFORMS:
             raise ConfigError(f"calibration: transform of {self.measure} is {self.transform!r}, expected one of {', '.join(TRANSFORMS)}")
-        if not (np.isfinite([self.mean, self.sd, self.beta]).all() and self.sd > 0):
+        numbers = (self.mean, self.sd, self.beta, self.unknown, *self.knots, *self.bends)
+        if not (np.isfinite(numbers).all() and self.sd > 0):
             raise ConfigError(
                 f"calibration: {self.measure} has mean {self.mean}, sd {self.sd}, beta {self.beta}; expected finite numbers and sd > 0;"
                 " leave out a measure that is constant or unknown where the model is fitted"
             )
+        if len(self.knots) != len(self.bends) or list(self.knots) != sorted(set(self.knots)):
+            raise ConfigError(
+                f"calibration: {self.measure} has knots {self.knots} and bends {self.bends}; expected one bend per knot, ascending"
+            )
 
-    def standardised(self, measures: TrackMeasures) -> np.ndarray:
-        """z of each track, float64 "N" in [-5, 5]; 0 where the measure is unknown."""
-        z = (TRANSFORMS[self.transform](measures.measure(self.measure).astype(np.float64)) - self.mean) / self.sd
-        return np.clip(np.nan_to_num(z, nan=0.0, posinf=_MOST_DEVIATIONS, neginf=-_MOST_DEVIATIONS), -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+    def log_odds(self, measure: np.ndarray) -> np.ndarray:
+        """What the term adds for each of N values, float64 "N"; NaN is unknown."""
+        z = standardised(measure, transform=self.transform, mean=self.mean, sd=self.sd)
+        line = self.beta * z + sum(bend * np.maximum(z - knot, 0.0) for knot, bend in zip(self.knots, self.bends, strict=True))
+        return np.where(np.isnan(z), self.unknown, line)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,9 +72,20 @@ class Calibration:
             raise ConfigError(f"calibration {self.version}: intercept is {self.intercept}, expected a finite number")
 
 
+def standardised(measure: np.ndarray, *, transform: str, mean: float, sd: float) -> np.ndarray:
+    """z of each value, float64 "N" in [-5, 5]; NaN where the measure is unknown."""
+    z = (TRANSFORMS[transform](np.asarray(measure, np.float64)) - mean) / sd
+    return np.clip(z, -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+
+
 def bad_probability(measures: TrackMeasures, calibration: Calibration) -> np.ndarray:
-    """p = 1 / (1 + exp(-(intercept + sum of beta_k z_k))) of each track; float64 "N"."""
+    """p = 1 / (1 + exp(-(intercept + sum of the terms))) of each track; float64 "N"."""
     odds = np.full(measures.ncc.shape[1], calibration.intercept, np.float64)
     for term in calibration.terms:
-        odds += term.beta * term.standardised(measures)
-    return np.exp(-np.logaddexp(0.0, -odds))
+        odds += term.log_odds(measures.measure(term.measure))
+    return probability(odds)
+
+
+def probability(log_odds: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-x)) without overflow, float64 "N"."""
+    return np.asarray(np.exp(-np.logaddexp(0.0, -log_odds)))

@@ -19,3 +19,8 @@ def length_to_raster(length_px: np.ndarray, height: int, width: int) -> np.ndarr
     A length along one axis of an image that is not square is off by the root of its aspect ratio: 1.33 at 16:9.
     """
     return np.asarray(length_px, np.float64) * (RASTER / np.sqrt(height * width))
+
+
+def length_from_raster(length_px: np.ndarray, height: int, width: int) -> np.ndarray:
+    """What `length_to_raster` undoes: lengths in pixels of the raster to pixels of the image, by the mean scale, float64."""
+    return np.asarray(length_px, np.float64) * (np.sqrt(height * width) / RASTER)

@@ -21,6 +21,12 @@ class TrackMeasures:
     ncc_min: np.ndarray  # likeness to the query's patch, -1 to 1
     ncc_mean: np.ndarray
     ncc_step_min: np.ndarray  # likeness to the frame before
+    colour_drift: np.ndarray  # distance from the query's colour, grey levels
+    realign_mean: np.ndarray  # drift that the picture finds step by step, steps of one frame
+    realign_max: np.ndarray
+    realign_long_mean: np.ndarray  # steps of four frames
+    realign_long_max: np.ndarray
+    border_min: np.ndarray  # distance from the image's border where it is least
     texture: np.ndarray  # smaller eigenvalue of the gradient tensor at the query
     flicker: np.ndarray  # changes of visibility per step
     vis_conf: np.ndarray  # mean confidence where visible

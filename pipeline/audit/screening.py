@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 
-from pipeline.audit.clips import SmallClip, VideoMeasures, measure_video
+from pipeline.audit.clips import SmallClip, VideoMeasures, frame_rate, measure_video
 from pipeline.audit.stored.screen import ScreenRow, write_screen
 from pipeline.audit.verdict import ScreenRules, screen_verdict, verdict_of
 from pipeline.errors import DataError
@@ -60,7 +60,7 @@ def screen_shard(root: str, shard: int, rules: ScreenRules, crashed: Mapping[str
 
 def measure_stored(root: str, entry: ClipEntry, record: ClipRecord) -> VideoMeasures:
     """The measures of a stored clip. Raises DataError if it does not decode, or not to what its record says; StorageError."""
-    return measure_video(SmallClip(read_video(root, entry), record))
+    return measure_video(SmallClip(read_video(root, entry), record), fps=frame_rate(record.timestamps))
 
 
 def _screened(root: str, entry: ClipEntry, rules: ScreenRules, crash: str | None) -> ScreenRow:

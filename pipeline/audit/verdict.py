@@ -16,6 +16,7 @@ REASONS = {  # what each reason leads to; those that lead to `keep` are remarks
     "static": "drop",
     "cut_inside": "drop",
     "tombstoned": "drop",
+    "screened": "drop",  # left out when the labels were made
     "few_tracks": "drop",
     "letterbox": "quarantine",
     "duplicate_frames": "quarantine",
@@ -27,15 +28,22 @@ REASONS = {  # what each reason leads to; those that lead to `keep` are remarks
     "deaths_at_once": "quarantine",
     "low_coverage": "quarantine",
     "overlay_tracks": "quarantine",
+    "label_failed": "quarantine",  # it has no labels: nothing in them is wrong, but where many have none the set is not fit for use
+    "label_quarantined": "quarantine",  # likewise: it killed the labeler
     "not_cut": "error",
     "unreadable": "error",
     "contract": "error",
     "static_allowed": "keep",
     "fixed_camera": "keep",
+    "low_frame_rate": "keep",
+    "cut_uncertain": "keep",
     "exposure_jump": "keep",
     "overlay": "keep",
     "mostly_dynamic": "keep",
 }
+
+
+_CREDITS_FPS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,8 +78,9 @@ class ScreenRules:
     Source: the per-clip filters and the clip decision of the label quality specification; where it names no number, ours is marked.
     """
 
-    version: str = "screen-1"
+    version: str = "screen-2"
     allow_static: bool = False
+    min_fps: float = 5.0  # ours: of fewer frames per second, neighbours differ as much as two scenes do
     dark_luma: float = 20.0  # grey levels
     dark_share: float = 0.9
     blank_share: float = 0.2
@@ -114,8 +123,12 @@ def screen_verdict(measures: VideoMeasures, rules: ScreenRules) -> Verdict:
     """Judge a clip by its picture. An unknown measure (NaN) is no evidence against it.
 
     Bars are not judged in dark or blank clips and credits, which read as all bar; doubled frames not in static or blank ones, where every
-    frame is.
+    frame is. Below `min_fps` what compares neighbouring frames does not mean what it says: a cut looks like any motion (a remark,
+    `cut_uncertain`), and doubled frames, pans and steps of exposure are not judged. A clip of unknown rate is judged by all. Credits are
+    judged by what they move in a frame, above 30 frames per second in 1 / 30 s: they roll no faster for being filmed more often.
     """
+    pace = max(1.0, measures.fps / _CREDITS_FPS)
+    slow = measures.fps < rules.min_fps
     dark = measures.luma_mean < rules.dark_luma or measures.dark_share > rules.dark_share
     blank = measures.blank_share > rules.blank_share
     still = measures.displacement_px < rules.static_displacement_px
@@ -123,8 +136,8 @@ def screen_verdict(measures: VideoMeasures, rules: ScreenRules) -> Verdict:
     rolling = (
         measures.dark_share > rules.credits_dark_share
         and measures.text_vertical_std_px < rules.credits_std_px
-        and measures.text_vertical_px > rules.credits_vertical_px
-        and measures.text_horizontal_px < rules.credits_horizontal_px
+        and measures.text_vertical_px * pace > rules.credits_vertical_px
+        and measures.text_horizontal_px * pace < rules.credits_horizontal_px
     )
     found = {
         "dark": dark,
@@ -133,11 +146,13 @@ def screen_verdict(measures: VideoMeasures, rules: ScreenRules) -> Verdict:
         "static": static and not rules.allow_static,
         "static_allowed": static and rules.allow_static,
         "fixed_camera": still and not static,
-        "cut_inside": bool(measures.cut_frames),
+        "low_frame_rate": slow,
+        "cut_inside": bool(measures.cut_frames) and not slow,
+        "cut_uncertain": bool(measures.cut_frames) and slow,
         "letterbox": not (dark or blank or rolling) and measures.letterbox_share > rules.letterbox_share,
-        "duplicate_frames": not (static or blank) and measures.duplicate_share > rules.duplicate_share,
-        "fast_pan": measures.pan_width_share > rules.fast_pan_share,
-        "exposure_jump": measures.exposure_step > rules.exposure_step,
+        "duplicate_frames": not (static or blank or slow) and measures.duplicate_share > rules.duplicate_share,
+        "fast_pan": not slow and measures.pan_width_share > rules.fast_pan_share,
+        "exposure_jump": not slow and measures.exposure_step > rules.exposure_step,
         "overlay": measures.overlay_share > rules.overlay_share,
     }
     return verdict_of(reason for reason, holds in found.items() if holds)

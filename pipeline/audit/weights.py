@@ -47,20 +47,24 @@ def fallback_weight(measures: TrackMeasures) -> np.ndarray:
     return weight * np.nan_to_num(likeness, nan=1.0)
 
 
-def frame_weights(labels: TrackLabels, measures: TrackMeasures, weights: TrackWeights) -> np.ndarray:
+def frame_weights(labels: TrackLabels, *, ncc: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Weight of each track in each frame, float32 "T N" in [0, 1].
 
     w[t, i] = w_i v[t, i] c[t, i] clip((ncc[t, i] - 0.2) / 0.4, 0.1, 1); confidence and likeness count as 1 where unknown.
-    Raises: DataError if labels, measures and weights are not of the same tracks.
+
+    Args:
+        ncc: float32 "T N", likeness to the query's patch, NaN where unknown.
+        weight: float32 "N", of the tracks.
+    Raises: DataError if the three are not of the same tracks.
     """
-    if measures.ncc.shape != labels.visibility.shape or weights.weight.shape != labels.visibility.shape[1:]:
+    if ncc.shape != labels.visibility.shape or weight.shape != labels.visibility.shape[1:]:
         raise DataError(
-            f"labels are {list(labels.visibility.shape)} (frames, tracks), measures {list(measures.ncc.shape)}, weights"
-            f" {list(weights.weight.shape)}; they are not of one clip"
+            f"labels are {list(labels.visibility.shape)} (frames, tracks), measures {list(ncc.shape)}, weights {list(weight.shape)};"
+            " they are not of one clip"
         )
-    likeness = np.nan_to_num(np.clip((measures.ncc - 0.2) / 0.4, 0.1, 1.0), nan=1.0)
+    likeness = np.nan_to_num(np.clip((ncc - 0.2) / 0.4, 0.1, 1.0), nan=1.0)
     confidence = 1.0 if labels.confidence is None else labels.confidence
-    return (weights.weight * labels.visibility * confidence * likeness).astype(np.float32)
+    return (weight * labels.visibility * confidence * likeness).astype(np.float32)
 
 
 def _all_but_best(clusters: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -2,12 +2,13 @@
 
 from pipeline.drawing.media import ANIMATION_SUFFIXES, write_animation, write_image
 from pipeline.drawing.sheet import SheetCell, clip_cell, contact_sheet, spread_frames
-from pipeline.drawing.style import TrackStyle
+from pipeline.drawing.style import TrackColours, TrackStyle
 from pipeline.drawing.tracks import draw_frame, draw_tracks
 
 __all__ = [
     "ANIMATION_SUFFIXES",
     "SheetCell",
+    "TrackColours",
     "TrackStyle",
     "clip_cell",
     "contact_sheet",

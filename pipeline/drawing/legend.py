@@ -10,6 +10,7 @@ from pipeline.records import TrackLabels
 
 _NAMES = ("visible", "invisible (predicted)", "tail: last frames", "queried here")
 _SYMBOL, _SPACE, _RADIUS = 34, 22, 5.0
+_RAMP_TEXT, _RAMP_WIDTH = "colour: weight of the track, 0 to 1", 120
 
 
 def legend_width(font: Font) -> int:
@@ -32,6 +33,18 @@ def draw_legend(image: np.ndarray, at: tuple[int, int], font: Font) -> None:
                 stamp_cross(image, centre, radius=_RADIUS)
             stamp_disc(image, centre, colour, radius=_RADIUS)
         x += _SYMBOL + write_line(image, name, (x + _SYMBOL, baseline), font) + _SPACE
+
+
+def ramp_width(font: Font) -> int:
+    """Pixels that the legend of a ramp takes across."""
+    return text_width(_RAMP_TEXT, font) + _SPACE // 2 + _RAMP_WIDTH
+
+
+def draw_ramp(image: np.ndarray, at: tuple[int, int], font: Font, table: np.ndarray) -> None:
+    """Draw the colours of weights 0 to 1, a table uint8 "K 3", with the baseline's left end at `at` (x, y)."""
+    x, baseline = at
+    x += write_line(image, _RAMP_TEXT, at, font) + _SPACE // 2
+    image[baseline - 11 : baseline + 1, x : x + _RAMP_WIDTH] = table[np.arange(_RAMP_WIDTH) * len(table) // _RAMP_WIDTH]
 
 
 def _stamp_tail(view: np.ndarray) -> None:

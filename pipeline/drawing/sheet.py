@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.drawing.legend import draw_legend, legend_width
+from pipeline.drawing.legend import draw_legend, draw_ramp, legend_width, ramp_width
 from pipeline.drawing.style import TrackStyle
 from pipeline.drawing.text import Font, elided, text_width, write_line, write_tag
 from pipeline.drawing.tracks import draw_frame
@@ -54,9 +54,13 @@ def clip_cell(key: str, frames: np.ndarray, labels: TrackLabels | None, *, note:
     return SheetCell(key=key, note="   ".join(facts), strip=strip)
 
 
-def contact_sheet(cells: Sequence[SheetCell], *, title: str, subtitle: str = "", columns: int = 1) -> np.ndarray:
+def contact_sheet(
+    cells: Sequence[SheetCell], *, title: str, subtitle: str = "", columns: int = 1, ramp: np.ndarray | None = None
+) -> np.ndarray:
     """Lay cells out under a title and a legend. Text that is too long is shortened, so that nothing overlaps or is cut.
 
+    Args:
+        ramp: uint8 "K 3", the colours of weights 0 to 1 where tracks are drawn in these; the legend then says so.
     Returns: uint8 "H W 3", RGB.
     Raises: ConfigError if `columns` is not positive.
     """
@@ -67,7 +71,7 @@ def contact_sheet(cells: Sequence[SheetCell], *, title: str, subtitle: str = "",
     row_heights = [max(cell.strip.shape[0] for cell in row) + _CAPTION for row in rows]
     width = 2 * _MARGIN + columns * (CELL_WIDTH + _MARGIN) - _MARGIN
     image = np.full((_HEADER + sum(row_heights) + _MARGIN, width, 3), _GROUND, np.uint8)
-    _draw_header(image, title, subtitle)
+    _draw_header(image, title, subtitle, ramp)
     top = _HEADER
     for row, height in zip(rows, row_heights, strict=True):
         for column, cell in enumerate(row):
@@ -117,11 +121,13 @@ def _facts(labels: TrackLabels | None) -> list[str]:
     return [f"{labels.tracks_px.shape[1]} tracks", *share]
 
 
-def _draw_header(image: np.ndarray, title: str, subtitle: str) -> None:
+def _draw_header(image: np.ndarray, title: str, subtitle: str, ramp: np.ndarray | None) -> None:
     room = image.shape[1] - 2 * _MARGIN - legend_width(_SOFT) - _MARGIN
     write_line(image, title, (_MARGIN, 36), _TITLE, width=room)
     write_line(image, subtitle, (_MARGIN, 60), _SOFT, width=room)
     draw_legend(image, (image.shape[1] - _MARGIN - legend_width(_SOFT), 36), _SOFT)
+    if ramp is not None:
+        draw_ramp(image, (image.shape[1] - _MARGIN - ramp_width(_SOFT), 62), _SOFT, ramp)
 
 
 def _place(image: np.ndarray, cell: SheetCell, *, left: int, top: int) -> None:

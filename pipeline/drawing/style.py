@@ -1,14 +1,28 @@
-"""How tracks look: sizes that follow the image and the number of tracks, colours that follow the query's place."""
+"""How tracks look: sizes that follow the image and the number of tracks, colours that follow the query's place or are given."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
+from pipeline.records.arrays import check_array
 
 NUM_COLOURS = 48  # few enough that all tails of one colour are drawn in one call
 _HUE_RANGE_DEGREES = 310  # short of the full circle, so that top and bottom of the image differ
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TrackColours:
+    """Colours of the N tracks of one clip, from a table with few entries, such as a ramp of weights."""
+
+    table: np.ndarray  # uint8 "K 3", RGB
+    entries: np.ndarray  # int "N": row of the table
+
+    def __post_init__(self) -> None:
+        check_array("table", self.table, "uint8", (None, 3))
+        if self.entries.size and not (self.entries.min() >= 0 and self.entries.max() < len(self.table)):
+            raise DataError(f"colours {self.entries.min()} to {self.entries.max()} of a table of {len(self.table)}; expected its rows")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +32,7 @@ class TrackStyle:
     tail_frames: int = 10  # how many past frames a tail shows; 0 for none
     tail_opacity: float = 0.9  # of its newest part; it fades to nothing with age
     radius: float | None = None  # of a point; None: from the image's size and the number of tracks
+    colours: TrackColours | None = None  # of the clip's tracks; None: a rainbow by the query's place
 
     def __post_init__(self) -> None:
         if self.tail_frames < 0:
@@ -34,6 +49,14 @@ class TrackStyle:
         side = float(np.sqrt(height * width))
         spacing = side / np.sqrt(max(1, num_tracks))
         return float(max(1.4, min(0.008 * side, 0.17 * spacing)))
+
+    def colours_for(self, queries: np.ndarray, height: int, width: int) -> TrackColours:
+        """Colours of the tracks of queries "N 3". Raises DataError if the style's are those of another number of tracks."""
+        if self.colours is None:
+            return TrackColours(table=palette(), entries=colour_indices(queries, height, width))
+        if len(self.colours.entries) != len(queries):
+            raise DataError(f"colours of {len(self.colours.entries)} tracks, the labels have {len(queries)}; they are not of one clip")
+        return self.colours
 
 
 def palette() -> np.ndarray:

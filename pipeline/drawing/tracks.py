@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from pipeline.drawing.stamps import DARK, stamp_cross, stamp_disc, stamp_ring
-from pipeline.drawing.style import TrackStyle, colour_indices, palette
+from pipeline.drawing.style import TrackColours, TrackStyle
 from pipeline.errors import DataError
 from pipeline.records import TrackLabels
 
@@ -20,7 +20,7 @@ class _Look:
 
     style: TrackStyle
     radius: float
-    colours: np.ndarray  # int "N", entries of the palette
+    colours: TrackColours
 
     @property
     def line(self) -> int:
@@ -50,7 +50,7 @@ def draw_frame(frame: np.ndarray, labels: TrackLabels, t: int, *, style: TrackSt
     style = style or TrackStyle()
     height, width = frame.shape[:2]
     num_tracks = labels.tracks_px.shape[1]
-    colours = colour_indices(labels.queries, height, width)
+    colours = style.colours_for(labels.queries, height, width)
     look = _Look(style=style, radius=style.radius_for(height, width, num_tracks), colours=colours)
     drawn = _with_tails(frame, labels, t, look=look)
     _draw_points(drawn, labels, t, look=look)
@@ -66,14 +66,14 @@ def _with_tails(frame: np.ndarray, labels: TrackLabels, t: int, *, look: _Look) 
         return frame.copy()
     opacity, outline = np.zeros(frame.shape[:2], np.uint8), np.zeros(frame.shape[:2], np.uint8)
     colour = frame.copy()
-    table = palette().tolist()
+    table, entries = look.colours.table.tolist(), look.colours.entries
     for s in steps:
         strength = 255 * look.style.tail_opacity * (1 - (t - 1 - s) / look.style.tail_frames)
         lines = segments[s][seen[s]]
         cv2.polylines(outline, lines, False, strength * _OUTLINE_OPACITY, look.line + 2, cv2.LINE_AA, _SHIFT)
         cv2.polylines(opacity, lines, False, strength, look.line, cv2.LINE_AA, _SHIFT)
-        for index in np.unique(look.colours[seen[s]]):
-            chosen = segments[s][seen[s] & (look.colours == index)]
+        for index in np.unique(entries[seen[s]]):
+            chosen = segments[s][seen[s] & (entries == index)]
             # wider than the opacity's line and not smoothed, so that its soft edge finds colour below it everywhere
             cv2.polylines(colour, chosen, False, table[index], look.line + 2, cv2.LINE_8, _SHIFT)
     return _blend(_blend(frame, np.array(DARK, np.uint8), outline), colour, opacity)
@@ -85,13 +85,13 @@ def _draw_points(image: np.ndarray, labels: TrackLabels, t: int, *, look: _Look)
     height, width = image.shape[:2]
     margin = 4 * look.radius
     near = ((points > -margin) & (points < np.array([width, height]) + margin)).all(axis=-1)
-    colours = palette()
+    colours = look.colours.table[look.colours.entries]
     for n in np.flatnonzero(near & (labels.queries[:, 0] == t)):
         stamp_cross(image, points[n], radius=look.radius)
     for n in np.flatnonzero(near & ~visible):
-        stamp_ring(image, points[n], colours[look.colours[n]], radius=look.radius)
+        stamp_ring(image, points[n], colours[n], radius=look.radius)
     for n in np.flatnonzero(near & visible):
-        stamp_disc(image, points[n], colours[look.colours[n]], radius=look.radius)
+        stamp_disc(image, points[n], colours[n], radius=look.radius)
 
 
 def _blend(below: np.ndarray, above: np.ndarray, opacity: np.ndarray) -> np.ndarray:

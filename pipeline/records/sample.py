@@ -37,7 +37,11 @@ class ClipSample:
     confidence: np.ndarray | None = None  # float32 "T N"
     query_frame: np.ndarray | None = None  # int32 "N": index into these T frames, -1 where the query's frame is not among them
     track_valid: np.ndarray | None = None  # bool "T N"
-    track_weights: np.ndarray | None = None  # float32 "N", from an audit
+    track_weights: np.ndarray | None = None  # float32 "N" in [0, 1]: trust in each track, from an audit
+    frame_weights: np.ndarray | None = None  # float32 "T N" in [0, 1]: the same per frame, 0 where invisible; the w of a loss over tracks
+    static_score: np.ndarray | None = None  # float32 "N", from an audit: at least 0.5 is static in the world, NaN is unknown
+    pose_signal: np.ndarray | None = None  # bool "T", from an audit: whether a loss on the camera may use the frame
+    verdict: str | None = None  # keep | quarantine: what the audit decided on the clip
     tracks3d: np.ndarray | None = None  # float32 "T N 3", camera of each frame, metres
     tracks3d_world: np.ndarray | None = None  # float32 "T N 3"
     # cameras and geometry
@@ -67,6 +71,9 @@ class ClipSample:
             "query_frame": ("int32", (num_tracks,)),
             "track_valid": ("bool", per_track),
             "track_weights": ("float32", (num_tracks,)),
+            "frame_weights": ("float32", per_track),
+            "static_score": ("float32", (num_tracks,)),
+            "pose_signal": ("bool", (num_frames,)),
             "tracks3d": ("float32", (*per_track, 3)),
             "tracks3d_world": ("float32", (*per_track, 3)),
             "intrinsics": ("float32", (num_frames, 3, 3)),

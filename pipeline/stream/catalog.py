@@ -5,12 +5,15 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from pipeline import storage
+from pipeline.audit.stored.audit_rows import AuditShard, read_audit_shard
 from pipeline.errors import DataError
 from pipeline.labels import LabelShard, read_label_shard
 from pipeline.layout import Layout
 from pipeline.shards.index import ClipEntry, read_index
 from pipeline.shards.tombstones import Tombstones
+from pipeline.stream.audits import audit_command
 from pipeline.stream.config import StreamConfig
+from pipeline.stream.truth import MEMBER, is_withheld
 from pipeline.stream.windows import is_too_short
 
 _log = logging.getLogger(__name__)
@@ -24,6 +27,7 @@ class ShardClips:
     entries: tuple[ClipEntry, ...]
     left_out: tuple[str | None, ...]  # why a clip is not delivered; None where it is
     labels: LabelShard | None
+    audit: AuditShard | None = None
 
 
 class ShardCatalog:
@@ -38,13 +42,14 @@ class ShardCatalog:
         self._tombstones = tombstones
         self._layout = Layout(config.root)
         self._latest: OrderedDict[int, ShardClips] = OrderedDict()
+        self._told_withheld = False
 
     def clips(self, shard: int, num_planned: int) -> ShardClips:
         """The clips of one shard.
 
         Args:
             num_planned: how many clips of the split the plan gives to this shard.
-        Raises: DataError if the shard was cut by another plan, or labelled before it was cut anew.
+        Raises: DataError if the shard was cut by another plan, or labelled or audited before it was cut anew.
         """
         found = self._latest.pop(shard, None) or self._read(shard, num_planned)
         self._latest[shard] = found
@@ -64,8 +69,10 @@ class ShardCatalog:
                 f"{uri}: {len(entries)} clips{f' of split {split}' if split else ''}, the plan has {num_planned}: it was cut by another"
                 " plan; run jobs/shard.py again into a new root"
             )
-        labels = self._read_labels(shard)
-        return ShardClips(shard=shard, entries=entries, left_out=tuple(self._reason(entry, labels) for entry in entries), labels=labels)
+        labels, audit = self._read_labels(shard), self._read_audit(shard)
+        left_out = tuple(self._reason(entry, labels, audit) for entry in entries)
+        self._tell_withheld(entries, left_out)
+        return ShardClips(shard=shard, entries=entries, left_out=left_out, labels=labels, audit=audit)
 
     def _read_labels(self, shard: int) -> LabelShard | None:
         name = self._config.labels
@@ -77,19 +84,63 @@ class ShardCatalog:
             return None
         return read_label_shard(self._config.root, name, shard)
 
-    def _reason(self, entry: ClipEntry, labels: LabelShard | None) -> str | None:
+    def _read_audit(self, shard: int) -> AuditShard | None:
+        config = self._config
+        if config.audit is None or config.labels is None:
+            return None
+        uri = self._layout.audit_shard(config.audit, shard)
+        if not storage.exists(uri):
+            command = audit_command(config.root, config.labels, config.audit)
+            _log.warning("%s: this shard is not audited, its clips are left out; run %s to audit it", uri, command)
+            return None
+        return read_audit_shard(config.root, config.audit, shard)
+
+    def _tell_withheld(self, entries: tuple[ClipEntry, ...], left_out: tuple[str | None, ...]) -> None:
+        """Say once that the dataset has truth that is not delivered."""
+        found = (
+            entry.key
+            for entry, reason in zip(entries, left_out, strict=True)
+            if reason is None and entry.record and entry.member(MEMBER) and is_withheld(self._config, entry.record)
+        )
+        first = None if self._told_withheld else next(found, None)
+        if first is not None:
+            self._told_withheld = True
+            _log.warning(
+                "%s: the truth of its clips is for evaluation (clip %s says so): cameras, depth and true tracks stay on disk, and the clips"
+                " count as pseudo-labelled. Set arrays=False to say that this is meant, evaluation_truth=True to measure with the truth",
+                self._config.root,
+                first,
+            )
+
+    def _reason(self, entry: ClipEntry, labels: LabelShard | None, audit: AuditShard | None) -> str | None:
         if entry.record is None:
             return "failed"
         if self._tombstones.cover(entry):
             return "tombstoned"
         if is_too_short(self._config, entry.record.frames):
             return "too short"
+        return self._reason_of_labels(entry.key, entry.record.sha256, labels) or self._reason_of_audit(
+            entry.key, entry.record.sha256, audit
+        )
+
+    def _reason_of_labels(self, key: str, sha256: str, labels: LabelShard | None) -> str | None:
         if self._config.labels is None:
             return None
         if labels is None:
             return "not labelled"
-        status = labels.entry(entry.key).status
+        status = labels.entry(key).status
         if status != "ok":
             return f"labels {status}"
-        labels.check_clip(entry.key, entry.record.sha256)
+        labels.check_clip(key, sha256)
+        return None
+
+    def _reason_of_audit(self, key: str, sha256: str, audit: AuditShard | None) -> str | None:
+        if self._config.audit is None:
+            return None
+        if audit is None:
+            return "not audited"
+        decision = audit.clip(key).verdict.decision
+        if decision not in self._config.audit_keeps:
+            return f"audit {decision}"
+        audit.check_clip(key, sha256)
         return None

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from pipeline.labels import read_label_set
 from pipeline.records import ClipSample
 from pipeline.shards.plan import read_plan_counts
 from pipeline.shards.tombstones import read_tombstones
+from pipeline.stream.audits import announce_unjudged, with_audited_labels
 from pipeline.stream.catalog import ShardCatalog
 from pipeline.stream.config import StreamConfig
 from pipeline.stream.items import ItemReader, SkippedClip
@@ -20,9 +20,11 @@ class ClipStream:
     """Clips of one dataset, without end or for `epochs` passes; see StreamConfig.
 
     What comes at index i depends on the seed and the plan alone: epoch i // n, place i % n of n planned clips. Clips that
-    failed, were tombstoned, or have no ok labels are left out by their metadata. The others are counted 0, 1, 2, ... from
-    where the stream starts, and rank r takes those with number = r modulo world_size: put together in turn, the ranks give
-    one and the same sequence, however many they are.
+    failed, were tombstoned, have no ok labels, or are not kept by the audit are left out by their metadata. The others are
+    counted 0, 1, 2, ... from where the stream starts, and rank r takes those with number = r modulo world_size: put together
+    in turn, the ranks give one and the same sequence, however many they are.
+
+    With an audit, samples carry weights of their tracks. Labels without one are streamed too; a warning says that nobody judged them.
 
     Every `iter()` begins at the start, or where `load_state_dict` set it. `state_dict()` speaks of the latest iterator.
     When every rank has taken the same number of samples, their states are equal, and any of them continues the sequence on
@@ -30,8 +32,15 @@ class ClipStream:
     restore all from one rank's state then.)
     """
 
-    def __init__(self, config: StreamConfig) -> None:
+    def __init__(self, config: StreamConfig, *, announce: bool = True) -> None:
+        """Args:
+        announce: whether to warn of labels that nobody judged; a worker leaves that to who made it.
+        Raises: ConfigError for an unknown label set or audit, and for an audit of other labels.
+        """
         plan = read_plan_counts(config.root)
+        config = with_audited_labels(config)
+        if announce:
+            announce_unjudged(config)
         self.config = config
         self.num_skipped = 0  # clips that could not be read, by all iterators of this process
         self._plan_hash = plan.plan_hash
@@ -42,8 +51,6 @@ class ClipStream:
             shuffle=config.shuffle,
             block_shards=config.shuffle_block,
         )
-        if config.labels is not None:
-            read_label_set(config.root, config.labels)  # an unknown name is a mistake to hear of now
         self._catalog = ShardCatalog(config, read_tombstones(config.root))
         self._start = 0
         self._last: int | None = None
@@ -82,7 +89,7 @@ class ClipStream:
         return self.state_at(self._next_index())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Begin the next iterator at a saved state. Raises ConfigError if it is of another plan, seed, split or label set."""
+        """Begin the next iterator at a saved state. Raises ConfigError if it is of another plan, seed, split, label set or audit."""
         self._start = self.index_of(state)
         self._last, self._ended = None, False
 
@@ -91,7 +98,7 @@ class ClipStream:
         return state_at(index, self.config, self._plan_hash)
 
     def index_of(self, state: dict[str, Any]) -> int:
-        """The index that comes next in a saved state. Raises ConfigError if it is of another plan, seed, split or label set."""
+        """The index that comes next in a saved state. Raises ConfigError if it is of another plan, seed, split, label set or audit."""
         return index_of(state, self.config, self._plan_hash)
 
     def survivors_from(self, index: int) -> Iterator[Survivor]:

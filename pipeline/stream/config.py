@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import ConfigError
 
+AUDIT_KEEPS = ("keep", "quarantine")  # an audit's drops and errors are never delivered
 SHORT_CLIPS = ("keep", "skip")
 ON_ERROR = ("raise", "skip")
 
@@ -16,8 +17,10 @@ class StreamConfig:
     root: str  # local path (a Path serves too) or fsspec URL of the dataset
     name: str | None = None  # what its samples call it; None: the last part of root
     labels: str | None = None  # label set: only clips with ok labels are delivered, with its tracks
+    audit: str | None = None  # audit of that label set to obey: clips that it keeps, with weights; `labels` may be left out then
+    audit_keeps: tuple[str, ...] = ("keep",)  # verdicts that are delivered; "quarantine" may be added
     arrays: bool = True  # False: cameras, depth and true tracks stay on disk, and the clips count as pseudo-labelled
-    audit: str | None = None  # verdicts to obey; no audit can be read yet, so setting it is refused
+    evaluation_truth: bool = False  # truth meant for evaluation stays on disk; True: delivered too, to measure with it, not to train on
     split: str | None = None  # train | val | test; None takes all
     num_frames: int | None = 24  # length of a window; None delivers whole clips
     frame_stride: int = 1  # stored frames from one delivered frame to the next
@@ -47,10 +50,17 @@ class StreamConfig:
         for name, known in (("short_clips", SHORT_CLIPS), ("on_error", ON_ERROR)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"StreamConfig: {name} is {getattr(self, name)!r}, expected one of {', '.join(known)}")
-        if self.audit is not None:
-            raise ConfigError(
-                f"StreamConfig: audit is {self.audit!r}, but no audit found that this version of trackmill can read; leave audit unset"
-            )
+        self._check_audit()
+        if self.evaluation_truth and not self.arrays:
+            raise ConfigError("StreamConfig: evaluation_truth asks for truth that arrays=False leaves on disk; set one of them")
+
+    def _check_audit(self) -> None:
+        keeps = self.audit_keeps
+        if isinstance(keeps, str) or not keeps or not set(keeps) <= set(AUDIT_KEEPS):
+            raise ConfigError(f"StreamConfig: audit_keeps is {keeps!r}, expected a tuple of one or more of {', '.join(AUDIT_KEEPS)}")
+        object.__setattr__(self, "audit_keeps", tuple(name for name in AUDIT_KEEPS if name in keeps))
+        if self.audit is None and self.audit_keeps != ("keep",):
+            raise ConfigError(f"StreamConfig: audit_keeps is {keeps!r} without an audit; name the audit, or leave audit_keeps out")
 
     @property
     def dataset(self) -> str:

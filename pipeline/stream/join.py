@@ -8,12 +8,15 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pipeline import storage
+from pipeline.audit.stored.audit_rows import AuditShard, read_audit_shard
 from pipeline.errors import DataError
 from pipeline.labels import LabelShard, read_label_set, read_label_shard
 from pipeline.layout import Layout
 from pipeline.records import TrackLabels
 from pipeline.shards.index import ClipEntry, read_index
 from pipeline.shards.tombstones import Tombstones, read_tombstones
+from pipeline.stream.audits import audited_labels, warn_unjudged
+from pipeline.stream.trust import ClipTrust, clip_trust
 from pipeline.tables import read_table
 
 _OWN_TAR = re.compile(r"(\d{6,})\.tar")
@@ -23,7 +26,7 @@ _KEPT_SHARDS = 4
 Sample = dict[str, Any]
 
 
-def join_labels(root: str | os.PathLike[str], labelset: str) -> Callable[[Sample], Sample | None]:
+def join_labels(root: str | os.PathLike[str], labelset: str, audit: str | None = None) -> Callable[[Sample], Sample | None]:
     """A callable that adds a label set to samples of `wds.WebDataset`: `.map(join_labels(root, labelset))`.
 
     A sample keeps its own fields and gets these; they are those of TrackLabels, at the stored video's length and size, or None:
@@ -32,22 +35,41 @@ def join_labels(root: str | os.PathLike[str], labelset: str) -> Callable[[Sample
     `failed`, `quarantined`, or `missing` where the shard is not labelled). To keep labelled samples only, add
     `.select(lambda sample: sample["labels.status"] == "ok")`.
 
+    With the name of an audit there are also `labels.verdict`: `keep`, `quarantine`, `drop`, `error`, or `missing` where the shard is
+    not audited; and, for clips with labels that were measured, else None: `labels.weight` "N", `labels.frame_weights` "T N",
+    `labels.static_score` "N" and `labels.pose_signal` "T", as ClipSample describes them. Nothing is left out: to train on what the
+    audit keeps, add `.select(lambda sample: sample["labels.verdict"] == "keep")`.
+
     A clip is matched by its key and its tar (`__key__` and `__url__`), so that registered tars, whose keys may repeat, work
     like our own. A tombstoned clip gives None, which webdataset's `map` leaves out. Map before shuffling: the labels' metadata
     of a few shards are kept, not of all. The callable may be pickled, and sent to workers.
 
-    Raises: ConfigError for an unknown label set. When called: DataError for a sample that is not of this dataset, and for
-    labels that were made on another video.
+    Raises: ConfigError for an unknown label set or audit, and for an audit of other labels. When called: DataError for a sample
+    that is not of this dataset, for labels that were made on another video, and for an audit of another video or other tracks.
     """
     root = os.fspath(root)
     read_label_set(root, labelset)
-    return _Joiner(root, labelset, read_tombstones(root))
+    if audit is None:
+        warn_unjudged(root, labelset)
+    else:
+        audited_labels(root, audit, labelset)
+    return _Joiner(_Asked(root=root, labels=labelset, audit=audit), read_tombstones(root))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Asked:
+    """What is to be joined."""
+
+    root: str
+    labels: str
+    audit: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Shard:
     entries: Mapping[tuple[str, str], ClipEntry]  # by tar and `__key__`
     labels: LabelShard | None
+    audit: AuditShard | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,9 +83,9 @@ class _Place:
 class _Joiner:
     """Holds the latest few shards, and, once a foreign tar was met, which shards lie in which tar."""
 
-    def __init__(self, root: str, labelset: str, tombstones: Tombstones) -> None:
-        self._root = root
-        self._labelset = labelset
+    def __init__(self, asked: _Asked, tombstones: Tombstones) -> None:
+        self._asked = asked
+        self._root = asked.root
         self._tombstones = tombstones
         self._latest: OrderedDict[int, _Shard] = OrderedDict()
         self._places: dict[str, list[_Place]] | None = None
@@ -71,7 +93,7 @@ class _Joiner:
         self._tar_places: list[_Place] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _Joiner, (self._root, self._labelset, self._tombstones)
+        return _Joiner, (self._asked, self._tombstones)
 
     def __call__(self, sample: Sample) -> Sample | None:
         found = self._find(sample["__url__"], sample["__key__"])
@@ -79,7 +101,8 @@ class _Joiner:
             return None
         status, labels = _status_and_labels(found)
         arrays = {f"labels.{field.name}": getattr(labels, field.name, None) for field in fields(TrackLabels)}
-        return {**sample, "labels.status": status, **arrays}
+        judged = {} if self._asked.audit is None else _judged(found, labels)
+        return {**sample, "labels.status": status, **arrays, **judged}
 
     def _find(self, url: str, key: str) -> "_Found":
         tars = _TAR_IN_URL.findall(url)
@@ -90,7 +113,7 @@ class _Joiner:
         for place in self._tar_places:
             shard = self._shard(place.shard)
             if (place.tar, key) in shard.entries:
-                found.append(_Found(entry=shard.entries[place.tar, key], labels=shard.labels))
+                found.append(_Found(entry=shard.entries[place.tar, key], labels=shard.labels, audit=shard.audit))
         if len(found) != 1:
             known = f"{len(found)} clips of this name in tars of this name" if found else "no such clip"
             raise DataError(f"{url}: sample {key}: {known} in {self._root}; read the tars that this dataset lists, by the same paths")
@@ -118,14 +141,21 @@ class _Joiner:
 
     def _read(self, number: int) -> _Shard:
         entries = {(entry.tar, entry.sample_key): entry for entry in read_index(self._root, number)}
-        labelled = storage.exists(Layout(self._root).label_shard(self._labelset, number))
-        return _Shard(entries=entries, labels=read_label_shard(self._root, self._labelset, number) if labelled else None)
+        layout, labels, audit = Layout(self._root), self._asked.labels, self._asked.audit
+        labelled = storage.exists(layout.label_shard(labels, number))
+        audited = audit is not None and storage.exists(layout.audit_shard(audit, number))
+        return _Shard(
+            entries=entries,
+            labels=read_label_shard(self._root, labels, number) if labelled else None,
+            audit=read_audit_shard(self._root, audit, number) if audit is not None and audited else None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Found:
     entry: ClipEntry
     labels: LabelShard | None
+    audit: AuditShard | None
 
 
 def _status_and_labels(found: _Found) -> tuple[str, TrackLabels | None]:
@@ -137,6 +167,17 @@ def _status_and_labels(found: _Found) -> tuple[str, TrackLabels | None]:
         return status, None
     shard.check_clip(found.entry.key, record.sha256)
     return status, shard.labels(found.entry.key)
+
+
+def _judged(found: _Found, labels: TrackLabels | None) -> dict[str, Any]:
+    """What the audit adds to a sample."""
+    key, audit, record = found.entry.key, found.audit, found.entry.record
+    verdict = "missing" if audit is None else audit.clip(key).verdict.decision
+    trust = None
+    if audit is not None and record is not None and labels is not None and verdict != "error":
+        audit.check_clip(key, record.sha256)
+        trust = clip_trust(audit, key, labels)
+    return {"labels.verdict": verdict, **{f"labels.{field.name}": getattr(trust, field.name, None) for field in fields(ClipTrust)}}
 
 
 def _list_places(root: str) -> dict[str, list[_Place]]:

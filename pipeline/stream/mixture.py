@@ -60,10 +60,11 @@ class MixtureStream:
     A sample's `dataset` says which part it is of, its `index` is the place in that part's own sequence.
     """
 
-    def __init__(self, config: MixtureConfig) -> None:
+    def __init__(self, config: MixtureConfig, *, announce: bool = True) -> None:
+        """Args as for ClipStream."""
         self.config = config
         self.num_skipped = 0  # clips that could not be read, by all iterators of this process
-        self._streams = tuple(ClipStream(part) for part, _ in config.parts)
+        self._streams = tuple(ClipStream(part, announce=announce) for part, _ in config.parts)
         self._order = PartOrder(weights=tuple(weight for _, weight in config.parts), seed=config.seed)
         self._start = _Start(place=0, indices=(0,) * len(self._streams))
         self._taken = 0  # items of this rank since the start
@@ -143,9 +144,9 @@ class _Seen:
     index: int
 
 
-def open_stream(config: StreamConfig | MixtureConfig) -> ClipStream | MixtureStream:
+def open_stream(config: StreamConfig | MixtureConfig, *, announce: bool = True) -> ClipStream | MixtureStream:
     """The stream that a configuration asks for."""
-    return MixtureStream(config) if isinstance(config, MixtureConfig) else ClipStream(config)
+    return MixtureStream(config, announce=announce) if isinstance(config, MixtureConfig) else ClipStream(config, announce=announce)
 
 
 def _survivors(stream: ClipStream, index: int) -> Iterator[Survivor]:

@@ -5,8 +5,9 @@ from typing import Any
 from pipeline.errors import ConfigError
 from pipeline.stream.config import StreamConfig
 
-# Other fields may change between two runs: they do not move a clip from its index.
-_IDENTITY = ("seed", "split", "labels", "shuffle", "shuffle_block")
+# Other fields may change between two runs. The audit, like the label set, moves no clip from its index either, but decides which
+# clips come, and with which weights: going on under another one is another training.
+_IDENTITY = ("seed", "split", "labels", "audit", "shuffle", "shuffle_block")
 
 
 def state_at(index: int, config: StreamConfig, plan_hash: str) -> dict[str, Any]:
@@ -30,4 +31,5 @@ def index_of(state: dict[str, Any], config: StreamConfig, plan_hash: str) -> int
 
 
 def _identity(config: StreamConfig, plan_hash: str) -> dict[str, Any]:
-    return {"plan_hash": plan_hash, **{name: getattr(config, name) for name in _IDENTITY}}
+    keeps = None if config.audit is None else list(config.audit_keeps)  # JSON's type
+    return {"plan_hash": plan_hash, **{name: getattr(config, name) for name in _IDENTITY}, "audit_keeps": keeps}

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipeline.audit.stored.audit_rows import AuditShard
 from pipeline.errors import DataError
 from pipeline.labels import LabelShard
 from pipeline.shards.index import ClipEntry
@@ -13,12 +14,13 @@ from pipeline.stream.order import Block, ClipOrder
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Survivor:
-    """A clip to deliver: its place in the sequence, and where its bytes and labels lie."""
+    """A clip to deliver: its place in the sequence, and where its bytes, labels and verdict lie."""
 
     index: int
     shard: int
     entry: ClipEntry
     labels: LabelShard | None
+    audit: AuditShard | None
 
 
 def survivors(order: ClipOrder, catalog: ShardCatalog, *, start: int, end: int | None) -> Iterator[Survivor]:
@@ -54,12 +56,13 @@ def _look(block: Block, place: int, catalog: ShardCatalog) -> tuple[str, Survivo
     reason = found.left_out[clip]
     if reason is not None:
         return reason, None
-    return "", Survivor(index=block.first + place, shard=found.shard, entry=found.entries[clip], labels=found.labels)
+    entry, index = found.entries[clip], block.first + place
+    return "", Survivor(index=index, shard=found.shard, entry=entry, labels=found.labels, audit=found.audit)
 
 
 def _nothing_left(left_out: Counter[str]) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(left_out.items()))
     return (
-        f"none of the {left_out.total()} planned clips can be delivered ({reasons}); finish jobs/shard.py, and jobs/pseudolabel.py for"
-        " the label set that was asked for, or ask for another split or label set"
+        f"none of the {left_out.total()} planned clips can be delivered ({reasons}); finish jobs/shard.py, jobs/pseudolabel.py for"
+        " the label set and jobs/audit.py run for the audit that were asked for, or ask for another split, label set or audit"
     )

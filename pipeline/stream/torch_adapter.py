@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from pipeline.errors import TrackmillError
 from pipeline.records import ClipSample
+from pipeline.stream.audits import announce_unjudged
 from pipeline.stream.config import StreamConfig
 from pipeline.stream.items import SkippedClip
 from pipeline.stream.mixture import MixtureConfig, open_stream
@@ -15,7 +16,25 @@ from pipeline.stream.mixture import MixtureConfig, open_stream
 T = TypeVar("T")
 
 
-class TorchClipDataset(IterableDataset[ClipSample | SkippedClip]):
+class _Share(IterableDataset[ClipSample | SkippedClip]):
+    """What TorchClipDataset gives, without a word in the log: for whoever has told already."""
+
+    def __init__(self, config: StreamConfig | MixtureConfig, state: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.state = state
+
+    def __iter__(self) -> Iterator[ClipSample | SkippedClip]:
+        stream = open_stream(self.config, announce=False)  # not once per worker
+        if self.state is not None:
+            stream.load_state_dict(self.state)
+        worker = get_worker_info()
+        if worker is None:
+            return stream.items()
+        return stream.items(worker=worker.id, num_workers=worker.num_workers)
+
+
+class TorchClipDataset(_Share):
     """One rank's share of a ClipStream or MixtureStream, dealt to the DataLoader's workers in turn; use it with `batch_size=None`.
 
     The DataLoader takes from its workers in turn as well, so that the samples come in the order of a single process. With
@@ -27,18 +46,9 @@ class TorchClipDataset(IterableDataset[ClipSample | SkippedClip]):
     """
 
     def __init__(self, config: StreamConfig | MixtureConfig, state: dict[str, Any] | None = None) -> None:
-        super().__init__()
-        self.config = config
-        self.state = state
-
-    def __iter__(self) -> Iterator[ClipSample | SkippedClip]:
-        stream = open_stream(self.config)
-        if self.state is not None:
-            stream.load_state_dict(self.state)
-        worker = get_worker_info()
-        if worker is None:
-            return stream.items()
-        return stream.items(worker=worker.id, num_workers=worker.num_workers)
+        super().__init__(config, state)
+        for part in (config,) if isinstance(config, StreamConfig) else (part for part, _ in config.parts):
+            announce_unjudged(part)
 
 
 class ResumableLoader:
@@ -68,7 +78,7 @@ class ResumableLoader:
 
     def __iter__(self) -> Iterator[ClipSample]:
         loader = DataLoader(
-            _ErrorsAsItems(TorchClipDataset(self._stream.config, self._start)),
+            _ErrorsAsItems(_Share(self._stream.config, self._start)),
             batch_size=None,
             collate_fn=_as_it_is,
             num_workers=self._num_workers,
@@ -91,7 +101,7 @@ class _ErrorsAsItems(IterableDataset[ClipSample | SkippedClip | TrackmillError])
     """Hands an error over as the last item: raised in a worker it would arrive wrapped in a page of torch's traceback, and
     keep the workers waiting for as long as somebody holds it."""
 
-    def __init__(self, dataset: TorchClipDataset) -> None:
+    def __init__(self, dataset: _Share) -> None:
         super().__init__()
         self._dataset = dataset
 

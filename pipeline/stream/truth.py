@@ -9,10 +9,12 @@ import numpy as np
 
 from pipeline.errors import DataError
 from pipeline.records import ClipRecord, ClipSample
+from pipeline.stream.config import StreamConfig
 from pipeline.stream.resize import Size, resize_intrinsics, resize_nearest, resize_points
 from pipeline.stream.tracks import frames_in_window
 
 MEMBER = "arrays.npz"
+_PURPOSE, _EVALUATION = "truth_for", "evaluation"  # what a clip's record says of its truth
 
 # Fields of ClipSample that the member may hold, at the clip's stored length and size; other names are left alone.
 _TRACKS = ("tracks2d", "tracks3d", "tracks3d_world", "visibility", "visibility_score", "confidence", "track_valid")
@@ -20,6 +22,11 @@ _CAMERAS = ("intrinsics", "camera_to_world", "pose_valid")
 _MAPS = ("depth", "sky_mask", "dynamic_mask")
 _PER_FRAME = (*_TRACKS, *_CAMERAS, *_MAPS)
 _PER_TRACK = ("query_frame", "track_weights")
+
+
+def is_withheld(config: StreamConfig, record: ClipRecord) -> bool:
+    """Whether the clip's truth stays on disk because it is for evaluation: training on it would spoil what it measures."""
+    return config.arrays and not config.evaluation_truth and record.extra.get(_PURPOSE) == _EVALUATION
 
 
 def add_truth(sample: ClipSample, data: bytes, record: ClipRecord) -> ClipSample:

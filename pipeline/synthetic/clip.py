@@ -31,7 +31,11 @@ def film(request: ClipRequest, *, num_tracks: int, window: range | None = None) 
     The tracks begin in frames of the window, evenly over it; the world's origin is its first camera.
     Raises: DataError if no draw of this clip can be filmed; ConfigError if the `synthetic` extra is not installed.
     """
-    staged = stage(request)
+    return film_staged(request, stage(request), num_tracks=num_tracks, window=window)
+
+
+def film_staged(request: ClipRequest, staged: StagedClip, *, num_tracks: int, window: range | None = None) -> TruthClip:
+    """Film what `stage(request)` gave, or that with another camera or other courses (and a tracer made for it)."""
     scene, window = staged.scene, window or range(request.num_frames)
     maker = FrameMaker(scene, staged.illumination, staged.tracer)
     shot = _shoot(request, staged, maker, window)

@@ -29,12 +29,12 @@ def arm(point: str, count: int) -> None:
     import pyarrow.parquet
     import webdataset
 
-    from pipeline import storage
+    from pipeline.storage import files
 
     if point == "before publishing":
-        kill_before(storage, "_replace", count, lambda temporary, target: True)
+        kill_before(files, "_replace", count, lambda temporary, target: True)
     elif point == "between publishing and commit":
-        kill_before(storage, "_replace", count, lambda temporary, target: target.parent.name == "shards" and target.suffix == ".parquet")
+        kill_before(files, "_replace", count, lambda temporary, target: target.parent.name == "shards" and target.suffix == ".parquet")
     elif point == "in the middle of a tar":
         kill_before(webdataset.TarWriter, "write", count, lambda *args: True)
     elif point == "in the middle of a label file":

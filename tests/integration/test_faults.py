@@ -20,6 +20,7 @@ from pipeline.shards.errors_table import read_errors
 from pipeline.shards.index import read_index
 from pipeline.shards.plan import read_plan_counts, read_shard_plan
 from pipeline.shards.policy import ClipPolicy
+from pipeline.storage import files
 from pipeline.tables import read_table, write_table
 
 INLINE = Executor(name="inline", limits=Limits())
@@ -56,7 +57,7 @@ def contents(root) -> dict[str, bytes]:
 
 def test_no_space_left_in_the_middle(videos, tmp_path, monkeypatch, published):
     shard(videos, tmp_path / "undisturbed")
-    calls, replace = count(1), storage._replace
+    calls, replace = count(1), files._replace
 
     def full_disk(temporary, target):
         if target.suffix == ".tar" and next(calls) == 2:
@@ -64,7 +65,7 @@ def test_no_space_left_in_the_middle(videos, tmp_path, monkeypatch, published):
         replace(temporary, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "_replace", full_disk)
+        patch.setattr(files, "_replace", full_disk)
         with pytest.raises(
             StorageError, match=r"1 of 3 parts of this stage were not committed.*no space left; free some, then run the same command again"
         ):

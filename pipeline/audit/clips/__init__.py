@@ -2,6 +2,6 @@
 
 from pipeline.audit.clips.labels import ClipMeasures, TrackEvidence, measure_clip_labels
 from pipeline.audit.clips.small import SmallClip
-from pipeline.audit.clips.video import VideoMeasures, measure_video
+from pipeline.audit.clips.video import VideoMeasures, frame_rate, measure_video
 
-__all__ = ["ClipMeasures", "SmallClip", "TrackEvidence", "VideoMeasures", "measure_clip_labels", "measure_video"]
+__all__ = ["ClipMeasures", "SmallClip", "TrackEvidence", "VideoMeasures", "frame_rate", "measure_clip_labels", "measure_video"]

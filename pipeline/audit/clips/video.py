@@ -1,5 +1,6 @@
 """What a clip's picture says before anything is labelled: one pass over its frames, at low resolution."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -13,7 +14,7 @@ from pipeline.audit.clips.small import SmallFrame, shrink
 from pipeline.errors import DataError
 from pipeline.records import FrameReader
 
-MEASURES_VERSION = "video-1"  # another one where a formula or a constant in it changed
+MEASURES_VERSION = "video-2"  # another one where a formula or a constant in it changed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +25,7 @@ class VideoMeasures:
     """
 
     num_frames: int
+    fps: float  # from the median step between frames
     luma_mean: float  # grey levels
     dark_share: float  # of all pixels, below 32
     blank_share: float  # of frames
@@ -59,6 +61,7 @@ class _Pass:
     """What is remembered while frames go by: numbers per frame, and few of the frames."""
 
     num_frames: int
+    fps: float
     statistics: PixelStatistics
     first: SmallFrame
     recent: list[SmallFrame] = field(default_factory=list)  # the last two
@@ -116,6 +119,7 @@ class _Pass:
         pans = np.array([motion.pan_px for motion in self.motions])
         return VideoMeasures(
             num_frames=len(self.lumas),
+            fps=self.fps,
             luma_mean=float(np.mean([each.mean for each in self.lumas])),
             dark_share=float(np.mean([each.dark_share for each in self.lumas])),
             blank_share=luma.blank_share(self.lumas),
@@ -147,19 +151,29 @@ class _Pass:
         )
 
 
-def measure_video(frames: FrameReader) -> VideoMeasures:
+def measure_video(frames: FrameReader, *, fps: float = float("nan")) -> VideoMeasures:
     """All measures of one clip, from its picture alone, reading its frames once and keeping four of them, shrunk.
 
     Args:
         frames: RGB of any size; a reader that gives small frames (long side 256) saves the shrinking.
+        fps: the clip's rate, from `frame_rate`; NaN where it is not known.
     Raises: DataError if it gives no frame, or frames of changing size.
     """
     state: _Pass | None = None
     for frame in frames:
         small = shrink(frame)
         if state is None:
-            state = _Pass(num_frames=frames.shape[0], statistics=PixelStatistics(*small.grey.shape), first=small)
+            state = _Pass(num_frames=frames.shape[0], fps=fps, statistics=PixelStatistics(*small.grey.shape), first=small)
         state.add(small)
     if state is None:
         raise DataError("the clip has no frames; cut it again")
     return state.measures()
+
+
+def frame_rate(timestamps: Sequence[float]) -> float:
+    """1 / median step between frames, in frames per second, to a thousandth; NaN for a single frame. A single pause does not change it.
+
+    Args:
+        timestamps: seconds, increasing, one per frame.
+    """
+    return round(1 / known_median(np.diff(timestamps)), 3)

@@ -1,7 +1,8 @@
 """The audit of one shard as a Parquet file: one row per clip, in the shard's order; tracks are list columns, one element each."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,12 @@ import pyarrow as pa
 
 from pipeline.audit.clips.labels import ClipMeasures
 from pipeline.audit.records import measure_names
-from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
+from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit, TrackTrust
 from pipeline.audit.tracks.static_gate import StaticPair
 from pipeline.audit.verdict import Verdict
 from pipeline.errors import DataError
 from pipeline.layout import Layout
-from pipeline.tables import open_table, write_table
+from pipeline.tables import open_table, writing_table
 
 _NCC_SCALE, _NCC_UNKNOWN = 127, -128
 _TYPES: dict[Any, pa.DataType] = {int: pa.int64(), float: pa.float64(), str: pa.string()}
@@ -27,11 +28,16 @@ _CLIP = pa.schema(
         "error": pa.string(),
         "video_s": pa.float64(),
         "num_frames": pa.int64(),
+        "width": pa.int64(),
+        "height": pa.int64(),
+        "license": pa.string(),
     }
 )
+_PLAIN = tuple(name for name in _CLIP.names if name not in ("verdict", "reasons"))  # as ClipAudit names and types them
 _CLIP_MEASURES = pa.schema({each.name: _TYPES[each.type] for each in fields(ClipMeasures)})
 _FLOATS, _FLAGS = ("weight", "bad_probability", "speed_px"), ("contract_error", "collapsed")
 _QUERIES = ("query_t", "query_x", "query_y")
+_TRUST = ("key", "num_frames", *_QUERIES, "weight", "static_score", "ncc", "static_pairs")  # what training reads
 
 
 def _list_of(value: pa.DataType) -> pa.DataType:
@@ -59,14 +65,31 @@ SCHEMA = pa.schema(
 )
 
 
-def write_audit_shard(root: str, audit: str, shard: int, clips: Sequence[ClipAudit]) -> None:
+@contextmanager
+def writing_audit_shard(root: str, audit: str, shard: int) -> Iterator[Callable[[ClipAudit], None]]:
+    """Give a function that adds a clip; the shard's audit is committed when the block ends without an error. Holds one clip at a time.
+
+    The function raises DataError for a key that it was given before.
+    """
+    uri, keys = Layout(root).audit_shard(audit, shard), set[str]()
+    schema = SCHEMA.with_metadata({**SCHEMA.metadata, "audit": audit})
+    options = {"use_dictionary": False, "write_statistics": ["key", "verdict"], "write_page_checksum": True}
+    with writing_table(uri, schema, "audit", **options) as writer:
+
+        def add(clip: ClipAudit) -> None:
+            if clip.key in keys:
+                raise DataError(f"{uri}: clip {clip.key} has two rows; give every clip of the shard one row")
+            keys.add(clip.key)
+            writer.write_table(pa.Table.from_pylist([_columns(clip)], schema=writer.schema))
+
+        yield add
+
+
+def write_audit_shard(root: str, audit: str, shard: int, clips: Iterable[ClipAudit]) -> None:
     """Commit the audit of one shard. Raises DataError for a key that occurs twice."""
-    uri, keys = Layout(root).audit_shard(audit, shard), [clip.key for clip in clips]
-    twice = sorted({key for key in keys if keys.count(key) > 1})
-    if twice:
-        raise DataError(f"{uri}: {len(twice)} clips have two rows each, the first is {twice[0]}; give every clip of the shard one row")
-    table = pa.Table.from_pylist([_columns(clip) for clip in clips], schema=SCHEMA)
-    write_table(uri, table.replace_schema_metadata({**SCHEMA.metadata, "audit": audit}), "audit", row_group_size=1, use_dictionary=False)
+    with writing_audit_shard(root, audit, shard) as add:
+        for clip in clips:
+            add(clip)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,16 +108,35 @@ class AuditShard:
 
     def whole(self, key: str) -> ClipAudit:
         """The clip with its measures and tracks, reading its row alone. Raises DataError if the file was replaced meanwhile."""
+        return _clip(self._row(key, None), 0, self.uri)
+
+    def trust(self, key: str) -> TrackTrust | None:
+        """What training needs of the clip's tracks, reading these columns of its row alone; None if they were not measured.
+
+        Raises: DataError if the file was replaced meanwhile.
+        """
+        table = self._row(key, _TRUST)
+        if not table["weight"][0].is_valid:
+            return None
+        try:
+            return _track_trust(table)
+        except (DataError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{self.uri}: clip {key}: {error}; {_again(self.uri)}") from error
+
+    def _row(self, key: str, columns: Sequence[str] | None) -> pa.Table:
         self.clip(key)
         row = list(self.clips).index(key)
         with open_table(self.uri, "audit") as file:
             if row >= file.metadata.num_row_groups:
                 raise DataError(f"{self.uri}: clip {key} was in row {row}, it has {file.metadata.num_row_groups}; open the shard again")
-            table = file.read_row_group(row, use_threads=False)
-        clip = _clip(table, 0, self.uri)
-        if clip.key != key:
+            try:
+                table = file.read_row_group(row, columns=columns, use_threads=False)
+            except (pa.ArrowException, OSError) as error:
+                reason = " ".join(str(error).split())
+                raise DataError(f"{self.uri}: clip {key} cannot be read ({reason}); if it stays so, {_again(self.uri)}") from error
+        if table["key"][0].as_py() != key:
             raise DataError(f"{self.uri}: row {row} no longer holds clip {key}: the file was replaced; open the shard again")
-        return clip
+        return table
 
     def check_clip(self, key: str, sha256: str) -> None:
         """Raise DataError unless the video that was audited is the shard's."""
@@ -124,7 +166,7 @@ def iterate_audit_shard(root: str, audit: str, shard: int) -> Iterator[ClipAudit
 
 
 def _columns(clip: ClipAudit) -> dict[str, Any]:
-    columns: dict[str, Any] = {name: getattr(clip, name) for name in ("key", "clip_sha256", "error", "video_s", "num_frames")}
+    columns: dict[str, Any] = {name: getattr(clip, name) for name in _PLAIN}
     columns |= {"verdict": clip.verdict.decision, "reasons": list(clip.verdict.reasons)}
     if clip.measures is None or clip.tracks is None:
         return columns
@@ -142,7 +184,7 @@ def _light(columns: Mapping[str, Any], uri: str) -> ClipAudit:
     try:
         return ClipAudit(
             verdict=Verdict(decision=columns["verdict"], reasons=tuple(columns["reasons"])),
-            **{name: columns[name] for name in ("key", "clip_sha256", "error", "video_s", "num_frames")},
+            **{name: columns[name] for name in _PLAIN},
         )
     except (DataError, TypeError) as error:
         raise DataError(f"{uri}: clip {columns['key']}: {error}; {_again(uri)}") from error
@@ -154,37 +196,60 @@ def _clip(table: pa.Table, row: int, uri: str) -> ClipAudit:
     if columns["num_tracks"] is None:
         return light
     try:
-        return ClipAudit(
-            key=light.key,
-            verdict=light.verdict,
-            clip_sha256=light.clip_sha256,
-            error=light.error,
-            video_s=light.video_s,
-            num_frames=light.num_frames,
+        return replace(
+            light,
             measures=ClipMeasures(**{name: columns[name] for name in _CLIP_MEASURES.names}),
             tracks=_track_audit(table, row, light.num_frames),
         )
-    except (DataError, TypeError, ValueError) as error:
+    except (DataError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{uri}: clip {light.key}: {error}; {_again(uri)}") from error
 
 
 def _track_audit(table: pa.Table, row: int, num_frames: int) -> TrackAudit:
     def values(name: str) -> np.ndarray:
-        return np.asarray(table[name][row].values.to_numpy(zero_copy_only=False)).copy()
+        return _values(table, row, name)
 
-    queries = np.stack([values(name) for name in _QUERIES], axis=1)
-    stored = values("ncc").reshape(len(queries), num_frames).T.astype(np.float32)
     return TrackAudit(
-        queries=queries,
+        queries=_queries(table, row),
         weight=values("weight"),
         bad_probability=values("bad_probability") if table["bad_probability"][row].is_valid else None,
         contract_error=values("contract_error").astype(bool),
         collapsed=values("collapsed").astype(bool),
         speed_px=values("speed_px"),
         measures={name: values(name) for name in measure_names()},
-        ncc=np.where(stored == _NCC_UNKNOWN, np.nan, stored / _NCC_SCALE).astype(np.float32),
-        static_pairs=tuple(StaticPair(**pair) for pair in table["static_pairs"][row].as_py()),
+        ncc=_ncc(table, row, num_frames),
+        static_pairs=_static_pairs(table, row),
     )
+
+
+def _track_trust(table: pa.Table) -> TrackTrust:
+    """Of a table of one row."""
+    return TrackTrust(
+        queries=_queries(table, 0),
+        weight=_values(table, 0, "weight"),
+        static_score=_values(table, 0, "static_score"),
+        ncc=_ncc(table, 0, table["num_frames"][0].as_py()),
+        static_pairs=_static_pairs(table, 0),
+    )
+
+
+def _values(table: pa.Table, row: int, name: str) -> np.ndarray:
+    return np.asarray(table[name][row].values.to_numpy(zero_copy_only=False)).copy()
+
+
+def _queries(table: pa.Table, row: int) -> np.ndarray:
+    return np.stack([_values(table, row, name) for name in _QUERIES], axis=1)
+
+
+def _ncc(table: pa.Table, row: int, num_frames: int) -> np.ndarray:
+    """float32 "T N", NaN where unknown."""
+    num_tracks = len(table["weight"][row])
+    stored = _values(table, row, "ncc").reshape(num_tracks, num_frames).T.astype(np.float32)
+    return np.where(stored == _NCC_UNKNOWN, np.nan, stored / _NCC_SCALE).astype(np.float32)
+
+
+def _static_pairs(table: pa.Table, row: int) -> tuple[StaticPair, ...]:
+    return tuple(StaticPair(**pair) for pair in table["static_pairs"][row].as_py())
 
 
 def _again(uri: str) -> str:

@@ -49,21 +49,41 @@ class TrackAudit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TrackTrust:
+    """The part of a TrackAudit that training needs; fields as there."""
+
+    queries: np.ndarray  # float32 "N 3"
+    weight: np.ndarray  # float32 "N"
+    static_score: np.ndarray  # float32 "N", NaN where unknown
+    ncc: np.ndarray  # float32 "T N", NaN where unknown
+    static_pairs: tuple[StaticPair, ...]
+
+    def __post_init__(self) -> None:
+        check_array("queries", self.queries, "float32", (None, 3))
+        check_array("ncc", self.ncc, "float32", (None, len(self.queries)))
+        for name in ("weight", "static_score"):
+            check_array(name, getattr(self, name), "float32", (len(self.queries),))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ClipAudit:
     """One clip of a shard. A clip without labels, or with labels that cannot be audited, has a verdict and no measures."""
 
     key: str
     verdict: Verdict
     clip_sha256: str | None = None  # of the video that was labelled
-    error: str | None = None  # why it could not be audited
+    error: str | None = None  # what is wrong, where something is
     video_s: float = 0.0  # length of the clip; 0 where it has no video
     num_frames: int = 0
+    width: int = 0  # of the stored clip, as is height: in their pixels lie the queries
+    height: int = 0
+    license: str | None = None  # of its source
     measures: ClipMeasures | None = None
     tracks: TrackAudit | None = None
 
     def __post_init__(self) -> None:
-        if (self.verdict.decision == "error") != bool(self.error):
-            raise DataError(f"clip {self.key}: audited as {self.verdict.decision} {'with' if self.error else 'without'} an error's text")
+        if self.verdict.decision == "error" and not self.error:
+            raise DataError(f"clip {self.key}: audited as error without an error's text")
         if (self.measures is None) != (self.tracks is None):
             raise DataError(f"clip {self.key}: measures of the clip and of its tracks come together")
         if self.tracks is not None and self.clip_sha256 is None:

@@ -1,5 +1,7 @@
 """The screen on disk: one row per clip of a shard, in its order, with measures, verdict and reasons; and the rules beside them."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -32,6 +34,15 @@ class ScreenRow:
             raise DataError(f"clip {self.key}: measures without the sha256 of the video that was measured")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredVerdict:
+    """What a screen says of one clip, and of which video."""
+
+    key: str
+    clip_sha256: str | None  # None where there was no video, or it was not to be looked at
+    verdict: Verdict
+
+
 _TYPES: dict[Any, pa.DataType] = {int: pa.int64(), float: pa.float64(), tuple[int, ...]: pa.list_(pa.int64())}
 _MEASURES = {each.name: _TYPES[each.type] for each in fields(VideoMeasures)}
 SCHEMA = pa.schema(
@@ -60,7 +71,36 @@ def write_screen(root: str, shard: int, rows: Sequence[ScreenRow]) -> None:
 def read_screen(root: str, shard: int) -> list[ScreenRow]:
     """The screen of one shard, in the shard's order. Raises StorageError if it is not screened; DataError naming file and clip."""
     uri = Layout(root).screen_shard(shard)
-    return [_row(columns, uri) for columns in read_table(uri, "screen").to_pylist()]
+    table = read_table(uri, "screen")
+    absent = sorted({*SCHEMA.names} - {*table.column_names})
+    if absent:
+        raise DataError(
+            f"{uri}: another version measured it, without {', '.join(absent)}; remove {Layout(root).screen} and run"
+            " jobs/audit.py screen again"
+        )
+    return [_row(columns, uri) for columns in table.to_pylist()]
+
+
+def read_verdicts(root: str, shard: int) -> list[StoredVerdict]:
+    """What the screen of one shard says of its clips, in the shard's order, without reading a measure.
+
+    Raises: StorageError if it is not screened; DataError naming file and clip.
+    """
+    uri, columns = Layout(root).screen_shard(shard), ["key", "clip_sha256", "verdict", "reasons"]
+    return [
+        StoredVerdict(key=row["key"], clip_sha256=row["clip_sha256"], verdict=_verdict(row, uri))
+        for row in read_table(uri, "screen", columns).to_pylist()
+    ]
+
+
+def screen_identity(root: str) -> str | None:
+    """By which rules and measures the dataset was screened: 16 hex digits of their hash. None where it was not."""
+    uri = Layout(root).screen_rules
+    if not storage.exists(uri):
+        return None
+    found = read_document(uri, "screen")
+    text = json.dumps({name: found.get(name) for name in ("measures", "rules")}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def claim_rules(root: str, rules: ScreenRules) -> None:
@@ -100,16 +140,23 @@ def _columns(row: ScreenRow) -> dict[str, Any]:
 
 
 def _row(columns: dict[str, Any], uri: str) -> ScreenRow:
-    measured = columns["num_frames"] is not None
+    measured, verdict = columns["num_frames"] is not None, _verdict(columns, uri)
     try:
         values = {name: columns[name] for name in _MEASURES} if measured else {}
         return ScreenRow(
             key=columns["key"],
-            verdict=Verdict(decision=columns["verdict"], reasons=tuple(columns["reasons"])),
+            verdict=verdict,
             rules=columns["rules"],
             clip_sha256=columns["clip_sha256"],
             measures=VideoMeasures(**{**values, "cut_frames": tuple(values["cut_frames"])}) if measured else None,
             error=columns["error"],
         )
     except (DataError, TypeError) as error:
+        raise DataError(f"{uri}: clip {columns['key']}: {error}; delete this file and run jobs/audit.py screen again") from error
+
+
+def _verdict(columns: dict[str, Any], uri: str) -> Verdict:
+    try:
+        return Verdict(decision=columns["verdict"], reasons=tuple(columns["reasons"]))
+    except DataError as error:
         raise DataError(f"{uri}: clip {columns['key']}: {error}; delete this file and run jobs/audit.py screen again") from error

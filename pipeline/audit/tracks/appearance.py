@@ -43,8 +43,7 @@ def appearance(labels: TrackLabels, grey: np.ndarray) -> Appearance:
     ncc, step_min = np.full(labels.visibility.shape, np.nan, np.float32), np.full(len(asked), np.nan, np.float32)
     for begin in range(0, len(asked), _CHUNK):
         rows = np.arange(begin, min(begin + _CHUNK, len(asked)))
-        ncc[:, rows] = _along(labels, grey, rows, asked[rows])
-        step_min[rows] = _steps(labels, grey, rows)
+        ncc[:, rows], step_min[rows] = _along(labels, grey, rows, _query_patches(labels, grey, rows, asked[rows]))
     counts = ~np.isnan(ncc) & (np.arange(len(grey))[:, None] != asked)
     return Appearance(
         ncc=ncc,
@@ -70,31 +69,35 @@ def texture(labels: TrackLabels, grey: np.ndarray) -> np.ndarray:
     return strength
 
 
-def _along(labels: TrackLabels, grey: np.ndarray, rows: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """NCC with the query's patch, float32 "T M", of M tracks."""
+def _query_patches(labels: TrackLabels, grey: np.ndarray, rows: np.ndarray, asked: np.ndarray) -> Patches:
+    """The patches around the queries of M tracks."""
     pattern = np.zeros((len(rows), PATCH * PATCH), np.float32)
     textured = np.zeros(len(rows), bool)
     for frame in np.unique(asked):
         here = np.flatnonzero(asked == frame)
         patches = cut_patches(grey[frame], labels.queries[rows[here], 1:])
         pattern[here], textured[here] = patches.values, patches.textured
-    queries = Patches(values=pattern, textured=textured)
+    return Patches(values=pattern, textured=textured)
+
+
+def _along(labels: TrackLabels, grey: np.ndarray, rows: np.ndarray, queries: Patches) -> tuple[np.ndarray, np.ndarray]:
+    """NCC with the query's patch, float32 "T M", and the smallest NCC of neighbouring visible frames, float32 "M", of M tracks.
+
+    Each patch is cut once, for both.
+    """
     ncc = np.full((len(grey), len(rows)), np.nan, np.float32)
-    for frame, image in enumerate(grey):
-        here = np.flatnonzero(labels.visibility[frame, rows] & textured)
-        if len(here):
-            ncc[frame, here] = queries.take(here).correlation(cut_patches(image, labels.tracks_px[frame, rows[here]]))
-    return ncc
-
-
-def _steps(labels: TrackLabels, grey: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Smallest NCC of neighbouring visible frames, float32 "M", of M tracks."""
     smallest = np.full(len(rows), np.inf, np.float32)
-    for frame in range(1, len(grey)):
-        here = np.flatnonzero(labels.visibility[frame - 1, rows] & labels.visibility[frame, rows])
-        if len(here) == 0:
-            continue
-        before, after = (cut_patches(grey[t], labels.tracks_px[t, rows[here]]) for t in (frame - 1, frame))
-        both = before.textured & after.textured
-        smallest[here[both]] = np.minimum(smallest[here[both]], before.correlation(after)[both])
-    return np.where(np.isfinite(smallest), smallest, np.float32(np.nan))
+    seen_before, before = np.zeros(0, np.int64), None
+    for frame, image in enumerate(grey):
+        seen = np.flatnonzero(labels.visibility[frame, rows])
+        patches = cut_patches(image, labels.tracks_px[frame, rows[seen]]) if len(seen) else None
+        if patches is not None:
+            known = np.flatnonzero(queries.textured[seen])
+            ncc[frame, seen[known]] = queries.take(seen[known]).correlation(patches.take(known))
+        if patches is not None and before is not None:
+            both, now, then = np.intersect1d(seen, seen_before, assume_unique=True, return_indices=True)
+            usable = patches.textured[now] & before.textured[then]
+            step = before.take(then[usable]).correlation(patches.take(now[usable]))
+            smallest[both[usable]] = np.minimum(smallest[both[usable]], step)
+        seen_before, before = seen, patches
+    return ncc, np.where(np.isfinite(smallest), smallest, np.float32(np.nan))

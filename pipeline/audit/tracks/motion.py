@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.audit.raster import to_raster
-from pipeline.audit.tracks.masked import max_where, median_where
+from pipeline.audit.raster import RASTER, to_raster
+from pipeline.audit.tracks.masked import max_where, median_where, min_where
 from pipeline.records.labels import TrackLabels
 
 RoundTrip = Callable[[int, int, np.ndarray], np.ndarray]
@@ -49,6 +49,18 @@ def jump(tracks: np.ndarray, visibility: np.ndarray) -> np.ndarray:
     usual = median_where(lengths, counted, at_least=_MIN_STEPS)
     spread = median_where(np.abs(lengths - np.nan_to_num(usual)), counted, at_least=_MIN_STEPS)
     return (max_where(lengths, counted, at_least=_MIN_STEPS) - usual) / (1.4826 * spread + 0.5)
+
+
+def border_min(tracks: np.ndarray, visibility: np.ndarray) -> np.ndarray:
+    """Least distance of each track from the image's border over its visible frames; float64 "N", pixels of the raster.
+
+    min over t of min(x, y, 255 - x, 255 - y). Near the border a patch is half unseen, and points leave.
+
+    Args:
+        tracks: "T N 2", pixels of the raster. visibility: bool "T N".
+    """
+    inwards = np.minimum(tracks, RASTER - 1 - tracks).min(axis=-1)
+    return min_where(inwards, visibility)
 
 
 def fb_step_max(labels: TrackLabels, round_trip: RoundTrip, *, height: int, width: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 PATCH = 15  # pixels on a side
-_FLAT = 3.0  # grey levels: below this standard deviation a patch is mostly noise
+FLAT = 3.0  # grey levels: below this standard deviation a patch is mostly noise
 _EPSILON = 1e-6
 _MARGIN = 64.0  # pixels beyond the border up to which positions matter; all further ones see the border alike
 
@@ -43,4 +43,4 @@ def cut_patches(image: np.ndarray, points_px: np.ndarray) -> Patches:
     raw = cv2.remap(image.astype(np.float32), map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     raw = raw.reshape(len(points_px), PATCH * PATCH)
     deviation = raw.std(axis=1, keepdims=True)
-    return Patches(values=(raw - raw.mean(axis=1, keepdims=True)) / (deviation + _EPSILON), textured=deviation[:, 0] > _FLAT)
+    return Patches(values=(raw - raw.mean(axis=1, keepdims=True)) / (deviation + _EPSILON), textured=deviation[:, 0] > FLAT)

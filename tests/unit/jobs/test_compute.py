@@ -10,7 +10,8 @@ import cv2
 import pytest
 import torch
 
-from jobs.labeling.compute import check_device, options_on_driver, options_on_worker, pin_threads
+from jobs.execution.threads import pin_threads
+from jobs.labeling.compute import check_device, options_on_driver, options_on_worker
 from pipeline.errors import ConfigError
 
 WITH_DEVICE = """
@@ -60,8 +61,8 @@ def test_a_device_that_is_not_there_is_a_mistake_of_configuration(device):
 
 def test_the_cpu_is_there_and_torch_is_not_loaded_to_find_out():
     program = (
-        "import sys; from jobs.labeling.compute import check_device, pin_threads; check_device({}); check_device({'device': 'cpu'});"
-        "pin_threads(1); print('torch' in sys.modules)"
+        "import sys; from jobs.execution.threads import pin_threads; from jobs.labeling.compute import check_device; check_device({});"
+        "check_device({'device': 'cpu'}); pin_threads(1); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
     assert done.stdout.strip() == "False"

@@ -1,6 +1,7 @@
 """What jobs/pseudolabel.py makes of its options, and what it says at its end."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.labeling.job import LabelingConfig, LabelingOutcome, describe
 from jobs.labeling.run import LabelTotals
+from jobs.labeling.screened import ScreenedShards
 from jobs.pseudolabel import summary_rows
 from labelers import QueryPolicy
 from pipeline.errors import ConfigError
@@ -50,6 +52,17 @@ def test_where_the_labels_are_made_does_not_change_the_label_set():
 
 
 @pytest.mark.usefixtures("_placed")
+def test_the_screen_and_the_way_back_are_part_of_the_label_set_where_there_are_any():
+    plain = describe(config())
+    assert set(plain.configuration) == {"options", "queries", "visibility_rule"}
+    assert describe(config(screen="ignore")) == plain
+    screened, back = describe(config(), screen="0123456789abcdef"), describe(config(cycle=True))
+    assert screened.configuration == {**plain.configuration, "screen": "0123456789abcdef"}
+    assert back.configuration == {**plain.configuration, "cycle": True}
+    assert len({plain.name, screened.name, back.name}) == 3
+
+
+@pytest.mark.usefixtures("_placed")
 def test_the_grant_of_a_worker_is_its_threads_and_its_device():
     settings = config(num_cpus_per_worker=2.5, num_gpus_per_worker=0.5, frames_in_memory=7).worker("r")
     assert (settings.threads, settings.labeler_options, settings.frames_in_memory) == (2, {"device": "cuda"}, 7)
@@ -67,6 +80,7 @@ def test_the_grant_of_a_worker_is_its_threads_and_its_device():
         ({"clips_per_batch": 0}, "must be at least 1"),
         ({"frames_in_memory": -1}, "--frames-in-memory is -1, expected 0"),
         ({"num_workers": 2}, "inline has one worker"),
+        ({"screen": "perhaps"}, "--screen is 'perhaps', expected obey or ignore"),
     ],
 )
 def test_a_grant_that_cannot_be_is_refused(fields, says):
@@ -91,3 +105,10 @@ def test_the_summary_says_speed_and_who_stood_idle():
 def test_the_summary_counts_degraded_clips_when_there_are_any():
     assert "degraded" not in dict(summary_rows(outcome(), 0))
     assert dict(summary_rows(outcome(degraded=2), 0))["degraded"].startswith("2 clips were labelled otherwise")
+
+
+def test_the_summary_says_what_the_screen_saved():
+    saved = ScreenedShards(clips=10, frames=400, clips_dropped=3, frames_dropped=100, reasons=(("static", 2), ("dark", 1)))
+    assert "screen" not in dict(summary_rows(outcome(), 0))
+    rows = dict(summary_rows(replace(outcome(), screened=saved), 0))
+    assert rows["screen"] == "3 of 10 clips are left out (2 static, 1 dark): 100 of 400 frames (25.0%)"

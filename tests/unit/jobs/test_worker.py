@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,8 @@ from jobs.labeling.items import LabelItem, items_of
 from jobs.labeling.worker import LabelledItem, LabelWorker, WorkerSettings
 from jobs.sharding.job import ShardingConfig, make_shards
 from labelers import QueryPolicy
+from pipeline.audit.stored.screen import ScreenRow, write_screen
+from pipeline.audit.verdict import verdict_of
 from pipeline.errors import ConfigError
 from pipeline.manifest import ManifestOptions
 from pipeline.shards.index import read_index
@@ -27,12 +30,14 @@ from pipeline.records import TrackLabels
 class Sized:
     '''Stands still. Fits `most` clips of `frames` frames at a time; `kinds` notes what the readers were, and torch's threads.'''
 
-    def __init__(self, *, most=9, frames=99, gives=None, device="cpu", degraded=None):
-        self.most, self.frames, self.gives, self.degraded = most, frames, gives, degraded
+    def __init__(self, *, most=9, frames=99, gives=None, device="cpu", degraded=None, back=True):
+        self.most, self.frames, self.gives, self.degraded, self.back = most, frames, gives, degraded, back
         self.kinds = []
 
     def label(self, clips):
         self.kinds.append((type(clips[0].reader).__name__, torch.get_num_threads()))
+        if not self.back and type(clips[0].reader).__name__ == "ReversedFrames":
+            raise ValueError("no way back")
         if len(clips) > self.most or max(clip.reader.shape[0] for clip in clips) > self.frames:
             raise MemoryExhausted(f"clip {clips[0].key}: too large")
         return [self.label_one(clip) for clip in clips][: self.gives]
@@ -76,9 +81,11 @@ def label(root: str, labeler: str = "sized:Sized", **options) -> LabelledItem:
     return LabelWorker(settings(root, labeler, **options)).label_item(whole_shard(root))
 
 
-def settings(root: str, labeler: str = "sized:Sized", *, frames_in_memory: int = 128, policy: str = "grid", **options) -> WorkerSettings:
+def settings(root: str, labeler: str = "sized:Sized", *, policy: str = "grid", **options) -> WorkerSettings:
+    """Settings; an option that is none of theirs is the labeler's."""
+    ours = {name: options.pop(name) for name in ("frames_in_memory", "cycle", "screened") if name in options}
     queries = QueryPolicy(policy=policy, num_queries=20, num_query_frames=3)
-    return WorkerSettings(root=root, labeler=labeler, labeler_options=options, queries=queries, frames_in_memory=frames_in_memory)
+    return WorkerSettings(root=root, labeler=labeler, labeler_options=options, queries=queries, **ours)
 
 
 def rows(labelled: LabelledItem) -> list[tuple[int, str, str | None, str | None]]:
@@ -92,6 +99,66 @@ def test_labels_do_not_depend_on_whether_a_clip_lies_in_memory(root, labeler, po
     assert in_memory.summary.ok == 3
     for frames_in_memory in (0, 6):
         assert label(root, labeler, policy=policy, frames_in_memory=frames_in_memory).table.equals(in_memory.table)
+
+
+def cycle_errors(labelled: LabelledItem) -> list[np.ndarray]:
+    return [np.array(row) for row in labelled.table["cycle_error_px"].to_pylist()]
+
+
+def test_cycle_errors_do_not_depend_on_whether_a_clip_lies_in_memory(root, monkeypatch):
+    labeler = "lucas-kanade"
+    in_memory = label(root, labeler, cycle=True)
+    errors = cycle_errors(in_memory)
+    assert [error.shape for error in errors] == [(20,)] * 3
+    assert all(np.isfinite(error).sum() >= 10 and np.nanmedian(error) < 0.5 for error in errors)
+    monkeypatch.setattr("jobs.labeling.cycle.BLOCK_BYTES", 5 * 96 * 160 * 3)
+    streamed = label(root, labeler, cycle=True, frames_in_memory=0)
+    for here, there in zip(cycle_errors(streamed), errors, strict=True):
+        np.testing.assert_array_equal(here, there)
+    without = label(root, labeler)
+    assert without.table["cycle_error_px"].null_count == 3
+    for labelled in (in_memory, streamed):
+        assert labelled.table.drop("cycle_error_px").equals(without.table.drop("cycle_error_px"))
+
+
+def test_tracks_that_were_re_seeded_are_followed_back_too(root):
+    seeded = label(root, "lucas-kanade", cycle=True, reseed_below=1.0, reseed_every=4)
+    num_tracks = seeded.table["num_tracks"].to_pylist()
+    assert [len(errors) for errors in cycle_errors(seeded)] == num_tracks
+    assert sum(num_tracks) > 3 * 20
+
+
+def test_a_way_back_that_fails_costs_the_cycle_error_not_the_labels(root):
+    labelled = label(root, cycle=True, back=False, degraded="rung 2")
+    assert labelled.table["cycle_error_px"].null_count == 3
+    for key, (_, status, error, notes) in zip(labelled.table["key"].to_pylist(), rows(labelled), strict=True):
+        assert (status, error) == ("ok", None)
+        assert notes == f"rung 2; no cycle error, the way back failed: clip {key}: ValueError: no way back"
+    assert (labelled.summary.ok, labelled.summary.degraded) == (3, 3)
+
+
+def test_only_a_labelled_clip_is_followed_back(root):
+    labelled = label(root, frames=6, cycle=True)
+    assert [status for _, status, _, _ in rows(labelled)] == ["quarantined", "quarantined", "ok"]
+    np.testing.assert_allclose(cycle_errors(labelled)[2], np.zeros(20), atol=0.03)  # stands still; positions are stored in 1/32 px
+
+
+def test_what_the_screen_dropped_is_not_read(root):
+    keys = [entry.key for entry in read_index(root, 0)]
+    shas = [entry.record.sha256 for entry in read_index(root, 0)]
+    found = [["static", "overlay"], ["letterbox"], []]
+    screen = [
+        ScreenRow(key=key, verdict=verdict_of(why), rules="r", clip_sha256=sha) for key, sha, why in zip(keys, shas, found, strict=True)
+    ]
+    write_screen(root, 0, screen)
+    labelled = label(root, screened=True)
+    assert [(status, error) for _, status, error, _ in rows(labelled)] == [
+        ("screened", "dropped by the screen: static, overlay"),
+        ("ok", None),
+        ("ok", None),
+    ]
+    assert (labelled.summary.ok, labelled.summary.screened, labelled.summary.errors) == (2, 1, 0)
+    assert label(root).summary.ok == 3
 
 
 def test_longer_clips_are_streams(root):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.records import ClipFrames, FramesInMemory
+from tests.textured_plane import plane
 
 MakeClip = Callable[..., ClipFrames]
 
@@ -17,16 +18,6 @@ def _one_thread():
     cv2.setNumThreads(1)
     yield
     cv2.setNumThreads(threads)
-
-
-def plane(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A texture that can be evaluated anywhere: waves of 9 to 40 pixels in many directions, grey levels about 30 to 220."""
-    rng = np.random.default_rng(7)
-    value = np.zeros(np.broadcast(x, y).shape)
-    for _ in range(14):
-        angle, wavelength, phase = rng.uniform(0, np.pi), rng.uniform(9, 40), rng.uniform(0, 2 * np.pi)
-        value += np.sin(2 * np.pi / wavelength * (np.cos(angle) * x + np.sin(angle) * y) + phase)
-    return 125 + 28 * value
 
 
 def frames_of(velocity: tuple[float, float], *, num_frames: int, size: tuple[int, int]) -> np.ndarray:

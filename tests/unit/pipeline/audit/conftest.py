@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.records import TrackLabels
+from tests.textured_plane import plane
 
 T, H, W = 24, 96, 128
 VELOCITY = np.array([1.0, 0.5])  # px per frame of the clip: (2, 1.33) on the raster
@@ -18,16 +19,6 @@ def _one_thread():
     cv2.setNumThreads(1)
     yield
     cv2.setNumThreads(threads)
-
-
-def plane(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A texture that can be evaluated anywhere, grey levels about 30 to 220."""
-    rng = np.random.default_rng(7)
-    value = np.zeros(np.broadcast(x, y).shape)
-    for _ in range(14):
-        angle, wavelength, phase = rng.uniform(0, np.pi), rng.uniform(9, 40), rng.uniform(0, 2 * np.pi)
-        value += np.sin(2 * np.pi / wavelength * (np.cos(angle) * x + np.sin(angle) * y) + phase)
-    return 125 + 28 * value
 
 
 def right_labels(queries: np.ndarray, *, velocity: np.ndarray = VELOCITY) -> TrackLabels:

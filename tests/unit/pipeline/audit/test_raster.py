@@ -1,6 +1,6 @@
 import numpy as np
 
-from pipeline.audit.raster import length_to_raster, to_raster
+from pipeline.audit.raster import length_from_raster, length_to_raster, to_raster
 
 
 def test_the_corners_of_the_image_are_the_corners_of_the_raster():
@@ -14,3 +14,8 @@ def test_a_pixel_centre_moves_with_the_scale_about_the_images_corner():
 
 def test_a_length_is_scaled_by_the_mean_of_both_scales():
     np.testing.assert_allclose(length_to_raster(np.array([3.0, np.nan]), 128, 512), [3.0, np.nan])  # sqrt(0.5 * 2) = 1
+
+
+def test_a_length_comes_back_from_the_raster():
+    np.testing.assert_allclose(length_from_raster(np.array([1.0, np.nan]), 288, 512), [1.5, np.nan])  # sqrt(288 * 512) / 256
+    np.testing.assert_allclose(length_to_raster(length_from_raster(np.array([7.0]), 480, 854), 480, 854), [7.0])

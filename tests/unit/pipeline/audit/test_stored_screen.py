@@ -14,7 +14,7 @@ from pipeline.layout import Layout
 from pipeline.tables import SCHEMA_VERSIONS
 
 VALUES = {each.name: 0.25 * place for place, each in enumerate(fields(VideoMeasures))}
-MEASURES = VideoMeasures(**{**VALUES, "num_frames": 48, "cut_frames": (3, 17), "displacement_px": float("nan")})
+MEASURES = VideoMeasures(**{**VALUES, "num_frames": 48, "cut_frames": (3, 17), "dark_share": 0.5, "displacement_px": float("nan")})
 
 
 def rows() -> list[ScreenRow]:

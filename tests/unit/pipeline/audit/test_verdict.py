@@ -64,6 +64,28 @@ def test_each_threshold_of_the_screen(measures, reasons):
     assert screen_reasons(**measures) == reasons
 
 
+@pytest.mark.parametrize("jumpy", [{"cut_frames": (4,)}, {"pan_width_share": 0.11}, {"duplicate_share": 0.5}, {"exposure_step": 0.26}])
+def test_neighbouring_frames_are_judged_at_usual_rates_only(jumpy):
+    at_rate = {fps: screen_reasons(**jumpy, fps=fps) for fps in (NAN, 30.0, 5.0, 4.9, 1.0)}
+    assert at_rate[NAN] == at_rate[30.0] == at_rate[5.0]
+    assert len(at_rate[30.0]) == 1
+    assert at_rate[4.9] == at_rate[1.0] == ("low_frame_rate", *(["cut_uncertain"] if "cut_frames" in jumpy else []))
+
+
+def test_credits_at_a_high_rate_roll_less_per_frame():
+    rolling = {"dark_share": 0.7, "text_vertical_std_px": 0.01, "text_horizontal_px": 0.09}
+    assert screen_reasons(**rolling, text_vertical_px=0.26, fps=60.0) == ("credits",)
+    assert screen_reasons(**rolling, text_vertical_px=0.26, fps=30.0) == screen_reasons(**rolling, text_vertical_px=0.26) == ()
+    assert screen_reasons(**rolling, text_vertical_px=0.51, fps=10.0) == ("credits",)
+    assert screen_reasons(**{**rolling, "text_horizontal_px": 0.11}, text_vertical_px=0.26, fps=60.0) == ()
+
+
+def test_a_low_rate_is_a_remark_and_excuses_nothing_else():
+    assert screen_verdict(replace(UNKNOWN_VIDEO, fps=1.0, cut_frames=(3,)), ScreenRules()).decision == "keep"
+    assert screen_reasons(fps=1.0, luma_mean=5.0) == ("dark", "low_frame_rate")
+    assert screen_reasons(fps=1.0, displacement_px=0.0, thumb_change_max=0.0) == ("static", "low_frame_rate")
+
+
 @pytest.mark.parametrize(
     ("measures", "reasons"),
     [

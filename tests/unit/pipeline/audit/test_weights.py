@@ -66,12 +66,13 @@ def test_the_weight_of_a_frame_by_hand():
     weights = replace(track_weights(measures), weight=np.array([0.8, 0.5], np.float32))
     labels = labels_of([[1, 1], [1, 1], [1, 1], [0, 1]])
     expected = np.array([[0.8, 0.25], [0.08, 0.5], [0.8, 0.05], [0, 0.5]])
-    np.testing.assert_allclose(frame_weights(labels, measures, weights), expected, rtol=1e-5)
+    np.testing.assert_allclose(frame_weights(labels, ncc=measures.ncc, weight=weights.weight), expected, rtol=1e-5)
     sure = np.full((4, 2), 0.5, np.float32)
-    np.testing.assert_allclose(frame_weights(replace(labels, confidence=sure), measures, weights), expected / 2, rtol=1e-5)
+    unsure = frame_weights(replace(labels, confidence=sure), ncc=measures.ncc, weight=weights.weight)
+    np.testing.assert_allclose(unsure, expected / 2, rtol=1e-5)
 
 
 def test_weights_of_another_clip_are_refused():
     measures = measures_of(2)
     with pytest.raises(DataError, match="not of one clip"):
-        frame_weights(labels_of(np.ones((4, 3))), measures, track_weights(measures))
+        frame_weights(labels_of(np.ones((4, 3))), ncc=measures.ncc, weight=track_weights(measures).weight)

@@ -4,7 +4,7 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,13 @@ import av
 import numpy as np
 import pytest
 
+from pipeline.audit.clips.labels import ClipMeasures
+from pipeline.audit.records import measure_names
+from pipeline.audit.stored.audit_rows import write_audit_shard
+from pipeline.audit.stored.audit_set import AuditSet, claim_audit
+from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
+from pipeline.audit.tracks.static_gate import StaticPair
+from pipeline.audit.verdict import verdict_of
 from pipeline.labels import LabelRow, write_label_set, write_label_shard
 from pipeline.records import ClipRecord, LabelSet, TrackLabels
 from pipeline.shards.index import ClipEntry, Member, read_index, write_index
@@ -44,6 +51,7 @@ class Dataset:
     """What to write. Clip c of shard s has the key `s{s}c{c}`."""
 
     num_clips: Sequence[int] = (3, 2, 4, 1)  # of each shard
+    extra: Mapping[str, str] = field(default_factory=dict)
     num_frames: int | Mapping[str, int] = 6
     failed: frozenset[str] = frozenset()
     uncommitted: frozenset[int] = frozenset()
@@ -78,7 +86,7 @@ def _record(dataset: Dataset, key: str, data: bytes, frames: np.ndarray) -> Clip
         key=key, source=f"{key}.mp4", source_id=_source_id(key), split=dataset.split(key), license="CC0", codec="h264", video="h264",
         start_s=1.0, end_s=1.0 + len(frames) / FPS, fps=FPS, frames=len(frames), height=frames.shape[1], width=frames.shape[2],
         sha256=hashlib.sha256(data).hexdigest(), timestamps=tuple(1.0 + t / FPS for t in range(len(frames))),
-        is_metric=dataset.is_metric, pose_source="gt" if dataset.is_metric else None, extra={"caption": f"clip {key}"},
+        is_metric=dataset.is_metric, pose_source="gt" if dataset.is_metric else None, extra={"caption": f"clip {key}", **dataset.extra},
     )  # fmt: skip
 
 
@@ -158,3 +166,74 @@ def _label() -> Callable[..., str]:
         return label_set.name
 
     return write
+
+
+NCC = 0.4, 1.0  # of the tracks in even and in odd frames; half of the weight, and all of it
+WEIGHT = (0.5, 1.0, 0.0)
+STATIC = (0.9, 0.1, np.nan)
+
+
+def track_audit(labels: TrackLabels) -> TrackAudit:
+    """The three tracks of `clip_labels`: weights, scores and likeness as above; the camera is known in frames 0 to 2 alone."""
+    T, N = labels.visibility.shape
+    unknown = {name: np.full(N, np.nan, np.float32) for name in measure_names()}
+    return TrackAudit(
+        queries=labels.queries,
+        weight=np.array(WEIGHT, np.float32),
+        bad_probability=None,
+        contract_error=np.zeros(N, bool),
+        collapsed=np.zeros(N, bool),
+        speed_px=np.ones(N, np.float32),
+        measures={**unknown, "static_score": np.array(STATIC, np.float32)},
+        ncc=np.repeat(np.where(np.arange(T) % 2, NCC[1], NCC[0]).astype(np.float32)[:, None], N, axis=1),
+        static_pairs=(
+            StaticPair(start=0, end=2, model="homography", num_candidates=40, static_inlier_ratio=0.3, parallax_px=1.0),
+            StaticPair(start=4, end=5, model="homography", num_candidates=40, static_inlier_ratio=0.2, parallax_px=1.0),
+        ),
+    )
+
+
+CLIP_MEASURES = ClipMeasures(**{each.name: 3 if each.type is int else 0.5 for each in fields(ClipMeasures)})
+
+
+@pytest.fixture(name="audit")
+def _audit() -> Callable[..., str]:
+    """audit(root, labels, shards, reasons={key: [...]}, name=None, sha256=None, queries=None, measured=True) -> name of the audit."""
+
+    def write(
+        root: str,
+        labels: str,
+        shards: Sequence[int],
+        *,
+        reasons: Mapping[str, Sequence[str]] | None = None,
+        name: str | None = None,
+        sha256: str | None = None,
+        queries: np.ndarray | None = None,
+        measured: bool = True,
+    ) -> str:
+        name = name or labels
+        common = {"labeler": "by-hand", "checkpoint_sha256": None, "measures": "m", "weights": "w", "rules": {}, "screen": None}
+        claim_audit(root, AuditSet(name=name, label_set=labels, calibration=None, cycle="none", **common))
+        for shard in shards:
+            clips = []
+            for entry in read_index(root, shard):
+                verdict = verdict_of((reasons or {}).get(entry.key, []))
+                error = "because" if verdict.decision == "error" else None
+                judged = {"key": entry.key, "verdict": verdict, "error": error}
+                if entry.record is None or error or not measured:
+                    clips.append(ClipAudit(**judged))
+                    continue
+                tracks = track_audit(clip_labels(entry.record))
+                tracks = tracks if queries is None else replace(tracks, queries=queries)
+                size = {"num_frames": entry.record.frames, "clip_sha256": sha256 or entry.record.sha256}
+                clips.append(ClipAudit(**judged, **size, measures=CLIP_MEASURES, tracks=tracks))
+            write_audit_shard(root, name, shard, clips)
+        return name
+
+    return write
+
+
+@pytest.fixture(name="make_truth")
+def _make_truth() -> Callable[[], dict[str, np.ndarray]]:
+    """make_truth() -> arrays of a clip of six numbered frames: depth and cameras."""
+    return lambda: {"depth": np.ones((6, 24, 32), np.float16), "camera_to_world": np.tile(np.eye(4, dtype=np.float32), (6, 1, 1))}

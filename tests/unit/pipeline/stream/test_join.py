@@ -125,3 +125,43 @@ def test_metadata_are_read_once_per_shard_when_tars_come_in_order(make_root, lab
     monkeypatch.setattr(join, "read_index", spy)
     samples(tars_of(root), joiner)
     assert read == [0, 1]
+
+
+def test_an_audit_adds_its_verdict_and_weights(make_root, label, audit):
+    root = make_root(num_clips=(4, 1))
+    name = label(root, [0, 1], bad={"s0c3": "screened"})
+    audit(root, name, [0], reasons={"s0c1": ["flicker"], "s0c2": ["unreadable"], "s0c3": ["few_tracks"]})
+    found = {sample["__key__"]: sample for sample in samples(tars_of(root), join_labels(root, name, name))}
+    verdicts = {"s0c0": "keep", "s0c1": "quarantine", "s0c2": "error", "s0c3": "drop", "s1c0": "missing"}
+    assert {key: sample["labels.verdict"] for key, sample in found.items()} == verdicts
+    for key in ("s0c0", "s0c1"):
+        assert found[key]["labels.weight"].tolist() == [0.5, 1, 0]
+        assert found[key]["labels.frame_weights"].shape == found[key]["labels.visibility"].shape
+        np.testing.assert_allclose(found[key]["labels.frame_weights"][3], [0.3, 0.6, 0], atol=0.01)
+        assert found[key]["labels.static_score"].shape == (3,)
+        assert found[key]["labels.pose_signal"].tolist() == [True, True, True, False, False, False]
+    for key in ("s0c2", "s0c3", "s1c0"):
+        assert found[key]["labels.weight"] is found[key]["labels.frame_weights"] is found[key]["labels.pose_signal"] is None
+
+
+def test_without_an_audit_a_warning_says_so_and_samples_carry_no_verdict(make_root, label, caplog):
+    root = make_root(num_clips=(1,))
+    joiner = join_labels(root, label(root, [0]))
+    assert ["used without an audit" in record.message for record in caplog.records] == [True]
+    assert "labels.verdict" not in samples(tars_of(root), joiner)[0]
+
+
+def test_an_audit_of_other_labels_another_video_or_other_tracks_is_refused(make_root, label, audit):
+    root = make_root(num_clips=(1,))
+    name = label(root, [0])
+    audit(root, "other-12345678", [0], name="other")
+    with pytest.raises(ConfigError, match="audit 'other' judged the label set 'other-12345678', not"):
+        join_labels(root, name, "other")
+    audit(root, name, [0], name="video", sha256="0" * 64)
+    with pytest.raises(DataError, match="audited on another video"):
+        samples(tars_of(root), join_labels(root, name, "video"))
+    audit(root, name, [0], name="tracks", queries=np.zeros((3, 3), np.float32))
+    with pytest.raises(DataError, match="are not those that were audited"):
+        samples(tars_of(root), join_labels(root, name, "tracks"))
+    crossed = pickle.loads(pickle.dumps(join_labels(root, name, audit(root, name, [0]))))
+    assert samples(tars_of(root), crossed)[0]["labels.verdict"] == "keep"

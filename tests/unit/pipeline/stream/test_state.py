@@ -24,6 +24,20 @@ def test_every_difference_is_named():
         assert part in str(error.value)
 
 
+def test_an_audit_and_what_it_keeps_belong_to_the_sequence():
+    state = json.loads(json.dumps(state_at(41, make_config(audit="a", audit_keeps=("keep", "quarantine")), "abc")))
+    assert index_of(state, make_config(audit="a", audit_keeps=["quarantine", "keep"]), "abc") == 41
+    for audit, message in (("b", "audit is 'b', in the state it was 'a'"), ("a", "audit_keeps is "), (None, "audit is None")):
+        with pytest.raises(ConfigError, match=message):
+            index_of(state, make_config(audit=audit), "abc")
+
+
+def test_a_state_from_before_there_were_audits_still_serves():
+    state = state_at(41, make_config(labels="a-12345678"), "abc")
+    del state["audit"], state["audit_keeps"]
+    assert index_of(state, make_config(labels="a-12345678"), "abc") == 41
+
+
 def test_ranks_window_size_and_epochs_may_change():
     changed = make_config(rank=2, world_size=4, num_frames=7, frame_stride=2, size=(4, 4), epochs=3, on_error="skip")
     assert index_of(state_at(41, make_config(), "abc"), changed, "abc") == 41

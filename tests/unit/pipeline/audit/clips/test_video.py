@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.audit.clips import measure_video
+from pipeline.audit.clips import frame_rate, measure_video
 from pipeline.audit.verdict import ScreenRules, screen_verdict
 from pipeline.errors import DataError
 from pipeline.records import FramesInMemory
@@ -167,3 +167,27 @@ def test_no_frames_and_frames_of_changing_size_are_refused(moving_clip):
         measure_video(Changing())
     with pytest.raises(DataError, match="no frames"):
         measure_video(FramesInMemory(np.zeros((0, 8, 8, 3), np.uint8)))
+
+
+def test_a_clip_of_one_frame_per_second_is_not_dropped_for_its_large_steps(moving_clip):
+    scenes = np.concatenate([moving_clip(num_frames=1, seed=seed) for seed in range(6)])
+    assert judge(scenes)[0] == "drop"
+    slow = screen_verdict(measure_video(FramesInMemory(scenes), fps=1.0), ScreenRules())
+    assert (slow.decision, slow.reasons) == ("keep", ("low_frame_rate", "cut_uncertain"))
+
+
+@pytest.mark.parametrize(
+    ("timestamps", "fps"),
+    [
+        ([0.0, 0.2, 0.4, 0.6000000001], 5.0),
+        ([7.0, 8.0, 9.0], 1.0),
+        ([0.0, 0.04, 0.08, 9.0, 9.04], 25.0),  # a pause
+        ([0.0, 0.05], 20.0),
+    ],
+)
+def test_the_rate_is_that_of_the_median_step(timestamps, fps):
+    assert frame_rate(timestamps) == fps
+
+
+def test_a_single_frame_has_no_rate():
+    assert np.isnan(frame_rate([3.0]))

@@ -110,7 +110,8 @@ def test_what_is_not_given_stays_unknown(moving_plane):
     measures = measure_tracks(moving_plane.labels, moving_plane.grey)
     unknown = {name for name, values in measures.items() if np.isnan(values).all()}
     assert unknown == {
-        "fb_cycle", "fb_all", "fb_agree", "fb_step_max", "vis_conf", "disagree_median", "disagree_max", "visible_iou", "agree_aj",
+        "fb_cycle", "fb_all", "fb_agree", "fb_step_max", "colour_drift", "vis_conf", "disagree_median", "disagree_max",
+        "visible_iou", "agree_aj",
     }  # fmt: skip
     assert all(values.dtype == np.float32 and values.shape == (64,) for _, values in measures.items())
     assert [name for name, _ in measures.items()] == list(measure_names())

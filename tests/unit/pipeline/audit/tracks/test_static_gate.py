@@ -78,7 +78,7 @@ def test_a_turning_camera_needs_no_more_than_a_homography_and_a_travelling_one_d
 
 def test_a_lone_point_that_runs_along_its_epipolar_line_is_dynamic():
     tracks, visible, _ = scene(0, travel_m=0.0, noise_px=0.0)
-    depth = np.where(np.arange(300) % 3 == 0, 4.0, np.random.default_rng(0).uniform(8, 14, 300))
+    depth = np.where(np.arange(300) % 2 == 0, 4.0, np.random.default_rng(0).uniform(8, 14, 300))
     tracks = tracks[:1] + np.arange(32)[:, None, None] * np.column_stack([10 / depth, np.zeros(300)])  # a camera that slides sideways
     visible = ((tracks >= -0.5) & (tracks <= 255.5)).all(axis=-1)
     runner = int(np.argmin(np.abs(tracks[0] - 100).sum(axis=1)))
@@ -86,6 +86,32 @@ def test_a_lone_point_that_runs_along_its_epipolar_line_is_dynamic():
     gate = gate_of(tracks, visible)
     assert gate.static_score[runner] < 0.1
     assert gate.static_inlier_ratio > 0.95
+
+
+@pytest.mark.parametrize("crowd", [0, 300])
+def test_a_crowd_of_tracks_on_one_moving_object_does_not_take_the_scene_over(crowd):
+    tracks, visible, moving = scene(0, travel_m=0.06, turn=0.003)
+    rng = np.random.default_rng(1)
+    some = np.flatnonzero(moving)[:3]  # on one object; a rigid shape about them, that grows and turns as it comes
+    offset, t = rng.uniform(-8, 8, (crowd, 2)), np.arange(32)[:, None, None]
+    angle = 0.03 * t
+    turned = np.concatenate([np.cos(angle), -np.sin(angle)], -1) * offset, np.concatenate([np.sin(angle), np.cos(angle)], -1) * offset
+    placed = tracks[:, some[:1]] + (1 + 0.02 * t) * np.stack([part.sum(axis=-1) for part in turned], axis=-1)
+    everyone = np.concatenate([tracks, placed], axis=1)
+    seen = np.concatenate([visible, np.repeat(visible[:, some[:1]], crowd, axis=1)], axis=1)
+    score = gate_of(everyone, seen).static_score
+    assert auroc(score[:300], ~moving) > 0.95
+    assert np.mean(score[300:] >= 0.5) < 0.1 if crowd else True
+
+
+def test_a_lens_unlike_the_guessed_one_is_no_reason_to_call_a_scene_dynamic():
+    rng, focal = np.random.default_rng(0), 600.0  # 24 degrees; guessed are 61
+    depth = rng.uniform(3, 14, 300)
+    places = np.column_stack([rng.uniform(-123, 123, (300, 2)) / focal * depth[:, None], depth])
+    seen = [(places - [0.05 * t, 0.01 * t, 0.05 * t]) @ cv2.Rodrigues(np.array([0.001, -0.005, 0.003]) * t)[0] for t in range(32)]
+    tracks = np.stack([point[:, :2] / point[:, 2:] * focal + 128 for point in seen])
+    visible = ((tracks >= -0.5) & (tracks <= 255.5)).all(axis=-1)
+    assert gate_of(tracks, visible).static_inlier_ratio > 0.8  # some stand beside edges of depth, with neighbours unlike them
 
 
 def test_a_track_in_fewer_than_three_pairs_is_unknown():

@@ -12,13 +12,13 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from labelers.hub import HubAddress, fetch_from_hub, is_hub_source, parse_hub_source
 from pipeline.errors import ConfigError, StorageError
+from pipeline.storage.hub import HubAddress, fetch_from_hub, is_hub_source, parse_hub_source
 
 COMMIT = "5" * 40
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 ERRORS = {"RepoNotFound": 404, "RevisionNotFound": 404, "EntryNotFound": 404, "GatedRepo": 403}
 
 
@@ -179,7 +179,7 @@ def test_a_cache_that_cannot_be_written_is_explained(hub, tmp_path):
 
 def test_the_environment_names_the_cache_and_may_forbid_the_network(tmp_path):
     fill_cache(tmp_path / "hub")
-    code = "import sys; from labelers.hub import fetch_from_hub; print(fetch_from_hub(sys.argv[1]).path)"
+    code = "import sys; from pipeline.storage.hub import fetch_from_hub; print(fetch_from_hub(sys.argv[1]).path)"
     environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         environment.pop(name, None)

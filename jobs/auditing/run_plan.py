@@ -1,0 +1,156 @@
+"""What an audit is to do: its identity, the shards that lack it, and what its workers need."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from jobs.auditing.calibrations import ChosenCalibration, choose_calibration
+from jobs.auditing.way_back import LabelerAgain, labeler_of
+from jobs.execution.run import Executor
+from pipeline import storage
+from pipeline.audit.settings import AuditSettings
+from pipeline.audit.stored.audit_set import CYCLES, AuditSet
+from pipeline.audit.tracks.measure import MEASURES_VERSION
+from pipeline.audit.verdict import ClipRules
+from pipeline.audit.weights import FALLBACK_VERSION
+from pipeline.errors import ConfigError, StorageError
+from pipeline.labels import labelled_shards, read_label_set
+from pipeline.layout import Layout, committed
+from pipeline.records import LabelSet
+from pipeline.shards.plan import read_plan_counts
+from pipeline.tables import read_document
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditingConfig:
+    """All that jobs/audit.py run is asked for."""
+
+    root: str
+    label_set: str
+    executor: Executor
+    name: str | None = None  # None: the label set's
+    calibration: str = "auto"  # auto | none | a file
+    cycle: str | None = None  # None: stored where the labels hold it, else none
+    checkpoint: str | None = None  # of the labeler, for cycle retrack
+    second: str | None = None
+    baseline: str | None = None  # another audit of this root, or a summary.json
+    rules: ClipRules = ClipRules()
+
+    def __post_init__(self) -> None:
+        if self.cycle is not None and self.cycle not in CYCLES:
+            raise ConfigError(f"--cycle is {self.cycle!r}, expected one of {', '.join(CYCLES)}")
+        if self.name is not None and ("/" in self.name or self.name.startswith(".") or not self.name):
+            raise ConfigError(f"--name is {self.name!r}, expected the name of a folder below audit/")
+        if self.second == self.label_set:
+            raise ConfigError("--second is the label set itself; a second opinion must come from another one")
+        if self.checkpoint is not None and self.cycle != "retrack":
+            raise ConfigError("--checkpoint is for --cycle retrack, where the labeler works again; leave it away")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditPlan:
+    """What is to be done."""
+
+    audit: AuditSet
+    settings: AuditSettings
+    calibration: ChosenCalibration
+    way_back: LabelerAgain | None
+    shards: tuple[int, ...]  # that are labelled, ascending
+    missing: tuple[int, ...]  # of these, not audited yet
+    sizes: Mapping[int, int]  # shard -> planned clips
+    not_labelled: int  # shards that are cut
+
+
+def plan_audit(config: AuditingConfig) -> AuditPlan:
+    """Look at what is there. Raises: ConfigError, StorageError for a label file without its shard."""
+    root = storage.absolute(config.root)
+    if not storage.exists(Layout(root).plan):
+        raise ConfigError(f"{root} holds no plan.parquet; make it with jobs/shard.py first, or check --root")
+    label_set = read_label_set(root, config.label_set)
+    counts = read_plan_counts(root)
+    sizes = dict(zip(counts.shards.tolist(), counts.counts().tolist(), strict=True))
+    shards, not_labelled = _labelled(root, config.label_set, {*sizes})
+    if config.second is not None:
+        _check_second(root, config.second, shards)
+    screen = _screen(root, shards)
+    cycle = config.cycle or ("stored" if label_set.configuration.get("cycle") else "none")
+    way_back = LabelerAgain(label_set, config.checkpoint) if cycle == "retrack" else None
+    if way_back is not None:
+        labeler_of(label_set, config.checkpoint)  # refuse before any worker starts
+    calibration = choose_calibration(config.calibration, label_set, cycle)
+    audit = _audit_set(config, label_set, cycle, screen, calibration)
+    return AuditPlan(
+        audit=audit,
+        settings=AuditSettings(
+            root=root,
+            audit=audit.name,
+            label_set=config.label_set,
+            rules=config.rules,
+            calibration=None if calibration.record is None else calibration.record.calibration,
+            cycle=cycle,
+            second=config.second,
+            screened=screen is not None,
+        ),
+        calibration=calibration,
+        way_back=way_back,
+        shards=shards,
+        missing=tuple(sorted({*shards} - committed(Layout(root).audit(audit.name)))),
+        sizes=sizes,
+        not_labelled=not_labelled,
+    )
+
+
+def _audit_set(
+    config: AuditingConfig, label_set: LabelSet, cycle: str, screen: Mapping[str, object] | None, calibration: ChosenCalibration
+) -> AuditSet:
+    record = calibration.record
+    return AuditSet(
+        name=config.name or config.label_set,
+        label_set=config.label_set,
+        labeler=label_set.labeler,
+        checkpoint_sha256=label_set.checkpoint_sha256,
+        measures=MEASURES_VERSION,
+        weights=FALLBACK_VERSION if record is None else record.calibration.version,
+        rules=asdict(config.rules),
+        screen=screen,
+        calibration=calibration.document,
+        cycle=cycle,
+        second=config.second,
+    )
+
+
+def _labelled(root: str, label_set: str, planned: set[int]) -> tuple[tuple[int, ...], int]:
+    """(labelled shards, number of shards that are cut and not labelled yet)."""
+    labelled, cut = {*labelled_shards(root, label_set)} & planned, planned & committed(storage.join(root, "shards"))
+    if not labelled:
+        raise ConfigError(f"label set {label_set} holds no labels yet; run jobs/pseudolabel.py first")
+    lost = sorted(labelled - cut)
+    if lost:
+        raise StorageError(
+            f"{len(lost)} labelled shards are missing themselves, the first is {Layout(root).shard_index(lost[0])}; restore them, or"
+            " cut them again with jobs/shard.py"
+        )
+    return tuple(sorted(labelled)), len(cut - labelled)
+
+
+def _check_second(root: str, second: str, shards: tuple[int, ...]) -> None:
+    read_label_set(root, second)
+    missing = sorted({*shards} - {*labelled_shards(root, second)})
+    if missing:
+        raise ConfigError(
+            f"--second {second} lacks {len(missing)} of {len(shards)} shards, the first is {missing[0]:06d}; finish that label set with"
+            " jobs/pseudolabel.py, or leave --second away"
+        )
+
+
+def _screen(root: str, shards: tuple[int, ...]) -> Mapping[str, object] | None:
+    """The screen's rules; None where the dataset is not screened. Raises: ConfigError if only a part of it is."""
+    if not storage.exists(Layout(root).screen_rules):
+        return None
+    missing = sorted({*shards} - committed(Layout(root).screen))
+    if missing:
+        raise ConfigError(
+            f"{root}: {len(missing)} of {len(shards)} labelled shards are not screened yet, the first is {missing[0]:06d}; run"
+            f" python jobs/audit.py screen --root {root}"
+        )
+    found = read_document(Layout(root).screen_rules, "screen")
+    return {name: found.get(name) for name in ("measures", "rules")}

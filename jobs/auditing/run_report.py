@@ -1,0 +1,99 @@
+"""What a person sees at the end of an audit."""
+
+import typer
+
+from jobs.auditing.run_job import AuditingOutcome
+from jobs.console import DONE, GATE_CLOSED, error_exit, print_summary
+from pipeline.audit.summing.records import AuditSummary, GateCheck, GateResult
+from pipeline.audit.verdict import DECISIONS, REASONS
+
+
+def report_audit(outcome: AuditingOutcome, max_error_rate: float, *, gated: bool) -> int:
+    """Print what came of it, and give the exit code: the gate's, or without the gate that of the clips in error."""
+    summary, gate, plan = outcome.summary, outcome.gate, outcome.plan
+    if summary is None or gate is None:
+        return report_audit_plan(outcome)
+    rows: list[tuple[str, object]] = [
+        ("audit", plan.audit.name),
+        ("label set", plan.audit.label_set),
+        ("weights", plan.audit.weights),
+        *_totals(summary),
+        ("this run", _run_text(outcome)),
+        *_costs(outcome),
+        *(("gate", _check_text(check)) for check in gate.checks),
+        ("report", outcome.report),
+    ]
+    print_summary("audit", rows)
+    for row in outcome.first_errors:
+        typer.echo(f"  {row.stage}: {row.message}", err=True)
+    for warning in plan.calibration.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    return _gate_exit(gate) if gated else error_exit(summary.decisions["error"], summary.num_clips, max_error_rate)
+
+
+def report_audit_plan(outcome: AuditingOutcome) -> int:
+    """Print what an audit would do."""
+    plan, costs = outcome.plan, outcome.costs
+    rows: list[tuple[str, object]] = [
+        ("audit", plan.audit.name),
+        ("weights", plan.audit.weights),
+        ("cycle", plan.audit.cycle),
+        ("to audit", _run_text(outcome)),
+    ]
+    if costs.cpu_s:
+        hours = costs.cpu_s * _num_clips(outcome) / 3600
+        rows.append(("estimate", f"{hours:.3f} CPU hours, from the first clip ({costs.cpu_s:.2f} s for {costs.video_s:.1f} s of video)"))
+    print_summary("plan", [*rows, ("report", outcome.report)])
+    for warning in plan.calibration.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    return DONE
+
+
+def _gate_exit(gate: GateResult) -> int:
+    for check in gate.checks:
+        if not check.holds:
+            typer.echo(f"{'gate' if check.blocks else 'warning'}: {check.rule}; found {check.value}", err=True)
+    if gate.passes:
+        return DONE
+    typer.echo("error: the gate says no: do not train on these labels before the report was read (--no-gate leaves it to you)", err=True)
+    return GATE_CLOSED
+
+
+def _totals(summary: AuditSummary) -> list[tuple[str, object]]:
+    counted = sorted(summary.reasons.items(), key=lambda item: (-item[1], item[0]))
+    why = ", ".join(f"{count} {reason} ({REASONS[reason]})" for reason, count in counted)
+    tracks = max(summary.num_tracks, 1)
+    return [
+        ("clips", f"{summary.num_clips} in {len(summary.shards)} shards, {summary.video_s / 3600:.3f} h of video"),
+        *((decision, summary.decisions[decision]) for decision in DECISIONS),
+        ("reasons", f"{why}; the worst of a clip decides" if why else "none"),
+        ("tracks", f"{summary.num_tracks:,}, visible in {summary.num_visible:,} points"),
+        ("mean weight", f"{summary.weight_sum / tracks:.3f}; {summary.trusted_tracks / tracks:.1%} of the tracks have 0.5 or more"),
+    ]
+
+
+def _run_text(outcome: AuditingOutcome) -> str:
+    plan = outcome.plan
+    left = f"; {plan.not_labelled} shards are not labelled yet" if plan.not_labelled else ""
+    done = len(plan.shards) - len(plan.missing)
+    return f"{_num_clips(outcome)} clips in {len(plan.missing)} shards; {done} shards were done{left}"
+
+
+def _num_clips(outcome: AuditingOutcome) -> int:
+    return sum(outcome.plan.sizes[shard] for shard in outcome.plan.missing)
+
+
+def _costs(outcome: AuditingOutcome) -> list[tuple[str, object]]:
+    costs = outcome.costs
+    rows: list[tuple[str, object]] = []
+    if costs.video_s:
+        per_hour = costs.cpu_s / costs.video_s * 3600
+        rows.append(("cost", f"{per_hour:,.0f} CPU seconds per hour of video ({costs.cpu_s:.1f} s for {costs.video_s:.1f} s)"))
+    if costs.ways_lost:
+        rows.append(("no way back", f"{costs.ways_lost} clips: their tracks could not be followed back, their cycle is unknown"))
+    return rows
+
+
+def _check_text(check: GateCheck) -> str:
+    word = "holds" if check.holds else ("BROKEN" if check.blocks else "warning")
+    return f"{word}: {check.rule}; found {check.value}"

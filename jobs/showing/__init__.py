@@ -1,0 +1,1 @@
+"""Looking at clips and labels: finding them, pictures, recordings."""

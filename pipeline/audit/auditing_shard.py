@@ -1,0 +1,155 @@
+"""Auditing one shard: clip after clip is decoded in grey, its labels are judged, and the shard's audit is committed."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+
+from pipeline.audit.auditing import AuditedTracks, WayBack, audit_tracks, cleaned, clip_measures, read_grey, stored_tracks
+from pipeline.audit.labelled_clips import LabelledShard, open_labelled_shard
+from pipeline.audit.settings import AuditSettings
+from pipeline.audit.stored.audit_rows import writing_audit_shard
+from pipeline.audit.stored.clip_audit import ClipAudit
+from pipeline.audit.tracks.cycle import CycleMeasures, cycle_measures
+from pipeline.audit.verdict import clip_verdict, verdict_of
+from pipeline.errors import DataError
+from pipeline.records import ClipFrames, ClipRecord, TrackLabels
+from pipeline.shards.errors_table import ErrorRow, write_errors
+from pipeline.shards.index import ClipEntry, read_video, tar_uri
+from pipeline.video.reader import StoredClip, VideoData
+
+_LOG = logging.getLogger(__name__)
+_WITHOUT_LABELS = {"screened": "screened", "failed": "label_failed", "quarantined": "label_quarantined"}  # status -> reason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardAudited:
+    """What auditing one shard took."""
+
+    clips: int
+    errors: int
+    ways_lost: int  # clips whose way back failed: their cycle is unknown
+    video_s: float  # length of the clips whose labels were measured
+    cpu_s: float
+
+
+def audit_shard(settings: AuditSettings, shard: int, crashed: Mapping[str, str], way_back: WayBack | None = None) -> ShardAudited:
+    """Judge every clip of a labelled shard, and commit its audit. One clip's pixels and tracks are held at a time.
+
+    Args:
+        crashed: clips that killed their process, and what is to be said of them: they are not tried.
+        way_back: follows tracks back again; for cycle "retrack".
+    Raises: StorageError when bytes cannot be read or written just now, DataError for a table that is not what it should be; nothing
+        is committed then.
+    """
+    started, video_s, errors = time.process_time(), 0.0, []
+    auditor = _Auditor(settings, open_labelled_shard(settings, shard), way_back)
+    with writing_audit_shard(settings.root, settings.audit, shard) as add:
+        for entry in auditor.shard.entries:
+            clip = auditor.clip(entry, crashed.get(entry.key))
+            add(clip)
+            video_s += clip.video_s if clip.tracks is not None else 0.0
+            if clip.verdict.decision == "error":
+                errors.append(_error_row(settings, entry, clip))
+        write_errors(settings.root, f"audit/{settings.audit}", shard, errors)
+    _LOG.info("shard %06d: %d clips audited, %d in error", shard, len(auditor.shard.entries), len(errors))
+    return ShardAudited(
+        clips=len(auditor.shard.entries),
+        errors=len(errors),
+        ways_lost=auditor.ways_lost,
+        video_s=video_s,
+        cpu_s=time.process_time() - started,
+    )
+
+
+def audit_clip(settings: AuditSettings, shard: int, key: str, way_back: WayBack | None = None) -> ClipAudit:
+    """One clip of a shard alone; nothing is written. Raises as `audit_shard` does, and DataError if the shard has no such clip."""
+    labelled = open_labelled_shard(settings, shard)
+    entry = next((entry for entry in labelled.entries if entry.key == key), None)
+    if entry is None:
+        raise DataError(f"shard {shard:06d} has no clip {key}")
+    return _Auditor(settings, labelled, way_back).clip(entry, None)
+
+
+class _Auditor:
+    """Judges the clips of one shard."""
+
+    def __init__(self, settings: AuditSettings, shard: LabelledShard, way_back: WayBack | None) -> None:
+        self._settings, self.shard, self._way_back = settings, shard, way_back
+        self.ways_lost = 0
+
+    def clip(self, entry: ClipEntry, crash: str | None) -> ClipAudit:
+        """The clip's audit. What a broken clip raises ends here."""
+        if self.shard.tombstones.cover(entry):
+            return ClipAudit(key=entry.key, verdict=verdict_of(["tombstoned"]))
+        facts = _facts(entry)
+        if crash is not None:
+            return ClipAudit(**facts, verdict=verdict_of(["unreadable"]), error=crash)
+        try:
+            labels = self.shard.label(entry)
+            screen = self.shard.screen(entry)
+            reasons = () if screen is None else screen.verdict.reasons
+            if labels.status != "ok":
+                verdict = verdict_of([*reasons, _WITHOUT_LABELS[labels.status]])
+                return ClipAudit(**facts, verdict=verdict, error=labels.error or (screen.error if screen else None))
+            tracks, other = self.shard.tracks(entry), self.shard.second_opinion(entry)
+        except DataError as error:
+            return ClipAudit(**facts, verdict=verdict_of(["contract"]), error=str(error))
+        record = entry.record
+        if record is None:
+            return ClipAudit(**facts, verdict=verdict_of(["contract"]), error=f"clip {entry.key} has labels, but was not cut")
+        try:
+            data = read_video(self._settings.root, entry)
+            audited = self._judged(entry, record, data, tracks, other)
+        except (DataError, cv2.error) as error:
+            where = tar_uri(self._settings.root, entry)
+            return ClipAudit(**facts, verdict=verdict_of([*reasons, "unreadable"]), error=f"{where}: clip {entry.key}: {error}")
+        size = {"height": record.height, "width": record.width}
+        measures = clip_measures(audited, **size)
+        verdict = clip_verdict(measures, self._settings.rules, screen=screen.verdict if screen else None)
+        _LOG.debug("clip %s audited: %s", entry.key, verdict.decision)
+        error_text = screen.error if screen and verdict.decision == "error" else None
+        return ClipAudit(**facts, verdict=verdict, error=error_text, measures=measures, tracks=stored_tracks(audited, **size))
+
+    def _judged(
+        self, entry: ClipEntry, record: ClipRecord, data: VideoData, labels: TrackLabels, other: TrackLabels | None
+    ) -> AuditedTracks:
+        grey = read_grey(data, record)
+        cycle = self._cycle(entry, record, data, labels)
+        return audit_tracks(labels, grey, calibration=self._settings.calibration, cycle=cycle, other=other)
+
+    def _cycle(self, entry: ClipEntry, record: ClipRecord, data: VideoData, labels: TrackLabels) -> CycleMeasures | None:
+        """The way back, where it is to be followed again. One that fails leaves the cycle unknown, and is counted."""
+        if self._way_back is None:
+            return None
+        clean = cleaned(labels, height=record.height, width=record.width)
+        try:
+            back = self._way_back(ClipFrames(key=entry.key, reader=StoredClip(data, record), queries=labels.queries), clean)
+            return cycle_measures(clean, back, height=record.height, width=record.width)
+        except DataError as error:
+            self.ways_lost += 1
+            _LOG.warning("clip %s: its tracks could not be followed back (%s); their cycle stays unknown", entry.key, error)
+            return None
+
+
+def _facts(entry: ClipEntry) -> dict[str, Any]:
+    record = entry.record
+    if record is None:
+        return {"key": entry.key, "license": entry.license}
+    return {
+        "key": entry.key,
+        "clip_sha256": record.sha256,
+        "video_s": record.end_s - record.start_s,
+        "num_frames": record.frames,
+        "width": record.width,
+        "height": record.height,
+        "license": entry.license,
+    }
+
+
+def _error_row(settings: AuditSettings, entry: ClipEntry, clip: ClipAudit) -> ErrorRow:
+    stage = f"audit/{settings.audit}"
+    return ErrorRow(stage=stage, key=entry.key, source=entry.source, exception=clip.verdict.reasons[0], message=str(clip.error))

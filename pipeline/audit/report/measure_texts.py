@@ -1,0 +1,82 @@
+"""What each measure means, in one plain sentence."""
+
+from dataclasses import dataclass
+
+_PX = "px of a 256 × 256 raster"
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureText:
+    """How the report speaks of a measure."""
+
+    title: str
+    sentence: str
+    unit: str = ""
+
+
+TRACK_TEXTS: dict[str, MeasureText] = {
+    "weight": MeasureText("Weight", "How much the track counts in training: 1 is full trust, 0 leaves it out."),
+    "bad_probability": MeasureText("Probability of being bad", "What the calibration expects, from all measures together."),
+    "fb_cycle": MeasureText(
+        "There and back", "Followed to its end and back again, the track should return to its query; this is by how much it misses.", _PX
+    ),
+    "fb_all": MeasureText("Two paths", "Mean distance of the path there from the path back.", _PX),
+    "fb_agree": MeasureText("Two visibilities", "Share of frames in which there and back agree whether the point is seen."),
+    "fb_step_max": MeasureText("Worst step there and back", "The largest miss over one short step and its way back.", _PX),
+    "ncc_min": MeasureText("Least likeness", "Likeness of the patch around the point to the query's patch, where it is least; 1 is equal."),
+    "ncc_mean": MeasureText(
+        "Mean likeness", "Likeness of the patch around the point to the query's patch, over visible frames; 1 is equal."
+    ),
+    "ncc_step_min": MeasureText("Likeness to the frame before", "Least likeness of the patch to the same track's patch one frame earlier."),
+    "colour_drift": MeasureText("Colour drift", "Distance of the colour under the point from the colour at the query.", "grey levels"),
+    "realign_mean": MeasureText("Drift", "How far the track drifts from what the picture says of each of its steps, on average.", _PX),
+    "realign_max": MeasureText("Drift, worst", "The same drift in the frame where it is largest.", _PX),
+    "realign_long_mean": MeasureText("Drift in long steps", "The same as drift, over steps of four frames.", _PX),
+    "realign_long_max": MeasureText("Drift in long steps, worst", "The same in the frame where it is largest.", _PX),
+    "border_min": MeasureText(
+        "Nearness of the border", "How near the track comes to the picture's border; patches there are half unseen.", _PX
+    ),
+    "texture": MeasureText("Texture", "How much structure there is to follow at the query; on a blank wall it is near 0."),
+    "flicker": MeasureText("Flicker", "Changes between visible and invisible per step; a real point seldom comes and goes."),
+    "vis_conf": MeasureText("Own confidence", "The labeler's own confidence where it calls the point visible."),
+    "accel_max": MeasureText("Largest acceleration", "The hardest change of velocity less the camera's, over 1 + the clip's median step."),
+    "jump": MeasureText("Jump", "The largest step, in units of the spread of the track's steps."),
+    "neigh_max": MeasureText("Unlike its neighbours", "Largest deviation of the motion from that of the nearest tracks.", _PX),
+    "disagree_median": MeasureText("Second opinion, median", "Distance from the same query followed by another labeler.", _PX),
+    "disagree_max": MeasureText("Second opinion, worst", "Largest distance from the same query followed by another labeler.", _PX),
+    "visible_iou": MeasureText("Second opinion on visibility", "Frames that both labelers call visible, of those that one does."),
+    "agree_aj": MeasureText("Agreement", "Average Jaccard between the two labelers; 1 is full agreement."),
+    "sampson_med": MeasureText("Off the epipolar geometry", "Distance from where a rigid scene would let the point be.", _PX),
+    "homog_med": MeasureText("Off the plane", "Distance from where a flat or far scene would have the point.", _PX),
+    "len": MeasureText("Visible frames", "Frames in which the point is called visible.", "frames"),
+    "cover": MeasureText("Visible share", "Visible frames as a share of the clip."),
+    "longest_run": MeasureText("Longest visible run", "Longest stretch without a gap, as a share of the clip."),
+    "oof": MeasureText("Visible outside the picture", "Share of visible frames outside the picture; it must be 0, else the weight is 0."),
+    "collapse": MeasureText("Merged", "1: the track runs together with another that began elsewhere."),
+    "static_stick": MeasureText("Stuck to the screen", "1: stands on the screen while its surroundings move, like a logo."),
+    "static_score": MeasureText(
+        "Static in the world", "From 0.5 on, the point moves as a rigid scene would; the gate of losses on cameras."
+    ),
+}
+
+CLIP_TEXTS: dict[str, MeasureText] = {
+    "num_tracks": MeasureText("Tracks", "Tracks of a clip.", "tracks"),
+    "usable_tracks": MeasureText("Usable tracks", "Tracks visible in 8 frames or more (in all of a shorter clip).", "tracks"),
+    "mean_length": MeasureText("Mean length", "Visible frames of a track, on average.", "frames"),
+    "visible_share": MeasureText("Visible points", "Share of all points that are called visible."),
+    "cover_entropy": MeasureText(
+        "Spread over the picture", "How evenly the points cover the picture: 1 everywhere alike, 0 all in one place."
+    ),
+    "deaths_max": MeasureText("Ending together", "Largest share of the visible tracks that end in the same frame, as at a cut."),
+    "bad_probability_mean": MeasureText("Mean probability of being bad", "The calibration's expectation, averaged over the clip's tracks."),
+    "survival_4": MeasureText("Survival", "Share of tracks that return to within 4 px of their query."),
+    "flicker_mean": MeasureText("Mean flicker", "Changes of visibility per step, over the clip's tracks."),
+    "collapse_share": MeasureText("Merged tracks", "Share of tracks that run together with a better one."),
+    "stuck_share": MeasureText("Stuck tracks", "Share of tracks that stand on the screen while their surroundings move."),
+    "dynamic_ratio": MeasureText("Dynamic tracks", "Share of dynamic among the tracks of which it is known."),
+}
+
+
+def measure_text(name: str) -> MeasureText:
+    """The words for a measure of tracks or clips; one that has none yet stands under its own name."""
+    return TRACK_TEXTS.get(name) or CLIP_TEXTS.get(name) or MeasureText(name.replace("_", " "), "Not described here.")

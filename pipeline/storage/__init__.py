@@ -1,0 +1,37 @@
+"""Bytes in and out: local paths, object stores, and files of the Hugging Face hub."""
+
+from pipeline.storage.files import (
+    absolute,
+    exists,
+    file_system,
+    glob,
+    is_directory,
+    is_local,
+    join,
+    list_files,
+    open_input,
+    publish_bytes,
+    publishing,
+    read_bytes,
+    read_range,
+    remove,
+    size,
+)
+
+__all__ = [
+    "absolute",
+    "exists",
+    "file_system",
+    "glob",
+    "is_directory",
+    "is_local",
+    "join",
+    "list_files",
+    "open_input",
+    "publish_bytes",
+    "publishing",
+    "read_bytes",
+    "read_range",
+    "remove",
+    "size",
+]

@@ -1,0 +1,206 @@
+"""The whole page: what it says, that it is safe, equal for equal inputs, within its weight, and never fails for a clip."""
+
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.audit.comparing.records import DriftRow
+from pipeline.audit.report import build_report
+from pipeline.audit.report.commands import audit_command, relabel_command, show_command
+from pipeline.audit.summing.records import GateCheck, GateResult, Histogram
+from pipeline.labels import LabelRow, write_label_shard
+from pipeline.shards.plan import PlannedClip, write_plan
+from pipeline.shards.tombstones import write_tombstones
+from tests.unit.pipeline.audit.report.audited import (
+    HOSTILE,
+    LABELS,
+    REASONS,
+    Audited,
+    H,
+    T,
+    W,
+    audit_set,
+    audit_summary,
+    brief,
+    make_audited,
+    tracks,
+)
+
+
+class Page(HTMLParser):
+    """Tags, text outside scripts, and what the page would load."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.words: list[str] = []
+        self._quiet = False
+        self.feed(data.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self._quiet = tag in ("script", "style")
+        for name, value in attrs:
+            assert not name.startswith("on"), f"{tag} {name}"
+            assert name != "style", "the policy forbids style attributes"
+            if name in ("src", "href", "srcset", "data", "action"):
+                self.links.append(value or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._quiet = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._quiet:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def report(audited: Audited, **changed: object) -> bytes:
+    known = {"summary": audited.summary, "gate": audited.gate, "audit": audited.audit} | changed
+    audit, summary, gate = (known.pop(name) for name in ("audit", "summary", "gate"))
+    return build_report(audited.root, audit, summary, gate, **known)
+
+
+def test_equal_inputs_give_equal_bytes_wherever_the_dataset_lies(audited: Audited, tmp_path: Path) -> None:
+    assert report(audited) == report(audited)
+    assert report(audited) == report(make_audited(tmp_path / "else where" / "other"))
+
+
+def test_sections_come_in_their_order(audited: Audited) -> None:
+    page = report(audited).decode()
+    ids = ["verdict", "labels", "totals", "groups", "measures", "calibration", "shards", "clips", "drift", "glossary"]
+    places = [page.index(f' id="{name}"') for name in ids]
+    assert places == sorted(places)
+    assert "seen by no 2D test" in page
+
+
+def test_hostile_strings_stay_text(audited: Audited) -> None:
+    summary = audit_summary(
+        reasons={HOSTILE: 2}, worst=(brief("poor"), brief(HOSTILE)), shards=(replace(audited.summary.shards[0], worst_reason=HOSTILE),)
+    )
+    gate = GateResult(checks=(GateCheck(rule=HOSTILE, value=f"</script>{HOSTILE}", holds=False, blocks=True),))
+    audit = audit_set(labeler=HOSTILE, second=HOSTILE, checkpoint_sha256=HOSTILE)
+    plain, page = Page(report(audited)), Page(report(audited, summary=summary, gate=gate, audit=audit))
+    assert page.tags.count("img") == plain.tags.count("img")
+    assert page.tags.count("script") == plain.tags.count("script")
+    assert page.text.count(HOSTILE) >= 8
+
+
+def test_nothing_is_loaded_and_nothing_but_its_own_script_may_run(audited: Audited) -> None:
+    data = report(audited)
+    assert all(link.startswith(("#", "data:image/")) for link in Page(data).links)
+    policy = re.search(rb'http-equiv="Content-Security-Policy" content="([^"]*)"', data)
+    assert policy is not None
+    assert policy[1].startswith(b"default-src &#x27;none&#x27;; img-src data:; style-src &#x27;sha256-")
+    assert b"unsafe" not in policy[1]
+
+
+@pytest.mark.parametrize(
+    ("uri", "linked"), [("https://example.org/a.mp4", True), ("javascript:alert(1)", False), ("data:text/html,x", False)]
+)
+def test_a_link_is_made_of_web_addresses_alone(own: Audited, uri: str, linked: bool) -> None:
+    write_plan(own.root, (PlannedClip(shard=0, key=key, source="a", source_uri=uri, source_id=key, split="train") for key in REASONS))
+    page = Page(report(own))
+    assert (uri in page.links) == linked
+    assert uri in page.text
+
+
+def test_the_verdict_names_the_broken_rule_first(audited: Audited) -> None:
+    checks = (
+        GateCheck(rule="all is well", value="yes", holds=True, blocks=True),
+        GateCheck(rule="a warning", value="hm", holds=False, blocks=False),
+        GateCheck(rule="quarantine below 25 %", value="40 %", holds=False, blocks=True),
+    )
+    text = Page(report(audited, gate=GateResult(checks=checks))).text
+    assert "Fails: do not train" in text
+    assert text.index("quarantine below 25 %") < text.index("a warning") < text.index("all is well")
+    assert "with 1 warning" in Page(report(audited, gate=GateResult(checks=checks[:2]))).text
+
+
+def test_a_card_says_what_was_measured_against_which_limit(audited: Audited) -> None:
+    text = Page(report(audited)).text
+    assert "Visibility flickers. Changes of visibility per step: 0.25, expected at most 0.2." in text
+    assert "Too few tracks are long enough to learn from. Usable tracks: 5, expected at least 64." in text
+    assert "byte 512" in text
+    assert "24 frames, 2.0 s at 12 per second" in text
+
+
+def test_a_clip_to_be_forgotten_shows_nothing(own: Audited) -> None:
+    write_tombstones(own.root, keys=["poor"])
+    data = report(own)
+    assert data.count(b'class="clip-data"') == 1
+    assert "This clip is to be forgotten: nothing of it is shown." in Page(data).text
+
+
+def test_what_cannot_be_read_any_more_is_said_and_nothing_fails(own: Audited) -> None:
+    summary = audit_summary(worst=(brief("poor"), brief("gone"), brief("far", shard=9)))
+    Path(own.root, "shards", "000000.tar").write_bytes(b"x" * 60_000)
+    shutil.rmtree(Path(own.root, "labels"))
+    data = report(own, summary=summary)
+    text = Page(data).text
+    assert "the video cannot be read any more" in text
+    assert "the labels cannot be read any more" in text
+    assert "the shard cannot be read any more: clip gone is not in shard 000000" in text
+    assert own.root not in text
+    assert b'class="clip-data"' not in data
+
+
+def test_labels_made_anew_are_not_drawn_over_an_old_audit(own: Audited) -> None:
+    others = replace(tracks(), queries=tracks().queries + np.float32([0, 1, 0]))
+    size = {"clip_sha256": "0" * 64, "num_frames": T, "width": W, "height": H}
+    write_label_shard(own.root, LABELS.name, shard=0, rows=[LabelRow(key=key, status="ok", labels=others, **size) for key in REASONS])
+    data = report(own)
+    assert "the labels are of other tracks than the audit" in Page(data).text
+    assert b'"tracks":0' in data
+
+
+@pytest.mark.parametrize("cut", [12_000, 28_000])
+def test_over_the_limit_later_clips_lose_their_motion_first(audited: Audited, cut: int) -> None:
+    summary = audit_summary(worst=(brief("poor"),) * 3 + (brief("gone"),) * 3)  # those that are gone leave room again
+    full = report(audited, summary=summary)
+    assert full.count(b'"frames":[0,1,2,') == 4
+    tight = report(audited, summary=summary, max_bytes=len(full) - cut)
+    assert len(tight) <= len(full) - cut
+    places = [match[1] for match in re.finditer(rb'"frames":\[([\d,]*)\]', tight)]
+    moving = [place.count(b",") > 3 for place in places]
+    assert moving == sorted(moving, reverse=True)
+    assert 0 < sum(moving) < 4
+    assert "four stills instead of motion" in Page(tight).text
+
+
+def test_distributions_say_what_is_unknown_and_draw_the_baseline(audited: Audited) -> None:
+    text = Page(report(audited)).text
+    assert "Not known in this audit: There and back (fb_cycle)." in text
+    before = audit_summary(track_histograms=(Histogram(measure="weight", edges=(0.0, 0.5, 1.0), counts=(1, 9), unknown=0),))
+    assert 'class="outline"' in report(audited, baseline=before).decode()
+    assert 'class="outline"' not in report(audited).decode()
+
+
+def test_drift_lists_the_worst_first(audited: Audited) -> None:
+    def row(measure: str, psi: float, level: str) -> DriftRow:
+        return DriftRow(measure=measure, psi=psi, ks=0.1, wasserstein=0.5, unit="px", level=level, note="")
+
+    rows = [row("len", 0.01, "fine"), row("fb_cycle", 0.5, "fail"), row("jump", 0.2, "warn")]
+    page = report(audited, drift=rows).decode()
+    panel = page[page.index('id="drift"') : page.index('id="glossary"')]
+    assert panel.index("fb_cycle") < panel.index("jump") < panel.index(">len<")
+    assert "No baseline was given" in report(audited).decode()
+
+
+def test_commands_are_quoted_for_a_shell() -> None:
+    assert show_command(audit_set(), "k").startswith('python jobs/show.py --root "$ROOT" --labels by-hand-')
+    made = relabel_command(audit_set(), LABELS, 7)
+    again = audit_command(audit_set(name="other"), 7)
+    assert again.endswith(f'--root "$ROOT" --labels {LABELS.name} --name other --cycle stored --calibration none')
+    assert made.startswith(f'rm "$ROOT"/labels/{LABELS.name}/000007.parquet && python jobs/pseudolabel.py --root "$ROOT" --labeler by-hand')
+    assert "--queries 5 --query-policy grid" in made
+    assert "--option 'text=it'\"'\"'s'" in made

@@ -1,4 +1,4 @@
-"""The whole way of the data in one command: render (or take) a video, shard it, label it, stream it, say how good it is."""
+"""The whole way of the data in one command: render (or take) a video, shard it, label it, audit the labels, stream what is kept."""
 
 import time
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from jobs.auditing.run_job import AuditingOutcome, audit_labels
+from jobs.auditing.run_plan import AuditingConfig
 from jobs.console import DONE, print_summary, run_job
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
@@ -36,7 +38,7 @@ def demo(
     labeler: Annotated[str, typer.Option(help="Labeler to run.")] = "dis-flow",
     executor: Annotated[str, typer.Option(help="inline, or ray.")] = "inline",
 ) -> None:  # fmt: skip
-    """Shard, label and stream a few seconds of video; print how far the labels are from the truth, and where the picture is."""
+    """Shard, label, audit and stream a few seconds of video; print how far the labels are from the truth, and where the pictures are."""
 
     def body() -> int:
         started = time.monotonic()
@@ -52,7 +54,9 @@ def demo(
             LabelingConfig(root=root, labeler=labeler, labeler_options={}, queries=QueryPolicy(num_queries=256), executor=run),
             dry_run=False,
         )
-        samples = list(ClipStream(StreamConfig(root=root, labels=labelled.label_set, num_frames=24, epochs=1)))
+        audited = audit_labels(AuditingConfig(root=root, label_set=labelled.label_set, executor=run), dry_run=False)
+        audit = audited.plan.audit.name if _kept(audited) else None
+        samples = list(ClipStream(StreamConfig(root=root, labels=labelled.label_set, audit=audit, num_frames=24, epochs=1)))
         shown = Shown(root=root, label_set=labelled.label_set)
         write_image(str(out / "contact_sheet.png"), draw_sheet(shown, None, 12))
         frames, fps = draw_clip(shown, None)
@@ -62,17 +66,33 @@ def demo(
         rows: list[tuple[str, object]] = [
             ("clips", f"{cut.plan.clips} in {cut.plan.shards} shard(s), {cut.num_errors} errors"),
             ("label set", labelled.label_set),
+            ("audit", _judged(audited)),
             ("stream", _described(samples)),
             ("dataset", root),
             *([("truth", truth.folder)] if truth else []),
             ("contact sheet", out / "contact_sheet.png"),
             ("tracks in motion", out / "tracks.mp4"),
+            ("report", audited.report),
             ("time", f"{time.monotonic() - started:.0f} s"),
         ]
         print_summary("demo", rows)
         return DONE
 
     run_job(body)
+
+
+def _kept(audited: AuditingOutcome) -> int:
+    """Clips that may be trained on."""
+    return 0 if audited.summary is None else audited.summary.decisions.get("keep", 0)
+
+
+def _judged(audited: AuditingOutcome) -> str:
+    summary = audited.summary
+    if summary is None or not summary.num_tracks:
+        return "no track could be judged"
+    kept = f"keeps {_kept(audited)} of {summary.num_clips} clips"
+    mean = f"mean weight of a track {summary.weight_sum / summary.num_tracks:.2f} ({audited.plan.audit.weights})"
+    return f"{kept}; {mean}" + ("" if _kept(audited) else "; streamed all the same, to show it")
 
 
 def _described(samples: list[ClipSample]) -> str:

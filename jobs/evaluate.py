@@ -1,4 +1,7 @@
-"""How good labels are, where the truth is known: `python jobs/evaluate.py labels --root ROOT --labels LABELSET`."""
+"""How good labels and models are, where the truth is known.
+
+`python jobs/evaluate.py labels --root ROOT --labels LABELSET`, `python jobs/evaluate.py model --root ROOT --checkpoint FILE`.
+"""
 
 from typing import Annotated
 
@@ -6,14 +9,20 @@ import typer
 
 from jobs.console import error_exit, print_summary, run_job
 from jobs.evaluating.job import EvaluatingConfig, Evaluation, evaluate_labels
+from jobs.evaluating.model_job import ModelEvaluatingConfig, ModelEvaluation, evaluate_models
+from jobs.evaluating.model_report import model_document
+from jobs.evaluating.model_tables import print_model_tables
 from jobs.evaluating.plots import evaluation_sheet
 from jobs.evaluating.report import evaluation_document
 from jobs.evaluating.tables import print_tables
 from pipeline import storage
 from pipeline.drawing import write_image
 from pipeline.tables import write_document
+from trainer.evaluation import PROTOCOL_NAMES, EvaluationSettings
+from trainer.inference import PIXEL_BUDGET
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+MODEL_DOCUMENT = "model_evaluation.json"
 
 
 @app.callback()
@@ -65,6 +74,79 @@ def summary_rows(evaluation: Evaluation, out: str | None) -> list[tuple[str, obj
     if any(unmatched.values()):
         rows.append(("no truth", ", ".join(f"{count} labels of {name}" for name, count in unmatched.items() if count)))
     rows.append(("written", f"{out}/evaluation.json and .png" if out else "nothing; --out DIR keeps the numbers, settings and plots"))
+    return rows
+
+
+@app.command("model")
+def model_command(
+    root: Annotated[str, typer.Option(help="Dataset with true cameras, depth or tracks, made by jobs/convert.py or jobs/synthesize.py.")],
+    checkpoint: Annotated[list[str], typer.Option(help="Model: a path, hf://org/repo/file, or a URL. Repeat it to compare several.")],
+    split: Annotated[str | None, typer.Option(help="train, val or test; all clips by default.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder or URL for model_evaluation.json, with the values of every clip.")] = None,
+    protocol: Annotated[list[str] | None, typer.Option(help="poses, video_depth, point_maps, tracks3d; repeat it. All if none.")] = None,
+    frames: Annotated[int, typer.Option(help="Frames of a clip, from a place drawn by the seed.")] = 24,
+    stride: Annotated[int, typer.Option(help="Take every N-th frame.")] = 1,
+    limit: Annotated[int | None, typer.Option(help="At most so many clips.")] = None,
+    pixels: Annotated[int, typer.Option(help="Pixels of a frame as the model sees it, at most.")] = PIXEL_BUDGET,
+    tracks: Annotated[int, typer.Option(help="True tracks to ask for, at most.")] = 512,
+    point_frames: Annotated[int, typer.Option(help="Frames of a clip whose points are compared.")] = 4,
+    points: Annotated[int, typer.Option(help="Points of these frames together, at most, on an even grid.")] = 20_000,
+    icp_distance: Annotated[float, typer.Option(help="Largest distance of an ICP match, in the truth's unit; 0 for no ICP.")] = 0.1,
+    depth_range: Annotated[str | None, typer.Option(help="sintel, bonn, kitti or nyu: the depths that count in their tables.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the frames that are drawn.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto: a GPU if there is one.")] = "auto",
+    precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16; auto: by the device.")] = "auto",
+    max_error_rate: Annotated[float, typer.Option(help="Exit with 3 if a larger share of the clips cannot be measured.")] = 0.05,
+) -> None:  # fmt: skip
+    """Checkpoints against truth: camera poses, video depth, point maps and 3D tracks, all on the same clips."""
+
+    def body() -> int:
+        settings = EvaluationSettings(
+            protocols=tuple(protocol or PROTOCOL_NAMES),
+            pixel_budget=pixels,
+            num_tracks=tracks,
+            point_frames=point_frames,
+            max_points=points,
+            icp_distance=icp_distance or None,
+            depth_range=depth_range,
+            seed=seed,
+        )
+        config = ModelEvaluatingConfig(
+            root=root,
+            checkpoints=tuple(checkpoint),
+            split=split,
+            num_frames=frames,
+            frame_stride=stride,
+            limit=limit,
+            settings=settings,
+            device=device,
+            precision=precision,
+        )
+        evaluation = evaluate_models(config)
+        print_model_tables(evaluation)
+        if out is not None:
+            write_document(storage.join(storage.absolute(out), MODEL_DOCUMENT), model_document(evaluation), "model_evaluation")
+        print_summary("evaluation", model_summary_rows(evaluation, out))
+        errors = len({error.key for error in evaluation.clip_errors}) + evaluation.num_unreadable
+        return error_exit(errors, evaluation.num_clips, max_error_rate, see="the warnings above")
+
+    run_job(body)
+
+
+def model_summary_rows(evaluation: ModelEvaluation, out: str | None) -> list[tuple[str, object]]:
+    """What was evaluated, and what was not."""
+    config = evaluation.config
+    clips = f"{len(evaluation.keys)} of {evaluation.num_clips}, split {config.split or 'all'}; the same for every checkpoint"
+    rows: list[tuple[str, object]] = [("clips", clips)]
+    rows += [("model", f"{one.info.source}: {one.info.model}, {evaluation.precision}") for one in evaluation.checkpoints]
+    left_out = dict(evaluation.left_out)
+    if evaluation.clip_errors or evaluation.num_unreadable:
+        left_out["cannot be measured"] = len({error.key for error in evaluation.clip_errors}) + evaluation.num_unreadable
+    if left_out:
+        rows.append(("left out", ", ".join(f"{count} {reason}" for reason, count in left_out.items())))
+    if pseudo := evaluation.pose_sources.get("pseudo"):
+        rows.append(("poses", f"of {pseudo} clips are another method's, no truth: read their values as relative ones"))
+    rows.append(("written", f"{out}/{MODEL_DOCUMENT}" if out else "nothing; --out DIR keeps the numbers of every clip, and the settings"))
     return rows
 
 

@@ -31,6 +31,8 @@ SCHEMA_VERSIONS = {
     "audit_summary": 1,
     "audit_comparison": 1,
     "calibration": 1,
+    "inference": 1,
+    "model_evaluation": 1,
 }
 _VERSION, _KIND = b"schema_version", b"trackmill_kind"
 

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.audit.report.colours import levels, ramp
 from pipeline.audit.stored.audit_rows import read_audit_shard
 from pipeline.audit.stored.audit_set import read_audit_set
 from pipeline.audit.stored.clip_audit import ClipAudit
 from pipeline.drawing import TrackColours, TrackStyle, spread_frames
+from pipeline.drawing.ramp import levels, ramp
 from pipeline.errors import ConfigError, DataError
 from pipeline.labels import read_label_set, read_label_shard
 from pipeline.layout import Layout, committed

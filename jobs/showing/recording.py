@@ -7,9 +7,9 @@ import numpy as np
 from jobs.showing.clips import LoadedClip, Shown, StoredClip, choose_clip, load_clip
 from jobs.showing.pictures import audit_note
 from pipeline import storage
-from pipeline.audit.report.colours import levels, ramp
 from pipeline.audit.stored.audit_set import read_audit_set
 from pipeline.drawing.clip_scene import ClipScene
+from pipeline.drawing.ramp import levels, ramp
 from pipeline.drawing.style import colour_indices, palette
 from pipeline.errors import ConfigError
 from pipeline.labels import read_label_set

@@ -26,6 +26,8 @@ class TrackMeasures:
     realign_max: np.ndarray
     realign_long_mean: np.ndarray  # steps of four frames
     realign_long_max: np.ndarray
+    flow_drift_mean: np.ndarray  # drift against dense optical flow
+    flow_drift_max: np.ndarray
     border_min: np.ndarray  # distance from the image's border where it is least
     texture: np.ndarray  # smaller eigenvalue of the gradient tensor at the query
     flicker: np.ndarray  # changes of visibility per step

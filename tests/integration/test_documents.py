@@ -21,7 +21,7 @@ def blocks(document: str, language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory, run_job):
-    """(root, label set) of one labelled clip."""
+    """(root, label set) of one labelled and audited clip."""
     import av
 
     folder = tmp_path_factory.mktemp("documents")
@@ -36,13 +36,20 @@ def dataset(tmp_path_factory, run_job):
         container.mux(stream.encode(None))
     root = folder / "root"
     run_job("shard.py", folder / "a.mp4", "--root", root, "--executor", "inline")
-    done = run_job("pseudolabel.py", "--root", root, "--labeler", "dis-flow", "--queries", 16, "--executor", "inline")
-    return root, done.stdout.splitlines()[-1]
+    done = run_job("pseudolabel.py", "--root", root, "--labeler", "dis-flow", "--queries", 144, "--executor", "inline")
+    label_set = done.stdout.splitlines()[-1]
+    run_job("audit.py", "run", "--root", root, "--labels", label_set, "--executor", "inline")
+    return root, label_set
 
 
 def filled(code: str, dataset) -> str:
     root, label_set = dataset
-    return code.replace("ROOT", str(root)).replace("LABELSET", label_set).replace("{000000..000041}", "{000000..000000}")
+    return (
+        code.replace("ROOT", str(root))
+        .replace("LABELSET", label_set)
+        .replace("AUDIT", label_set)
+        .replace("{000000..000041}", "{000000..000000}")
+    )
 
 
 def test_labels_are_read_with_pyarrow_alone(dataset):
@@ -71,7 +78,29 @@ def test_labels_are_joined_in_a_webdataset_pipeline(dataset):
     code = filled(blocks("docs/formats.md", "python")[2], dataset)
     check = "sample = next(iter(dataset)); print(sample['labels.tracks_px'].shape)"
     source = f"import webdataset as wds\nurls = '{dataset[0]}/shards/000000.tar'\n{code}\n{check}"
-    assert subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True, cwd="/").stdout == "(12, 16, 2)\n"
+    assert subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True, cwd="/").stdout == "(12, 144, 2)\n"
+
+
+def test_the_audit_is_read_with_duckdb_and_pyarrow_alone(dataset):
+    reasons, trusted = (duckdb.sql(filled(code, dataset)).fetchall() for code in blocks("docs/formats.md", "sql")[1:3])
+    ((key, labels),) = read_labels(*dataset)
+    ((found, count, num_tracks),) = trusted
+    assert (found, num_tracks) == (key, 144)
+    assert 0 < count <= 144
+    assert all(verdict == "keep" for verdict, *_ in reasons)
+    code = filled(blocks("docs/formats.md", "python")[3], dataset)
+    check = "import sys; assert 'pipeline' not in sys.modules; print(likeness[7][0])"
+    shown = subprocess.run([sys.executable, "-c", f"{code}\n{check}"], capture_output=True, text=True, check=True, cwd="/").stdout
+    assert float(shown) == pytest.approx(1.0, abs=0.01)  # a query's patch is like itself
+    assert labels.visibility[0, 7]
+
+
+def test_weights_are_joined_in_a_webdataset_pipeline(dataset):
+    code = filled(blocks("docs/formats.md", "python")[4], dataset)
+    check = "sample = next(iter(kept)); print(sample['labels.weight'].shape, sample['labels.frame_weights'].shape)"
+    header = f"import webdataset as wds\nfrom pipeline.stream import join_labels\nurls = '{dataset[0]}/shards/000000.tar'"
+    shown = subprocess.run([sys.executable, "-c", f"{header}\n{code}\n{check}"], capture_output=True, text=True, check=True, cwd="/").stdout
+    assert shown == "(144,) (12, 144)\n"
 
 
 def test_errors_are_queried_as_documented(tmp_path, run_job):
@@ -86,20 +115,39 @@ def test_the_readmes_stream_runs(dataset):
     root, label_set = dataset
     code = blocks("README.md", "python")[0].replace("/data/walks", str(root)).replace("dis-flow-1a2b3c4d", label_set)
     code = code.replace("num_frames=24", "num_frames=8").replace("world_size=8", "world_size=1, epochs=1").replace("(288, 512)", "(48, 80)")
-    check = "print(sample.frames.shape, sample.tracks2d.shape, sample.visibility.dtype, state['index'])"
+    check = "print(sample.frames.shape, sample.tracks2d.shape, sample.frame_weights.shape, sample.visibility.dtype, state['index'])"
     shown = subprocess.run([sys.executable, "-c", f"{code}\n{check}"], capture_output=True, text=True, check=True, cwd="/").stdout
-    assert shown == "(8, 48, 80, 3) (8, 16, 2) bool 1\n"
+    assert shown == "(8, 48, 80, 3) (8, 144, 2) (8, 144) bool 1\n"
 
 
 def test_every_option_in_the_documents_exists(run_job):
     """Words like --clip-frames in README and docs are options of some job."""
     known = set()
-    for command in ("shard", "pseudolabel", "show", "demo", "convert", "synthesize", "evaluate labels", "audit screen"):
+    for command in (
+        "shard",
+        "pseudolabel",
+        "show",
+        "demo",
+        "convert",
+        "synthesize",
+        "evaluate labels",
+        "audit screen",
+        "audit run",
+        "audit compare",
+    ):
         job, *subcommand = command.split()
         known |= set(re.findall(r"--[a-z][a-z0-9-]+", run_job(f"{job}.py", *subcommand, "--help").stdout))
     used = {
         option
-        for name in ("README.md", "docs/resuming.md", "docs/formats.md", "docs/cotracker3.md", "docs/datasets.md", "docs/synthetic.md")
+        for name in (
+            "README.md",
+            "docs/resuming.md",
+            "docs/formats.md",
+            "docs/cotracker3.md",
+            "docs/datasets.md",
+            "docs/synthetic.md",
+            "docs/audit.md",
+        )
         for option in re.findall(r"`?(--[a-z][a-z0-9-]+)", (REPO / name).read_text())
     }
     assert used <= known, used - known

@@ -20,7 +20,7 @@ from pipeline.audit.calibrating.samples import TrackSamples
 from pipeline.audit.calibration import Calibration
 from pipeline.audit.records import measure_names
 
-GATES = (0.1, 0.2, 0.5)
+GATES = (0.1, 0.2, 0.3, 0.5)
 
 
 def held_out_report(calibration: Calibration, samples: TrackSamples) -> HeldOutReport:

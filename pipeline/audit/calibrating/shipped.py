@@ -10,14 +10,15 @@ from pipeline.audit.calibrating.record_file import read_calibration
 from pipeline.audit.calibrating.records import CalibrationRecord
 from pipeline.records import LabelSet
 
+_WAY_BACK = ("fb_cycle", "fb_all", "fb_agree")  # measures that need it
 _PACKAGE, _FOLDER = "pipeline.audit", "calibrations"
 
 
 def shipped_calibration(label_set: LabelSet, cycle: str) -> CalibrationRecord | None:
     """The shipped calibration for labels of this set; None if there is none.
 
-    It holds for the labeler, checkpoint and precision on whose labels it was fitted, with the options that it was given there, and
-    for the way in which the way back is known. Where the labels hold none, or it was left out, that is a calibration of its own.
+    It holds for the labeler, checkpoint and precision on whose labels it was fitted, with the options that it was given there. One
+    that asks for the way back holds only where that is known; one that does not holds with it and without.
 
     Args:
         cycle: stored | retrack | none, as in AuditSet. A way back that is stored and one that is made again are the same.
@@ -49,7 +50,8 @@ def mismatch(record: CalibrationRecord, label_set: LabelSet, cycle: str) -> str 
         was = ", ".join(f"{name}={record.options.get(name)}" for name in differing)
         now = ", ".join(f"{name}={options.get(name)}" for name in differing)
         return f"it was fitted on labels made with {was}; these were made with {now}"
-    if (record.cycle == "none") != (cycle == "none"):
+    asked = any(term.measure.startswith(_WAY_BACK) for term in record.calibration.terms)
+    if asked and (record.cycle == "none") != (cycle == "none"):
         return f"it was fitted {_with_cycle(record.cycle)}, these labels are audited {_with_cycle(cycle)}"
     return None
 

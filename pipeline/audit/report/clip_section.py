@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 from pipeline.audit.report.clip_card import CardContext, clip_card
 from pipeline.audit.report.clip_material import ClipMaterial, read_material
-from pipeline.audit.report.colours import hexadecimal, ramp
 from pipeline.audit.report.markup import Markup, element, joined
 from pipeline.audit.report.player import make_player
 from pipeline.audit.report.wording import counted
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.summing.records import AuditSummary, ClipBrief
+from pipeline.drawing.ramp import hexadecimal, ramp
 from pipeline.errors import DataError, TrackmillError
 from pipeline.labels import read_label_set
 from pipeline.records import LabelSet

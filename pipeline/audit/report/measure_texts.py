@@ -33,9 +33,9 @@ TRACK_TEXTS: dict[str, MeasureText] = {
     "realign_max": MeasureText("Drift, worst", "The same drift in the frame where it is largest.", _PX),
     "realign_long_mean": MeasureText("Drift in long steps", "The same as drift, over steps of four frames.", _PX),
     "realign_long_max": MeasureText("Drift in long steps, worst", "The same in the frame where it is largest.", _PX),
-    "border_min": MeasureText(
-        "Nearness of the border", "How near the track comes to the picture's border; patches there are half unseen.", _PX
-    ),
+    "flow_drift_mean": MeasureText("Drift from the flow", "How far the track drifts from dense optical flow, on average.", _PX),
+    "flow_drift_max": MeasureText("Drift from the flow, worst", "The same drift in the frame where it is largest.", _PX),
+    "border_min": MeasureText("Nearness of the border", "How near the track comes to the picture's border, where patches are cut.", _PX),
     "texture": MeasureText("Texture", "How much structure there is to follow at the query; on a blank wall it is near 0."),
     "flicker": MeasureText("Flicker", "Changes between visible and invisible per step; a real point seldom comes and goes."),
     "vis_conf": MeasureText("Own confidence", "The labeler's own confidence where it calls the point visible."),

@@ -9,7 +9,6 @@ from importlib.resources import files
 from pipeline.audit.comparing.records import DriftRow
 from pipeline.audit.report.calibration_card import calibration_card
 from pipeline.audit.report.clip_section import clip_groups
-from pipeline.audit.report.colours import ramp
 from pipeline.audit.report.distributions import distributions
 from pipeline.audit.report.drift_panel import drift_panel
 from pipeline.audit.report.glossary import glossary
@@ -20,6 +19,7 @@ from pipeline.audit.report.shard_table import shard_table
 from pipeline.audit.report.weight_groups import weight_groups
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.summing.records import AuditSummary, GateResult
+from pipeline.drawing.ramp import ramp
 from pipeline.drawing.style import palette
 from pipeline.shards.dataset import code_version
 

@@ -6,7 +6,7 @@ import math
 import cv2
 import numpy as np
 
-from pipeline.audit.report.colours import HIDDEN, UNKNOWN, levels, ramp
+from pipeline.drawing.ramp import HIDDEN, UNKNOWN, levels, ramp
 from pipeline.errors import DataError
 from pipeline.records import ClipRecord, TrackLabels
 from pipeline.video.reader import VideoData, read_clip_frames

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.audit.report.clip_window import ClipWindow
-from pipeline.audit.report.colours import levels
+from pipeline.drawing.ramp import levels
 from pipeline.drawing.style import colour_indices
 from pipeline.records import TrackLabels
 

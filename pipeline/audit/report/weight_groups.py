@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 
-from pipeline.audit.report.colours import hexadecimal, ramp
 from pipeline.audit.report.markup import Markup, element, joined
 from pipeline.audit.report.share_bars import cell_grid, share_bar
 from pipeline.audit.summing.records import WeightMass
+from pipeline.drawing.ramp import hexadecimal, ramp
 
 _CELL = re.compile(r"cell: (\d+),(\d+)")
 

@@ -10,6 +10,7 @@ from pipeline.audit.tracks.collapse import collapse, collapse_clusters
 from pipeline.audit.tracks.colour import PointColours, colour_drift
 from pipeline.audit.tracks.cycle import CycleMeasures
 from pipeline.audit.tracks.epipolar import homog_med, pair_geometries, sampson_med
+from pipeline.audit.tracks.flow_drift import flow_drift
 from pipeline.audit.tracks.motion import RoundTrip, accel_max, border_min, fb_step_max, jump
 from pipeline.audit.tracks.neighbours import neighbour_motion
 from pipeline.audit.tracks.query_frames import query_frames
@@ -76,7 +77,9 @@ def measure_tracks(
 def _of_looks(labels: TrackLabels, grey: np.ndarray, looks: Appearance) -> dict[str, np.ndarray]:
     drift = realignment(labels, grey)
     names = ("realign_mean", "realign_max", "realign_long_mean", "realign_long_max")
+    flow = flow_drift(labels, grey)
     values = {name: getattr(looks, name) for name in ("ncc_min", "ncc_mean", "ncc_step_min")} | {"texture": texture(labels, grey)}
+    values |= {name: getattr(flow, name) for name in ("flow_drift_mean", "flow_drift_max")}
     return values | {name: getattr(drift, name) for name in names}
 
 

@@ -45,7 +45,7 @@ def realignment(labels: TrackLabels, grey: np.ndarray) -> Realignment:
     Source: Lucas, Kanade, An iterative image registration technique, IJCAI 1981, as OpenCV implements it.
     """
     frames = [cv2.GaussianBlur(image, (0, 0), _BLUR_PX) for image in grey]
-    values = {}
+    values: dict[str, np.ndarray] = {}
     for name, gap in (("realign", _SHORT), ("realign_long", _LONG)):
         drift = _drift(labels, frames, gap)
         known = ~np.isnan(drift)

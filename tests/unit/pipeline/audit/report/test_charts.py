@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from pipeline.audit.calibrating.records import ReliabilityBin
-from pipeline.audit.report.colours import NUM_LEVELS, hexadecimal, levels, ramp
 from pipeline.audit.report.histogram_chart import histogram_chart, position
 from pipeline.audit.report.limits import Limit
 from pipeline.audit.report.reliability_chart import reliability_chart
 from pipeline.audit.report.share_bars import cell_grid, decision_bar, share_bar
 from pipeline.audit.summing.records import Histogram
+from pipeline.drawing.ramp import NUM_LEVELS, hexadecimal, levels, ramp
 
 UNEVEN = (0.0, 1.0, 10.0, 100.0)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline.audit.report.clip_window import MAX_FRAMES, animation_window, frame_likeness, still_window
-from pipeline.audit.report.colours import HIDDEN, UNKNOWN, ramp
 from pipeline.audit.report.pictures import LONG_SIDE, likeness_raster, shown_size, sprite, visibility_raster
 from pipeline.audit.report.track_data import MAX_TRACKS, SUBPIXELS, drawing_order, track_document
+from pipeline.drawing.ramp import HIDDEN, UNKNOWN, ramp
 from pipeline.video.reader import read_clip_frames
 from tests.unit.pipeline.audit.report.audited import FPS, WEIGHT, H, T, W, record, tracks, video
 

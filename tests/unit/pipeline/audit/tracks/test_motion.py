@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.audit.tracks.motion import accel_max, fb_step_max, jump
+from pipeline.audit.tracks.motion import accel_max, border_min, fb_step_max, jump
 
 
 def even(num_tracks=10, step=3.0):
@@ -59,3 +59,10 @@ def test_the_worst_step_there_and_back_is_kept(moving_plane):
 
     worst = fb_step_max(moving_plane.labels, astray, height=96, width=128)
     np.testing.assert_allclose(worst, 3.0, atol=1e-4)  # 1.5 px of 128 are 3 px of 256
+
+
+def test_the_least_distance_from_the_border_by_hand():
+    tracks = np.array([[[3.0, 100.0], [200.0, 10.0]], [[50.0, 254.0], [-4.0, 90.0]]])
+    np.testing.assert_allclose(border_min(tracks, np.array([[True, True], [True, False]])), [1, 10])
+    np.testing.assert_allclose(border_min(tracks, np.ones((2, 2), bool)), [1, -4])
+    assert np.isnan(border_min(tracks, np.zeros((2, 2), bool))).all()

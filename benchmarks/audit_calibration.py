@@ -1,0 +1,113 @@
+"""Calibrations of the audit from nothing: the suite is rendered, labelled, audited, and every figure of both halves is printed.
+
+The suite is `configs/audit_suite.yaml`. Run again it continues where it stopped; `--out` keeps the records, which is how those that
+come with the package were made.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from material import machine
+
+from pipeline.audit.calibrating.calibrate import calibrate
+from pipeline.audit.calibrating.cross_validation import cross_validated
+from pipeline.audit.calibrating.figures import ECE_BINS, auroc, expected_calibration_error, gate, reliability
+from pipeline.audit.calibrating.gather import AuditedDataset, gather
+from pipeline.audit.calibrating.record_file import calibration_document, write_calibration
+from pipeline.audit.calibrating.samples import samples_of
+from pipeline.audit.calibrating.terms import TermPlan
+from pipeline.labels import list_label_sets
+from pipeline.shards.plan import read_plan_counts
+
+HERE = Path(__file__).parents[1]
+LABELERS = ("dis-flow", "lucas-kanade")
+
+
+def main(
+    folder: Annotated[Path, typer.Option(help="Where the suite lies, or is to be made: about 500 MB.")] = Path("out/audit_suite"),
+    suite: Annotated[Path, typer.Option(help="Domains, seeds and sizes.")] = HERE / "configs" / "audit_suite.yaml",
+    cycle: Annotated[bool, typer.Option(help="Follow every track back as well, and let the calibration use it.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for the records, one file per labeler.")] = None,
+) -> None:
+    """Print one JSON."""
+    plan = yaml.safe_load(suite.read_text())
+    halves = {half: [_made(folder / half / part["domain"], part, plan) for part in plan[half]] for half in ("fit", "held_out")}
+    results = {}
+    for labeler in LABELERS:
+        audits = {half: [_audited(root, labeler, plan["tracks"], cycle) for root in roots] for half, roots in halves.items()}
+        results[labeler] = _figures(audits["fit"], audits["held_out"], cycle)
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            write_calibration(str(out / f"{labeler}.json"), calibrate(audits["fit"], audits["held_out"], _terms(cycle)))
+    what = "probability of bad tracks, fitted on one half of the suite and tested on the other; AUROC over all tracks unless said otherwise"
+    typer.echo(json.dumps({"what": what, "suite": plan, "cycle": cycle, "results": results, "machine": machine()}, indent=1))
+
+
+def _made(root: Path, part: dict[str, Any], plan: dict[str, Any]) -> Path:
+    size = ("--frames", plan["frames"], "--height", plan["height"], "--width", plan["width"], "--tracks", plan["tracks"])
+    _job("synthesize.py", "--root", root, "--domain", part["domain"], "--num-clips", part["num_clips"], "--seed", part["seed"], *size)
+    if int(read_plan_counts(str(root)).counts(None).sum()) != part["num_clips"]:
+        raise typer.BadParameter(f"{root} holds other clips than the suite asks for; give an empty --folder")
+    return root
+
+
+def _audited(root: Path, labeler: str, num_tracks: int, cycle: bool) -> AuditedDataset:
+    back = ("--cycle",) if cycle else ()
+    _job("pseudolabel.py", "--root", root, "--labeler", labeler, "--query-policy", "truth", "--queries", num_tracks, *back)
+    (name,) = (each for each in list_label_sets(str(root)) if each.startswith(labeler) and _has_cycle(root, each) == cycle)
+    options = ("--calibration", "none", "--cycle", "stored" if cycle else "none", "--no-gate")
+    _job("audit.py", "run", "--root", root, "--labels", name, *options)
+    return gather(str(root), name)
+
+
+def _has_cycle(root: Path, label_set: str) -> bool:
+    return bool(json.loads((root / "labels" / label_set / "label_set.json").read_text())["configuration"].get("cycle", False))
+
+
+def _job(name: str, *arguments: object) -> None:
+    """Run one of our command lines in this process's Python; its tables go to standard error."""
+    command = [sys.executable, str(HERE / "jobs" / name), *map(str, arguments), "--executor", "inline"]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+
+
+def _terms(cycle: bool) -> TermPlan:
+    plan = TermPlan()
+    return TermPlan(measures={**plan.measures, "fb_cycle": "log"}) if cycle else plan
+
+
+def _figures(fit: list[AuditedDataset], held_out: list[AuditedDataset], cycle: bool) -> dict[str, Any]:
+    plan, samples = _terms(cycle), samples_of([each.samples for each in fit])
+    record = calibrate(fit, held_out, plan)
+    guessed = cross_validated(samples, plan)
+    cross = {
+        "auroc": auroc(guessed, samples.bad),
+        "ece": expected_calibration_error(reliability(guessed, samples.bad, num_bins=ECE_BINS)),
+        "gate": asdict(gate(guessed, samples.bad, 0.2)),
+    }
+    domains = {each.samples.datasets[0].split(" ")[0]: each for each in fit}
+    wild = [each for each in held_out if each.samples.datasets[0].startswith("synthetic-wild")]
+    moved = calibrate([domains["synthetic-studio"]], wild, plan).held_out
+    spec = TermPlan(measures={"fb_cycle": "log", "ncc_min": "one-minus", "ncc_mean": "one-minus", "neigh_max": "log"}, num_knots=0)
+    medians = {
+        half: float((samples_of([each.samples for each in part]).median_error_px > 4).mean())
+        for half, part in (("fit", fit), ("held_out", held_out))
+    }
+    return {
+        "fit": asdict(record.fit),
+        "cross_validated_on_fit": cross,
+        "held_out": calibration_document(record)["held_out"],
+        "studio_to_wild": {"auroc": moved.auroc, "ece": moved.ece, "gates": [asdict(each) for each in moved.gates]},
+        "four_measures_of_the_first_experiment": calibrate(fit, held_out, spec).held_out.auroc,
+        "share_with_median_error_above_4_px": medians,
+        "terms": [term.measure for term in record.calibration.terms],
+    }
+
+
+if __name__ == "__main__":
+    typer.run(main)

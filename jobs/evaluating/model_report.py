@@ -1,0 +1,73 @@
+"""The evaluation of models as a JSON document: the numbers, clip by clip, and the settings that they were computed with."""
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from jobs.evaluating.model_job import CheckpointScores, ModelEvaluation
+from jobs.evaluating.model_tables import differences
+from pipeline.shards.dataset import code_version
+from trainer.evaluation import MEASURES, PROTOCOLS, ClipScores, summarise
+
+
+def model_document(evaluation: ModelEvaluation) -> dict[str, Any]:
+    """All of an evaluation in JSON types; an undefined value is null. Holds no clock time and no local path."""
+    config = evaluation.config
+    first = evaluation.checkpoints[0]
+    return {
+        "settings": {
+            **asdict(config.settings),
+            "split": config.split,
+            "num_frames": config.num_frames,
+            "frame_stride": config.frame_stride,
+            "limit": config.limit,
+            "precision": evaluation.precision,
+            "code_version": code_version(),
+        },
+        "protocols": {protocol.name: protocol.title for protocol in PROTOCOLS},
+        "dataset": {"plan_hash": evaluation.plan_hash, **evaluation.dataset},
+        "num_clips": {"looked_at": evaluation.num_clips, "measured": len(evaluation.keys), "unreadable": evaluation.num_unreadable},
+        "pose_sources": evaluation.pose_sources,
+        "left_out": evaluation.left_out,
+        "errors": [asdict(error) for error in evaluation.clip_errors],
+        "checkpoints": [_of_checkpoint(one) for one in evaluation.checkpoints],
+        "differences_from_first": [_differences(first, other) for other in evaluation.checkpoints[1:]],
+    }
+
+
+def _of_checkpoint(one: CheckpointScores) -> dict[str, Any]:
+    means = summarise(one.clips)
+    return {
+        "checkpoint": one.info.document(),
+        "mean": {name: _number(mean.value) for name, mean in means.items()},
+        "clips_where_defined": {name: mean.num_defined for name, mean in means.items()},
+        "clips": [_of_clip(clip) for clip in one.clips],
+    }
+
+
+def _of_clip(clip: ClipScores) -> dict[str, Any]:
+    return {
+        "key": clip.key,
+        "num_frames": clip.num_frames,
+        "num_tracks": clip.num_tracks,
+        "valid_pixels": clip.valid_pixels,
+        "values": {name: _number(value) for name, value in clip.values.items()},
+        "undefined": dict(clip.undefined),
+    }
+
+
+def _differences(first: CheckpointScores, other: CheckpointScores) -> dict[str, Any]:
+    found = {measure.name: differences(first, other, measure) for measure in MEASURES}
+    return {
+        name: {
+            "mean": _number(each.mean),
+            "interval_95": [_number(each.low), _number(each.high)],
+            "relative": _number(each.relative),
+            "num_clips": each.num_pairs,
+        }
+        for name, each in found.items()
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(float(value), 6)

@@ -1,0 +1,79 @@
+"""Models against truth, as tables for people: one for each protocol, and what changed from the first checkpoint to the others."""
+
+import math
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from jobs.evaluating.model_job import CheckpointScores, ModelEvaluation
+from pipeline.metrics.averages import DefinedMean
+from trainer.evaluation import PROTOCOLS, Measure, PairedDifference, Protocol, paired_difference, summarise
+
+_WIDTH = 120  # columns off a terminal, where nobody wants a table cut short
+_ENOUGH_PAIRS = 6  # fewer clips agree by chance too often to call one model better
+
+
+def print_model_tables(evaluation: ModelEvaluation) -> None:
+    """Print every table that has a value, and the differences if there are several checkpoints."""
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    means = [summarise(one.clips) for one in evaluation.checkpoints]
+    shown = [protocol for protocol in PROTOCOLS if any(mean[each.name].num_defined for mean in means for each in protocol.measures)]
+    for protocol in shown:
+        console.print(protocol_table(evaluation, protocol, means))
+    for other in evaluation.checkpoints[1:]:
+        console.print(difference_table(evaluation.checkpoints[0], other, shown))
+
+
+def protocol_table(evaluation: ModelEvaluation, protocol: Protocol, means: list[dict[str, DefinedMean]]) -> Table:
+    """One row a checkpoint. A value from fewer clips than were measured says from how many."""
+    table = Table(title=f"{protocol.title}; {len(evaluation.keys)} clips", title_justify="left")
+    table.add_column("checkpoint", overflow="fold")
+    for measure in protocol.measures:
+        table.add_column(measure.head, justify="right")
+    for one, mean in zip(evaluation.checkpoints, means, strict=True):
+        table.add_row(short_name(one), *(_cell(measure, mean[measure.name]) for measure in protocol.measures))
+    return table
+
+
+def difference_table(first: CheckpointScores, other: CheckpointScores, protocols: list[Protocol]) -> Table:
+    """Paired over clips: the mean difference, its 95 % interval, and the change in percent."""
+    table = Table(title=f"{short_name(other)} minus {short_name(first)}, clip by clip", title_justify="left")
+    for head in ("measure", "difference", "95 % interval", "change", "clips"):
+        table.add_column(head, justify="left" if head == "measure" else "right")
+    for measure in (measure for protocol in protocols for measure in protocol.measures):
+        found = differences(first, other, measure)
+        if not found.num_pairs:
+            continue
+        better = _verdict(measure, found)
+        change = "-" if math.isnan(found.relative) else f"{100 * found.relative:+.1f} %"
+        interval = f"{_number(measure, found.low)} to {_number(measure, found.high)}"
+        table.add_row(measure.head, f"{_number(measure, found.mean)}{better}", interval, change, str(found.num_pairs))
+    return table
+
+
+def differences(first: CheckpointScores, other: CheckpointScores, measure: Measure) -> PairedDifference:
+    """Other minus first on the clips where both are defined."""
+    return paired_difference([clip.values[measure.name] for clip in first.clips], [clip.values[measure.name] for clip in other.clips])
+
+
+def short_name(one: CheckpointScores) -> str:
+    """The end of a checkpoint's path, which tells it from others beside it."""
+    return "/".join(one.info.source.rstrip("/").rsplit("/", 2)[-2:])
+
+
+def _verdict(measure: Measure, found: PairedDifference) -> str:
+    """Better or worse, where the interval leaves no doubt."""
+    if found.num_pairs < _ENOUGH_PAIRS or found.low <= 0 <= found.high:
+        return ""
+    return " better" if (found.mean < 0) == (measure.better == "lower") else " worse"
+
+
+def _cell(measure: Measure, mean: DefinedMean) -> str:
+    if math.isnan(mean.value):
+        return "-"
+    return _number(measure, mean.value) + (f" ({mean.num_defined})" if mean.num_dropped else "")
+
+
+def _number(measure: Measure, value: float) -> str:
+    return f"{100 * value:.1f}" if measure.percent else f"{value:.4f}"

@@ -1,0 +1,33 @@
+"""Checkpoints for jobs that use them: loaded where they compute, with what is known of the file."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from trainer.models import Backbone, model_name
+from trainer.models.weights import load_model, read_weights
+from trainer.models.weights.loading import license_of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointInfo:
+    """Which file a model came from."""
+
+    source: str  # as it was asked for
+    sha256: str
+    model: str  # trajvg, pi3 or pi3x
+    license: str | None
+
+    def document(self) -> dict[str, Any]:
+        """JSON types; a local file by its name alone, so that no document holds a path of this machine."""
+        source = self.source if "://" in self.source else self.source.rsplit("/", 1)[-1]
+        return {**asdict(self), "source": source}
+
+
+def load_checkpoint(source: str, device: torch.device) -> tuple[Backbone, CheckpointInfo]:
+    """The model that a file holds, and what file that is. Raises ConfigError or StorageError, see `load_model`."""
+    file = read_weights(source)
+    with device:
+        model = load_model(source, sha256=file.sha256)
+    return model, CheckpointInfo(source=source, sha256=file.sha256, model=model_name(model), license=license_of(file))

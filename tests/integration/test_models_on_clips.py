@@ -1,0 +1,108 @@
+"""jobs/infer.py and jobs/evaluate.py model as a user runs them, with a fresh tiny network on rendered clips."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from jobs.evaluate import app as evaluate_app
+from jobs.infer import app as infer_app
+from jobs.synthesize import app as synthesize_app
+from pipeline.shards.index import read_index, read_video
+from tests.tiny_network import TINY
+from trainer.models import build_model
+from trainer.models.weights import save_weights
+
+NUM_FRAMES = 6
+
+
+def run(app, *arguments: object, code: int = 0) -> Result:
+    done = CliRunner().invoke(app, [str(each) for each in arguments])
+    assert done.exit_code == code, (done.output, done.stderr, done.exception)
+    return done
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory) -> Path:
+    """Two rendered clips with truth, one of them as a video too, and two checkpoints."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("models")
+    sizes = ("--frames", NUM_FRAMES, "--height", 84, "--width", 112, "--tracks", 32)
+    run(synthesize_app, "--root", folder / "root", "--domain", "wild", "--num-clips", 2, *sizes, "--executor", "inline")
+    entry = read_index(str(folder / "root"), 0)[0]
+    video = read_video(str(folder / "root"), entry)
+    assert isinstance(video, bytes)
+    (folder / "walk.mp4").write_bytes(video)
+    for name in ("trajvg", "pi3"):
+        save_weights(str(folder / f"{name}.safetensors"), build_model(name, TINY))
+    return folder
+
+
+def test_a_video_becomes_the_public_scripts_arrays_a_cloud_and_poses(work):
+    arguments = (work / "walk.mp4", "--checkpoint", work / "trajvg.safetensors", "--out", work / "out", "--pixels", 10_000, "--frames", 5)
+    done = run(infer_app, *arguments, "--device", "cpu")
+    assert "the input goes on" in done.stdout
+    with np.load(work / "out/predictions.npz", allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    assert sorted(arrays) == ["colors", "extrinsics", "trajectories", "visibility", "world_points"]
+    assert arrays["world_points"].shape == arrays["colors"].shape == (5, 84, 112, 3)
+    assert arrays["trajectories"].shape == (5, 24, 3)  # 20 pixels apart: 4 rows of 6
+    poses = np.loadtxt(work / "out/poses.txt")
+    np.testing.assert_allclose(poses[:, 1:4], arrays["extrinsics"][:, :3, 3], rtol=1e-6)
+    np.testing.assert_allclose(np.diff(poses[:, 0]), poses[1, 0], atol=1e-3)
+    assert cv2.imread(str(work / "out/preview.png")) is not None
+    document = json.loads((work / "out/inference.json").read_text())
+    assert document["checkpoint"]["model"] == "trajvg"
+    assert str(work) not in (work / "out/inference.json").read_text()
+
+
+def test_a_folder_of_images_is_a_video_too_and_pi3_tracks_nothing(work):
+    folder = work / "images"
+    folder.mkdir()
+    for number in range(3):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((70, 84, 3), 60 * number, np.uint8))
+    arguments = ("--checkpoint", work / "pi3.safetensors", "--out", work / "pi3", "--pixels", 6_000)
+    done = run(infer_app, folder, *arguments)
+    assert "pi3 tracks nothing" in done.stdout
+    assert np.loadtxt(work / "pi3/poses.txt")[:, 0].tolist() == [0, 1, 2]
+    cv2.imwrite(str(folder / "3.png"), np.zeros((84, 70, 3), np.uint8))
+    assert "3.png is 70x84, expected 84x70" in run(infer_app, folder, *arguments, code=1).stderr
+
+
+def test_checkpoints_are_measured_side_by_side_on_the_same_clips(work):
+    checkpoints = ("--checkpoint", work / "trajvg.safetensors", "--checkpoint", work / "pi3.safetensors")
+    small = ("--root", work / "root", *checkpoints, "--pixels", 10_000, "--points", 1000, "--frames", 4)
+    done = run(evaluate_app, "model", *small, "--out", work / "report")
+    for heading in ("ATE", "AbsRel", "Comp", "AJ 3D", "pi3.safetensors minus"):
+        assert heading in done.stdout
+    text = (work / "report/model_evaluation.json").read_text()
+    assert str(work) not in text
+    document = json.loads(text)
+    first, second = document["checkpoints"]
+    assert [clip["key"] for clip in first["clips"]] == [clip["key"] for clip in second["clips"]]
+    assert document["num_clips"] == {"looked_at": 2, "measured": 2, "unreadable": 0}
+    assert first["mean"]["ate"] > 0
+    assert first["clips"][0]["num_tracks"] > 0
+    assert second["mean"]["average_jaccard_3d"] is None
+    assert second["clips"][0]["undefined"]["average_jaccard_3d"] == "the model tracks nothing"
+    only = run(evaluate_app, "model", *small, "--protocol", "poses", "--out", work / "poses")
+    assert "AbsRel" not in only.stdout
+    poses = json.loads((work / "poses/model_evaluation.json").read_text())["checkpoints"][0]
+    assert poses["mean"]["ate"] == first["mean"]["ate"]
+    assert poses["clips"][0]["undefined"]["abs_rel_scale"] == "not asked for"
+
+
+def test_what_cannot_be_done_is_said_before_anything_is_loaded(work, tmp_path):
+    checkpoint = ("--checkpoint", work / "trajvg.safetensors")
+    missing = run(infer_app, tmp_path / "no.mp4", *checkpoint, "--out", tmp_path, code=2)
+    assert "is not there" in missing.stderr
+    assert "plan.parquet" in run(evaluate_app, "model", "--root", tmp_path, *checkpoint, code=2).stderr
+    twice = run(evaluate_app, "model", "--root", work / "root", *checkpoint, *checkpoint, code=2)
+    assert "given twice" in twice.stderr
+    (tmp_path / "notes.txt").write_text("none")
+    assert "none of its 1 files is an image" in run(infer_app, tmp_path, *checkpoint, "--out", tmp_path, code=2).stderr
+    assert "precision" in run(infer_app, work / "walk.mp4", *checkpoint, "--out", tmp_path, "--precision", "half", code=2).stderr

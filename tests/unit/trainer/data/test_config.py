@@ -1,0 +1,71 @@
+import pytest
+
+from pipeline.errors import ConfigError
+from pipeline.stream import MixtureConfig, StreamConfig
+from trainer.data import DataConfig, parse_data_config
+
+
+def mixture(**fields) -> MixtureConfig:
+    return MixtureConfig(parts=((StreamConfig(root="/a", **fields), 1.0),))
+
+
+def test_tables_become_the_configuration():
+    config = parse_data_config(
+        {
+            "labelled": [{"root": "/studio", "weight": 3, "size": [48, 64]}, {"root": "/kubric", "split": None}],
+            "pseudo": [{"root": "/wild", "audit": "x", "on_error": "raise"}],
+            "shape": {"frames": [2, 8]},
+            "augment": {"mirror": 0.0},
+            "seed": 4,
+        }
+    )
+    (studio, weight), (kubric, _) = config.labelled.parts
+    assert (studio.root, weight, studio.size, studio.split, studio.on_error, studio.num_frames) == (
+        "/studio",
+        3.0,
+        (48, 64),
+        "train",
+        "skip",
+        48,
+    )
+    assert kubric.split is None
+    assert config.pseudo.parts[0][0].on_error == "raise"
+    assert config.shape.frames == (2, 8)
+    assert config.shape.aspect == (0.5, 2.0)
+    assert config.augment.mirror == 0
+    assert (config.seed, config.labelled.seed) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"labeled": []}, "data: unknown labeled; there are labelled"),
+        ({"labelled": [{"rot": "/a"}]}, r"data.labelled\[0\]: unknown rot"),
+        ({"labelled": [{"weight": 2}]}, r"data.labelled\[0\] is .*at least a root"),
+        ({"labelled": [{"root": "/a", "epochs": 2}]}, "sets epochs"),
+        ({"labelled": [{"root": "/a", "evaluation_truth": True}]}, "sets evaluation_truth"),
+        ({"labelled": [{"root": "/a", "weight": "much"}]}, r"data.labelled\[0\].weight is 'much'"),
+        ({"labelled": "/a"}, "data.labelled is '/a', expected a list"),
+        ({"labelled": [{"root": "/a"}], "shape": {"frames": ["x", 3]}}, "data.shape: a value is not of the kind"),
+        ({"labelled": [{"root": "/a"}], "augment": {"mirror": 3}}, "mirror is 3"),
+        ({}, "neither labelled nor pseudo"),
+    ],
+)
+def test_tables_that_do_not_do_are_refused(table, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_data_config(table)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"labelled": mixture(labels="x")}, "labelled part a names labels"),
+        ({"labelled": mixture(arrays=False)}, "labelled part a names labels"),
+        ({"pseudo": mixture()}, "pseudo part a names no labels"),
+        ({"labelled": mixture(), "num_tracks": 0}, "num_tracks 0"),
+        ({"labelled": mixture(), "without_normals": ("b",)}, "'b', which is no labelled part"),
+    ],
+)
+def test_mixtures_on_the_wrong_side_are_refused(fields, message):
+    with pytest.raises(ConfigError, match=message):
+        DataConfig(**fields)

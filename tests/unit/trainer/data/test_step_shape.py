@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from pipeline.errors import ConfigError
+from trainer.data.config import ShapeConfig
+from trainer.data.step_shape import clip_draws, fitting_size, step_shape
+
+
+def test_shapes_stay_within_their_bounds_and_use_them():
+    config = ShapeConfig()
+    shapes = [step_shape(config, 3, step) for step in range(600)]
+    frames = {shape.frames for shape in shapes}
+    assert (min(frames), max(frames)) == (2, 24)
+    pixels = np.array([shape.height * shape.width for shape in shapes])
+    aspects = np.array([shape.width / shape.height for shape in shapes])
+    assert all(shape.height % 14 == shape.width % 14 == 0 for shape in shapes)
+    assert pixels.max() <= 255_000
+    assert pixels.min() > 92_000  # rounding to patches costs some
+    assert 0.47 < aspects.min() < 0.55
+    assert 1.8 < aspects.max() < 2.1
+    assert abs(np.log(aspects).mean()) < 0.05  # as often wide as high
+
+
+def test_the_shape_is_a_function_of_seed_and_step():
+    config = ShapeConfig()
+    assert step_shape(config, 1, 7) == step_shape(config, 1, 7)
+    assert len({step_shape(config, 1, step) for step in range(10)}) > 5
+    assert [step_shape(config, 1, step) for step in range(5)] != [step_shape(config, 2, step) for step in range(5)]
+
+
+def test_one_size_can_be_asked_for():
+    config = ShapeConfig(frames=(4, 4), pixels=(224 * 224, 224 * 224), aspect=(1, 1))
+    assert {(s.frames, s.height, s.width) for s in (step_shape(config, 0, step) for step in range(5))} == {(4, 224, 224)}
+
+
+@pytest.mark.parametrize(
+    ("pixels", "aspect", "most", "expected"),
+    [(14 * 14 * 6, 1.5, 1176, (28, 42)), (1300, 1.5, 1300, (28, 42)), (196, 9.0, 196, (14, 14)), (196 * 11, 1.2, 196 * 11, (42, 42))],
+)
+def test_sizes_by_hand(pixels, aspect, most, expected):
+    assert fitting_size(pixels, aspect, most) == expected
+
+
+def test_clips_draw_apart():
+    places = [(step, side, place) for step in range(3) for side in range(2) for place in range(3)]
+    assert len({clip_draws(0, *place).random() for place in places}) == len(places)
+
+
+def test_bounds_that_are_none_are_refused():
+    with pytest.raises(ConfigError, match="frames is \\(5, 2\\)"):
+        ShapeConfig(frames=(5, 2))
+    with pytest.raises(ConfigError, match="pixels"):
+        ShapeConfig(pixels=(10, 100))

@@ -1,0 +1,123 @@
+"""What is written can be read without us, and says what the prediction says."""
+
+import numpy as np
+import pytest
+
+from pipeline.errors import DataError
+from trainer.inference import PredictedTracks, Prediction
+from trainer.inference.files import write_arrays, write_cloud, write_trajectory
+from trainer.inference.focal_lengths import fitted_intrinsics
+from trainer.inference.surfaces import trusted_points
+
+T, H, W = 2, 6, 8
+POSES = np.tile(np.eye(4, dtype=np.float32), (T, 1, 1))
+POSES[1, :3, :3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]  # a quarter turn about z
+POSES[1, :3, 3] = [1, 2, 3]
+
+
+def seen_by(focal: tuple[float, float], depth: np.ndarray) -> np.ndarray:
+    """Points "T H W 3" that pixels of a camera with its centre in the image's see at a depth."""
+    y, x = np.mgrid[:H, :W]
+    rays = np.stack([(x - (W - 1) / 2) / focal[0], (y - (H - 1) / 2) / focal[1], np.ones((H, W))], axis=-1)
+    return (rays * depth[..., None]).astype(np.float32)
+
+
+def a_prediction(tracks: PredictedTracks | None = None) -> Prediction:
+    rng = np.random.default_rng(0)
+    local = seen_by((10, 10), rng.uniform(1, 2, (T, H, W)))
+    return Prediction(
+        frames=rng.integers(0, 256, (T, H, W, 3), dtype=np.uint8),
+        points=local + 5,
+        local_points=local,
+        confidence=np.full((T, H, W), 0.5, np.float32),
+        camera_to_world=POSES,
+        tracks=tracks,
+    )
+
+
+def some_tracks() -> PredictedTracks:
+    world = np.arange(T * 3 * 3, dtype=np.float32).reshape(T, 3, 3)
+    score = np.array([[0.1, 0.2, 0.21], [0.0, 0.5, 1.0]], np.float32)
+    return PredictedTracks(queries=np.zeros((3, 2), np.float32), world=world, camera=world, visibility_score=score)
+
+
+def test_the_archive_holds_the_public_scripts_arrays(tmp_path):
+    prediction = a_prediction(some_tracks())
+    write_arrays(str(tmp_path / "a.npz"), prediction)
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
+        assert {name: (file[name].dtype.name, file[name].shape) for name in file.files} == {
+            "world_points": ("float32", (T, H, W, 3)),
+            "extrinsics": ("float32", (T, 4, 4)),
+            "colors": ("uint8", (T, H, W, 3)),
+            "trajectories": ("float32", (T, 3, 3)),
+            "visibility": ("bool", (T, 3)),
+        }
+        np.testing.assert_array_equal(file["extrinsics"], POSES)
+        np.testing.assert_array_equal(file["visibility"], [[False, False, True], [False, True, True]])
+    before = (tmp_path / "a.npz").read_bytes()
+    write_arrays(str(tmp_path / "a.npz"), prediction)
+    assert (tmp_path / "a.npz").read_bytes() == before
+
+
+def test_a_model_without_tracks_writes_none(tmp_path):
+    write_arrays(str(tmp_path / "a.npz"), a_prediction())
+    with np.load(tmp_path / "a.npz") as file:
+        assert file["trajectories"].shape == (T, 0, 3)
+        assert file["visibility"].shape == (T, 0)
+
+
+def test_the_cloud_holds_the_chosen_points_in_their_colours(tmp_path):
+    prediction = a_prediction()
+    shown = np.zeros((T, H, W), bool)
+    shown[0, 2, 3] = shown[1, 5, 7] = True
+    assert write_cloud(str(tmp_path / "a.ply"), prediction, shown) == 2
+    header, _, body = (tmp_path / "a.ply").read_bytes().partition(b"end_header\n")
+    assert header.splitlines()[:3] == [b"ply", b"format binary_little_endian 1.0", b"element vertex 2"]
+    assert len(body) == 2 * 15
+    np.testing.assert_array_equal(np.frombuffer(body[15:27], "<f4"), prediction.points[1, 5, 7])
+    assert tuple(body[27:30]) == tuple(prediction.frames[1, 5, 7])
+
+
+def test_a_trajectory_is_time_centre_and_quaternion_with_w_last(tmp_path):
+    write_trajectory(str(tmp_path / "a.txt"), POSES, np.array([0.0, 0.5]))
+    rows = np.loadtxt(tmp_path / "a.txt")
+    half = np.sqrt(0.5)
+    np.testing.assert_allclose(rows, [[0, 0, 0, 0, 0, 0, 0, 1], [0.5, 1, 2, 3, 0, 0, half, half]], atol=1e-7)
+    with pytest.raises(DataError, match="2 poses, 1 times"):
+        write_trajectory(str(tmp_path / "a.txt"), POSES, np.zeros(1))
+
+
+def test_focal_lengths_come_back_whatever_the_depth():
+    depth = np.random.default_rng(1).uniform(0.5, 9, (T, H, W))
+    found = fitted_intrinsics(seen_by((11.5, 9.25), depth), np.ones((T, H, W)))
+    np.testing.assert_allclose(found[1], [[11.5, 0, 3.5], [0, 9.25, 2.5], [0, 0, 1]], rtol=1e-5)
+
+
+def test_mirrored_points_have_no_camera():
+    local = seen_by((10, 10), np.ones((T, H, W))) * np.float32([-1, 1, 1])
+    assert fitted_intrinsics(local, np.ones((T, H, W))) is None
+
+
+def test_points_on_an_edge_and_doubtful_ones_are_not_shown():
+    depth = np.ones((1, 5, 6), np.float32)
+    depth[..., 3:] = 2  # an edge between columns 2 and 3
+    confidence = np.full(depth.shape, 0.5)
+    confidence[0, 0, 0] = 0.05
+    shown = trusted_points(depth, confidence, least_confidence=0.1)[0]
+    expected = np.ones((5, 6), bool)
+    expected[:, 2:4] = expected[0, 0] = False
+    np.testing.assert_array_equal(shown, expected)
+
+
+def test_a_prediction_with_nan_is_refused():
+    local = seen_by((10, 10), np.ones((T, H, W)))
+    broken = local.copy()
+    broken[0, 0, 0, 0] = np.nan
+    with pytest.raises(DataError, match="the model's points hold NaN"):
+        Prediction(
+            frames=np.zeros((T, H, W, 3), np.uint8),
+            points=broken,
+            local_points=local,
+            confidence=np.ones((T, H, W), np.float32),
+            camera_to_world=POSES,
+        )

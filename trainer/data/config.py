@@ -1,0 +1,91 @@
+"""What a training reads, and in which pieces: the one configuration of the batches."""
+
+import math
+from dataclasses import dataclass
+
+from pipeline.errors import ConfigError
+from pipeline.stream import MixtureConfig
+
+PATCH = 14  # pixels: the models take images whose sides are multiples of it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShapeConfig:
+    """Length and size of a step's clips, drawn anew for each step; π³ trains with 2 to 24 frames and aspects of 0.5 to 2."""
+
+    frames: tuple[int, int] = (2, 24)  # T, uniform between the two
+    pixels: tuple[int, int] = (100_000, 255_000)  # H W, uniform between the two; the upper one is never exceeded
+    aspect: tuple[float, float] = (0.5, 2.0)  # W / H, uniform in its logarithm; sides are rounded to multiples of 14
+
+    def __post_init__(self) -> None:
+        for name, least in (("frames", 1), ("pixels", PATCH**2), ("aspect", 0.01)):
+            bounds = getattr(self, name)
+            if len(bounds) != 2 or not least <= bounds[0] <= bounds[1] < math.inf:
+                raise ConfigError(f"shape: {name} is {bounds}, expected (least, most) of at least {least}")
+            object.__setattr__(self, name, tuple(bounds))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AugmentConfig:
+    """How a clip is changed, one draw for all its frames; tracks, cameras and depth go along with the pixels. All ours."""
+
+    strides: tuple[int, int] = (1, 1)  # delivered frames from one frame to the next; smaller where the clip is too short
+    reverse: bool = True  # windows may run backwards in time
+    crop_side: tuple[float, float] = (0.8, 1.0)  # side of the crop, as a share of the largest that has the step's aspect
+    mirror: float = 0.5  # share of the clips that are mirrored left to right, the world with them
+    brightness: float = 0.2  # largest relative change
+    contrast: float = 0.2  # largest relative change, about mid grey
+    saturation: float = 0.2  # largest relative change
+    hue_degrees: float = 10.0  # largest turn about the grey axis
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("strides", 1, math.inf), ("crop_side", 0.05, 1.0)):
+            bounds = getattr(self, name)
+            if len(bounds) != 2 or not least <= bounds[0] <= bounds[1] <= most:
+                raise ConfigError(f"augment: {name} is {bounds}, expected (least, most) within [{least}, {most}]")
+            object.__setattr__(self, name, tuple(bounds))
+        for name, most in {"mirror": 1.0, "brightness": 0.9, "contrast": 0.9, "saturation": 1.0, "hue_degrees": 180.0}.items():
+            if not 0 <= getattr(self, name) <= most:
+                raise ConfigError(f"augment: {name} is {getattr(self, name)}, expected 0 to {most:g}")
+
+
+AS_STORED = AugmentConfig(reverse=False, crop_side=(1.0, 1.0), mirror=0.0, brightness=0.0, contrast=0.0, saturation=0.0, hue_degrees=0.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """Clips with truth, clips with pseudo tracks, or both.
+
+    Ranks are set where the batches are read. `num_frames` of a part bounds what is read of a clip; the step's window lies within it.
+    """
+
+    labelled: MixtureConfig | None = None  # datasets with cameras, depth and true tracks
+    pseudo: MixtureConfig | None = None  # label sets, with or without audit; their truth, if any, is left on disk
+    labelled_clips: int = 3  # per step and rank; ours: three to one
+    pseudo_clips: int = 1
+    num_tracks: int = 256  # N; ours
+    shape: ShapeConfig = ShapeConfig()
+    augment: AugmentConfig = AugmentConfig()
+    without_normals: tuple[str, ...] = ()  # datasets whose depth is too coarse for normals
+    seed: int = 0  # of shapes, windows, tracks and changes; each mixture has its own for its order
+
+    def __post_init__(self) -> None:
+        if self.labelled is None and self.pseudo is None:
+            raise ConfigError("data: neither labelled nor pseudo; name at least one mixture")
+        if self.labelled_clips < 1 or self.pseudo_clips < 1 or self.num_tracks < 1 or self.seed < 0:
+            raise ConfigError(
+                f"data: labelled_clips {self.labelled_clips}, pseudo_clips {self.pseudo_clips}, num_tracks {self.num_tracks}, seed"
+                f" {self.seed}; expected at least 1, 1, 1 and 0; to do without one side leave its mixture out"
+            )
+        for part, _ in self.labelled.parts if self.labelled else ():
+            if part.labels is not None or part.audit is not None or not part.arrays:
+                raise ConfigError(
+                    f"data: labelled part {part.dataset} names labels, an audit or arrays=False; true tracks, cameras and depth are"
+                    " what it is for: leave them out, or make it a part of pseudo"
+                )
+        for part, _ in self.pseudo.parts if self.pseudo else ():
+            if part.labels is None and part.audit is None:
+                raise ConfigError(f"data: pseudo part {part.dataset} names no labels; set labels (jobs/pseudolabel.py) or audit")
+        unknown = set(self.without_normals) - set(self.labelled.names if self.labelled else ())
+        if unknown:
+            raise ConfigError(f"data: without_normals names {sorted(unknown)[0]!r}, which is no labelled part")

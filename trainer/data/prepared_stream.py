@@ -1,0 +1,140 @@
+"""One side of the batches, labelled or pseudo: its clips streamed, and prepared where they are decoded."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import cv2
+from torch.utils.data import IterableDataset, get_worker_info
+
+from pipeline.errors import ConfigError, DataError, TrackmillError
+from pipeline.records import ClipSample
+from pipeline.stream import ClipStream, MixtureConfig, MixtureStream
+from pipeline.stream.items import SkippedClip
+from trainer.data.config import DataConfig
+from trainer.data.prepared import PreparedClip
+from trainer.data.preparing import prepare_labelled, prepare_pseudo
+from trainer.data.step_shape import clip_draws, step_shape
+
+_log = logging.getLogger(__name__)
+
+Kind = Literal["labelled", "pseudo"]
+_SIDE = {"labelled": 0, "pseudo": 1}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """What is streamed, and how many clips of it make a step of this rank."""
+
+    kind: Kind
+    mixture: MixtureConfig  # with this rank
+    num_clips: int  # per step and rank
+    config: DataConfig
+
+
+def sides(config: DataConfig, *, rank: int, world_size: int) -> tuple[Side, ...]:
+    """The sides that a configuration has, labelled first. Of pseudo clips the truth, if any, is left on disk."""
+    found = []
+    if config.labelled is not None:
+        mixture = replace(config.labelled, rank=rank, world_size=world_size)
+        found.append(Side(kind="labelled", mixture=mixture, num_clips=config.labelled_clips, config=config))
+    if config.pseudo is not None:
+        parts = tuple((replace(part, arrays=False, evaluation_truth=False), weight) for part, weight in config.pseudo.parts)
+        mixture = replace(config.pseudo, parts=parts, rank=rank, world_size=world_size)
+        found.append(Side(kind="pseudo", mixture=mixture, num_clips=config.pseudo_clips, config=config))
+    return tuple(found)
+
+
+def check_parts(side: Side) -> None:
+    """Raises: ConfigError, naming the dataset, if a part of the mixture has no clip to give."""
+    for part, _ in side.mixture.parts:
+        try:
+            next(ClipStream(part, announce=False).survivors_from(0))
+        except (ConfigError, DataError) as error:
+            raise ConfigError(f"{side.kind} part {part.dataset}: {error}") from error
+
+
+class PreparedClips(IterableDataset[PreparedClip | SkippedClip | TrackmillError]):
+    """One rank's clips of one side, in the order of the stream, dealt to the DataLoader's workers in turn.
+
+    A clip that cannot be read or prepared comes as a SkippedClip where its dataset has `on_error="skip"`, so that every step has its own
+    clips whatever became of them. An error comes as the last item: raised in a worker it would arrive as a page of torch's traceback.
+
+    Args:
+        first_step: the step that the first clip belongs to.
+        state: of the side's stream, None for its start.
+    """
+
+    def __init__(self, side: Side, *, first_step: int, state: dict[str, Any] | None) -> None:
+        super().__init__()
+        self._side = side
+        self._first_step = first_step
+        self._state = state
+
+    def __iter__(self) -> Iterator[PreparedClip | SkippedClip | TrackmillError]:
+        worker = get_worker_info()
+        number, num_workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        try:
+            stream = MixtureStream(self._side.mixture, announce=False)  # not once per worker
+            if self._state is not None:
+                stream.load_state_dict(self._state)
+            patience = _Patience(self._side.mixture)
+            for turn, item in enumerate(stream.items(worker=number, num_workers=num_workers)):
+                yield self._prepared(item, number + turn * num_workers, patience)
+        except TrackmillError as error:
+            yield error
+
+    def _prepared(self, item: ClipSample | SkippedClip, number: int, patience: "_Patience") -> PreparedClip | SkippedClip:
+        if isinstance(item, SkippedClip):
+            return item
+        try:
+            clip = prepare(self._side, item, first_step=self._first_step, number=number)
+        except DataError as error:
+            patience.bear(item, error)
+            return SkippedClip(key=item.key, index=item.index)
+        patience.renew(item)
+        return clip
+
+
+def prepare(side: Side, sample: ClipSample, *, first_step: int, number: int) -> PreparedClip:
+    """The clip as its step takes it.
+
+    Args:
+        number: of the clip among this rank's, counted from the first of `first_step`.
+    """
+    config, mixture = side.config, side.mixture
+    steps, slot = divmod(number, side.num_clips)
+    step = first_step + steps
+    draw = clip_draws(config.seed, step, _SIDE[side.kind], slot * mixture.world_size + mixture.rank)
+    to_clip = prepare_labelled if side.kind == "labelled" else prepare_pseudo
+    return to_clip(sample, step_shape(config.shape, config.seed, step), config, draw)
+
+
+def quiet_worker(_: int) -> None:
+    """One thread per worker: OpenCV would start as many as there are cores in each."""
+    cv2.setNumThreads(1)
+
+
+class _Patience:
+    """How many clips on end could not be prepared, by dataset, and what its configuration says of that."""
+
+    def __init__(self, mixture: MixtureConfig) -> None:
+        self._parts = {part.dataset: part for part, _ in mixture.parts}
+        self._in_row = dict.fromkeys(self._parts, 0)
+
+    def bear(self, sample: ClipSample, error: DataError) -> None:
+        """Log the error, or raise it."""
+        assert sample.dataset is not None, "a stream names the dataset of its samples"
+        part = self._parts[sample.dataset]
+        self._in_row[sample.dataset] += 1
+        if part.on_error == "raise":
+            raise DataError(f'{error}; or stream with on_error="skip"') from error
+        if self._in_row[sample.dataset] > part.max_skips_in_row:
+            raise DataError(f"{error}; {self._in_row[sample.dataset]} clips of this dataset on end could not be used") from error
+        _log.warning("skipped: %s", error)
+
+    def renew(self, sample: ClipSample) -> None:
+        """A clip went well."""
+        assert sample.dataset is not None, "a stream names the dataset of its samples"
+        self._in_row[sample.dataset] = 0

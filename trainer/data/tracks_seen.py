@@ -1,0 +1,94 @@
+"""Which tracks of a clip count, and where: trust in pseudo tracks, sight of true ones, and the draw of N of them."""
+
+import numpy as np
+import torch
+
+from pipeline.errors import DataError
+from pipeline.records import ClipSample
+from trainer.geometry import in_image
+from trainer.losses import pseudo_track_weights
+
+
+def seen_weight(sample: ClipSample, *, pseudo: bool) -> np.ndarray:
+    """How much each track counts in each frame, float32 "T N" in [0, 1]; 0 where it is not seen within the image.
+
+    Pseudo tracks count as their audit says; without one, as much as the labeler is confident where it sees them. True ones
+    count 1 where they are seen.
+    Raises: DataError, naming dataset and clip, without tracks, or for a weight that is not in [0, 1].
+    """
+    if sample.tracks2d is None or sample.visibility is None:
+        raise DataError(f"{clip_name(sample)}: no tracks; check the label set or dataset that was asked for")
+    tracks, visible = torch.from_numpy(sample.tracks2d), torch.from_numpy(sample.visibility)
+    size = sample.frames.shape[1:3]
+    if not pseudo:
+        seen = visible & in_image(tracks, size)
+        return (seen.numpy() & known_tracks(sample)).astype(np.float32)
+    trust = visible.float().numpy() * (1 if sample.confidence is None else sample.confidence)
+    if sample.frame_weights is not None:
+        trust = sample.frame_weights
+    if not ((trust >= 0) & (trust <= 1)).all():
+        raise DataError(f"{clip_name(sample)}: weights of tracks leave [0, 1] or are NaN; run jobs/audit.py run again")
+    return pseudo_track_weights(torch.from_numpy(trust), tracks, size).numpy()
+
+
+def known_tracks(sample: ClipSample) -> np.ndarray:
+    """Where positions of true tracks can be used, bool "T N"."""
+    assert sample.visibility is not None, "known_tracks needs tracks"
+    return np.ones_like(sample.visibility) if sample.track_valid is None else sample.track_valid
+
+
+def pseudo_starts(sample: ClipSample, weight: np.ndarray) -> np.ndarray:
+    """How much speaks for each frame as a window's first one, float64 "T": the tracks' weight in frames where tracks were asked.
+
+    A track is surest where it was asked. Where no query lies within these frames, any frame may be the first.
+    Raises: DataError if no track counts in any such frame.
+    """
+    asked = np.zeros(len(weight), bool)
+    if sample.query_frame is not None:
+        asked[sample.query_frame[sample.query_frame >= 0]] = True
+    starts = weight.sum(1, dtype=np.float64) * (asked if asked.any() else 1)
+    if not starts.any():
+        raise DataError(
+            f"{clip_name(sample)}: none of its {weight.shape[1]} pseudo tracks is trusted and in the image in a frame where tracks were"
+            " asked; audit the label set (jobs/audit.py run), which leaves such clips out"
+        )
+    return starts
+
+
+def true_starts(sample: ClipSample, weight: np.ndarray | None, usable: np.ndarray) -> np.ndarray:
+    """As `pseudo_starts`, for a clip with truth: its tracks in sight, if it has any.
+
+    Args:
+        weight: float32 "T N", None for a clip without tracks.
+        usable: bool "T": pose and depth are known.
+    Raises: DataError if no frame is usable, or no track is ever in sight.
+    """
+    if not usable.any():
+        raise DataError(
+            f"{clip_name(sample)}: no frame has both a valid pose and a valid depth; drop the clip or convert its dataset again"
+        )
+    if weight is None:
+        return usable.astype(np.float64)
+    if not weight.any():
+        raise DataError(
+            f"{clip_name(sample)}: none of its {weight.shape[1]} tracks is ever visible in the image; convert its dataset again"
+        )
+    starts = weight.sum(1, dtype=np.float64) * usable
+    return starts if starts.any() else usable.astype(np.float64)
+
+
+def draw_tracks(preference: np.ndarray, num_tracks: int, draw: np.random.Generator) -> np.ndarray:
+    """At most N tracks without repetition, each next one with a probability in proportion to its preference among those left.
+
+    Args:
+        preference: "M", 0 or more; a track of 0 is never drawn.
+    Returns: int64, increasing.
+    """
+    candidates = np.flatnonzero(preference > 0)
+    lateness = draw.standard_exponential(len(preference))[candidates] / preference[candidates]  # the first N arrivals of a race
+    return np.sort(candidates[np.argsort(lateness, kind="stable")[:num_tracks]])
+
+
+def clip_name(sample: ClipSample) -> str:
+    """How errors call a clip."""
+    return f"dataset {sample.dataset}, clip {sample.key}"

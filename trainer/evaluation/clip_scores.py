@@ -1,0 +1,167 @@
+"""Everything that can be said of a prediction of one clip, by what is known of the clip."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pipeline.errors import DataError
+from pipeline.metrics import RelativePoseErrors, depth_metrics, resize_to_truth
+from pipeline.records import ClipSample
+from trainer.evaluation.point_maps import measure_points, true_points
+from trainer.evaluation.poses import measure_relative_poses, measure_trajectory, pair_values
+from trainer.evaluation.queries import ChosenTracks
+from trainer.evaluation.settings import EvaluationSettings
+from trainer.evaluation.tracks import measure_camera_tracks, measure_world_tracks
+from trainer.inference.prediction import Prediction
+
+POSES = ("ate", "rpe_trans", "rpe_rot_deg")
+PAIRS = ("rra_30", "rta_30", "auc_30")
+DEPTHS = tuple(f"{value}_{alignment}" for alignment in ("scale", "scale_shift") for value in ("abs_rel", "delta_1"))
+CLOUDS = ("accuracy", "completion", "normal_consistency")
+CAMERA_TRACKS = ("average_jaccard_3d", "average_pts_within_3d", "occlusion_accuracy")
+WORLD_TRACKS = ("world_apd", "world_epe_m")
+VALUES = (
+    *POSES,
+    *PAIRS,
+    *DEPTHS,
+    *(f"{name}_{spread}" for name in CLOUDS for spread in ("mean", "median")),
+    *CAMERA_TRACKS,
+    *WORLD_TRACKS,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ClipScores:
+    """One model on one clip. `values` has every one of VALUES; NaN where undefined, `undefined` says which and why."""
+
+    key: str
+    num_frames: int
+    values: Mapping[str, float]
+    undefined: Mapping[str, str] = field(default_factory=dict)
+    valid_pixels: int = 0  # with a true depth: the clip's weight in a mean of depth
+    num_tracks: int = 0  # asked for
+    pairs: RelativePoseErrors | None = None  # of frames, to be pooled over clips
+
+    def __post_init__(self) -> None:
+        if set(self.values) != set(VALUES):
+            raise DataError(f"clip {self.key}: scores are {sorted(self.values)}, expected {sorted(VALUES)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One value, and why it is NaN if it is."""
+
+    name: str
+    value: float
+    why: str | None = None
+
+
+def lacks_truth(sample: ClipSample) -> bool:
+    """Whether nothing of a clip can be measured: it has no poses, no depth and no tracks in space."""
+    return sample.camera_to_world is None and sample.depth is None and sample.tracks3d is None
+
+
+def measure_clip(prediction: Prediction, sample: ClipSample, chosen: ChosenTracks | None, settings: EvaluationSettings) -> ClipScores:
+    """Compare a prediction of a clip's frames with all that is known of them.
+
+    Args:
+        chosen: the true tracks that the model was asked for; None if it was asked for none.
+    """
+    asked, found = settings.protocols, {name: _Found(name, math.nan, "not asked for") for name in VALUES}
+    pairs = None
+    if "poses" in asked:
+        pairs = _pairs(prediction, sample, settings)
+        found |= _by_name(_poses(prediction, sample, pairs))
+    if "video_depth" in asked:
+        found |= _by_name(_depths(prediction, sample, settings))
+    if "point_maps" in asked:
+        found |= _by_name(_clouds(prediction, sample, settings))
+    if "tracks3d" in asked:
+        found |= _by_name(_tracks(prediction, sample, chosen, settings))
+    return ClipScores(
+        key=sample.key,
+        num_frames=len(sample.frames),
+        values={each.name: each.value for each in found.values()},
+        undefined={each.name: each.why or "not defined for this clip" for each in found.values() if math.isnan(each.value)},
+        valid_pixels=_valid_pixels(sample, settings),
+        num_tracks=0 if chosen is None else len(chosen.index),
+        pairs=pairs,
+    )
+
+
+def _by_name(found: Iterable[_Found]) -> dict[str, _Found]:
+    return {each.name: each for each in found}
+
+
+def _pairs(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> RelativePoseErrors | None:
+    if sample.camera_to_world is None:
+        return None
+    return measure_relative_poses(prediction.camera_to_world, sample, count=settings.pose_frames, seed=settings.seed)
+
+
+def _poses(prediction: Prediction, sample: ClipSample, pairs: RelativePoseErrors | None) -> Iterator[_Found]:
+    if pairs is None:
+        yield from _lost(PAIRS, "fewer than two true poses")
+    else:
+        yield from (_Found(*item) for item in pair_values([pairs]).items())
+    if sample.camera_to_world is None:
+        yield from _lost(POSES, "no true poses")
+        return
+    metrics = measure_trajectory(prediction.camera_to_world, sample)
+    for name in POSES:
+        yield _Found(name, getattr(metrics, name), metrics.undefined.get(name))
+
+
+def _depths(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> Iterator[_Found]:
+    if sample.depth is None:
+        yield from _lost(DEPTHS, "no true depth")
+        return
+    height, width = sample.depth.shape[1:]
+    predicted = resize_to_truth(prediction.depth, height=height, width=width)
+    for suffix, alignment in (("scale", "scale_l1"), ("scale_shift", "scale_shift_l1")):
+        metrics = depth_metrics(predicted, sample.depth, protocol=settings.depth_protocol(alignment))
+        for name in ("abs_rel", "delta_1"):
+            yield _Found(f"{name}_{suffix}", getattr(metrics, name), metrics.undefined.get(name))
+
+
+def _valid_pixels(sample: ClipSample, settings: EvaluationSettings) -> int:
+    if sample.depth is None:
+        return 0
+    farthest = settings.depth_protocol("metric").max_depth_m
+    return int(((sample.depth > 0) & (sample.depth < (math.inf if farthest is None else farthest))).sum())
+
+
+def _clouds(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> Iterator[_Found]:
+    true, size = None, prediction.frames.shape[1:3]
+    if sample.depth is not None and sample.intrinsics is not None and sample.camera_to_world is not None:
+        true = true_points(sample, size, num_frames=settings.point_frames, max_points=settings.max_points)
+    if true is None:
+        yield from _lost([f"{name}_{spread}" for name in CLOUDS for spread in ("mean", "median")], "no true points")
+        return
+    metrics = measure_points(prediction.points, true, icp_distance=settings.icp_distance)
+    for name in CLOUDS:
+        for spread in ("mean", "median"):
+            yield _Found(f"{name}_{spread}", getattr(getattr(metrics, name), spread), metrics.undefined.get(name))
+
+
+def _tracks(prediction: Prediction, sample: ClipSample, chosen: ChosenTracks | None, settings: EvaluationSettings) -> Iterator[_Found]:
+    if chosen is None or prediction.tracks is None:
+        yield from _lost((*CAMERA_TRACKS, *WORLD_TRACKS), "no true tracks to ask for" if chosen is None else "the model tracks nothing")
+        return
+    if sample.intrinsics is None:
+        yield from _lost(CAMERA_TRACKS, "no focal lengths, by which the thresholds are set")
+    else:
+        metrics = measure_camera_tracks(prediction.tracks, sample, chosen, visible=settings.visible)
+        fields = ("average_jaccard", "average_pts_within_thresh", "occlusion_accuracy")
+        for name, source in zip(CAMERA_TRACKS, fields, strict=True):
+            yield _Found(name, float(getattr(metrics, source)), metrics.undefined.get(source))
+    if sample.camera_to_world is None or (sample.pose_valid is not None and not sample.pose_valid.all()):
+        yield from _lost(WORLD_TRACKS, "not every frame has a true pose")
+        return
+    world = measure_world_tracks(prediction.tracks.camera, prediction.camera_to_world, sample, chosen)
+    yield _Found("world_apd", world.apd, world.undefined.get("apd"))
+    yield _Found("world_epe_m", world.epe_m, world.undefined.get("epe_m"))
+
+
+def _lost(names: tuple[str, ...] | list[str], why: str) -> list[_Found]:
+    return [_Found(name, math.nan, why) for name in names]

@@ -1,0 +1,100 @@
+"""The values that tables show: what they are called, how they are printed, and how clips make a mean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.metrics.averages import DefinedMean, defined_mean
+from trainer.evaluation.clip_scores import ClipScores
+from trainer.evaluation.poses import pair_values
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measure:
+    """One column."""
+
+    name: str  # in documents, and of the value in ClipScores
+    head: str  # of the column
+    better: str  # "lower" | "higher"
+    percent: bool = False  # a fraction, printed times 100
+    pooled: str | None = None  # over clips: None, the plain mean; "pixels", weighted by valid pixels; "pairs", all pairs of frames together
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Protocol:
+    """One table."""
+
+    name: str
+    title: str
+    measures: tuple[Measure, ...]
+
+
+def _lower(name: str, head: str, pooled: str | None = None) -> Measure:
+    return Measure(name=name, head=head, better="lower", pooled=pooled)
+
+
+def _share(name: str, head: str, pooled: str | None = None) -> Measure:
+    return Measure(name=name, head=head, better="higher", percent=True, pooled=pooled)
+
+
+PROTOCOLS = (
+    Protocol(
+        name="poses",
+        title="camera poses (Sim(3) on all frames; RMSE in the truth's unit and degrees; angles of pairs of frames, percent)",
+        measures=(
+            _lower("ate", "ATE"),
+            _lower("rpe_trans", "RPE-t"),
+            _lower("rpe_rot_deg", "RPE-r"),
+            _share("rra_30", "RRA@30", "pairs"),
+            _share("rta_30", "RTA@30", "pairs"),
+            _share("auc_30", "AUC@30", "pairs"),
+        ),
+    ),
+    Protocol(
+        name="video_depth",
+        title="video depth (one scale, or scale and shift, a clip; weighted by valid pixels)",
+        measures=(
+            _lower("abs_rel_scale", "AbsRel", "pixels"),
+            _share("delta_1_scale", "d<1.25", "pixels"),
+            _lower("abs_rel_scale_shift", "AbsRel s&s", "pixels"),
+            _share("delta_1_scale_shift", "d<1.25 s&s", "pixels"),
+        ),
+    ),
+    Protocol(
+        name="point_maps",
+        title="point maps (Umeyama, then ICP; in the truth's unit; normals as cosines)",
+        measures=(
+            _lower("accuracy_mean", "Acc"),
+            _lower("accuracy_median", "Acc med"),
+            _lower("completion_mean", "Comp"),
+            _lower("completion_median", "Comp med"),
+            Measure(name="normal_consistency_mean", head="NC", better="higher"),
+            Measure(name="normal_consistency_median", head="NC med", better="higher"),
+        ),
+    ),
+    Protocol(
+        name="tracks3d",
+        title="3D tracks (in cameras as TAPVid-3D, median scale; in the first camera's world as WorldTrack; percent, metres)",
+        measures=(
+            _share("average_jaccard_3d", "AJ 3D"),
+            _share("average_pts_within_3d", "APD 3D"),
+            _share("occlusion_accuracy", "OA"),
+            _share("world_apd", "world APD"),
+            _lower("world_epe_m", "world EPE"),
+        ),
+    ),
+)
+MEASURES: tuple[Measure, ...] = tuple(measure for protocol in PROTOCOLS for measure in protocol.measures)
+
+
+def summarise(clips: Sequence[ClipScores]) -> dict[str, DefinedMean]:
+    """Each measure over clips, by name; clips in which it is undefined are left out and counted."""
+    pooled = pair_values([clip.pairs for clip in clips if clip.pairs is not None])
+    pixels = [clip.valid_pixels for clip in clips]
+    means: dict[str, DefinedMean] = {}
+    for measure in MEASURES:
+        values = [clip.values[measure.name] for clip in clips]
+        mean = defined_mean(values, weights=pixels if measure.pooled == "pixels" else None)
+        if measure.pooled == "pairs" and mean.num_defined:
+            mean = DefinedMean(value=pooled[measure.name], num_defined=mean.num_defined, num_dropped=mean.num_dropped)
+        means[measure.name] = mean
+    return means

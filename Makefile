@@ -14,7 +14,7 @@ setup: $(STAMP)
 $(STAMP): constraints.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "trackmill needs Python 3.11 or newer; set PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[scenes,synthetic,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[scenes,synthetic,train,dev]'
 	touch $@
 
 demo: setup

@@ -39,9 +39,7 @@ def labelled_losses(output: ModelOutput, batch: ClipBatch, geometry: GeometryTru
         if settings.tracking is not None:
             terms += _tracking(output, aligned, truth, settings.tracking, settings)
         if settings.coupling is not None:
-            coupled = labelled_coupling(
-                prediction, batch.observations, truth, scale=aligned.scale, settings=settings.coupling_settings
-            )
+            coupled = labelled_coupling(prediction, batch.observations, truth, scale=aligned.scale, settings=settings.coupling_settings)
             terms += coupling_terms(coupled, settings.coupling, prefix="coupling")
     return ClipLosses(keys=batch.keys, terms=terms)
 
@@ -76,7 +74,8 @@ def _tracking(
 
 
 def _true_tracks(batch: ClipBatch, geometry: GeometryTruth, normalised: NormalisedTruth, settings: LossSettings) -> TrackTruth:
-    assert batch.tracks_world is not None and batch.tracks_visible is not None  # a batch has all of its truth or none
+    assert batch.tracks_world is not None  # a batch has all of its truth or none
+    assert batch.tracks_visible is not None
     return track_truth(
         batch.tracks_world,
         geometry.camera_to_world,

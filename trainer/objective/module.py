@@ -51,7 +51,7 @@ class Objective(nn.Module):
         """
         super().__init__()
         if settings.needs_tracker and not isinstance(model, TrajVG):
-            raise ConfigError("losses of tracking, coupling and self-supervision need a model that tracks: trajvg; switch them off, or take it")
+            raise ConfigError("losses of tracking, coupling and self-supervision need a model that tracks: take trajvg, or switch them off")
         if precision not in PRECISIONS:
             raise ConfigError(f"precision is {precision!r}, expected one of {', '.join(PRECISIONS)}")
         self.model, self.settings, self.precision = model, settings, precision
@@ -60,11 +60,7 @@ class Objective(nn.Module):
         """The losses of a batch on the model's device. A side that no loss takes is not computed."""
         labelled = self._labelled(batch.labelled) if batch.labelled is not None and self.settings.learns_from_labels else None
         pseudo = self._pseudo(batch.pseudo) if batch.pseudo is not None and self.settings.learns_from_pseudo_tracks else None
-        parts = [
-            share * side.total().sum()
-            for side, share in ((labelled, shares.labelled), (pseudo, shares.pseudo))
-            if side is not None
-        ]
+        parts = [share * side.total().sum() for side, share in ((labelled, shares.labelled), (pseudo, shares.pseudo)) if side is not None]
         return StepLosses(total=torch.stack(parts).sum() if parts else self._nothing(), labelled=labelled, pseudo=pseudo)
 
     def predict(self, clips: ClipBatch) -> ModelOutput:

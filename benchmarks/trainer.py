@@ -1,0 +1,192 @@
+"""Where a step of training spends its time, the coupling losses against the step, and the memory that the search for neighbours takes.
+
+`python benchmarks/trainer.py --config configs/tiny.yaml --set data.labelled.0.root=... ` prints one JSON: medians of the split with their
+spread; then the coupling losses at 512 tracks on the same network; then peak memory of the neighbour search at two budgets.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # or this file would hide the package of its name
+
+from trainer.data import ClipBatch, StepLoader  # noqa: E402  after the line above
+from trainer.loop import read_config  # noqa: E402  after the line above
+from trainer.loop.config import TrainConfig  # noqa: E402  after the line above
+from trainer.loop.frozen import freeze  # noqa: E402  after the line above
+from trainer.loop.process_group import Place  # noqa: E402  after the line above
+from trainer.loop.train_step import TrainStep  # noqa: E402  after the line above
+from trainer.losses import align_geometry, labelled_coupling, normalise_truth, self_supervised_coupling, static_tau, track_truth  # noqa: E402  after the line above
+from trainer.models import ModelOutput, build_model  # noqa: E402  after the line above
+from trainer.models.tracker.neighbours import nearest_neighbours  # noqa: E402  after the line above
+from trainer.objective import Objective  # noqa: E402  after the line above
+from trainer.objective.labelled import predicted_geometry  # noqa: E402  after the line above
+
+NEIGHBOUR_POINTS, NEIGHBOUR_QUERIES = 16_384, 4_096
+BUDGETS_MB = (16.0, 256.0)
+
+
+class Stopwatch:
+    """Seconds by name; on a GPU it waits for what was asked for."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+
+    @contextmanager
+    def timing(self, name: str) -> Iterator[None]:
+        self._wait()
+        began = time.perf_counter()
+        yield
+        self._wait()
+        self.seconds[name].append(time.perf_counter() - began)
+
+    def _wait(self) -> None:
+        if self._device.type != "cpu":
+            torch.accelerator.synchronize(self._device)
+
+
+def split(config: TrainConfig, device: torch.device, steps: int, warm: int) -> dict[str, object]:
+    """Medians of what a step is made of, and the share of waiting."""
+    model = build_model(config.model.name, config.model.config)
+    freeze(model, config.frozen)
+    step = TrainStep(model.to(device), config, Place(device=device))
+    objective, learning = Objective(model, config.losses, precision=config.precision), [p for p in model.parameters() if p.requires_grad]
+    batches = iter(StepLoader(config.data, num_workers=config.loader_workers))
+    watch = Stopwatch(device)
+    for number in range(warm + steps):
+        if number == warm:
+            watch.seconds.clear()
+        with watch.timing("data_wait"):
+            batch = next(batches)
+        with watch.timing("to_device"):
+            batch = batch.to(device)
+        both = ((batch.labelled, objective.labelled_losses), (batch.pseudo, objective.pseudo_losses))
+        sides = [(clips, losses) for clips, losses in both if clips]
+        with watch.timing("forward"):
+            outputs = [objective.predict(clips) for clips, _ in sides]
+        with watch.timing("losses"):
+            total = torch.stack(
+                [losses(output, clips).total().mean() for output, (clips, losses) in zip(outputs, sides, strict=True)]
+            ).sum()
+        with watch.timing("backward"):
+            total.backward()
+        with watch.timing("optimiser"):
+            torch.nn.utils.clip_grad_norm_(learning, config.optimiser.clip_norm)
+            step.optimiser.step()
+            step.optimiser.zero_grad(set_to_none=True)
+    totals = [sum(parts) for parts in zip(*watch.seconds.values(), strict=True)]
+    return {
+        "steps": steps,
+        "step_s": spread(totals),
+        "parts_s": {name: spread(values) for name, values in watch.seconds.items()},
+        "data_wait_share": round(sum(watch.seconds["data_wait"]) / sum(totals), 4),
+    }
+
+
+def coupling_share(config: TrainConfig, device: torch.device, num_tracks: int, repeats: int) -> dict[str, object]:
+    """Both coupling losses, forward and backward, beside a step without them, at so many tracks."""
+    config = replace(config, data=replace(config.data, num_tracks=num_tracks), loader_workers=0)
+    model = build_model(config.model.name, config.model.config).to(device)
+    batch = next(iter(StepLoader(config.data))).to(device)
+    bare = Objective(model, replace(config.losses, coupling=None, self_supervised=None), precision=config.precision)
+    watch, timed = Stopwatch(device), [clips for clips in (batch.labelled, batch.pseudo) if clips]
+    for _ in range(repeats):
+        for clips in timed:
+            with watch.timing("step"):
+                output = bare.predict(clips)
+                total = bare.labelled_losses(output, clips).total().sum() if clips.geometry else output.local_points.mean()
+                total.backward()
+            output = bare.predict(clips)
+            terms = coupled(config, output, clips)
+            with watch.timing("coupling"):
+                terms().backward()
+    step, coupling = (spread(watch.seconds[name]) for name in ("step", "coupling"))
+    return {
+        "num_tracks": num_tracks,
+        "step_s": step,
+        "coupling_s": coupling,
+        "share": round(sum(watch.seconds["coupling"]) / sum(watch.seconds["step"]), 4),
+    }
+
+
+def coupled(config: TrainConfig, output: ModelOutput, clips: ClipBatch) -> Callable[[], torch.Tensor]:
+    """The coupling losses as a call; their gradient stops at the network's output, which is what they add to a step."""
+    prediction = predicted_geometry(output)
+    prediction = replace(
+        prediction, **{name: getattr(prediction, name).detach().requires_grad_() for name in ("local_points", "camera_to_world", "tracks")}
+    )
+    settings, weights = config.losses.coupling_settings, config.losses.coupling
+    if clips.geometry is None:
+        return lambda: self_supervised_coupling(prediction, clips.observations, settings).total(weights).sum()
+    normalised = normalise_truth(clips.geometry)
+    scale = align_geometry(prediction, normalised, config.losses.geometry_settings).scale
+    tau = static_tau(normalised.norm, clips.is_metric, settings)
+    truth = track_truth(clips.tracks_world, clips.geometry.camera_to_world, clips.tracks_visible, norm=normalised.norm, tau=tau)
+    return lambda: labelled_coupling(prediction, clips.observations, truth, scale=scale, settings=settings).total(weights).sum()
+
+
+def neighbour_memory_mb(budget_mb: float) -> float:
+    """How much the process grows while it searches; without a budget it is 257 MiB."""
+    draw = torch.Generator().manual_seed(0)
+    queries, points = (torch.rand(1, count, 3, generator=draw) for count in (NEIGHBOUR_QUERIES, NEIGHBOUR_POINTS))
+    nearest_neighbours(queries[:, :8], points[:, :64], k=16, budget_mb=budget_mb)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: importing torch had one too
+    before = _status_mb("VmRSS")
+    nearest_neighbours(queries, points, k=16, budget_mb=budget_mb)
+    return round(_status_mb("VmHWM") - before, 1)
+
+
+def _status_mb(name: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+
+
+def measured_apart(budget_mb: float) -> float:
+    """In a process of its own, whose peak is this search's."""
+    command = [sys.executable, __file__, "--neighbour-mb", str(budget_mb)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median, least and most."""
+    return {"median": round(statistics.median(values), 5), "min": round(min(values), 5), "max": round(max(values), 5)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", default="configs/tiny.yaml")
+    parser.add_argument("--set", action="append", default=[], dest="changes")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--warm", type=int, default=3)
+    parser.add_argument("--tracks", type=int, default=512)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--neighbour-mb", type=float, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.neighbour_mb is not None:
+        print(neighbour_memory_mb(options.neighbour_mb))
+        return
+    device, config = torch.device(options.device), read_config(options.config, options.changes)
+    result = {
+        "split": split(config, device, options.steps, options.warm),
+        "coupling": coupling_share(config, device, options.tracks, max(options.steps // 4, 2)),
+        "neighbours_peak_mb": {str(budget): measured_apart(budget) for budget in BUDGETS_MB},
+        "machine": {"cpu": platform.processor() or platform.machine(), "threads": torch.get_num_threads(), "device": str(device)},
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+    }
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

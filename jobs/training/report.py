@@ -1,0 +1,56 @@
+"""The summaries of jobs/train.py."""
+
+import torch
+
+from jobs.console import DONE, FAILED, print_summary
+from pipeline.stream import MixtureConfig
+from trainer.loop import TrainConfig, TrainOutcome
+from trainer.loop.frozen import freeze
+from trainer.loop.schedule import make_optimiser
+from trainer.models import build_model
+from trainer.objective import Objective
+
+_MOST_LOST = 0.5  # of the steps of a run; beyond, it has not trained
+
+
+def report_stage(config: TrainConfig) -> int:
+    """What would be trained, after everything that can be checked without reading data or weights."""
+    with torch.device("meta"):
+        model = build_model(config.model.name, config.model.config)
+    freeze(model, config.frozen)
+    Objective(model, config.losses, precision=config.precision)
+    make_optimiser(model, config.optimiser)
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    families = ("geometry", "tracking", "coupling", "self_supervised")
+    rows = [
+        ("network", f"{config.model.name}, {sum(parameter.numel() for parameter in model.parameters()):,} parameters"),
+        ("learning", f"{sum(parameter.numel() for parameter in learning):,} parameters"),
+        ("frozen", ", ".join(config.frozen) or "nothing"),
+        ("begins from", config.model.start or "fresh weights"),
+        ("losses", ", ".join(name for name in families if getattr(config.losses, name) is not None)),
+        ("labelled", _datasets(config.data.labelled, config.data.labelled_clips)),
+        ("pseudo", _datasets(config.data.pseudo, config.data.pseudo_clips)),
+        ("steps", config.steps),
+        ("out", config.out),
+    ]
+    print_summary("Would train", rows)
+    return DONE
+
+
+def report_training(outcome: TrainOutcome) -> int:
+    """What a run came to; failed if most of its steps were lost."""
+    lost = outcome.num_guarded + outcome.num_skipped
+    rows = [
+        ("steps", outcome.steps),
+        ("resumed from step", "begun anew" if outcome.resumed_from is None else outcome.resumed_from),
+        ("last loss", "none" if outcome.last_loss is None else f"{outcome.last_loss:.4f}"),
+        ("guarded steps", f"{outcome.num_guarded} (loss too large, counted 0)"),
+        ("skipped steps", f"{outcome.num_skipped} (no clip, or no number)"),
+        ("weights", outcome.weights),
+    ]
+    print_summary("Trained", rows)
+    return FAILED if lost > _MOST_LOST * outcome.steps else DONE
+
+
+def _datasets(mixture: MixtureConfig | None, clips: int) -> str:
+    return "none" if mixture is None else f"{clips} clips per step and process of {', '.join(mixture.names)}"

@@ -1,0 +1,90 @@
+"""jobs/train.py as a user runs it: on rendered clips and on pseudo tracks, killed with SIGKILL in mid-epoch, and resumed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from typer.testing import CliRunner, Result
+
+from jobs.pseudolabel import app as label_app
+from jobs.synthesize import app as synthesize_app
+from jobs.train import app
+from tests.unit.trainer.loop.rendered import TINY
+from trainer.loop.checkpoints import checkpoint_steps
+from trainer.loop.journal import read_journal
+
+REPO = Path(__file__).parents[2]
+STEPS = 5
+
+
+def invoke(typer_app: object, *arguments: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(typer_app, [str(argument) for argument in arguments])  # type: ignore[arg-type]
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("train")
+    rendered = ("--num-clips", 3, "--frames", 6, "--height", 56, "--width", 56, "--tracks", 24, "--executor", "inline")
+    whole = ("--split", "train=1,val=0,test=0")
+    for domain in ("studio", "wild"):
+        invoke(synthesize_app, "--root", folder / domain, "--domain", domain, *rendered, *whole)
+    labelled = invoke(label_app, "--root", folder / "wild", "--labeler", "dis-flow", "--query-policy", "truth", "--executor", "inline")
+    config = {
+        "out": str(folder / "run"),
+        "steps": STEPS,
+        "model": {"name": "trajvg", "config": TINY},
+        "data": {
+            "labelled": [{"root": str(folder / "studio")}],
+            "pseudo": [{"root": str(folder / "wild"), "labels": labelled.stdout.split()[-1]}],
+            "labelled_clips": 2,
+            "num_tracks": 8,
+            "shape": {"frames": [2, 3], "pixels": [1500, 2400], "aspect": [1.0, 1.4]},
+        },
+        "frozen": ["conf_decoder", "conf_head"],
+        "losses": {"coupling_settings": {"gate": {"gates": []}}},
+        "checkpoints": {"every_steps": 2},
+        "logs": {"every_steps": 1},
+        "loader_workers": 0,
+    }
+    (folder / "stage.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+def test_a_killed_training_ends_as_an_undisturbed_one(stage: Path) -> None:
+    torch.set_num_threads(1)
+    config, whole, killed = stage / "stage.yaml", stage / "whole", stage / "killed"
+    first = invoke(app, "--config", config, "--out", whole, "--device", "cpu")
+    assert "step 5/5: loss " in first.output
+    assert "waiting for data" in first.output
+    command = [sys.executable, "jobs/train.py", "--config", str(config), "--out", str(killed), "--device", "cpu"]
+    process = subprocess.Popen(command, cwd=REPO, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
+    while not checkpoint_steps(str(killed)) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert checkpoint_steps(str(killed))[-1] < STEPS
+    invoke(app, "--config", config, "--out", killed, "--device", "cpu", code=2)  # not without --resume
+    again = invoke(app, "--config", config, "--out", killed, "--device", "cpu", "--resume")
+    assert "resumed from step" in again.output
+    rows, expected = read_journal(str(killed)), read_journal(str(whole))
+    assert [(row["step"], row["loss"], row["terms"]) for row in rows] == [(row["step"], row["loss"], row["terms"]) for row in expected]
+    name = f"checkpoints/{STEPS:08d}.safetensors"
+    assert (killed / name).read_bytes() == (whole / name).read_bytes()
+    assert invoke(app, "--config", whole / "config.yaml", "--dry-run").output.count("studio") == 1
+
+
+def test_mistakes_are_one_line(stage: Path) -> None:
+    config = stage / "stage.yaml"
+    missing = invoke(app, "--config", config, "--set", f"data.labelled.0.root={stage}/nowhere", "--out", stage / "none", code=1)
+    assert str(stage / "nowhere") in missing.output
+    wrong = invoke(app, "--config", config, "--set", "losses.coupling.weigth=1", code=2)
+    assert "losses.coupling has no weigth" in wrong.output
+    assert not (stage / "none").exists()

@@ -1,0 +1,64 @@
+"""Two processes with half of the clips each do what one does with all of them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import distributed, multiprocessing
+
+from tests.unit.trainer.loop.rendered import Planes, share
+from tests.unit.trainer.loop.test_run import losses, make_config
+from trainer.loop import train
+from trainer.loop.process_group import Place
+from trainer.loop.schedule import OptimiserSettings
+from trainer.models.weights.reading import read_weights
+
+STEPS = 3
+
+
+class Uneven(Planes):
+    """In the second step the second process has no labelled clip, in the third the first has nothing at all."""
+
+    def __init__(self, state: dict | None, *, rank: int = 0, world_size: int = 1) -> None:
+        super().__init__(state, rank=rank, world_size=world_size)
+        self.rank, self.world_size = rank, world_size
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        for batch in super().__iter__():
+            first, alone = slice(0, 1), self.world_size == 1
+            if batch.step == 1:
+                labelled = share(batch.labelled, first) if alone else batch.labelled if self.rank == 0 else None
+                batch = replace(batch, labelled=labelled)
+            if batch.step == 2:
+                second = slice(1, 2)
+                sides = {name: share(getattr(batch, name), second) if alone else getattr(batch, name) for name in ("labelled", "pseudo")}
+                batch = replace(batch, **(sides if alone or self.rank == 1 else dict.fromkeys(sides)))
+            yield batch
+
+
+def train_in_place(rank: int, world_size: int, out: str) -> None:
+    """In a process of its own."""
+    torch.set_num_threads(1)
+    if world_size > 1:
+        distributed.init_process_group("gloo", init_method=f"file://{out}/meeting", rank=rank, world_size=world_size)
+    place = Place(device=torch.device("cpu"), rank=rank, world_size=world_size)
+    gently = OptimiserSettings(learning_rate=1e-9, encoder_learning_rate=1e-9)  # Adam makes rounding errors as large as steps
+    config = make_config(Path(out), steps=STEPS, optimiser=gently)
+    train(config, place, open_batches=lambda state: Uneven(state, rank=rank, world_size=world_size))
+    if world_size > 1:
+        distributed.destroy_process_group()
+
+
+def test_two_processes_equal_one_with_the_same_clips(tmp_path: Path) -> None:
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    together.mkdir()
+    multiprocessing.spawn(train_in_place, args=(2, str(together)), nprocs=2)
+    train_in_place(0, 1, str(alone))
+    torch.testing.assert_close(torch.tensor(losses(together)), torch.tensor(losses(alone)), rtol=1e-6, atol=0)
+    one, two = (read_weights(str(out / f"checkpoints/{STEPS:08d}.optimiser.safetensors")).tensors for out in (alone, together))
+    assert set(one) == set(two)
+    for name in one:  # the moments hold the gradients of all three steps; a key's bias has none but rounding, about 1e-13
+        scale = float(one[name].abs().max())
+        torch.testing.assert_close(
+            two[name], one[name], rtol=1e-4, atol=1e-4 * scale + 1e-10, msg=lambda text, name=name: f"{name}: {text}"
+        )

@@ -1,0 +1,64 @@
+"""Configurations: what ships is understood, what is wrong is named."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from pipeline.errors import ConfigError
+from trainer.loop import read_config
+from trainer.loop.frozen import freeze
+from trainer.loop.reading import config_table
+from trainer.models import build_model
+from trainer.objective import Objective
+
+CONFIGS = Path(__file__).parents[4] / "configs"
+STAGES = ("tiny", "small", "trajvg_stage1", "trajvg_stage2", "trajvg_stage3")
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_shipped_stages_fit_their_network_and_survive_writing(name: str, tmp_path: Path) -> None:
+    config = read_config(CONFIGS / f"{name}.yaml")
+    with torch.device("meta"):
+        model = build_model(config.model.name, config.model.config)
+    freeze(model, config.frozen)
+    Objective(model, config.losses)
+    again = tmp_path / "config.yaml"
+    again.write_text(yaml.safe_dump(config_table(config)))
+    assert read_config(again) == config
+
+
+def test_the_third_stage_trains_confidence_and_tracks_alone() -> None:
+    config = read_config(CONFIGS / "trajvg_stage3.yaml")
+    with torch.device("meta"):
+        model = build_model("trajvg", config.model.config)
+    freeze(model, config.frozen)
+    learning = {name.split(".")[0] for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert learning == {"conf_decoder", "conf_head", "track_decoder", "track_head"}
+
+
+def test_single_values_can_be_changed() -> None:
+    changes = ["steps=7", "data.labelled.0.root=/data/mine", "losses.self_supervised=null", "optimiser.betas=[0.9, 0.99]"]
+    config = read_config(CONFIGS / "tiny.yaml", changes)
+    assert (config.steps, config.losses.self_supervised, config.optimiser.betas) == (7, None, (0.9, 0.99))
+    assert config.data.labelled is not None
+    assert config.data.labelled.parts[0][0].root == "/data/mine"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("optimiser.learning_rate=1e-4", "optimiser.learning_rate is '1e-4', expected a number; YAML reads 1e-4 as text, write 1.0e-4"),
+        ("losses.coupling.weigth=1", "losses.coupling has no weigth; it has consistency_points"),
+        ("steps=0", "steps is 0"),
+        ("steps", "expected NAME.NAME=VALUE"),
+        ("data.labelled.3.root=x", "3 is no entry of a list of 1"),
+        ("precision=float16", "expected one of float32, bfloat16"),
+        ("losses.geometry.points=-1", "losses.geometry: weight of points is -1.0"),
+    ],
+)
+def test_what_is_wrong_is_named(change: str, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read_config(CONFIGS / "tiny.yaml", [change])
+    assert message in str(error.value)

@@ -1,0 +1,46 @@
+"""Which parameters a loss reaches, through the whole network."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.unit.trainer.loop.rendered import TINY, make_clips
+from trainer.data import StepBatch
+from trainer.losses import CouplingWeights
+from trainer.models import build_model
+from trainer.objective import LossSettings, Objective
+from trainer.objective.module import ClipShares
+
+NONE = {"consistency_points": 0.0, "consistency_tracks": 0.0, "camera_poses": 0.0, "camera_points": 0.0}
+GEOMETRY = {"point_head", "point_decoder"}
+CAMERA = {"camera_head", "camera_decoder"}
+TRACKER = {"track_head", "track_decoder"}
+
+
+def reached(settings: LossSettings) -> set[str]:
+    """Parts of the network with a gradient other than zero."""
+    torch.set_num_threads(1)
+    model = build_model("trajvg", TINY)
+    with torch.no_grad():  # fresh heads hardly tell one token from another
+        for parameter in model.camera_head.parameters():
+            parameter.mul_(3)
+    batch = StepBatch(step=0, labelled=make_clips(0, 1, labelled=True), pseudo=make_clips(1, 1, labelled=False))
+    Objective(model, settings)(batch, ClipShares(labelled=1.0, pseudo=1.0)).total.backward()
+    return {name.split(".")[0] for name, parameter in model.named_parameters() if parameter.grad is not None and parameter.grad.any()}
+
+
+@pytest.mark.parametrize("side", ["coupling", "self_supervised"])
+@pytest.mark.parametrize(
+    ("term", "heads"),
+    [("consistency_points", GEOMETRY), ("consistency_tracks", TRACKER), ("camera_poses", CAMERA), ("camera_points", GEOMETRY)],
+)
+def test_each_coupling_term_moves_its_own_heads_alone(side: str, term: str, heads: set[str]) -> None:
+    weights = CouplingWeights(**{**NONE, term: 1.0})
+    if (side, term) == ("self_supervised", "camera_points"):
+        return  # needs the truth
+    off = LossSettings(geometry=None, tracking=None, coupling=None, self_supervised=CouplingWeights())
+    found = reached(replace(off, **{"self_supervised": None, side: weights}))
+    assert found & (GEOMETRY | CAMERA | TRACKER) == heads
+    assert {"encoder", "decoder"} <= found  # which all share
+    assert not found & {"conf_head", "conf_decoder"}

@@ -1,0 +1,182 @@
+"""Whole runs on made-up clips: what goes on after a kill is what would have gone on, and bad clips do no harm."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.errors import ConfigError
+from tests.unit.trainer.loop.rendered import TINY, Planes, make_data
+from trainer.data import StepBatch
+from trainer.loop import TrainOutcome, train
+from trainer.loop.checkpoints import checkpoint_steps, read_state
+from trainer.loop.config import CheckpointSettings, LogSettings, ModelSettings, TrainConfig
+from trainer.loop.journal import read_journal
+from trainer.loop.process_group import Place
+from trainer.loop.schedule import OptimiserSettings
+from trainer.loop.step_report import StepReport
+from trainer.models.weights.loading import load_model
+from trainer.objective.module import Objective
+
+STEPS = 5
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def make_config(out: Path, **changes: object) -> TrainConfig:
+    config = TrainConfig(
+        out=str(out),
+        steps=STEPS,
+        data=make_data(),
+        model=ModelSettings(config=TINY),
+        frozen=("conf_decoder", "conf_head"),
+        ema_decay=0.5,
+        checkpoints=CheckpointSettings(every_steps=2, keep=2),
+        optimiser=OptimiserSettings(learning_rate=1e-3, encoder_learning_rate=1e-3),
+        loss_guard=None,
+    )
+    return replace(config, **changes)  # type: ignore[arg-type]
+
+
+def run(config: TrainConfig, **options: object) -> TrainOutcome:
+    return train(config, Place(device=torch.device("cpu")), **{"open_batches": Planes, **options})  # type: ignore[arg-type]
+
+
+def losses(out: Path) -> list[float]:
+    return [row["loss"] for row in read_journal(str(out))]
+
+
+def kill_at_step(number: str, out: str) -> None:
+    """In a process of its own: train, and die in the middle."""
+    torch.set_num_threads(1)
+
+    def die(report: StepReport) -> None:
+        if report.step == int(number):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run(make_config(Path(out)), on_step=die)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed")
+    torch.set_num_threads(1)
+    run(make_config(out))
+    return out
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path: Path, undisturbed: Path) -> None:
+    code = f"from tests.unit.trainer.loop.test_run import kill_at_step; kill_at_step('3', {str(tmp_path)!r})"
+    killed = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[4], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert checkpoint_steps(str(tmp_path)) == [2]
+    outcome = run(make_config(tmp_path), resume=True)
+    assert outcome.resumed_from == 2
+    assert losses(tmp_path) == losses(undisturbed)  # to the last bit
+    for kind in ("safetensors", "average.safetensors", "optimiser.safetensors"):
+        name = f"checkpoints/{STEPS:08d}.{kind}"
+        assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes()
+
+
+def test_what_a_run_leaves_behind(undisturbed: Path) -> None:
+    assert checkpoint_steps(str(undisturbed)) == [4, 5]  # of 2, 4 and 5 the newest two
+    assert len(list((undisturbed / "checkpoints").iterdir())) == 8
+    state = read_state(str(undisturbed), STEPS)
+    assert (state.data, state.licenses, state.num_skipped) == ({"step": STEPS}, ("CC0",), 0)
+    trained, average = (load_model(str(undisturbed / f"checkpoints/{STEPS:08d}{kind}.safetensors")) for kind in ("", ".average"))
+    fresh = torch.nn.Module.state_dict(trained)
+    assert not torch.equal(fresh["decoder.0.attn.qkv.weight"], average.state_dict()["decoder.0.attn.qkv.weight"])
+    assert torch.equal(fresh["conf_head.upsample_blocks.0.0.0.weight"], average.state_dict()["conf_head.upsample_blocks.0.0.0.weight"])
+
+
+def test_a_run_is_not_written_over_nor_resumed_as_another(undisturbed: Path) -> None:
+    with pytest.raises(ConfigError, match="holds a run of 5 steps; go on with --resume"):
+        run(make_config(undisturbed))
+    with pytest.raises(ConfigError, match="trained with another optimiser"):
+        run(make_config(undisturbed, optimiser=OptimiserSettings(learning_rate=2e-3)), resume=True)
+    done = run(make_config(undisturbed, logs=LogSettings(every_steps=3)), resume=True)  # how it is watched may change
+    assert (done.steps, done.resumed_from) == (STEPS, STEPS)
+
+
+def test_a_checkpoint_whose_state_is_missing_does_not_count(tmp_path: Path) -> None:
+    run(make_config(tmp_path, steps=4))
+    (tmp_path / "checkpoints/00000004.json").unlink()  # killed between the weights and the commit
+    outcome = run(make_config(tmp_path, steps=4), resume=True)
+    assert outcome.resumed_from == 2
+    assert len(read_journal(str(tmp_path))) == 4
+
+
+class Broken(Planes):
+    """The second step has a NaN in the truth of its second labelled clip."""
+
+    def __iter__(self) -> Iterator[StepBatch]:
+        for batch in super().__iter__():
+            assert batch.labelled is not None
+            assert batch.labelled.geometry is not None
+            if batch.step == 1:
+                batch.labelled.geometry.camera_to_world[1, 1, 0, 3] = torch.nan
+            yield batch
+
+
+def test_a_clip_without_a_loss_costs_its_step_and_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    outcome = run(make_config(tmp_path, steps=3), open_batches=Broken)
+    assert outcome.num_skipped == 1
+    assert outcome.last_loss is not None
+    assert "step 1: skipped: the loss is nan; clips: labelled-2-1 (" in caplog.text
+    assert "geometry/camera" in caplog.text
+    rows = read_journal(str(tmp_path))
+    assert [row["outcome"] for row in rows] == ["stepped", "skipped", "stepped"]
+    assert rows[1]["loss"] is None
+
+
+class OneSided(Planes):
+    """Only pseudo tracks, then nothing at all."""
+
+    def __iter__(self) -> Iterator[StepBatch]:
+        for batch in super().__iter__():
+            yield replace(batch, labelled=None, pseudo=batch.pseudo if batch.step == 0 else None)
+
+
+def test_batches_without_labels_and_without_anything(tmp_path: Path) -> None:
+    outcome = run(make_config(tmp_path, steps=2), open_batches=OneSided)
+    assert outcome.num_skipped == 1
+    first, second = read_journal(str(tmp_path))
+    assert {name.split("/")[0] for name in first["terms"]} == {"self"}
+    assert second["reason"] == "no clip of this step could be read"
+
+
+def test_a_loss_beyond_the_guard_moves_nothing(tmp_path: Path) -> None:
+    outcome = run(make_config(tmp_path, steps=1, loss_guard=1e-3))
+    assert outcome.num_guarded == 1
+    row = read_journal(str(tmp_path))[0]
+    assert (row["outcome"], row["gradient_norm"]) == ("guarded", 0.0)
+
+
+def test_tensorboard_gets_curves_and_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboardX")
+    run(make_config(tmp_path, steps=1, logs=LogSettings(tensorboard=True, every_steps=1, pictures_every_steps=1)))
+    written = next((tmp_path / "tensorboard").iterdir()).read_bytes()
+    assert all(name in written for name in (b"loss/geometry/points", b"step/share_waiting_for_data", b"labelled/depth", b"pseudo/frames"))
+    assert written.count(b"\x89PNG") == 8
+
+
+def test_losses_on_tracks_need_a_tracker() -> None:
+    from trainer.models import build_model
+    from trainer.objective import LossSettings
+
+    with torch.device("meta"):
+        model = build_model("pi3", TINY)
+    with pytest.raises(ConfigError, match="take trajvg, or switch them off"):
+        Objective(model, LossSettings())

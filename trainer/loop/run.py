@@ -1,0 +1,182 @@
+"""One stage of training, from its configuration to its last checkpoint; killed and begun again, it goes on from the newest."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+import yaml
+
+from pipeline import storage
+from pipeline.errors import ConfigError
+from trainer.data import StepBatch, StepLoader
+from trainer.loop.checkpoints import Learner, RunState, checkpoint_steps, load_checkpoint, read_state, save_checkpoint
+from trainer.loop.config import TrainConfig
+from trainer.loop.frozen import freeze
+from trainer.loop.process_group import Place, gathered
+from trainer.loop.reading import config_table
+from trainer.loop.step_report import GUARDED, SKIPPED
+from trainer.loop.train_step import TrainStep
+from trainer.loop.watching import OnStep, Watch
+from trainer.models import Backbone, build_model
+from trainer.models.weights.reading import read_weights
+from trainer.models.weights.starting import start_from
+from trainer.objective.module import Objective
+
+_log = logging.getLogger(__name__)
+_MAY_CHANGE = ("out", "checkpoints", "logs", "loader_workers")  # between a run and its continuation
+
+
+class BatchSource(Protocol):
+    """Where the batches of one process come from: StepLoader, or whatever behaves like it."""
+
+    def __iter__(self) -> Iterator[StepBatch]: ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it stands: after the batches that were taken."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainOutcome:
+    """What a run came to."""
+
+    weights: str  # the newest checkpoint's
+    steps: int  # that are done
+    resumed_from: int | None  # step; None where it began anew
+    last_loss: float | None
+    num_guarded: int  # steps whose loss was too large
+    num_skipped: int  # steps without loss
+
+
+def train(
+    config: TrainConfig,
+    place: Place,
+    *,
+    resume: bool = False,
+    open_batches: Callable[[dict[str, Any] | None], BatchSource] | None = None,
+    on_step: OnStep | None = None,
+) -> TrainOutcome:
+    """Train a stage to its end. Every process of a group calls this, in its own place.
+
+    Args:
+        resume: go on from the newest checkpoint in `config.out`; without one the run begins.
+        open_batches: from a saved state (None: the beginning) to batches; None reads `config.data`.
+        on_step: is told of every step, in the leading process.
+    Raises: ConfigError, before anything is written, if there is a run already or it was of another configuration.
+    """
+    saved = saved_state(config, resume=resume)
+    model, start_license = _make_model(config, begins=saved is None)
+    freeze(model, config.frozen)
+    step = TrainStep(model.to(place.device), config, place)
+    learner = Learner(model=model, optimiser=step.optimiser, average=step.average)
+    source = (open_batches or _loader(config, place))(None if saved is None else dict(saved.data))
+    if saved is not None:
+        load_checkpoint(config.out, saved.step, learner)
+    elif place.leads:
+        storage.publish_bytes(storage.join(config.out, "config.yaml"), yaml.safe_dump(config_table(config), sort_keys=False).encode())
+    state = saved or _fresh_state(config, start_license)
+    watch = Watch(config.out, state.step, config.logs, place=place, on_step=on_step)
+    try:
+        state, loss = _Loop(config=config, place=place, learner=learner, watch=watch).go(state, step, source)
+    finally:
+        watch.close()
+    return TrainOutcome(
+        weights=storage.join(config.out, "checkpoints", f"{state.step:08d}.safetensors"),
+        steps=state.step,
+        resumed_from=None if saved is None else saved.step,
+        last_loss=loss,
+        num_guarded=state.num_guarded,
+        num_skipped=state.num_skipped,
+    )
+
+
+def saved_state(config: TrainConfig, *, resume: bool) -> RunState | None:
+    """The state that a run begins from; None for the beginning.
+
+    Raises: ConfigError if there is a run and it is not to be resumed, or is one of another configuration.
+    """
+    steps = checkpoint_steps(config.out)
+    if not steps:
+        return None
+    if not resume:
+        raise ConfigError(f"{config.out} holds a run of {steps[-1]} steps; go on with --resume, or name another --out")
+    state = read_state(config.out, steps[-1])
+    mine, theirs = config_table(config), dict(state.config)
+    changed = [name for name in sorted({*mine, *theirs} - set(_MAY_CHANGE)) if mine.get(name) != theirs.get(name)]
+    if changed:
+        raise ConfigError(
+            f"{config.out} was trained with another {', '.join(changed)}; resume with its config.yaml, or begin anew with another --out"
+        )
+    return state
+
+
+@dataclass(kw_only=True, slots=True)
+class _Loop:
+    config: TrainConfig
+    place: Place
+    learner: Learner
+    watch: Watch
+
+    def go(self, state: RunState, train_step: TrainStep, source: BatchSource) -> tuple[RunState, float | None]:
+        """From a state to the last step."""
+        licenses, guarded, skipped, loss = set(state.licenses), state.num_guarded, state.num_skipped, None
+        looker = Objective(self.learner.model, self.config.losses, precision=self.config.precision)
+        batches = iter(source)
+        for number in range(state.step, self.config.steps):
+            began = time.perf_counter()
+            batch = next(batches)
+            report = train_step(batch, number, wait_s=time.perf_counter() - began)
+            licenses |= _licenses(batch)
+            guarded, skipped = guarded + (report.outcome == GUARDED), skipped + (report.outcome == SKIPPED)
+            loss = report.loss
+            self.watch.tell(report)
+            self.watch.look(number, batch, looker)
+            done = number + 1
+            if done % self.config.checkpoints.every_steps == 0 or done == self.config.steps:
+                licenses = set().union(*gathered(licenses, self.place))
+                state = RunState(
+                    step=done,
+                    config=config_table(self.config),
+                    data=source.state_dict(),
+                    num_guarded=guarded,
+                    num_skipped=skipped,
+                    licenses=tuple(sorted(licenses)),
+                    start_license=state.start_license,
+                )
+                self._save(state)
+        return state, loss
+
+    def _save(self, state: RunState) -> None:
+        if self.watch.journal is None:
+            return
+        self.watch.journal.publish(state.step)
+        weights = save_checkpoint(self.config.out, state, self.learner, keep=self.config.checkpoints.keep)
+        _log.info("step %d: saved %s", state.step, weights)
+
+
+def _make_model(config: TrainConfig, *, begins: bool) -> tuple[Backbone, str | None]:
+    """The network, and the licence of the weights that it begins from."""
+    settings = config.model
+    model = build_model(settings.name, settings.config, generator=torch.Generator().manual_seed(config.seed))
+    if settings.start is None or not begins:
+        return model, None
+    return model, start_from(model, read_weights(settings.start, sha256=settings.start_sha256)).license
+
+
+def _fresh_state(config: TrainConfig, start_license: str | None) -> RunState:
+    licenses = () if start_license is None else (start_license,)
+    return RunState(
+        step=0, config=config_table(config), data={}, num_guarded=0, num_skipped=0, licenses=licenses, start_license=start_license
+    )
+
+
+def _loader(config: TrainConfig, place: Place) -> Callable[[dict[str, Any] | None], BatchSource]:
+    workers = config.loader_workers
+    return lambda start: StepLoader(config.data, rank=place.rank, world_size=place.world_size, num_workers=workers, start=start)
+
+
+def _licenses(batch: StepBatch) -> set[str]:
+    sides = [side for side in (batch.labelled, batch.pseudo) if side is not None]
+    return {license for side in sides for license in side.licenses if license is not None}

@@ -1,0 +1,82 @@
+"""AdamW's settings and how its step length runs: one cycle. The length is a function of the step alone, so resuming needs no state."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipeline.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimiserSettings:
+    """AdamW under OneCycle; the defaults are π³'s [π³ code]. TrajVG's paper states none."""
+
+    learning_rate: float = 5e-5  # at the top of the cycle
+    encoder_learning_rate: float = 5e-6
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.05  # of tensors of two or more dimensions; others have none
+    warm_share: float = 0.0  # of the steps, in which the rate rises
+    start_divisor: float = 1000.0  # the first rate is the highest / this; without warm share it begins near the top
+    end_divisor: float = 100.0  # the last rate is the highest / start_divisor / this
+    clip_norm: float = 1.0  # of the gradient
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "encoder_learning_rate", "start_divisor", "end_divisor", "clip_norm"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected more than 0")
+        if not 0 <= self.warm_share < 1 or not 0 <= self.weight_decay < math.inf or not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError(
+                f"warm_share is {self.warm_share}, betas {self.betas}, weight_decay {self.weight_decay}; expected shares in [0, 1)"
+                " and a decay of 0 or more"
+            )
+
+
+def rate_factor(step: int, steps: int, settings: OptimiserSettings) -> float:
+    """Share of the highest learning rate at a step: up from 1 / start_divisor and down again along cosines, the last step the lowest.
+
+    Args:
+        step: from 0 to steps - 1.
+    """
+    lowest = 1 / settings.start_divisor
+    top = settings.warm_share * steps - 1  # the step of the highest rate, as OneCycle counts it
+    if step <= top:
+        return _cosine(lowest, 1.0, step / top if top > 0 else 1.0)
+    return _cosine(1.0, lowest / settings.end_divisor, (step - top) / (steps - 1 - top))
+
+
+def make_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim.AdamW:
+    """AdamW over what is not frozen: the encoder at its own rate, tensors of fewer than two dimensions without decay.
+
+    Raises: ConfigError if everything is frozen.
+    """
+    free = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    if not free:
+        raise ConfigError("every part of the network is frozen; free one of them")
+    groups = [
+        _group(
+            (parameter for name, parameter in free if name.startswith("encoder.") == in_encoder and (parameter.ndim >= 2) == decays),
+            settings.encoder_learning_rate if in_encoder else settings.learning_rate,
+            settings.weight_decay if decays else 0.0,
+        )
+        for in_encoder in (True, False)
+        for decays in (True, False)
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], betas=settings.betas)
+
+
+def set_rate(optimiser: torch.optim.AdamW, factor: float) -> None:
+    """Make every group's rate so large a share of its highest."""
+    for group in optimiser.param_groups:
+        group["lr"] = group["highest_lr"] * factor
+
+
+def _group(parameters: Iterable[nn.Parameter], rate: float, decay: float) -> dict[str, Any]:
+    return {"params": list(parameters), "lr": rate, "highest_lr": rate, "weight_decay": decay}
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))

@@ -51,7 +51,6 @@ def depth_weights(depth: Tensor, valid: Tensor, nearest: float) -> Tensor:
 
 
 def _mean_distance(points: Tensor, valid: Tensor) -> Tensor:
-    # where first: the gradient of a norm is NaN at 0, also where it is multiplied by 0 afterwards
-    distance = torch.where(valid[..., None], points, 1).norm(dim=-1)
+    distance = points.norm(dim=-1)  # its gradient is 0 at 0
     total = torch.where(valid, distance, 0).flatten(1).sum(1)
     return total / (valid.flatten(1).sum(1) + 1e-8)

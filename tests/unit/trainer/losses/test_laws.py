@@ -29,6 +29,7 @@ from trainer.losses import (
     visibility_loss,
 )
 from trainer.losses.huber import huber
+from trainer.losses.normalisation import depth_weights
 from trainer.losses.normals import depth_edges, normal_loss
 from trainer.losses.scale_solver import evenly_chosen, solve_scale
 from trainer.losses.track_truth import static_mask
@@ -358,3 +359,34 @@ def test_labelled_frames_and_scale_cancel():
         terms = labelled_coupling(prediction, observed, truth, scale=1 / (10 * norm), settings=settings)
         assert terms.total(CouplingWeights()).item() < 1e-20
         assert terms.static_share.item() == 1
+
+
+def test_points_at_the_camera_itself_leave_the_gradient_finite():
+    truth = make_truth()
+    prediction = prediction_of(make_truth(seed=3))
+    prediction.local_points.data[~truth.valid] = 0
+    normalised = normalise_truth(truth)
+    aligned = align_geometry(prediction, normalised, GeometrySettings())
+    loss = geometry_terms(aligned, normalised, GeometrySettings()).points
+    assert torch.autograd.grad(loss.sum(), prediction.local_points)[0].isfinite().all()
+    assert not aligned.scale.requires_grad
+
+
+def test_a_point_right_before_the_camera_weighs_no_more_than_one_at_a_tenth_of_the_mean_depth():
+    depth = torch.tensor([[[0.001, 1.999, 4.0, 50.0], [1.0, 1.0, 1.0, 1.0]]])
+    valid = torch.tensor([[[True, True, True, False], [True, False, False, False]]])
+    weight = depth_weights(depth, valid, 0.1)[0]
+    torch.testing.assert_close(weight, torch.tensor([[5.0, 1 / 1.999, 0.25, 0], [1, 0, 0, 0]]), rtol=1e-4, atol=0)
+
+
+def test_only_tracks_that_pass_the_gate_move_cameras():
+    prediction, observed, settings = make_pair()
+    pixels = torch.rand(observed.pixels.shape, generator=torch.Generator().manual_seed(8)) * 4
+    scores = torch.tensor([[1.0, 0.1, float("nan"), 0.9]])
+    gated = self_supervised_coupling(prediction, replace(observed, pixels=pixels, static_score=scores), settings)
+    dynamic = self_supervised_coupling(prediction, replace(observed, pixels=pixels, static_score=0 * scores.nan_to_num()), settings)
+    everything = self_supervised_coupling(prediction, replace(observed, pixels=pixels), replace(settings, gate=GateSettings(gates=())))
+    assert (gated.static_share.item(), dynamic.static_share.item(), everything.static_share.item()) == (0.5, 0, 1)
+    assert dynamic.camera_poses.item() == 0
+    assert gated.camera_poses.item() != everything.camera_poses.item()
+    assert gated.consistency_points.item() == everything.consistency_points.item()

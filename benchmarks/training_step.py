@@ -1,6 +1,6 @@
 """Where a step of training spends its time, the coupling losses against the step, and the memory that the search for neighbours takes.
 
-`python benchmarks/trainer.py --config configs/tiny.yaml --set data.labelled.0.root=... ` prints one JSON: medians of the split with their
+`python benchmarks/training_step.py --config configs/tiny.yaml --set data.labelled.0.root=... ` prints one JSON: medians of the split with their
 spread; then the coupling losses at 512 tracks on the same network; then peak memory of the neighbour search at two budgets.
 """
 
@@ -19,19 +19,17 @@ from pathlib import Path
 
 import torch
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])  # or this file would hide the package of its name
-
-from trainer.data import ClipBatch, StepLoader  # noqa: E402  after the line above
-from trainer.loop import read_config  # noqa: E402  after the line above
-from trainer.loop.config import TrainConfig  # noqa: E402  after the line above
-from trainer.loop.frozen import freeze  # noqa: E402  after the line above
-from trainer.loop.process_group import Place  # noqa: E402  after the line above
-from trainer.loop.train_step import TrainStep  # noqa: E402  after the line above
-from trainer.losses import align_geometry, labelled_coupling, normalise_truth, self_supervised_coupling, static_tau, track_truth  # noqa: E402  after the line above
-from trainer.models import ModelOutput, build_model  # noqa: E402  after the line above
-from trainer.models.tracker.neighbours import nearest_neighbours  # noqa: E402  after the line above
-from trainer.objective import Objective  # noqa: E402  after the line above
-from trainer.objective.labelled import predicted_geometry  # noqa: E402  after the line above
+from trainer.data import ClipBatch, StepLoader
+from trainer.loop import read_config
+from trainer.loop.config import TrainConfig
+from trainer.loop.frozen import freeze
+from trainer.loop.process_group import Place
+from trainer.loop.train_step import TrainStep
+from trainer.losses import align_geometry, labelled_coupling, normalise_truth, self_supervised_coupling, static_tau, track_truth
+from trainer.models import ModelOutput, build_model
+from trainer.models.tracker.neighbours import nearest_neighbours
+from trainer.objective import Objective
+from trainer.objective.labelled import predicted_geometry
 
 NEIGHBOUR_POINTS, NEIGHBOUR_QUERIES = 16_384, 4_096
 BUDGETS_MB = (16.0, 256.0)

@@ -1,7 +1,7 @@
 """Where a step of training spends its time, the coupling losses against the step, and the memory that the search for neighbours takes.
 
-`python benchmarks/training_step.py --config configs/tiny.yaml --set data.labelled.0.root=... ` prints one JSON: medians of the split with their
-spread; then the coupling losses at 512 tracks on the same network; then peak memory of the neighbour search at two budgets.
+`python benchmarks/training_step.py --config configs/tiny.yaml --set data.labelled.0.root=... ` prints one JSON: medians of the split
+with their spread; then the coupling losses at 512 tracks on the same network; then peak memory of the neighbour search at two budgets.
 """
 
 import argparse

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.audit.calibrating.record_file import calibration_document, read_calibration
 from pipeline.audit.calibrating.records import CalibrationRecord
-from pipeline.audit.calibrating.shipped import shipped_calibration
+from pipeline.audit.calibrating.shipped import mismatch, shipped_calibration
 from pipeline.audit.tracks.measure import MEASURES_VERSION
 from pipeline.errors import ConfigError
 from pipeline.records import LabelSet
@@ -37,7 +37,8 @@ def choose_calibration(choice: str, label_set: LabelSet, cycle: str) -> ChosenCa
         return ChosenCalibration(record=shipped_calibration(label_set, cycle))
     record = read_calibration(choice)
     _check_fit(record, choice, label_set)
-    return ChosenCalibration(record=record, warnings=tuple(_differences(record, label_set, cycle)))
+    doubt = mismatch(record, label_set, cycle)
+    return ChosenCalibration(record=record, warnings=(f"{choice}: {doubt}",) if doubt else ())
 
 
 def _check_fit(record: CalibrationRecord, uri: str, label_set: LabelSet) -> None:
@@ -56,15 +57,3 @@ def _check_fit(record: CalibrationRecord, uri: str, label_set: LabelSet) -> None
         raise ConfigError(
             f"{uri} was fitted on measures {record.measures}, this version takes {MEASURES_VERSION}; fit it again (jobs/audit.py calibrate)"
         )
-
-
-def _differences(record: CalibrationRecord, label_set: LabelSet, cycle: str) -> list[str]:
-    found = []
-    options = dict(label_set.configuration.get("options", {}))
-    if dict(record.options) != options:
-        found.append(f"the calibration was fitted on labels with options {dict(record.options)}, these have {options}")
-    if record.precision != label_set.precision:
-        found.append(f"the calibration was fitted on labels in {record.precision}, these are in {label_set.precision}")
-    if record.cycle != cycle:
-        found.append(f"the calibration was fitted with cycle {record.cycle}, this audit has {cycle}")
-    return found

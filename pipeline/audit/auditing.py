@@ -1,6 +1,6 @@
 """Auditing one labelled clip: its tracks are measured and weighed, and the clip is judged by them and by its picture."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -11,6 +11,7 @@ from pipeline.audit.clips.labels import ClipMeasures, measure_clip_labels
 from pipeline.audit.evidence import track_evidence
 from pipeline.audit.records import TrackMeasures, TrackWeights
 from pipeline.audit.stored.clip_audit import TrackAudit
+from pipeline.audit.tracks.colour import PointColours, point_colours
 from pipeline.audit.tracks.cycle import CycleMeasures
 from pipeline.audit.tracks.measure import measure_tracks
 from pipeline.audit.tracks.query_frames import inside_image
@@ -34,12 +35,21 @@ class AuditedTracks:
     weights: TrackWeights
 
 
-def read_grey(data: VideoData, record: ClipRecord) -> np.ndarray:
-    """All frames of a stored clip in grey, uint8 "T H W", at the stored size; one RGB frame is held at a time. Raises DataError."""
+def read_pictures(data: VideoData, record: ClipRecord, labels: TrackLabels) -> tuple[np.ndarray, PointColours]:
+    """All frames of a stored clip in grey, uint8 "T H W", at the stored size, and the colours along its tracks.
+
+    One RGB frame is held at a time. Raises: DataError if the clip does not decode, or the labels are not of its frames.
+    """
     grey = np.empty((record.frames, record.height, record.width), np.uint8)
-    for index, frame in enumerate(decode_clip(data, record)):
-        grey[index] = cv2.cvtColor(to_rgb(frame), cv2.COLOR_RGB2GRAY)
-    return grey
+
+    def frames() -> Iterator[np.ndarray]:
+        for index, frame in enumerate(decode_clip(data, record)):
+            rgb = to_rgb(frame)
+            grey[index] = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+            yield rgb
+
+    colours = point_colours(labels, frames())
+    return grey, colours
 
 
 def cleaned(labels: TrackLabels, *, height: int, width: int) -> TrackLabels:
@@ -55,18 +65,19 @@ def audit_tracks(
     calibration: Calibration | None = None,
     cycle: CycleMeasures | None = None,
     other: TrackLabels | None = None,
+    colours: PointColours | None = None,
 ) -> AuditedTracks:
     """Measure and weigh the tracks of a clip. Points that are visible outside the image are counted (`oof`), then taken for hidden.
 
     Args:
         labels: in the pixels of `grey`, uint8 "T H W".
         calibration: of the labeler that made them; without one, the fallback weights.
-        cycle, other: as `measure_tracks` takes them.
+        cycle, other, colours: as `measure_tracks` takes them.
     Raises: DataError if the arguments do not belong to one clip.
     """
     height, width = grey.shape[1:]
     clean = cleaned(labels, height=height, width=width)
-    measures = measure_tracks(clean, grey, cycle=cycle, other=other)
+    measures = measure_tracks(clean, grey, cycle=cycle, other=other, colours=colours)
     if clean is not labels:
         measures = replace(measures, oof=visibility_measures(labels, height=height, width=width).oof)
     return AuditedTracks(labels=clean, measures=measures, weights=track_weights(measures, calibration))

@@ -8,7 +8,7 @@ from typing import Any
 
 import cv2
 
-from pipeline.audit.auditing import AuditedTracks, WayBack, audit_tracks, cleaned, clip_measures, read_grey, stored_tracks
+from pipeline.audit.auditing import AuditedTracks, WayBack, audit_tracks, cleaned, clip_measures, read_pictures, stored_tracks
 from pipeline.audit.labelled_clips import LabelledShard, open_labelled_shard
 from pipeline.audit.settings import AuditSettings
 from pipeline.audit.stored.audit_rows import writing_audit_shard
@@ -117,9 +117,9 @@ class _Auditor:
     def _judged(
         self, entry: ClipEntry, record: ClipRecord, data: VideoData, labels: TrackLabels, other: TrackLabels | None
     ) -> AuditedTracks:
-        grey = read_grey(data, record)
+        grey, colours = read_pictures(data, record, labels)
         cycle = self._cycle(entry, record, data, labels)
-        return audit_tracks(labels, grey, calibration=self._settings.calibration, cycle=cycle, other=other)
+        return audit_tracks(labels, grey, calibration=self._settings.calibration, cycle=cycle, other=other, colours=colours)
 
     def _cycle(self, entry: ClipEntry, record: ClipRecord, data: VideoData, labels: TrackLabels) -> CycleMeasures | None:
         """The way back, where it is to be followed again. One that fails leaves the cycle unknown, and is counted."""

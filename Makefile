@@ -20,12 +20,15 @@ $(STAMP): constraints.txt pyproject.toml
 demo: setup
 	$(BIN)/python jobs/demo.py --out $(OUT) $(if $(VIDEOS),--videos '$(VIDEOS)')
 
-# unit and integration tests run side by side: the latter wait for processes most of the time
+# unit tests and both halves of the integration tests run side by side: the latter wait for processes most of the time
+TESTS := $(BIN)/python -m pytest -q -m 'not soak'
+test: export OMP_NUM_THREADS = 1
 test: setup lint
 	mkdir -p out
-	$(BIN)/python -m pytest -q -m 'not soak' tests/unit > out/unit_tests.txt 2>&1 & unit=$$!; \
-	$(BIN)/python -m pytest -q -m 'not soak' tests/integration; integration=$$?; \
-	wait $$unit; unit=$$?; cat out/unit_tests.txt; exit $$((unit | integration))
+	$(TESTS) tests/unit > out/unit_tests.txt 2>&1 & unit=$$!; \
+	$(TESTS) tests/integration/test_[a-d]*.py > out/integration_tests.txt 2>&1 & first=$$!; \
+	$(TESTS) tests/integration/test_[e-z]*.py; second=$$?; \
+	wait $$first; first=$$?; wait $$unit; unit=$$?; cat out/integration_tests.txt out/unit_tests.txt; exit $$((unit | first | second))
 
 lint: setup
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -28,12 +29,22 @@ def head(tmp_path_factory, s3_server):
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{ports[0]}",
     }
-    start = ["ray", "start", "--head", "--num-cpus", "2", "--object-store-memory", str(128 * 2**20), "--dashboard-port", str(ports[0])]
-    start += ["--port", str(ports[1]), "--ray-client-server-port", str(ports[2]), "--disable-usage-stats"]
-    started = subprocess.run(start, env=environment, capture_output=True, text=True, timeout=120, cwd=tmp_path_factory.mktemp("head"))
-    assert started.returncode == 0, started.stdout + started.stderr
-    yield environment
-    subprocess.run(["ray", "stop", "--force"], env=environment, capture_output=True, timeout=60, check=False)
+    start = ["ray", "start", "--head", "--block", "--num-cpus", "2", "--object-store-memory", str(128 * 2**20), "--disable-usage-stats"]
+    start += ["--dashboard-port", str(ports[0]), "--port", str(ports[1]), "--ray-client-server-port", str(ports[2])]
+    folder = tmp_path_factory.mktemp("head")
+    said = folder / "said.txt"
+    with said.open("w") as output:
+        process = subprocess.Popen(start, env=environment, stdout=output, stderr=subprocess.STDOUT, cwd=folder)
+    try:
+        for _ in range(1200):
+            if "Ray runtime started" in said.read_text():
+                break
+            assert process.poll() is None, said.read_text()
+            time.sleep(0.1)
+        yield environment
+    finally:  # not `ray stop`, which ends every Ray of the machine: other tests run beside these
+        process.terminate()
+        process.wait(timeout=60)
 
 
 def free_port() -> int:

@@ -76,7 +76,7 @@ def reason_evidence(reason: str, *, measures: object, rules: Mapping[str, Any], 
         measures, screen: of the labels (ClipMeasures) and of the picture (VideoMeasures); None where not measured.
     """
     if reason in ("cut_inside", "cut_uncertain") and (frames := getattr(screen, "cut_frames", ())):
-        return f"a new scene begins at frame {', '.join(map(str, frames))}"
+        return f"the picture changes altogether at frame {', '.join(map(str, frames))}"
     found = [_evidence(comparison, screen, screen_rules) for comparison in _SCREEN_COMPARISONS.get(reason, ())]
     if reason in CLIP_COMPARISONS:
         found.append(_evidence(CLIP_COMPARISONS[reason], measures, rules))

@@ -22,12 +22,11 @@ demo: setup
 
 # unit tests and both halves of the integration tests run side by side: the latter wait for processes most of the time
 TESTS := $(BIN)/python -m pytest -q -m 'not soak'
-test: export OMP_NUM_THREADS = 1
 test: setup lint
 	mkdir -p out
 	$(TESTS) tests/unit > out/unit_tests.txt 2>&1 & unit=$$!; \
-	$(TESTS) tests/integration/test_[a-d]*.py > out/integration_tests.txt 2>&1 & first=$$!; \
-	$(TESTS) tests/integration/test_[e-z]*.py; second=$$?; \
+	OMP_NUM_THREADS=1 $(TESTS) tests/integration/test_[a-d]*.py > out/integration_tests.txt 2>&1 & first=$$!; \
+	OMP_NUM_THREADS=1 $(TESTS) tests/integration/test_[e-z]*.py; second=$$?; \
 	wait $$first; first=$$?; wait $$unit; unit=$$?; cat out/integration_tests.txt out/unit_tests.txt; exit $$((unit | first | second))
 
 lint: setup

@@ -132,8 +132,13 @@ def test_every_option_in_the_documents_exists(run_job):
         "synthesize",
         "evaluate labels",
         "audit screen",
+        "train",
+        "audit calibrate",
         "audit run",
         "audit compare",
+        "audit calibrate",
+        "evaluate model",
+        "infer",
     ):
         job, *subcommand = command.split()
         known |= set(re.findall(r"--[a-z][a-z0-9-]+", run_job(f"{job}.py", *subcommand, "--help").stdout))

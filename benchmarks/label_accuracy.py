@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import typer
 from material import machine
-from plane_layers import PlaneLayerClip, make_clip
 
 from labelers import Labeler, QueryPolicy, choose_queries, make_labeler
 from pipeline.metrics import tapvid_from_labels
 from pipeline.records import ClipFrames, FramesInMemory
+from pipeline.synthetic.planes import PlaneLayerClip, make_clip
 
 
 def main(

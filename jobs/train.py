@@ -5,10 +5,10 @@ import importlib
 from types import ModuleType
 from typing import Annotated, cast
 
-import torch
 import typer
 
 from jobs.console import run_job
+from jobs.devices import choose_device
 from jobs.execution.ray_session import num_gpus, ray_session
 from jobs.training import StepLine, report_stage, report_training
 from pipeline.errors import ConfigError
@@ -42,7 +42,7 @@ def train_command(
             return report_stage(settings)
         with StepLine(settings) as line:
             if workers == 1 and not under_ray:
-                outcome = train(settings, Place(device=_device(device)), resume=resume, on_step=line.tell)
+                outcome = train(settings, Place(device=choose_device(device)), resume=resume, on_step=line.tell)
             else:
                 outcome = _train_under_ray(settings, workers, max_failures, device=device, resume=resume, line=line)
         return report_training(outcome)
@@ -65,15 +65,6 @@ def _ray_loop() -> ModuleType:
         return importlib.import_module("trainer.ray_loop")
     except ImportError as error:
         raise ConfigError("training on several workers needs the extra: pip install 'trackmill[train]'; one worker does without") from error
-
-
-def _device(name: str) -> torch.device:
-    if name not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"--device is {name!r}, expected auto, cpu or cuda")
-    has_gpu = torch.cuda.is_available()
-    if name == "cuda" and not has_gpu:
-        raise ConfigError("--device cuda, and torch sees no GPU; take --device cpu, or install torch for your driver")
-    return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")
 
 
 if __name__ == "__main__":

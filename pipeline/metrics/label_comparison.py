@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import ConfigError, DataError
-from pipeline.metrics.tapvid import QUERY_MODES, RASTER, pixel_to_raster
+from pipeline.metrics.tapvid import QUERY_MODES
 from pipeline.metrics.tapvid_counts import THRESHOLDS_PX, PointOutcomes, TapvidCounts, count_points
+from pipeline.raster import RASTER, to_raster
 from pipeline.records.labels import TrackLabels
 from pipeline.records.track_truth import TrackTruth
 
@@ -83,7 +84,7 @@ def compare_labels(labels: TrackLabels, truth: TrackTruth, *, height: int, width
             f"the labels are {list(labels.visibility.shape)} (frames, tracks), their truth {list(truth.visibility.shape)};"
             " label this clip again"
         )
-    here, there = (pixel_to_raster(tracks, height=height, width=width) for tracks in (labels.tracks_px, truth.tracks_px))
+    here, there = (to_raster(tracks, height=height, width=width) for tracks in (labels.tracks_px, truth.tracks_px))
     age = np.arange(len(labels.tracks_px))[:, None] - np.round(labels.queries[:, 0]).astype(np.int64)
     return LabelComparison(
         distance_px=np.linalg.norm(here - there, axis=-1),

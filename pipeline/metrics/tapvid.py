@@ -4,9 +4,9 @@ import numpy as np
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.metrics.tapvid_counts import THRESHOLDS_PX, PointOutcomes, TapvidMetrics, count_points, fractions_of
+from pipeline.raster import to_raster
 from pipeline.records.labels import TrackLabels
 
-RASTER = 256  # both sides of the raster on which distances are measured
 QUERY_MODES = ("first", "strided")
 
 
@@ -68,20 +68,12 @@ def tapvid_from_labels(
     outcomes = _outcomes(
         labels.queries[None, :, [0, 2, 1]],
         ~true_visibility.T[None],
-        pixel_to_raster(true_tracks_px, height=height, width=width).swapaxes(0, 1)[None],
+        to_raster(true_tracks_px, height=height, width=width).swapaxes(0, 1)[None],
         ~labels.visibility.T[None],
-        pixel_to_raster(labels.tracks_px, height=height, width=width).swapaxes(0, 1)[None],
+        to_raster(labels.tracks_px, height=height, width=width).swapaxes(0, 1)[None],
         query_mode,
     )
     return fractions_of(count_points(outcomes, axes=(0, 1, 2)))
-
-
-def pixel_to_raster(tracks_px: np.ndarray, *, height: int, width: int) -> np.ndarray:
-    """Positions "... 2" in pixels of an image to those of the 256 x 256 raster, float64, pixel centres on both sides.
-
-    The image [-0.5, W-0.5] covers the raster [-0.5, 255.5]: (x + 0.5) 256 / W - 0.5.
-    """
-    return (np.asarray(tracks_px, np.float64) + 0.5) * (RASTER / np.array([width, height])) - 0.5
 
 
 def _outcomes(

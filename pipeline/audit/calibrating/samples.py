@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.audit.calibrating.records import SuiteHalf
-from pipeline.audit.raster import to_raster
 from pipeline.audit.records import measure_names
 from pipeline.audit.tracks.masked import max_where, median_where
 from pipeline.audit.tracks.query_frames import query_frames
 from pipeline.errors import DataError
+from pipeline.raster import to_raster
 from pipeline.records import TrackLabels
 from pipeline.records.arrays import check_array
 from pipeline.records.track_truth import TrackTruth

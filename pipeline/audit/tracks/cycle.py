@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.audit.raster import to_raster
 from pipeline.audit.tracks.masked import mean_where
 from pipeline.audit.tracks.query_frames import inside_image, query_frames
 from pipeline.errors import DataError
+from pipeline.raster import to_raster
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels
 

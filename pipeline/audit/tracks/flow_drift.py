@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from pipeline.audit.raster import RASTER
 from pipeline.audit.tracks.masked import max_where, mean_where
 from pipeline.audit.tracks.query_frames import query_frames
+from pipeline.raster import RASTER
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from pipeline.audit.raster import length_to_raster, to_raster
 from pipeline.audit.records import TrackMeasures, measure_names
 from pipeline.audit.tracks.agreement import agreement
 from pipeline.audit.tracks.appearance import Appearance, appearance, texture
@@ -18,6 +17,7 @@ from pipeline.audit.tracks.realign import realignment
 from pipeline.audit.tracks.static_gate import LONG_GAP, SHORT_GAP, static_gate
 from pipeline.audit.tracks.visibility import visibility_measures
 from pipeline.errors import DataError
+from pipeline.raster import length_to_raster, to_raster
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels
 

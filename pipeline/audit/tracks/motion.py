@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.audit.raster import RASTER, to_raster
 from pipeline.audit.tracks.masked import max_where, median_where, min_where
+from pipeline.raster import RASTER, to_raster
 from pipeline.records.labels import TrackLabels
 
 RoundTrip = Callable[[int, int, np.ndarray], np.ndarray]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.audit.raster import RASTER
 from pipeline.audit.tracks.masked import max_where, mean_where
 from pipeline.audit.tracks.query_frames import query_frames
+from pipeline.raster import RASTER
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pipeline.audit.raster import to_raster
 from pipeline.audit.tracks.masked import median_where
+from pipeline.raster import to_raster
 from pipeline.records.labels import TrackLabels
 
 

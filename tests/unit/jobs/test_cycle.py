@@ -8,10 +8,10 @@ import pytest
 
 from jobs.labeling.cycle import ReversedFrames, followed_back, with_cycle_error
 from labelers import make_labeler
-from pipeline.audit.raster import length_to_raster
 from pipeline.audit.tracks.cycle import cycle_measures
 from pipeline.errors import DataError
 from pipeline.labels import LabelRow, decode_row, encode_rows
+from pipeline.raster import length_to_raster
 from pipeline.records import ClipFrames, FramesInMemory, TrackLabels
 
 T, H, W = 6, 16, 64

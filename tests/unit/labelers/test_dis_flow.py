@@ -1,9 +1,5 @@
 """What is dis-flow's own: sampling, the flow budget, small images."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,6 +8,7 @@ from labelers.dis_flow import FlowField, sample_flow
 from pipeline.errors import ConfigError, DataError
 from pipeline.metrics import tapvid_from_labels
 from pipeline.records import ClipFrames, FramesInMemory
+from pipeline.synthetic.planes import make_clip
 
 
 def test_flow_is_sampled_between_pixel_centres_and_held_at_the_border():
@@ -54,8 +51,8 @@ def test_an_unknown_preset_is_refused_with_the_known_ones():
 
 
 def test_on_a_plane_layer_clip_dis_flow_is_better_than_lucas_kanade():
-    """Clip 4 of the suite in benchmarks/plane_layers.py, its first 24 frames; the floor lies 5 points below what was measured."""
-    clip = load_plane_layers().make_clip(4, num_frames=24)
+    """Clip 4 of the suite of benchmarks/label_accuracy.py, its first 24 frames; the floor lies 5 points below what was measured."""
+    clip = make_clip(4, num_frames=24)
     reader = FramesInMemory(clip.frames)
     queries = choose_queries(reader, QueryPolicy(num_queries=192), key=clip.key)
     tracks, visibility = clip.truth(queries)
@@ -66,12 +63,3 @@ def test_on_a_plane_layer_clip_dis_flow_is_better_than_lucas_kanade():
         scores[name] = 100 * np.array([found.average_jaccard, found.average_pts_within_thresh, found.occlusion_accuracy])
     assert (scores["dis-flow"] > (62, 78, 85)).all(), scores  # AJ, delta_avg, OA
     assert scores["dis-flow"][0] > scores["lucas-kanade"][0], scores
-
-
-def load_plane_layers():
-    path = Path(__file__).parents[3] / "benchmarks" / "plane_layers.py"
-    spec = importlib.util.spec_from_file_location("plane_layers", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["plane_layers"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module

@@ -9,7 +9,6 @@ from pipeline.metrics.tapvid import (
     QUERY_MODES,
     THRESHOLDS_PX,
     TapvidMetrics,
-    pixel_to_raster,
     tapvid_from_labels,
     tapvid_metrics,
     tapvid_trackwise_metrics,
@@ -91,11 +90,6 @@ def test_permuted_tracks_change_nothing(mode: str) -> None:
     permuted = flat(tapvid_metrics(*(array[:, order] for array in (queries, occluded, truth, pred_occluded, prediction)), query_mode=mode))
     for name, value in plain.items():
         np.testing.assert_allclose(permuted[name], value)
-
-
-def test_the_corners_of_the_image_are_those_of_the_raster() -> None:
-    corners = np.array([[-0.5, -0.5], [511.5, 287.5], [255.5, 143.5]])
-    np.testing.assert_allclose(pixel_to_raster(corners, height=288, width=512), [[-0.5, -0.5], [255.5, 255.5], [127.5, 127.5]])
 
 
 def test_labels_are_measured_on_the_raster_and_not_in_their_own_pixels() -> None:

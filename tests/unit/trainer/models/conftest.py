@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from benchmarks.trajvg_formula_weights import fill_by_formula
+from tests.tiny_network import TINY
 from trainer.models import ModelOutput, build_model
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "trajvg"
@@ -37,22 +38,7 @@ def small_config() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def tiny_config() -> dict[str, Any]:
     """Everything there is, a few channels wide."""
-    dense = {"dim_proj": 16, "dim_upsample": [8, 8, 8], "last_conv_channels": 4}
-    return {
-        "encoder": {"img_size": 56, "embed_dim": 16, "depth": 1, "num_heads": 2, "mlp_ratio": 2},
-        "decoder": {"dim": 16, "depth": 4, "num_heads": 2, "mlp_ratio": 2, "init_values": 0.3},
-        "point_decoder": {"in_dim": 32, "dec_embed_dim": 16, "depth": 1, "dec_num_heads": 2, "out_dim": 16},
-        "camera_decoder": {"in_dim": 32, "dec_embed_dim": 16, "depth": 1, "dec_num_heads": 2, "out_dim": 8},
-        "point_head": dense,
-        "conf_head": {**dense, "dim_out": [1]},
-        "camera_head": {"dim": 8},
-        "track_decoder": {"dim_in": 32, "features": 8, "out_channels": [4, 4, 8, 8], "intermediate_layer_idx": [0, 0, 1, 1]},
-        "track_head": {
-            **{"features": 8, "iters": 2, "corr_levels": 2, "hidden_size": 16, "k_neighbors": 4},
-            **{"update_depth": 1, "update_num_heads": 2, "num_virtual_tracks": 4},
-        },
-        "metric_decoder": {"dec_embed_dim": 16, "depth": 1, "out_dim": 8},
-    }
+    return {**TINY, "metric_decoder": {"dec_embed_dim": 16, "depth": 1, "out_dim": 8}}
 
 
 def _arrays(name: str) -> Mapping[str, torch.Tensor]:

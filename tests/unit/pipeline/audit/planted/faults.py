@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.audit.raster import RASTER
+from pipeline.raster import RASTER
 from pipeline.records import TrackLabels
 
 Plant = Callable[["Patient"], np.ndarray]

@@ -1,16 +1,17 @@
-"""The raster on which the audit measures distances, so that one threshold serves clips of any size."""
+"""The 256 x 256 raster of TAP-Vid, on which distances are measured, so that one threshold serves clips of any size."""
 
 import numpy as np
 
-from pipeline.metrics.tapvid import RASTER, pixel_to_raster
+RASTER = 256  # both sides
 
 
 def to_raster(tracks_px: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Positions "T N 2" in pixels of a `height` x `width` image to pixels of the 256 x 256 raster, float64.
+    """Positions "... 2" in pixels of a `height` x `width` image to pixels of the raster, float64.
 
-    Integer = pixel centre on both sides: x becomes (x + 0.5) 256 / width - 0.5, y likewise with the height.
+    Integer = pixel centre on both sides, so the image [-0.5, W-0.5] covers the raster [-0.5, 255.5]: x becomes
+    (x + 0.5) 256 / width - 0.5, y likewise with the height.
     """
-    return pixel_to_raster(tracks_px, height=height, width=width)
+    return (np.asarray(tracks_px, np.float64) + 0.5) * (RASTER / np.array([width, height])) - 0.5
 
 
 def length_to_raster(length_px: np.ndarray, height: int, width: int) -> np.ndarray:

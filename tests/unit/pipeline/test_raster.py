@@ -1,6 +1,6 @@
 import numpy as np
 
-from pipeline.audit.raster import length_from_raster, length_to_raster, to_raster
+from pipeline.raster import length_from_raster, length_to_raster, to_raster
 
 
 def test_the_corners_of_the_image_are_the_corners_of_the_raster():

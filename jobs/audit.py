@@ -4,8 +4,6 @@ from typing import Annotated
 
 import typer
 
-from jobs.auditing.calibrate_job import CalibratingConfig, calibrate_labels
-from jobs.auditing.calibrate_report import report_calibration
 from jobs.auditing.compare_job import ComparingConfig, compare_dataset
 from jobs.auditing.compare_report import comparison_document, report_comparison
 from jobs.auditing.run_job import audit_labels
@@ -124,6 +122,9 @@ def calibrate_command(
     """Fit the probability that a track is bad where the truth is known, and test it on other clips."""
 
     def body() -> int:
+        from jobs.auditing.calibrate_job import CalibratingConfig, calibrate_labels  # loads an optimiser that the others do without
+        from jobs.auditing.calibrate_report import report_calibration
+
         config = CalibratingConfig(audit=labels, fit_roots=tuple(root), held_out_roots=tuple(held_out), out=out)
         return report_calibration(calibrate_labels(config), out)
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from pipeline.audit.clips.labels import ClipMeasures
 from pipeline.audit.records import measure_names
+from pipeline.audit.static_pair import StaticPair
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
-from pipeline.audit.tracks.static_gate import StaticPair
 from pipeline.audit.verdict import verdict_of
 
 PAIR = StaticPair(start=0, end=2, model="homography", num_candidates=40, static_inlier_ratio=0.5, parallax_px=float("nan"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from pipeline.audit.tracks.static_gate import StaticPair
+from pipeline.audit.static_pair import StaticPair
 from pipeline.errors import ConfigError
 from pipeline.records.arrays import check_array
 

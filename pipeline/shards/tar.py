@@ -1,4 +1,4 @@
-"""Writing the tar of a shard (webdataset's writer), and finding where every member lies in it."""
+"""Writing the tar of a shard, byte for byte as webdataset's writer does, and finding where every member lies in it."""
 
 import io
 import tarfile
@@ -8,7 +8,6 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import webdataset
 
 from pipeline.records import ClipRecord
 from pipeline.shards.index import ClipEntry, Member
@@ -34,23 +33,29 @@ class TarSample:
 
 
 class ShardWriter:
-    """Writes samples to a tar with fixed owner, mode and time: equal samples are equal bytes."""
+    """Writes samples to a tar with fixed owner, mode and time: equal samples are equal bytes.
+
+    The bytes are those of `webdataset.TarWriter`, whose package loads torch: 190 MiB and two seconds in every worker.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def __enter__(self) -> "ShardWriter":
         self._handle = self._path.open("wb")
-        self._writer = webdataset.TarWriter(self._handle, encoder=False, mtime=0)
+        self._tar = tarfile.open(fileobj=self._handle, mode="w|", format=tarfile.USTAR_FORMAT)  # noqa: SIM115  closed on leaving
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._writer.close()
+        self._tar.close()
         self._handle.close()
 
     def add(self, entry: ClipEntry, sample: TarSample) -> ClipEntry:
         """Write one sample; the entry comes back with its record."""
-        self._writer.write({"__key__": entry.key, **sample.members()})
+        for suffix, data in sorted(sample.members().items()):
+            member = tarfile.TarInfo(f"{entry.key}.{suffix}")
+            member.size, member.mode, member.uname, member.gname = len(data), 0o444, "bigdata", "bigdata"
+            self._tar.addfile(member, io.BytesIO(data))
         return replace(entry, record=sample.record)
 
     def located(self, entries: Sequence[ClipEntry]) -> list[ClipEntry]:

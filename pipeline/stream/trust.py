@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pipeline.audit.static_pair import StaticPair
 from pipeline.audit.stored.audit_rows import AuditShard
-from pipeline.audit.tracks.static_gate import StaticPair
 from pipeline.audit.weights import frame_weights
 from pipeline.errors import DataError
 from pipeline.records import ClipSample, TrackLabels

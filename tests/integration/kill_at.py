@@ -27,8 +27,8 @@ def kill_before(module, name: str, count: int, matches) -> None:
 
 def arm(point: str, count: int) -> None:
     import pyarrow.parquet
-    import webdataset
 
+    from pipeline.shards.tar import ShardWriter
     from pipeline.storage import files
 
     if point == "before publishing":
@@ -36,7 +36,7 @@ def arm(point: str, count: int) -> None:
     elif point == "between publishing and commit":
         kill_before(files, "_replace", count, lambda temporary, target: target.parent.name == "shards" and target.suffix == ".parquet")
     elif point == "in the middle of a tar":
-        kill_before(webdataset.TarWriter, "write", count, lambda *args: True)
+        kill_before(ShardWriter, "add", count, lambda *args: True)
     elif point == "in the middle of a label file":
         original = pyarrow.parquet.write_table
 

@@ -64,6 +64,7 @@ def label_set_in(output: str) -> str:
     return next(line.strip() for line in reversed(output.splitlines()) if line.strip().startswith("lucas-kanade-"))
 
 
+@pytest.mark.soak
 def test_jobs_are_submitted_to_a_head(head, make_video, tmp_path):
     for name in ("a", "b", "c"):
         make_video(f"v/{name}.mp4", num_frames=30)

@@ -51,18 +51,18 @@ def undisturbed(videos, tmp_path_factory, run_job, published):
 # (point, how often it is passed first): early, in the middle, and late
 SHARD_POINTS = [
     ("before publishing", 1),
-    ("before publishing", 4),
     ("before publishing", 7),
-    ("between publishing and commit", 1),
     ("between publishing and commit", 3),
-    ("in the middle of a tar", 1),
     ("in the middle of a tar", 4),
+    pytest.param("before publishing", 4, marks=pytest.mark.soak),
+    pytest.param("between publishing and commit", 1, marks=pytest.mark.soak),
+    pytest.param("in the middle of a tar", 1, marks=pytest.mark.soak),
 ]
 LABEL_POINTS = [
-    ("before publishing", 1),
     ("before publishing", 3),
     ("in the middle of a label file", 1),
-    ("in the middle of a label file", 3),
+    pytest.param("before publishing", 1, marks=pytest.mark.soak),
+    pytest.param("in the middle of a label file", 3, marks=pytest.mark.soak),
 ]
 
 

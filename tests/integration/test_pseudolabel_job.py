@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 from pathlib import Path
 
 import av
@@ -37,13 +38,20 @@ def write_plain(path: Path, colour: tuple[int, int, int], num_frames: int = 12) 
         container.mux(stream.encode(None))
 
 
-@pytest.fixture
-def root(tmp_path, run_job):
-    """Nine clips in three shards; one of them is red."""
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory, run_job):
+    """Nine clips in three shards; one of them is red. Not to be changed."""
+    folder = tmp_path_factory.mktemp("sharded")
     for index in range(9):
-        write_plain(tmp_path / f"videos/v{index}.mp4", (230, 20, 20) if index == 4 else (20, 90 + 10 * index, 160))
-    run_job("shard.py", tmp_path / "videos", "--root", tmp_path / "root", "--clips-per-shard", 3, "--executor", "inline")
-    return tmp_path / "root"
+        write_plain(folder / f"videos/v{index}.mp4", (230, 20, 20) if index == 4 else (20, 90 + 10 * index, 160))
+    run_job("shard.py", folder / "videos", "--root", folder / "root", "--clips-per-shard", 3, "--executor", "inline")
+    return folder / "root"
+
+
+@pytest.fixture
+def root(sharded, tmp_path):
+    """A copy of `sharded` for this test."""
+    return shutil.copytree(sharded, tmp_path / "root")
 
 
 def statuses(root, label_set) -> dict[str, tuple[str, str | None]]:

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from pipeline.audit.clips.labels import ClipMeasures
 from pipeline.audit.records import measure_names
+from pipeline.audit.static_pair import StaticPair
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit, TrackTrust
-from pipeline.audit.tracks.static_gate import StaticPair
 from pipeline.audit.verdict import Verdict
 from pipeline.errors import DataError
 from pipeline.layout import Layout

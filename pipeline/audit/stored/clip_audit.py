@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.audit.clips.labels import ClipMeasures
 from pipeline.audit.records import measure_names
-from pipeline.audit.tracks.static_gate import StaticPair
+from pipeline.audit.static_pair import StaticPair
 from pipeline.audit.verdict import Verdict
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_array

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.audit.static_pair import StaticPair
 from pipeline.audit.tracks.epipolar import FUNDAMENTAL_PX, HOMOGRAPHY_PX, PairGeometry
 from pipeline.audit.tracks.masked import max_where, median_where, min_where
 from pipeline.audit.tracks.neighbours import MIN_NEIGHBOURS, neighbour_displacements
@@ -17,25 +18,7 @@ _PLANE_RATIO, _DEPTH_RATIO = 0.9, 0.6
 _PARALLAX_PX = 8.0  # of the raster: off the plane by so much, F's word counts exp(-1) while it is not decided that there is depth
 _NEIGHBOUR_PX = 4.0
 _MIN_PAIRS = 3
-_MIN_STATIC_SHARE = 0.3
 STATIC_SCORE = 0.5  # from here on a track counts as static
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StaticPair:
-    """What was found of one pair of frames."""
-
-    start: int
-    end: int
-    model: str  # "none" (the camera stands still), "homography", "fundamental", "undecided" (both)
-    num_candidates: int
-    static_inlier_ratio: float  # share of the candidates that move as the static scene does
-    parallax_px: float  # median distance of the points that obey F from H, pixels of the raster
-
-    @property
-    def has_pose_signal(self) -> bool:
-        """Whether a loss on the camera may use this pair."""
-        return self.model != "none" and self.static_inlier_ratio >= _MIN_STATIC_SHARE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -94,6 +94,7 @@ def test_a_batch_of_three_is_three_times_one(golden, filled_model):
         np.testing.assert_allclose(together.confidence[number], alone.confidence[0], rtol=0, atol=1e-5)
 
 
+@pytest.mark.soak
 def test_an_online_batch_of_three_is_three_times_one(golden, filled_model):
     clip, model = golden("online_T36"), filled_model("online", (64, 96))
     videos = torch.cat([video_of(clip, 20), video_of(clip, 20).flip(1), video_of(clip, 20).flip(-1)])

@@ -42,8 +42,7 @@ def test_grids(golden):
         np.testing.assert_allclose(found, expected[name][0], rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("backward", [False, True])
-@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize(("backward", "together"), [(False, False), (True, True)])
 def test_offline_predictor_on_queries(backward, together, golden, filled_model):
     expected = golden("predictor_offline")
     engine = CoTracker3Engine(filled_model("offline"), EngineConfig(directions_together=together, frames_at_once=3))
@@ -112,15 +111,16 @@ def test_online_predictor_chunk_by_chunk(golden, filled_model):
     np.testing.assert_allclose(seen[-1].confidence, expected["model_confidence"][0], rtol=0, atol=5e-5)
 
 
-def test_online_predictor_with_support_grid_and_with_a_grid_on_a_later_frame(golden, filled_model):
+@pytest.mark.parametrize(
+    ("name", "side", "tolerance"), [("support", 6, 1.5e-3), pytest.param("grid2_frame3", 0, 3e-3, marks=pytest.mark.soak)]
+)
+def test_online_predictor_with_support_grid_or_with_a_grid_on_a_later_frame(name, side, tolerance, golden, filled_model):
     expected, model = golden("predictor_online"), filled_model("online", (64, 96))
-    for name, queries, side, tolerance in (
-        ("support", expected["queries"][0], 6, 1.5e-3),
-        ("grid2_frame3", grid_queries(regular_grid(2, model.model_resolution), 3, (60, 80), model), 0, 3e-3),
-    ):
-        *_, (tracks,) = CoTracker3Engine(model, EngineConfig(support_grid=side)).stream([frames_of(expected)], [queries])
-        np.testing.assert_allclose(tracks.tracks_px, expected[f"{name}_tracks"][0], rtol=0, atol=tolerance)
-        assert (visible_by_product(tracks) == expected[f"{name}_visibility"][0]).all()
+    grid = grid_queries(regular_grid(2, model.model_resolution), 3, (60, 80), model)
+    queries = expected["queries"][0] if name == "support" else grid
+    *_, (tracks,) = CoTracker3Engine(model, EngineConfig(support_grid=side)).stream([frames_of(expected)], [queries])
+    np.testing.assert_allclose(tracks.tracks_px, expected[f"{name}_tracks"][0], rtol=0, atol=tolerance)
+    assert (visible_by_product(tracks) == expected[f"{name}_visibility"][0]).all()
 
 
 def test_streaming_calls_of_the_online_model(golden, filled_model):

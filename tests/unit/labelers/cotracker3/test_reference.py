@@ -65,6 +65,7 @@ def test_a_single_frame_is_tracked_as_recorded(offline):
     _check(offline(clip["video"][:, :1], clip["queries"][:, :2], iters=2), golden, "b_", tracks=5e-4, probabilities=2e-5)
 
 
+@pytest.mark.soak
 def test_the_online_model_tracks_a_whole_video_as_recorded(online):
     online.model_resolution, golden = (64, 96), _load("online_T36.npz")
     _check(online(golden["video"], golden["queries"], iters=4), golden, tracks=1.5e-3, probabilities=5e-5)
@@ -72,6 +73,7 @@ def test_the_online_model_tracks_a_whole_video_as_recorded(online):
     _check(short, golden, "short8_", tracks=0, probabilities=0)
 
 
+@pytest.mark.soak
 def test_the_predictor_gives_the_recorded_tracks_and_booleans_in_both_directions(offline):
     offline.model_resolution, golden = (96, 128), _load("predictor_offline.npz")
     found = ReferencePredictor(offline).track(golden["video"], golden["queries"], backward=True)

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.audit.clips import ClipMeasures
 from pipeline.audit.records import measure_names
+from pipeline.audit.static_pair import StaticPair
 from pipeline.audit.stored.audit_rows import read_audit_shard, write_audit_shard
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
-from pipeline.audit.tracks.static_gate import StaticPair
 from pipeline.audit.verdict import verdict_of
 from pipeline.errors import DataError
 from pipeline.layout import Layout

@@ -14,10 +14,10 @@ import pytest
 
 from pipeline.audit.clips.labels import ClipMeasures
 from pipeline.audit.records import measure_names
+from pipeline.audit.static_pair import StaticPair
 from pipeline.audit.stored.audit_rows import write_audit_shard
 from pipeline.audit.stored.audit_set import AuditSet, claim_audit
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
-from pipeline.audit.tracks.static_gate import StaticPair
 from pipeline.audit.verdict import verdict_of
 from pipeline.labels import LabelRow, write_label_set, write_label_shard
 from pipeline.records import ClipRecord, LabelSet, TrackLabels

@@ -83,7 +83,7 @@ def test_the_documents_python_runs_as_it_stands(checkpoints):
     for shown, here in (
         ('build_model("offline")', 'build_model("offline", model_resolution=(64, 96))'),  # to be quick
         ("hf://facebook/cotracker3/scaled_offline.pth", str(checkpoints / "offline.pth")),
-        ("(48, 720, 1280, 3)", "(16, 720, 1280, 3)"),
+        ("(48, 720, 1280, 3)", "(24, 720, 1280, 3)"),
     ):
         assert shown in code
         code = code.replace(shown, here)
@@ -92,8 +92,8 @@ def test_the_documents_python_runs_as_it_stands(checkpoints):
     torch.set_num_threads(1)  # two wait for each other where other processes have the cores
     exec(code, names)
     torch.set_num_threads(threads)
-    assert names["found"].tracks_px.shape == (16, 2, 2)
-    assert names["more"][0].visibility.shape == (16, 1)
+    assert names["found"].tracks_px.shape == (24, 2, 2)
+    assert names["more"][0].visibility.shape == (24, 1)
 
 
 PEAK = """

@@ -1,5 +1,6 @@
 """jobs/train.py as a user runs it: on rendered clips and on pseudo tracks, killed with SIGKILL in mid-epoch, and resumed."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -79,6 +80,37 @@ def test_a_killed_training_ends_as_an_undisturbed_one(stage: Path) -> None:
     name = f"checkpoints/{STEPS:08d}.safetensors"
     assert (killed / name).read_bytes() == (whole / name).read_bytes()
     assert invoke(app, "--config", whole / "config.yaml", "--dry-run").output.count("studio") == 1
+
+
+def test_two_workers_of_which_one_dies_train_what_one_with_twice_the_clips_would(stage: Path) -> None:
+    torch.set_num_threads(1)
+    longer = ("--config", stage / "stage.yaml", "--device", "cpu", "--set", "steps=8")
+    invoke(app, *longer, "--out", stage / "one", "--set", "data.labelled_clips=4", "--set", "data.pseudo_clips=2")
+    command = [sys.executable, "jobs/train.py", *longer, "--out", stage / "two", "--workers", 2]
+    with (stage / "said.txt").open("w") as said:
+        process = subprocess.Popen([str(part) for part in command], cwd=REPO, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=said)
+        while not checkpoint_steps(str(stage / "two")) and process.poll() is None:
+            time.sleep(0.01)
+        trainers = [pid for pid in below(process.pid) if "TrainWorker" in Path(f"/proc/{pid}/cmdline").read_text()]
+        assert len(trainers) == 2
+        os.kill(trainers[1], signal.SIGKILL)
+        assert process.wait(timeout=200) == 0, (stage / "said.txt").read_text()
+    rows, expected = read_journal(str(stage / "two")), read_journal(str(stage / "one"))
+    assert [row["step"] for row in rows] == [row["step"] for row in expected] == list(range(8))
+    assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in expected], rel=1e-4)
+
+
+def below(pid: int) -> list[int]:
+    """All processes that a process started, and those that they started."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for parent in found:
+        found += [child for child, its in parents.items() if its == parent]
+    return found[1:]
 
 
 def test_mistakes_are_one_line(stage: Path) -> None:

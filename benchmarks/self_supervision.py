@@ -1,0 +1,236 @@
+"""Table 9 of TrajVG in miniature: does L_self on wild clips lower the camera's error on other wild clips?
+
+Rendered `studio` clips carry labels; rendered `wild` clips carry audited pseudo tracks of dis-flow alone. For every seed a network is
+trained on labels; from its checkpoint two arms go on with the same clips in the same order for as many steps, one with L_self and one
+without. Both are measured on wild clips of another seed. Run again it continues where it stopped.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from material import machine
+
+from pipeline.drawing import write_image
+from pipeline.drawing.charts import Axes, Series, chart_sheet, line_chart
+from pipeline.labels import list_label_sets
+from trainer.evaluation import paired_difference
+
+HERE = Path(__file__).parents[1]
+CONFIG = HERE / "configs" / "tiny.yaml"
+METRICS = {"ate": "ATE", "rpe_trans": "RPE-t", "rpe_rot_deg": "RPE-r"}
+ARMS = {"without": 0.0, "with": 1.0}  # factor of L_self's weight
+STUDIO_SEED, WILD_SEED, HELD_OUT_SEED = 7101, 7201, 8201
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What is compared."""
+
+    out: Path
+    clips: int  # of studio, and of wild
+    held_out: int
+    base_steps: int
+    steps: int
+    weight: float  # lambda_self
+    changes: tuple[str, ...]  # of the configuration, for all runs
+    marks: int  # how often the arms are measured
+
+    @property
+    def held_out_root(self) -> Path:
+        """Wild clips that nothing is trained on."""
+        return self.out / "data" / "held_out"
+
+    def run(self, seed: int, arm: str) -> Path:
+        """Folder of a run."""
+        return self.out / f"seed{seed}" / arm
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Where data, runs and results go.")] = Path("out/self_supervision"),
+    seeds: Annotated[int, typer.Option(help="Pairs of runs.")] = 3,
+    first_seed: Annotated[int, typer.Option(help="The first of them.")] = 0,
+    clips: Annotated[int, typer.Option(help="Clips of studio, and of wild.")] = 96,
+    held_out: Annotated[int, typer.Option(help="Wild clips to measure on.")] = 32,
+    base_steps: Annotated[int, typer.Option(help="Steps on labels alone, before the arms part.")] = 900,
+    steps: Annotated[int, typer.Option(help="Steps of each arm.")] = 300,
+    weight: Annotated[float, typer.Option(help="lambda_self of the arm that has it.")] = 1.0,
+    change: Annotated[list[str] | None, typer.Option("--set", help="Change the configuration of all runs: NAME=VALUE.")] = None,
+    marks: Annotated[int, typer.Option(help="How often the arms are measured on their way.")] = 4,
+    side_by_side: Annotated[int, typer.Option(help="Runs at a time, each on one thread.")] = 2,
+) -> None:
+    """Print one JSON, and write it with a picture of the curves to OUT."""
+    plan = Plan(
+        out=out.absolute(),
+        clips=clips,
+        held_out=held_out,
+        base_steps=base_steps,
+        steps=steps,
+        weight=weight,
+        changes=tuple(change or ()),
+        marks=marks,
+    )
+    audit = make_data(plan)
+    chosen = range(first_seed, first_seed + seeds)
+    with ThreadPoolExecutor(side_by_side) as pool:
+        bases = {seed: pool.submit(train_base, plan, seed, audit) for seed in chosen}  # all of them before the first arm
+        arms = [
+            pool.submit(lambda seed=seed, arm=arm: (bases[seed].result(), train_arm(plan, seed, arm, audit)))
+            for seed in chosen
+            for arm in ARMS
+        ]
+        for arm in arms:
+            arm.result()
+        scores = dict(zip(chosen, pool.map(lambda seed: measure(plan, seed), chosen), strict=True))
+    result = {
+        "what": "camera error on held-out wild clips; differences are with L_self less without, relative to without",
+        "plan": {name: value for name, value in asdict(plan).items() if name != "out"},
+        "audit": audit,
+        **compare(scores),
+        "machine": machine(),
+    }
+    (plan.out / "result.json").write_text(json.dumps(result, indent=1))
+    write_image(str(plan.out / "curves.png"), curves(plan, scores))
+    typer.echo(json.dumps(result, indent=1))
+
+
+def make_data(plan: Plan) -> str:
+    """Render, label and audit; returns the audit's name."""
+    size = ("--frames", 24, "--height", 120, "--width", 160, "--tracks", 256, "--split", "train=1")
+    for name, domain, count, seed in (
+        ("studio", "studio", plan.clips, STUDIO_SEED),
+        ("wild", "wild", plan.clips, WILD_SEED),
+        ("held_out", "wild", plan.held_out, HELD_OUT_SEED),
+    ):
+        job("synthesize.py", "--root", plan.out / "data" / name, "--domain", domain, "--num-clips", count, "--seed", seed, *size)
+    wild = plan.out / "data" / "wild"
+    job("pseudolabel.py", "--root", wild, "--labeler", "dis-flow", "--queries", 144, "--query-frames", 3)
+    (audit,) = list_label_sets(str(wild))
+    job("audit.py", "run", "--root", wild, "--labels", audit, "--no-gate")
+    return audit
+
+
+def train_base(plan: Plan, seed: int, audit: str) -> None:
+    """On labels alone, pseudo clips left unread."""
+    if not finished(plan.run(seed, "base"), plan.base_steps):
+        learn(plan, seed, "base", audit, f"steps={plan.base_steps}", "losses.self_supervised_weight=0", "data.pseudo=[]")
+
+
+def train_arm(plan: Plan, seed: int, arm: str, audit: str) -> None:
+    """From the base's checkpoint. Both arms read the same clips; the one without L_self makes nothing of the wild ones."""
+    if finished(plan.run(seed, arm), plan.steps):
+        return
+    start = checkpoint(plan.run(seed, "base"), plan.base_steps)
+    every = max(1, plan.steps // plan.marks)
+    weight = ARMS[arm] * plan.weight
+    saved = (f"checkpoints.every_steps={every}", f"checkpoints.keep={plan.marks + 1}")
+    learn(plan, seed, arm, audit, f"steps={plan.steps}", f"model.start={start}", f"losses.self_supervised_weight={weight}", *saved)
+
+
+def learn(plan: Plan, seed: int, arm: str, audit: str, *changes: str) -> None:
+    """One run of jobs/train.py."""
+    data = (
+        f"data.labelled.0.root={plan.out / 'data' / 'studio'}",
+        f"data.pseudo.0.root={plan.out / 'data' / 'wild'}",
+        f"data.pseudo.0.audit={audit}",
+        f"data.seed={seed}" if arm == "base" else f"data.seed={1000 + seed}",
+        f"seed={seed}",
+    )
+    options = [part for change in (*data, *plan.changes, *changes) for part in ("--set", change)]
+    job("train.py", "--config", CONFIG, "--out", plan.run(seed, arm), "--resume", *options, inline=False)
+
+
+def checkpoint(run: Path, step: int) -> Path:
+    return run / "checkpoints" / f"{step:08d}.safetensors"
+
+
+def finished(run: Path, steps: int) -> bool:
+    return checkpoint(run, steps).exists()
+
+
+def measure(plan: Plan, seed: int) -> dict[str, dict[int, dict[str, list[float]]]]:
+    """Values of every clip: by arm, step and metric. Step 0 is the checkpoint that both arms begin with."""
+    every = max(1, plan.steps // plan.marks)
+    base = checkpoint(plan.run(seed, "base"), plan.base_steps)
+    places = {(arm, step): checkpoint(plan.run(seed, arm), step) for arm in ARMS for step in range(every, plan.steps + 1, every)}
+    files = [base, *places.values()]
+    folder = plan.out / f"seed{seed}" / "evaluation"
+    listed = [part for file in files for part in ("--checkpoint", file)]
+    options = ("--protocol", "poses", "--frames", 8, "--pixels", 4300, "--out", folder)
+    if not (folder / "model_evaluation.json").exists():
+        job("evaluate.py", "model", "--root", plan.held_out_root, *listed, *options, inline=False)
+    document = json.loads((folder / "model_evaluation.json").read_text())
+    values = [[clip["values"] for clip in one["clips"]] for one in document["checkpoints"]]
+    by_metric = [{name: [number(clip[name]) for clip in clips] for name in METRICS} for clips in values]
+    found: dict[str, dict[int, dict[str, list[float]]]] = {arm: {0: by_metric[0]} for arm in ARMS}
+    for (arm, step), one in zip(places, by_metric[1:], strict=True):
+        found[arm][step] = one
+    return found
+
+
+def number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def compare(scores: Mapping[int, Mapping[str, Mapping[int, Mapping[str, Sequence[float]]]]]) -> dict[str, Any]:
+    """Paired differences at the end: over all pairs of clip and seed, over clips (means of the seeds), and seed by seed."""
+    last = max(next(iter(scores.values()))["with"])
+    result: dict[str, Any] = {}
+    for metric, title in METRICS.items():
+        start, without, with_self = (
+            np.array([scores[seed][arm][step][metric] for seed in scores]) for arm, step in (("with", 0), ("without", last), ("with", last))
+        )
+        result[title] = {
+            "start": means(start),
+            "without": means(without),
+            "with": means(with_self),
+            "by_seed": [asdict(paired_difference(*pair)) for pair in zip(without, with_self, strict=True)],
+            "over_clips": asdict(paired_difference(without.mean(axis=0), with_self.mean(axis=0))),
+            "over_seeds": asdict(paired_difference(np.nanmean(without, axis=1), np.nanmean(with_self, axis=1))),
+        }
+    return result
+
+
+def means(values: np.ndarray) -> list[float]:
+    """One per seed."""
+    return [round(float(value), 6) for value in np.nanmean(values, axis=1)]
+
+
+def curves(plan: Plan, scores: Mapping[int, Mapping[str, Mapping[int, Mapping[str, Sequence[float]]]]]) -> np.ndarray:
+    """Error against steps: the mean over clips and seeds of each arm."""
+    charts = []
+    for metric, title in METRICS.items():
+        series = []
+        for arm in ARMS:
+            steps = sorted(next(iter(scores.values()))[arm])
+            values = np.array([[np.nanmean(one[arm][step][metric]) for step in steps] for one in scores.values()])
+            series.append(Series(name=f"{arm} L_self", x=np.array(steps, float), y=values.mean(axis=0)))
+        lowest, highest = (pick([float(pick(line.y)) for line in series]) for pick in (min, max))
+        room = 0.15 * max(highest - lowest, 1e-9)
+        axes = Axes(
+            title=f"{title} on held-out wild clips",
+            x_label="steps after the common checkpoint",
+            y_label="degrees" if metric == "rpe_rot_deg" else "after alignment",
+            x_range=(0.0, float(plan.steps)),
+            y_range=(lowest - room, highest + room),
+        )
+        charts.append(line_chart(axes, series))
+    return chart_sheet(charts, title=f"{len(scores)} seeds, mean of their curves", names=[f"{arm} L_self" for arm in ARMS])
+
+
+def job(name: str, *arguments: object, inline: bool = True) -> None:
+    """Run one of our command lines on one thread; its tables go to standard error."""
+    command: Iterable[object] = (sys.executable, HERE / "jobs" / name, *arguments, *(("--executor", "inline") if inline else ()))
+    subprocess.run([str(part) for part in command], check=True, stdout=sys.stderr, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -6,6 +6,7 @@ from jobs.console import DONE, FAILED, print_summary
 from pipeline.stream import MixtureConfig
 from trainer.loop import TrainConfig, TrainOutcome
 from trainer.loop.frozen import freeze
+from trainer.loop.image_sizes import check_image_sizes
 from trainer.loop.schedule import make_optimiser
 from trainer.models import build_model
 from trainer.objective import Objective
@@ -17,6 +18,7 @@ def report_stage(config: TrainConfig) -> int:
     """What would be trained, after everything that can be checked without reading data or weights."""
     with torch.device("meta"):
         model = build_model(config.model.name, config.model.config)
+    check_image_sizes(model, config.data.shape, tracks=config.losses.needs_tracker)
     freeze(model, config.frozen)
     Objective(model, config.losses, precision=config.precision)
     make_optimiser(model, config.optimiser)

@@ -15,6 +15,7 @@ from trainer.data import StepBatch, StepLoader
 from trainer.loop.checkpoints import Learner, RunState, checkpoint_steps, load_checkpoint, read_state, save_checkpoint
 from trainer.loop.config import TrainConfig
 from trainer.loop.frozen import freeze
+from trainer.loop.image_sizes import check_image_sizes
 from trainer.loop.process_group import Place, gathered
 from trainer.loop.reading import config_table
 from trainer.loop.step_report import GUARDED, SKIPPED
@@ -68,6 +69,7 @@ def train(
     """
     saved = saved_state(config, resume=resume)
     model, start_license = _make_model(config, begins=saved is None)
+    check_image_sizes(model, config.data.shape, tracks=config.losses.needs_tracker)
     freeze(model, config.frozen)
     step = TrainStep(model.to(place.device), config, place)
     learner = Learner(model=model, optimiser=step.optimiser, average=step.average)

@@ -41,8 +41,11 @@ class TrackDecoder(nn.Module):
         for pair, project, resize in zip(pairs, self.projects, self.resize_layers, strict=True):
             tokens = self.norm(to_patches(pair, self.num_registers))
             levels.append(resize(project(tokens.transpose(1, 2).unflatten(2, grid))))
-        size = (int(grid[0] * self.patch_size / self.down_ratio), int(grid[1] * self.patch_size / self.down_ratio))
-        return resized(self.scratch(levels), size)
+        return resized(self.scratch(levels), self.map_size(grid))
+
+    def map_size(self, grid: tuple[int, int]) -> tuple[int, int]:
+        """(h, w) of the feature maps of a grid of patches."""
+        return int(grid[0] * self.patch_size / self.down_ratio), int(grid[1] * self.patch_size / self.down_ratio)
 
 
 def clean_patches(tokens: Tensor, num_registers: int) -> Tensor:

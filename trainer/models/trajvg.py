@@ -12,6 +12,7 @@ from trainer.models.outputs import ModelOutput
 from trainer.models.point_maps import camera_to_world
 from trainer.models.track_decoder import TrackDecoder
 from trainer.models.tracker.head import TrackHead
+from trainer.models.tracker.pyramid import check_map_size
 from trainer.models.tracker.queries import check_queries, grid_queries
 
 
@@ -44,6 +45,12 @@ class TrajVG(ConvGeometry):
         check_queries(query_points, images)
         geometry = self.geometry(images, self.config.track_decoder.intermediate_layer_idx)
         return self._tracked(geometry, query_points)
+
+    def check_trackable(self, height: int, width: int) -> None:
+        """Raise DataError if images of this size, in pixels, are too small for the tracker."""
+        patch, tracker = self.config.encoder.patch_size, self.config.track_head
+        size = self.track_decoder.map_size((height // patch, width // patch))
+        check_map_size(size, tracker.corr_levels, tracker.k_neighbors)
 
     def _tracked(self, geometry: Geometry, query_points: Tensor) -> ModelOutput:
         output = geometry.output

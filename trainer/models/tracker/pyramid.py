@@ -36,7 +36,7 @@ def build_pyramid(points: Tensor, features: Tensor, *, num_levels: int, num_neig
         num_neighbours: the fewest cells that the coarsest level may have.
     Raises: DataError where it would have fewer.
     """
-    _check_size((points.shape[-2], points.shape[-1]), num_levels, num_neighbours)
+    check_map_size((points.shape[-2], points.shape[-1]), num_levels, num_neighbours)
     levels = [_level(points, features)]
     for _ in range(1, num_levels):
         points = F.interpolate(points, scale_factor=0.5, mode="nearest-exact")
@@ -45,7 +45,8 @@ def build_pyramid(points: Tensor, features: Tensor, *, num_levels: int, num_neig
     return levels
 
 
-def _check_size(size: tuple[int, int], num_levels: int, num_neighbours: int) -> None:
+def check_map_size(size: tuple[int, int], num_levels: int, num_neighbours: int) -> None:
+    """Raise DataError where the coarsest level of maps of (h, w) would have fewer cells than neighbours are searched."""
     rows, columns = (side >> (num_levels - 1) for side in size)
     if rows * columns < num_neighbours:
         raise DataError(

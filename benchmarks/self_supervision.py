@@ -60,11 +60,11 @@ def main(
     first_seed: Annotated[int, typer.Option(help="The first of them.")] = 0,
     clips: Annotated[int, typer.Option(help="Clips of studio, and of wild.")] = 96,
     held_out: Annotated[int, typer.Option(help="Wild clips to measure on.")] = 32,
-    base_steps: Annotated[int, typer.Option(help="Steps on labels alone, before the arms part.")] = 900,
+    base_steps: Annotated[int, typer.Option(help="Steps on labels alone, before the arms part.")] = 1000,
     steps: Annotated[int, typer.Option(help="Steps of each arm.")] = 300,
     weight: Annotated[float, typer.Option(help="lambda_self of the arm that has it.")] = 1.0,
     change: Annotated[list[str] | None, typer.Option("--set", help="Change the configuration of all runs: NAME=VALUE.")] = None,
-    marks: Annotated[int, typer.Option(help="How often the arms are measured on their way.")] = 4,
+    marks: Annotated[int, typer.Option(help="How often the arms are measured on their way.")] = 5,
     side_by_side: Annotated[int, typer.Option(help="Runs at a time, each on one thread.")] = 2,
 ) -> None:
     """Print one JSON, and write it with a picture of the curves to OUT."""
@@ -164,7 +164,7 @@ def measure(plan: Plan, seed: int) -> dict[str, dict[int, dict[str, list[float]]
     files = [base, *places.values()]
     folder = plan.out / f"seed{seed}" / "evaluation"
     listed = [part for file in files for part in ("--checkpoint", file)]
-    options = ("--protocol", "poses", "--frames", 8, "--pixels", 4300, "--out", folder)
+    options = ("--protocol", "poses", "--frames", 5, "--stride", 4, "--pixels", 4300, "--out", folder)
     if not (folder / "model_evaluation.json").exists():
         job("evaluate.py", "model", "--root", plan.held_out_root, *listed, *options, inline=False)
     document = json.loads((folder / "model_evaluation.json").read_text())

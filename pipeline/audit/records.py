@@ -17,7 +17,6 @@ class TrackMeasures:
     fb_cycle: np.ndarray  # there and back: distance from the query
     fb_all: np.ndarray  # mean distance of the two paths
     fb_agree: np.ndarray  # share of frames in which both directions agree on visibility
-    fb_step_max: np.ndarray  # worst single step there and back
     ncc_min: np.ndarray  # likeness to the query's patch, -1 to 1
     ncc_mean: np.ndarray
     ncc_step_min: np.ndarray  # likeness to the frame before

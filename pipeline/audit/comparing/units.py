@@ -1,7 +1,7 @@
 """Units of the measures, for messages."""
 
 _PIXELS = (
-    *("fb_cycle", "fb_all", "fb_step_max", "neigh_max", "disagree_median", "disagree_max", "sampson_med", "homog_med", "colour_drift"),
+    *("fb_cycle", "fb_all", "neigh_max", "disagree_median", "disagree_max", "sampson_med", "homog_med", "colour_drift"),
     "speed_px",
 )
 _UNITS = {

@@ -22,7 +22,6 @@ TRACK_TEXTS: dict[str, MeasureText] = {
     ),
     "fb_all": MeasureText("Two paths", "Mean distance of the path there from the path back.", _PX),
     "fb_agree": MeasureText("Two visibilities", "Share of frames in which there and back agree whether the point is seen."),
-    "fb_step_max": MeasureText("Worst step there and back", "The largest miss over one short step and its way back.", _PX),
     "ncc_min": MeasureText("Least likeness", "Likeness of the patch around the point to the query's patch, where it is least; 1 is equal."),
     "ncc_mean": MeasureText(
         "Mean likeness", "Likeness of the patch around the point to the query's patch, over visible frames; 1 is equal."

@@ -10,7 +10,7 @@ from pipeline.audit.tracks.colour import PointColours, colour_drift
 from pipeline.audit.tracks.cycle import CycleMeasures
 from pipeline.audit.tracks.epipolar import homog_med, pair_geometries, sampson_med
 from pipeline.audit.tracks.flow_drift import flow_drift
-from pipeline.audit.tracks.motion import RoundTrip, accel_max, border_min, fb_step_max, jump
+from pipeline.audit.tracks.motion import accel_max, border_min, jump
 from pipeline.audit.tracks.neighbours import neighbour_motion
 from pipeline.audit.tracks.query_frames import query_frames
 from pipeline.audit.tracks.realign import realignment
@@ -30,7 +30,6 @@ def measure_tracks(
     *,
     cycle: CycleMeasures | None = None,
     other: TrackLabels | None = None,
-    round_trip: RoundTrip | None = None,
     colours: PointColours | None = None,
 ) -> TrackMeasures:
     """Measure every track of a clip; what a missing argument would tell stays NaN.
@@ -40,7 +39,6 @@ def measure_tracks(
         grey: uint8 "T H W", the clip.
         cycle: the way back, from `cycle_measures`. Without it `fb_cycle` is the labels' own `cycle_error_px`, where they hold one.
         other: labels of the same queries by another labeler.
-        round_trip: short-range motion there and back, for `fb_step_max`.
         colours: of the clip at these labels, from `point_colours`, for `colour_drift`.
     Raises: DataError if labels, frames and the other arguments do not belong to one clip.
     """
@@ -56,8 +54,6 @@ def measure_tracks(
     if other is not None:
         second = agreement(labels, other, height=height, width=width)
         values |= {name: getattr(second, name) for name in ("disagree_median", "disagree_max", "visible_iou", "agree_aj")}
-    if round_trip is not None:
-        values["fb_step_max"] = fb_step_max(labels, round_trip, height=height, width=width)
     if colours is not None:
         values["colour_drift"] = colour_drift(labels, colours)
     tracks = to_raster(labels.tracks_px, height, width)

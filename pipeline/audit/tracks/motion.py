@@ -1,15 +1,9 @@
-"""Sudden moves: accelerations, jumps, and single steps that do not lead back."""
-
-from collections.abc import Callable
+"""Sudden moves, and how near the border they happen."""
 
 import numpy as np
 
 from pipeline.audit.tracks.masked import max_where, median_where, min_where
-from pipeline.raster import RASTER, to_raster
-from pipeline.records.labels import TrackLabels
-
-RoundTrip = Callable[[int, int, np.ndarray], np.ndarray]
-"""(start, end, points "M 2") -> "M 2": where points of frame `start` come to rest after being moved to frame `end` and back; pixels."""
+from pipeline.raster import RASTER
 
 _MIN_CROWD = 8  # tracks whose median is the camera's shake rather than one of themselves
 _MIN_STEPS = 4
@@ -61,27 +55,6 @@ def border_min(tracks: np.ndarray, visibility: np.ndarray) -> np.ndarray:
     """
     inwards = np.minimum(tracks, RASTER - 1 - tracks).min(axis=-1)
     return min_where(inwards, visibility)
-
-
-def fb_step_max(labels: TrackLabels, round_trip: RoundTrip, *, height: int, width: int) -> np.ndarray:
-    """Largest distance by which one step there and back misses its start; float64 "N", pixels of the raster.
-
-    max over t of |round_trip(t, t+1, P[t, i]) - P[t, i]| over the t that are visible, and visible in the frame after.
-
-    Args:
-        round_trip: dense flow or another short-range motion, both ways; works in pixels of the `height` x `width` image.
-    """
-    num_frames, num_tracks = labels.visibility.shape
-    missed, whole = np.zeros((max(num_frames - 1, 0), num_tracks)), np.zeros((max(num_frames - 1, 0), num_tracks), bool)
-    for frame in range(num_frames - 1):
-        here = np.flatnonzero(labels.visibility[frame] & labels.visibility[frame + 1])
-        if len(here) == 0:
-            continue
-        points = labels.tracks_px[frame, here]
-        back = to_raster(round_trip(frame, frame + 1, points), height, width)
-        missed[frame, here] = np.linalg.norm(back - to_raster(points, height, width), axis=-1)
-        whole[frame, here] = True
-    return max_where(missed, whole)
 
 
 def _steps(tracks: np.ndarray, visibility: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

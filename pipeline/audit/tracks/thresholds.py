@@ -46,7 +46,6 @@ THRESHOLDS = {  # of every measure, in the order of `measure_names()`
     "fb_cycle": _above(2.0, "Distance by which the track misses its query when it is followed back.", "px"),
     "fb_all": _above(2.0, "Mean distance between the way there and the way back.", "px"),
     "fb_agree": _below(0.8, "Share of frames in which the way there and the way back agree on whether the point is visible."),
-    "fb_step_max": _above(1.0, "Distance by which the worst single step misses its start when it is taken back.", "px"),
     "ncc_min": _below(0.4, "Likeness to the query's surroundings in the visible frame where it is least."),
     "ncc_mean": _below(0.7, "Likeness to the query's surroundings, mean over the visible frames."),
     "ncc_step_min": _fact("Likeness to the surroundings one frame before, where it is least; says little alone."),

@@ -110,7 +110,7 @@ def test_what_is_not_given_stays_unknown(moving_plane):
     measures = measure_tracks(moving_plane.labels, moving_plane.grey)
     unknown = {name for name, values in measures.items() if np.isnan(values).all()}
     assert unknown == {
-        "fb_cycle", "fb_all", "fb_agree", "fb_step_max", "colour_drift", "vis_conf", "disagree_median", "disagree_max",
+        "fb_cycle", "fb_all", "fb_agree", "colour_drift", "vis_conf", "disagree_median", "disagree_max",
         "visible_iou", "agree_aj",
     }  # fmt: skip
     assert all(values.dtype == np.float32 and values.shape == (64,) for _, values in measures.items())
@@ -125,12 +125,9 @@ def test_a_cycle_error_that_the_labeler_stored_is_used(moving_plane):
     assert np.isnan(measures.fb_cycle[1])
 
 
-def test_a_second_opinion_and_single_steps_are_measured_where_given(moving_plane):
-    measures = measure_tracks(
-        moving_plane.labels, moving_plane.grey, other=moving_plane.labels, round_trip=lambda start, end, points: points
-    )
+def test_a_second_opinion_is_measured_where_given(moving_plane):
+    measures = measure_tracks(moving_plane.labels, moving_plane.grey, other=moving_plane.labels)
     np.testing.assert_array_equal(measures.agree_aj, 1)
-    np.testing.assert_array_equal(measures.fb_step_max, 0)
 
 
 def test_permuted_tracks_have_permuted_measures(moving_plane):

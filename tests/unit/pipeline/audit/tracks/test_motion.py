@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.audit.tracks.motion import accel_max, border_min, fb_step_max, jump
+from pipeline.audit.tracks.motion import accel_max, border_min, jump
 
 
 def even(num_tracks=10, step=3.0):
@@ -48,17 +48,6 @@ def test_too_few_steps_say_nothing():
     assert np.isnan(jump(tracks, seen)[:2]).all()
     assert np.isnan(accel_max(tracks, seen)).tolist()[:3] == [False, True, False]
     assert np.isnan(accel_max(tracks[:1], seen[:1])).all()
-
-
-def test_the_worst_step_there_and_back_is_kept(moving_plane):
-    def astray(start, end, points):
-        assert end == start + 1
-        missed = np.zeros_like(points)
-        missed[:, 0] = 1.5 if start == 4 else 0.25
-        return points + missed
-
-    worst = fb_step_max(moving_plane.labels, astray, height=96, width=128)
-    np.testing.assert_allclose(worst, 3.0, atol=1e-4)  # 1.5 px of 128 are 3 px of 256
 
 
 def test_the_least_distance_from_the_border_by_hand():

@@ -12,6 +12,7 @@ from trainer.geometry import transform_points
 from trainer.models import ModelOutput
 
 _MOST_FRAMES = 4
+_LEAST_HEIGHT = 168  # pixels: smaller frames are shown larger, by a whole number
 _TOP_VIEW = 256  # pixels, square
 _SHARE = 0.98  # of the points that the view from above holds
 
@@ -20,7 +21,7 @@ _SHARE = 0.98  # of the points that the view from above holds
 class Pictures:
     """Of one clip; RGB, uint8 "H W 3" each."""
 
-    frames: np.ndarray  # some frames, with tracks where they count
+    frames: np.ndarray  # some frames, with tracks where they count; small ones enlarged
     depth: np.ndarray  # the same frames; near is red, far is blue
     points_from_above: np.ndarray  # all frames' points in the first camera: x right, z up, in their own colours
     tracks_from_above: np.ndarray | None  # the tracker's points likewise, by time from blue to red
@@ -31,7 +32,8 @@ def draw(clips: ClipBatch, output: ModelOutput, clip: int = 0) -> Pictures:
     chosen = np.unique(np.linspace(0, clips.images.shape[1] - 1, _MOST_FRAMES).round().astype(int))
     images = _array(clips.images[clip]).transpose(0, 2, 3, 1)
     pixels, weight = _array(clips.observations.pixels[clip]), _array(clips.observations.weight[clip])
-    rows = [_with_tracks(images[frame], pixels[frame], weight[frame]) for frame in chosen]
+    factor = max(1, round(_LEAST_HEIGHT / images.shape[1]))
+    rows = [_with_tracks(_enlarged(images[frame], factor), (pixels[frame] + 0.5) * factor - 0.5, weight[frame]) for frame in chosen]
     depth = _array(output.local_points[clip, ..., 2])
     points = _in_first_camera(output, output.local_points[clip].flatten(1, 2), clip)
     extent = np.quantile(np.abs(points[..., [0, 2]]), _SHARE) + 1e-6
@@ -42,10 +44,14 @@ def draw(clips: ClipBatch, output: ModelOutput, clip: int = 0) -> Pictures:
         tracks = _from_above(moved, np.broadcast_to(_turbo(np.linspace(0.1, 0.9, len(moved)))[:, None], moved.shape), extent, 2)
     return Pictures(
         frames=np.concatenate(rows, axis=1),
-        depth=np.concatenate([_depth_colours(depth[frame], depth) for frame in chosen], axis=1),
+        depth=np.concatenate([_enlarged(_depth_colours(depth[frame], depth), factor) for frame in chosen], axis=1),
         points_from_above=_from_above(points, colours, extent, 1),
         tracks_from_above=tracks,
     )
+
+
+def _enlarged(image: np.ndarray, factor: int) -> np.ndarray:
+    return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def _with_tracks(image: np.ndarray, pixels: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -21,9 +21,17 @@ def _run(work: UnitWork[Any], unit: int, crashed: Mapping[str, str]) -> Any:
     return work.run(unit, crashed)
 
 
-@ray.remote(num_cpus=1, max_retries=0)
-def _trial(work: UnitWork[Any], unit: int, part: str) -> None:
-    work.trial(unit, part)
+class _Trials:
+    """A process of its own for parts that are suspected; it outlives those that are innocent."""
+
+    def __init__(self, work: UnitWork[Any]) -> None:
+        self._work = work
+
+    def up(self) -> None:
+        """Say that the process runs: waiting for room and starting are not to be held against a part."""
+
+    def trial(self, unit: int, part: str) -> None:
+        self._work.trial(unit, part)
 
 
 @dataclass(slots=True)
@@ -41,6 +49,7 @@ class _Stage(Generic[Result]):
         self._limits, self._on_result = limits, on_result
         self._plain_work, self._work = work, ray.put(work)
         self._running: dict[ray.ObjectRef, _Running] = {}
+        self._trials: Any = None  # the process of the trials, if there is one
         self.report: UnitReport[Result] = UnitReport()
 
     def run(self, units: Sequence[int]) -> None:
@@ -88,24 +97,32 @@ class _Stage(Generic[Result]):
             deaths = [] if part in known else self._deaths(unit, part)
             if deaths:
                 guilty[part] = f"{part}: killed its worker {len(deaths)} times ({deaths[-1]}); it is quarantined: drop it from the input"
+        self._end_trials()
         return guilty
 
     def _deaths(self, unit: int, part: str) -> list[str]:
         deaths: list[str] = []
         while len(deaths) < self._limits.attempts:
-            ref = _trial.remote(self._work, unit, part)
+            if self._trials is None:
+                self._trials = ray.remote(_Trials).options(num_cpus=1, max_restarts=0).remote(self._work)
             try:
-                ray.get(ref, timeout=self._limits.part_s)
+                ray.get(self._trials.up.remote())
+                ray.get(self._trials.trial.remote(unit, part), timeout=self._limits.part_s)
             except RayTaskError:
                 return []
             except GetTimeoutError:
-                ray.cancel(ref, force=True)
                 deaths.append(f"took longer than {self._limits.part_s:g} s")
             except RayError as error:
                 deaths.append(type(error).__name__)
             else:
                 return []
+            self._end_trials()
         return deaths
+
+    def _end_trials(self) -> None:
+        if self._trials is not None:
+            ray.kill(self._trials)
+        self._trials = None
 
 
 def run_on_ray(work: UnitWork[Result], units: Sequence[int], limits: Limits, on_result: OnResult[Result]) -> UnitReport[Result]:

@@ -20,7 +20,7 @@ def run_job() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(job: str, *arguments: object, code: int = 0, through: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, *through, str(REPO / "jobs" / job), *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd="/", env={**os.environ, "COLUMNS": "200"})
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd="/", env={**os.environ, "COLUMNS": "200"})
         assert done.returncode == code, f"exit code {done.returncode}, expected {code}\n{done.stdout}\n{done.stderr}"
         return done
 

@@ -55,7 +55,7 @@ def free_port() -> int:
 
 def submit(environment, *arguments) -> str:
     command = ["ray", "job", "submit", "--working-dir", str(REPO), "--runtime-env", str(REPO / "docs/runtime_env.yaml"), "--"]
-    done = subprocess.run([*command, "python", *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=280, cwd="/")
+    done = subprocess.run([*command, "python", *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=900, cwd="/")
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -94,7 +94,7 @@ def test_two_workers_of_which_one_dies_train_what_one_with_twice_the_clips_would
         trainers = [pid for pid in below(process.pid) if "TrainWorker" in Path(f"/proc/{pid}/cmdline").read_text()]
         assert len(trainers) == 2
         os.kill(trainers[1], signal.SIGKILL)
-        assert process.wait(timeout=200) == 0, (stage / "said.txt").read_text()
+        assert process.wait(timeout=600) == 0, (stage / "said.txt").read_text()
     rows, expected = read_journal(str(stage / "two")), read_journal(str(stage / "one"))
     assert [row["step"] for row in rows] == [row["step"] for row in expected] == list(range(8))
     assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in expected], rel=1e-4)

@@ -52,6 +52,8 @@ def train_command(
 
 def _train_under_ray(settings: TrainConfig, number: int, max_failures: int, *, device: str, resume: bool, line: StepLine) -> TrainOutcome:
     ray_loop = _ray_loop()
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"--device is {device!r}; with Ray, which hands out the GPUs, it is auto, cpu or cuda")
     with ray_session():
         gpus = num_gpus() >= number if device == "auto" else device == "cuda"
         if gpus and num_gpus() < number:

@@ -119,4 +119,6 @@ def test_mistakes_are_one_line(stage: Path) -> None:
     assert str(stage / "nowhere") in missing.output
     wrong = invoke(app, "--config", config, "--set", "losses.coupling.weigth=1", code=2)
     assert "losses.coupling has no weigth" in wrong.output
+    chosen = invoke(app, "--config", config, "--out", stage / "none", "--workers", 2, "--device", "cuda:1", code=2)
+    assert "--device is 'cuda:1'; with Ray" in chosen.output
     assert not (stage / "none").exists()

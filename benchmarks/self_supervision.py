@@ -29,7 +29,9 @@ HERE = Path(__file__).parents[1]
 CONFIG = HERE / "configs" / "tiny.yaml"
 METRICS = {"ate": "ATE", "rpe_trans": "RPE-t", "rpe_rot_deg": "RPE-r"}
 ARMS = {"without": 0.0, "with": 1.0}  # factor of L_self's weight
-STUDIO_SEED, WILD_SEED, HELD_OUT_SEED = 7101, 7201, 8201
+STUDIO_SEED, WILD_SEED, HELD_OUT_SEED = 7101, 7201, 8201  # of the first part; the next part has the next one
+STUDIO_CLIPS, WILD_CLIPS = 120, 80  # of a part
+STUDIO_SIZE, WILD_SIZE = (120, 160), (240, 320)  # of smaller wild clips the audit keeps few
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,13 +39,25 @@ class Plan:
     """What is compared."""
 
     out: Path
-    clips: int  # of studio, and of wild
-    held_out: int
+    studio: int  # parts, each a dataset
+    wild: int
+    held_out: int  # clips
     base_steps: int
     steps: int
+    arm_rate: float  # highest learning rate of the arms
     weight: float  # lambda_self
     changes: tuple[str, ...]  # of the configuration, for all runs
     marks: int  # how often the arms are measured
+
+    @property
+    def studio_roots(self) -> list[Path]:
+        """Datasets with labels."""
+        return [self.out / "data" / f"studio_{part}" for part in range(self.studio)]
+
+    @property
+    def wild_roots(self) -> list[Path]:
+        """Datasets with pseudo tracks."""
+        return [self.out / "data" / f"wild_{part}" for part in range(self.wild)]
 
     @property
     def held_out_root(self) -> Path:
@@ -59,10 +73,12 @@ def main(
     out: Annotated[Path, typer.Option(help="Where data, runs and results go.")] = Path("out/self_supervision"),
     seeds: Annotated[int, typer.Option(help="Pairs of runs.")] = 3,
     first_seed: Annotated[int, typer.Option(help="The first of them.")] = 0,
-    clips: Annotated[int, typer.Option(help="Clips of studio, and of wild.")] = 80,
+    studio: Annotated[int, typer.Option(help="Datasets of 120 clips with labels.")] = 4,
+    wild: Annotated[int, typer.Option(help="Datasets of 80 clips with pseudo tracks.")] = 2,
     held_out: Annotated[int, typer.Option(help="Wild clips to measure on.")] = 32,
-    base_steps: Annotated[int, typer.Option(help="Steps on labels alone, before the arms part.")] = 600,
-    steps: Annotated[int, typer.Option(help="Steps of each arm.")] = 200,
+    base_steps: Annotated[int, typer.Option(help="Steps on labels alone, before the arms part.")] = 2400,
+    steps: Annotated[int, typer.Option(help="Steps of each arm.")] = 400,
+    arm_rate: Annotated[float, typer.Option(help="Highest learning rate of the arms; the base has the configuration's.")] = 5e-4,
     weight: Annotated[float, typer.Option(help="lambda_self of the arm that has it.")] = 1.0,
     change: Annotated[list[str] | None, typer.Option("--set", help="Change the configuration of all runs: NAME=VALUE.")] = None,
     marks: Annotated[int, typer.Option(help="How often the arms are measured on their way.")] = 4,
@@ -71,17 +87,19 @@ def main(
     """Print one JSON, and write it with a picture of the curves to OUT."""
     plan = Plan(
         out=out.absolute(),
-        clips=clips,
+        studio=studio,
+        wild=wild,
         held_out=held_out,
         base_steps=base_steps,
         steps=steps,
+        arm_rate=arm_rate,
         weight=weight,
         changes=tuple(change or ()),
         marks=marks,
     )
-    audit = make_data(plan)
     chosen = range(first_seed, first_seed + seeds)
     with ThreadPoolExecutor(side_by_side) as pool:
+        audit = make_data(plan, pool)
         bases = {seed: pool.submit(train_base, plan, seed, audit) for seed in chosen}  # all of them before the first arm
         arms = [
             pool.submit(lambda seed=seed, arm=arm: (bases[seed].result(), train_arm(plan, seed, arm, audit)))
@@ -103,26 +121,38 @@ def main(
     typer.echo(json.dumps(result, indent=1))
 
 
-def make_data(plan: Plan) -> str:
-    """Render, label and audit; returns the audit's name."""
-    size = ("--frames", 24, "--height", 240, "--width", 320, "--tracks", 256, "--split", "train=1")
-    for name, domain, count, seed in (
-        ("studio", "studio", plan.clips, STUDIO_SEED),
-        ("wild", "wild", plan.clips, WILD_SEED),
-        ("held_out", "wild", plan.held_out, HELD_OUT_SEED),
-    ):
-        job("synthesize.py", "--root", plan.out / "data" / name, "--domain", domain, "--num-clips", count, "--seed", seed, *size)
-    wild = plan.out / "data" / "wild"
-    job("pseudolabel.py", "--root", wild, "--labeler", "dis-flow", "--queries", 144, "--query-frames", 3)
-    (audit,) = list_label_sets(str(wild))
-    job("audit.py", "run", "--root", wild, "--labels", audit, "--no-gate")
+def make_data(plan: Plan, pool: ThreadPoolExecutor) -> str:
+    """Render, label and audit; returns the audit's name, which is one for all parts."""
+    work = [
+        pool.submit(render, root, "studio", STUDIO_CLIPS, STUDIO_SEED + part, STUDIO_SIZE) for part, root in enumerate(plan.studio_roots)
+    ]
+    work.append(pool.submit(render, plan.held_out_root, "wild", plan.held_out, HELD_OUT_SEED, WILD_SIZE))
+    audits = [pool.submit(make_wild, root, WILD_SEED + part) for part, root in enumerate(plan.wild_roots)]
+    for done in work:
+        done.result()
+    (audit,) = {done.result() for done in audits}
+    return audit
+
+
+def render(root: Path, domain: str, count: int, seed: int, size: tuple[int, int]) -> None:
+    """One dataset of rendered clips."""
+    shape = ("--frames", 24, "--height", size[0], "--width", size[1], "--tracks", 256, "--split", "train=1")
+    job("synthesize.py", "--root", root, "--domain", domain, "--num-clips", count, "--seed", seed, *shape)
+
+
+def make_wild(root: Path, seed: int) -> str:
+    """One dataset with audited pseudo tracks; returns the audit's name."""
+    render(root, "wild", WILD_CLIPS, seed, WILD_SIZE)
+    job("pseudolabel.py", "--root", root, "--labeler", "dis-flow", "--queries", 144, "--query-frames", 3)
+    (audit,) = list_label_sets(str(root))
+    job("audit.py", "run", "--root", root, "--labels", audit, "--no-gate")
     return audit
 
 
 def train_base(plan: Plan, seed: int, audit: str) -> None:
     """On labels alone, pseudo clips left unread."""
     if not finished(plan.run(seed, "base"), plan.base_steps):
-        learn(plan, seed, "base", audit, f"steps={plan.base_steps}", "losses.self_supervised_weight=0", "data.pseudo=[]")
+        learn(plan, seed, "base", f"data.seed={seed}", "data.pseudo=[]", f"steps={plan.base_steps}", "losses.self_supervised_weight=0")
 
 
 def train_arm(plan: Plan, seed: int, arm: str, audit: str) -> None:
@@ -132,21 +162,30 @@ def train_arm(plan: Plan, seed: int, arm: str, audit: str) -> None:
     start = checkpoint(plan.run(seed, "base"), plan.base_steps)
     every = max(1, plan.steps // plan.marks)
     weight = ARMS[arm] * plan.weight
-    saved = (f"checkpoints.every_steps={every}", f"checkpoints.keep={plan.marks + 1}")
-    learn(plan, seed, arm, audit, f"steps={plan.steps}", f"model.start={start}", f"losses.self_supervised_weight={weight}", *saved)
-
-
-def learn(plan: Plan, seed: int, arm: str, audit: str, *changes: str) -> None:
-    """One run of jobs/train.py."""
-    data = (
-        f"data.labelled.0.root={plan.out / 'data' / 'studio'}",
-        f"data.pseudo.0.root={plan.out / 'data' / 'wild'}",
-        f"data.pseudo.0.audit={audit}",
-        f"data.seed={seed}" if arm == "base" else f"data.seed={1000 + seed}",
-        f"seed={seed}",
+    changes = (
+        f"data.seed={1000 + seed}",
+        f"data.pseudo={parts(plan.wild_roots, audit=audit)}",
+        f"steps={plan.steps}",
+        f"model.start={start}",
+        f"optimiser.learning_rate={plan.arm_rate:e}",
+        f"optimiser.encoder_learning_rate={plan.arm_rate:e}",
+        f"losses.self_supervised_weight={weight}",
+        f"checkpoints.every_steps={every}",
+        f"checkpoints.keep={plan.marks + 1}",
     )
-    options = [part for change in (*data, *plan.changes, *changes) for part in ("--set", change)]
+    learn(plan, seed, arm, *changes)
+
+
+def learn(plan: Plan, seed: int, arm: str, *changes: str) -> None:
+    """One run of jobs/train.py."""
+    common = (f"data.labelled={parts(plan.studio_roots)}", f"seed={seed}", *plan.changes)
+    options = [part for change in (*common, *changes) for part in ("--set", change)]
     job("train.py", "--config", CONFIG, "--out", plan.run(seed, arm), "--resume", *options, inline=False)
+
+
+def parts(roots: Sequence[Path], **fields: str) -> str:
+    """The parts of a mixture, as a configuration names them."""
+    return json.dumps([{"root": str(root), **fields} for root in roots])
 
 
 def checkpoint(run: Path, step: int) -> Path:

@@ -1,6 +1,7 @@
 """Opening a video, and turning its frames into upright RGB."""
 
 import io
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import cast
@@ -9,6 +10,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from pipeline import storage
@@ -67,8 +69,19 @@ def to_rgb(frame: VideoFrame, size: tuple[int, int] | None = None) -> np.ndarray
     """
     turns = quarter_turns(frame)
     if size is None:
-        picture = frame.to_ndarray(format="rgb24")
+        rgb = _conversions.latest.reformat(frame, format="rgb24")
     else:
         height, width = size if turns % 2 == 0 else size[::-1]
-        picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
-    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else cast(np.ndarray, picture)
+        rgb = _conversions.latest.reformat(frame, format="rgb24", width=width, height=height, interpolation="AREA")
+    picture = cast(np.ndarray, rgb.to_ndarray())
+    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+
+
+class _Conversions(threading.local):
+    """Each thread's latest conversion: a frame like the one before needs no new one, which takes longer than converting a small frame."""
+
+    def __init__(self) -> None:
+        self.latest = VideoReformatter()
+
+
+_conversions = _Conversions()

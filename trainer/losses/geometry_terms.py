@@ -20,40 +20,51 @@ class GeometryTerms:
     """One number per clip and term, "B", unweighted."""
 
     points: Tensor
-    normals: Tensor  # 0 for clips without good normals
     camera: Tensor  # 100 L_t + L_R
     translation: Tensor  # L_t, of which the camera loss is made; to be watched
     rotation: Tensor  # L_R, radians, likewise
+    normals: Tensor | None = None  # 0 for clips without good normals
     confidence: Tensor | None = None  # the third stage's
 
     def total(self, weights: GeometryWeights) -> Tensor:
         """The weighted sum, "B"."""
-        total = weights.points * self.points + weights.normals * self.normals + weights.camera * self.camera
+        total = weights.points * self.points + weights.camera * self.camera
+        total = total if self.normals is None else total + weights.normals * self.normals
         return total if self.confidence is None else total + weights.confidence * self.confidence
 
 
 def geometry_terms(
-    aligned: AlignedGeometry, normalised: NormalisedTruth, settings: GeometrySettings, confidence_logits: Tensor | None = None
+    aligned: AlignedGeometry,
+    normalised: NormalisedTruth,
+    settings: GeometrySettings,
+    confidence_logits: Tensor | None = None,
+    *,
+    normals: bool = True,
 ) -> GeometryTerms:
     """All of π³'s losses on labelled clips.
 
     Args:
         confidence_logits: "B T H W"; None leaves the confidence loss out.
+        normals: False leaves theirs out, which takes as long as all the others.
     """
     truth = normalised.truth
     with torch.autocast(truth.valid.device.type, enabled=False):
-        edges = depth_edges(truth.local_points[..., 2], settings.depth_edge)
-        normals = normal_loss(aligned.local_points, truth.local_points, truth.valid & ~edges)
         translation, rotation = camera_losses(aligned.camera_to_world, truth, settings)
         confidence = None if confidence_logits is None else confidence_loss(confidence_logits, aligned, truth, settings)
         return GeometryTerms(
             points=masked_mean(point_errors(aligned, truth), truth.valid),
-            normals=normals if truth.with_normals is None else normals * truth.with_normals,
             camera=settings.translation_weight * translation + rotation,
             translation=translation.detach(),
             rotation=rotation.detach(),
+            normals=_normals(aligned, truth, settings) if normals else None,
             confidence=confidence,
         )
+
+
+def _normals(aligned: AlignedGeometry, truth: GeometryTruth, settings: GeometrySettings) -> Tensor:
+    edges = depth_edges(truth.local_points[..., 2], settings.depth_edge)
+    loss = normal_loss(aligned.local_points, truth.local_points, truth.valid & ~edges)
+    return loss if truth.with_normals is None else loss * truth.with_normals
 
 
 def point_errors(aligned: AlignedGeometry, truth: GeometryTruth) -> Tensor:

@@ -54,7 +54,7 @@ def _geometry(
     output: ModelOutput, aligned: AlignedGeometry, normalised: NormalisedTruth, weights: GeometryWeights, settings: LossSettings
 ) -> tuple[LossTerm, ...]:
     logits = output.conf[..., 0] if weights.confidence > 0 else None
-    terms = geometry_terms(aligned, normalised, settings.geometry_settings, logits)
+    terms = geometry_terms(aligned, normalised, settings.geometry_settings, logits, normals=weights.normals > 0)
     named = {name: (getattr(weights, name), getattr(terms, name)) for name in weights.__slots__}
     named |= {"translation": (0.0, terms.translation), "rotation": (0.0, terms.rotation)}
     return tuple(

@@ -33,7 +33,8 @@ def test_shipped_stages_fit_their_network_and_survive_writing(name: str, tmp_pat
 
 
 def test_images_too_small_for_the_tracker_are_refused_before_the_first_step() -> None:
-    config = read_config(CONFIGS / "tiny.yaml")
+    coarse = ["model.config.track_head.corr_levels=4", "model.config.track_head.k_neighbors=8"]
+    config = read_config(CONFIGS / "tiny.yaml", coarse)
     with torch.device("meta"):
         model = build_model("trajvg", config.model.config)
     small = ShapeConfig(pixels=(1500, 4300), aspect=(1.0, 2.0))

@@ -7,7 +7,7 @@ import torch
 
 from tests.unit.trainer.loop.rendered import TINY, make_clips
 from trainer.data import StepBatch
-from trainer.losses import CouplingWeights
+from trainer.losses import CouplingWeights, GeometryWeights
 from trainer.models import build_model
 from trainer.objective import LossSettings, Objective
 from trainer.objective.module import ClipShares
@@ -44,3 +44,11 @@ def test_each_coupling_term_moves_its_own_heads_alone(side: str, term: str, head
     assert found & (GEOMETRY | CAMERA | TRACKER) == heads
     assert {"encoder", "decoder"} <= found  # which all share
     assert not found & {"conf_head", "conf_decoder"}
+
+
+def test_a_loss_without_weight_is_left_out() -> None:
+    weights = GeometryWeights(normals=0.0, confidence=0.0)
+    objective = Objective(build_model("trajvg", TINY), LossSettings(geometry=weights, tracking=None, coupling=None, self_supervised=None))
+    losses = objective(StepBatch(step=0, labelled=make_clips(0, 1, labelled=True), pseudo=None), ClipShares(labelled=1.0, pseudo=0.0))
+    names = {term.name for term in losses.labelled.terms}
+    assert names == {f"geometry/{name}" for name in ("points", "camera", "translation", "rotation")}

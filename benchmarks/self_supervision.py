@@ -29,6 +29,9 @@ HERE = Path(__file__).parents[1]
 CONFIG = HERE / "configs" / "tiny.yaml"
 METRICS = {"ate": "ATE", "rpe_trans": "RPE-t", "rpe_rot_deg": "RPE-r"}
 ARMS = {"without": 0.0, "with": 1.0}  # factor of L_self's weight
+ALL_BUT_TRACKER = (
+    "encoder", "register_token", "decoder", "point_decoder", "conf_decoder", "camera_decoder", "point_head", "conf_head", "camera_head"
+)  # fmt: skip
 STUDIO_SEED, WILD_SEED, HELD_OUT_SEED = 7101, 7201, 8201  # of the first part; the next part has the next one
 STUDIO_CLIPS, WILD_CLIPS = 120, 80  # of a part
 STUDIO_SIZE, WILD_SIZE = (120, 160), (240, 320)  # of smaller wild clips the audit keeps few
@@ -42,7 +45,8 @@ class Plan:
     studio: int  # parts, each a dataset
     wild: int
     held_out: int  # clips
-    base_steps: int
+    geometry_steps: int
+    tracker_steps: int
     steps: int
     arm_rate: float  # highest learning rate of the arms
     weight: float  # lambda_self
@@ -76,7 +80,8 @@ def main(
     studio: Annotated[int, typer.Option(help="Datasets of 120 clips with labels.")] = 4,
     wild: Annotated[int, typer.Option(help="Datasets of 80 clips with pseudo tracks.")] = 2,
     held_out: Annotated[int, typer.Option(help="Wild clips to measure on.")] = 32,
-    base_steps: Annotated[int, typer.Option(help="Steps on labels alone, before the arms part.")] = 2400,
+    geometry_steps: Annotated[int, typer.Option(help="Steps on labels alone that teach depth and cameras.")] = 1800,
+    tracker_steps: Annotated[int, typer.Option(help="Steps on labels alone that teach the tracker, all else frozen.")] = 400,
     steps: Annotated[int, typer.Option(help="Steps of each arm.")] = 400,
     arm_rate: Annotated[float, typer.Option(help="Highest learning rate of the arms; the base has the configuration's.")] = 5e-4,
     weight: Annotated[float, typer.Option(help="lambda_self of the arm that has it.")] = 1.0,
@@ -90,7 +95,8 @@ def main(
         studio=studio,
         wild=wild,
         held_out=held_out,
-        base_steps=base_steps,
+        geometry_steps=geometry_steps,
+        tracker_steps=tracker_steps,
         steps=steps,
         arm_rate=arm_rate,
         weight=weight,
@@ -100,7 +106,7 @@ def main(
     chosen = range(first_seed, first_seed + seeds)
     with ThreadPoolExecutor(side_by_side) as pool:
         audit = make_data(plan, pool)
-        bases = {seed: pool.submit(train_base, plan, seed, audit) for seed in chosen}  # all of them before the first arm
+        bases = {seed: pool.submit(train_base, plan, seed) for seed in chosen}  # all of them before the first arm
         arms = [
             pool.submit(lambda seed=seed, arm=arm: (bases[seed].result(), train_arm(plan, seed, arm, audit)))
             for seed in chosen
@@ -149,17 +155,22 @@ def make_wild(root: Path, seed: int) -> str:
     return audit
 
 
-def train_base(plan: Plan, seed: int, audit: str) -> None:
-    """On labels alone, pseudo clips left unread."""
-    if not finished(plan.run(seed, "base"), plan.base_steps):
-        learn(plan, seed, "base", f"data.seed={seed}", "data.pseudo=[]", f"steps={plan.base_steps}", "losses.self_supervised_weight=0")
+def train_base(plan: Plan, seed: int) -> None:
+    """On labels alone: depth and cameras, as π³ is trained; then the tracker on the frozen rest, as TrajVG's first stage has it."""
+    on_labels = (f"data.seed={seed}", "data.pseudo=[]", "losses.coupling=null", "losses.self_supervised=null")
+    if not finished(plan.run(seed, "geometry"), plan.geometry_steps):
+        learn(plan, seed, "geometry", *on_labels, f"steps={plan.geometry_steps}", "losses.tracking=null")
+    if not finished(plan.run(seed, "base"), plan.tracker_steps):
+        start = checkpoint(plan.run(seed, "geometry"), plan.geometry_steps)
+        changes = (f"steps={plan.tracker_steps}", f"model.start={start}", f"frozen={json.dumps(ALL_BUT_TRACKER)}", "losses.geometry=null")
+        learn(plan, seed, "base", *on_labels, *changes)
 
 
 def train_arm(plan: Plan, seed: int, arm: str, audit: str) -> None:
     """From the base's checkpoint. Both arms read the same clips; the one without L_self makes nothing of the wild ones."""
     if finished(plan.run(seed, arm), plan.steps):
         return
-    start = checkpoint(plan.run(seed, "base"), plan.base_steps)
+    start = checkpoint(plan.run(seed, "base"), plan.tracker_steps)
     every = max(1, plan.steps // plan.marks)
     weight = ARMS[arm] * plan.weight
     changes = (
@@ -199,7 +210,7 @@ def finished(run: Path, steps: int) -> bool:
 def measure(plan: Plan, seed: int) -> dict[str, dict[int, dict[str, list[float]]]]:
     """Values of every clip: by arm, step and metric. Step 0 is the checkpoint that both arms begin with."""
     every = max(1, plan.steps // plan.marks)
-    base = checkpoint(plan.run(seed, "base"), plan.base_steps)
+    base = checkpoint(plan.run(seed, "base"), plan.tracker_steps)
     places = {(arm, step): checkpoint(plan.run(seed, arm), step) for arm in ARMS for step in range(every, plan.steps + 1, every)}
     files = [base, *places.values()]
     folder = plan.out / f"seed{seed}" / "evaluation"

@@ -69,16 +69,19 @@ def to_rgb(frame: VideoFrame, size: tuple[int, int] | None = None) -> np.ndarray
     """
     turns = quarter_turns(frame)
     if size is None:
-        rgb = _conversions.latest.reformat(frame, format="rgb24")
+        rgb = _conversions.latest.reformat(frame, format="rgb24", threads=1)
     else:
         height, width = size if turns % 2 == 0 else size[::-1]
-        rgb = _conversions.latest.reformat(frame, format="rgb24", width=width, height=height, interpolation="AREA")
+        rgb = _conversions.latest.reformat(frame, format="rgb24", width=width, height=height, interpolation="AREA", threads=1)
     picture = cast(np.ndarray, rgb.to_ndarray())
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
 
 
 class _Conversions(threading.local):
-    """Each thread's latest conversion: a frame like the one before needs no new one, which takes longer than converting a small frame."""
+    """Each thread's latest conversion: a frame like the one before needs no new one, which takes longer than converting a small frame.
+
+    Conversions have no threads of their own: a forked process would wait for them for ever.
+    """
 
     def __init__(self) -> None:
         self.latest = VideoReformatter()

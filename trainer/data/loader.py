@@ -14,6 +14,7 @@ from pipeline.stream.items import SkippedClip
 from trainer.data.batches import ClipBatch, StepBatch
 from trainer.data.collating import collate
 from trainer.data.config import DataConfig
+from trainer.data.packing import pack, unpack
 from trainer.data.prepared import PreparedClip
 from trainer.data.prepared_stream import PreparedClips, Side, check_parts, quiet_worker, sides
 
@@ -100,12 +101,12 @@ class StepLoader:
         loader = DataLoader(
             PreparedClips(side, first_step=self._first_step, state=state),
             batch_size=None,
-            collate_fn=_as_it_is,
+            collate_fn=pack if workers else _as_it_is,
             num_workers=workers,
             generator=torch.Generator(),  # its own, so that making workers draws nothing from torch's global one
             **options,
         )
-        turns = _Turn.of(_raise_errors(loader))
+        turns = _Turn.of(_raise_errors(map(unpack, loader) if workers else loader))
         # follow() reads nothing but the items' index, and passes them on
         followed = cast(Iterator[_Turn], stream.follow(cast(Iterable[ClipSample], turns)))
         return (turn.item for turn in followed)

@@ -64,11 +64,13 @@ class Objective(nn.Module):
         return StepLosses(total=torch.stack(parts).sum() if parts else self._nothing(), labelled=labelled, pseudo=pseudo)
 
     def predict(self, clips: ClipBatch) -> ModelOutput:
-        """The network's output on clips, in this objective's precision."""
+        """The network's output on clips, in this objective's precision; without tracks where no loss asks for any."""
         dtype, device = PRECISIONS[self.precision], clips.images.device
         with nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype):
+            if isinstance(self.model, TrajVG) and not self.settings.needs_tracker:
+                return self.model.geometry(clips.images).output
             output: ModelOutput = self.model(clips.images, clips.query_points)
-        return output
+            return output
 
     def labelled_losses(self, output: ModelOutput, clips: ClipBatch) -> ClipLosses:
         """In float32. Raises DataError if the clips have no truth."""

@@ -46,9 +46,11 @@ def test_each_coupling_term_moves_its_own_heads_alone(side: str, term: str, head
     assert not found & {"conf_head", "conf_decoder"}
 
 
-def test_a_loss_without_weight_is_left_out() -> None:
+def test_what_no_loss_weighs_is_not_computed() -> None:
     weights = GeometryWeights(normals=0.0, confidence=0.0)
     objective = Objective(build_model("trajvg", TINY), LossSettings(geometry=weights, tracking=None, coupling=None, self_supervised=None))
-    losses = objective(StepBatch(step=0, labelled=make_clips(0, 1, labelled=True), pseudo=None), ClipShares(labelled=1.0, pseudo=0.0))
-    names = {term.name for term in losses.labelled.terms}
-    assert names == {f"geometry/{name}" for name in ("points", "camera", "translation", "rotation")}
+    clips = make_clips(0, 1, labelled=True)
+    losses = objective(StepBatch(step=0, labelled=clips, pseudo=None), ClipShares(labelled=1.0, pseudo=0.0))
+    assert {term.name for term in losses.labelled.terms} == {f"geometry/{name}" for name in ("points", "camera", "translation", "rotation")}
+    assert objective.predict(clips).traj3d_camera is None
+    assert Objective(objective.model, LossSettings()).predict(clips).traj3d_camera is not None

@@ -21,7 +21,7 @@ class AlignedGeometry:
     camera_to_world: Tensor  # "B T 4 4", translations likewise
     weight: Tensor  # "B T H W": about 1 / true depth, 0 where no point is known
     solved_scale: Tensor  # "B": s*, detached
-    scale: Tensor  # "B": from the network's unit to the normalised one, detached; what the coupling and tracking losses take
+    scale: Tensor  # "B": from the network's unit to the normalised one, s* / N; N, the points' mean distance, carries gradient
 
 
 def align_geometry(prediction: ClipGeometry, normalised: NormalisedTruth, settings: GeometrySettings) -> AlignedGeometry:
@@ -45,5 +45,5 @@ def align_geometry(prediction: ClipGeometry, normalised: NormalisedTruth, settin
         camera_to_world=scale_motion(unit.camera_to_world, solved),
         weight=weight,
         solved_scale=solved,
-        scale=(solved / norm).detach(),
+        scale=solved / norm,
     )

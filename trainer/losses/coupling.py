@@ -45,13 +45,16 @@ def labelled_coupling(
         prediction: in the network's unit.
         observed: the true tracks' pixels, and their weights (visibility).
         truth: in normalised units.
-        scale: "B", from the network's unit to the normalised one (`AlignedGeometry.scale`); detached here.
+        scale: "B", from the network's unit to the normalised one (`AlignedGeometry.scale`). Its gradient counts for the point maps alone,
+            and with settings.scale_gradient "invariant" alone: then the gradient along a common factor of all points is zero. Otherwise
+            the terms keep pulling on that factor, and since the scale is solved anew at every step nothing ever holds it.
     Raises: DataError if the prediction has no tracks or frames and tracks disagree.
     """
     tracks = _check(prediction, observed, settings, truth)
     with torch.autocast(observed.weight.device.type, enabled=False):
-        factor, weight = scale.detach()[:, None, None, None], observed.weight
-        tracks, samples = tracks * factor, sample_maps(prediction.local_points, observed.pixels) * factor
+        factor = scale if settings.scale_gradient == "invariant" else scale.detach()
+        samples = sample_maps(prediction.local_points, observed.pixels) * factor[:, None, None, None]
+        tracks, weight = tracks * scale.detach()[:, None, None, None], observed.weight
         cameras = scale_motion(prediction.camera_to_world, scale.detach())
         known = weight * truth.known
         pose_weight = _on_frames(known, observed) * truth.static

@@ -180,9 +180,12 @@ def test_the_first_term_as_printed_trains_nothing(golden):
     assert not gradient.any()
 
 
-def test_the_scale_of_the_alignment_carries_no_gradient(golden_clip):
+@pytest.mark.parametrize(("scale_gradient", "carried"), [("detached", set()), ("invariant", {"consistency_points", "camera_points"})])
+def test_the_scale_of_the_alignment_counts_for_point_maps_alone(golden_clip, scale_gradient, carried):
     prediction, observed, truth = golden_clip
     scale = torch.tensor([1.3], dtype=torch.float64, requires_grad=True)
-    terms = labelled_coupling(prediction, observed, truth, scale=scale, settings=CouplingSettings())
-    total = terms.consistency_points + terms.consistency_tracks + terms.camera_poses + terms.camera_points
-    assert torch.autograd.grad(total.sum(), scale, allow_unused=True) == (None,)
+    settings = CouplingSettings(scale_gradient=scale_gradient)
+    terms = labelled_coupling(prediction, observed, truth, scale=scale, settings=settings)
+    names = ("consistency_points", "consistency_tracks", "camera_poses", "camera_points")
+    pulls = {name: torch.autograd.grad(getattr(terms, name).sum(), scale, retain_graph=True, allow_unused=True)[0] for name in names}
+    assert {name for name, pull in pulls.items() if pull is not None} == carried

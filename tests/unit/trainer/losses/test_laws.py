@@ -368,8 +368,9 @@ def test_points_at_the_camera_itself_leave_the_gradient_finite():
     normalised = normalise_truth(truth)
     aligned = align_geometry(prediction, normalised, GeometrySettings())
     loss = geometry_terms(aligned, normalised, GeometrySettings()).points
-    assert torch.autograd.grad(loss.sum(), prediction.local_points)[0].isfinite().all()
-    assert not aligned.scale.requires_grad
+    for value in (loss, aligned.scale):
+        assert torch.autograd.grad(value.sum(), prediction.local_points, retain_graph=True)[0].isfinite().all()
+    assert not aligned.solved_scale.requires_grad
 
 
 def test_a_point_right_before_the_camera_weighs_no_more_than_one_at_a_tenth_of_the_mean_depth():

@@ -1,10 +1,12 @@
-"""Without labels the size of the scene must neither change the loss nor be changed by it."""
+"""The size of the scene in the network's unit must neither change the coupling losses nor be changed by them, with labels and without."""
+
+from dataclasses import replace
 
 import pytest
 import torch
 
 from trainer.geometry import scale_motion
-from trainer.losses import ClipGeometry, CouplingSettings, GateSettings, TrackObservations, self_supervised_coupling
+from trainer.losses import ClipGeometry, CouplingSettings, GateSettings, TrackObservations, labelled_coupling, self_supervised_coupling
 from trainer.losses.scene_scale import scene_scale
 
 NAMES = ("consistency_points", "consistency_tracks", "camera_poses")
@@ -59,6 +61,21 @@ def test_the_joint_pull_on_everything_at_once(golden):
     assert abs(pulls["invariant"][0]) < 1e-15
     assert pulls["detached"][0] > 1e-4
     assert torch.equal(pulls["invariant"][1:], pulls["detached"][1:])
+
+
+@pytest.mark.parametrize(("scale_gradient", "pulled"), [("invariant", False), ("detached", True)])
+def test_labels_do_not_pull_on_the_size_either(golden_clip, scale_gradient, pulled):
+    """The clip's scale is solved anew at every step: were it a constant, each step would pull the same way, and nothing would hold it."""
+    prediction, observed, truth = golden_clip
+    factor = torch.ones((), dtype=torch.float64, requires_grad=True)
+    points = prediction.local_points.detach() * factor
+    size = points.norm(dim=-1).mean()
+    settings = CouplingSettings(scale_gradient=scale_gradient)
+    scaled = replace(prediction, local_points=points)
+    terms = labelled_coupling(scaled, observed, truth, scale=(1.3 / size)[None], settings=settings)
+    for term in (terms.consistency_points, terms.camera_points):
+        (pull,) = torch.autograd.grad(term.sum(), factor, retain_graph=True)
+        assert abs(pull) > 1e-4 if pulled else abs(pull) < 1e-15
 
 
 def test_descent_does_not_shrink_the_scene(golden):

@@ -1,8 +1,8 @@
 """Table 9 of TrajVG in miniature: does L_self on wild clips lower the camera's error on other wild clips?
 
 Rendered `studio` clips carry labels; rendered `wild` clips carry audited pseudo tracks of dis-flow alone. For every seed a network is
-trained on labels; from its checkpoint two arms go on with the same clips in the same order for as many steps, one with L_self and one
-without. Both are measured on wild clips of another seed. Run again it continues where it stopped.
+trained on labels, first depth and cameras, then the tracker; from its checkpoint two arms go on with the same clips in the same order for
+as many steps, one with L_self and one without. Both are measured on wild clips of another seed. Run again it continues where it stopped.
 """
 
 import json

@@ -82,11 +82,11 @@ def main(
     held_out: Annotated[int, typer.Option(help="Wild clips to measure on.")] = 32,
     geometry_steps: Annotated[int, typer.Option(help="Steps on labels alone that teach depth and cameras.")] = 1800,
     tracker_steps: Annotated[int, typer.Option(help="Steps on labels alone that teach the tracker, all else frozen.")] = 400,
-    steps: Annotated[int, typer.Option(help="Steps of each arm.")] = 400,
-    arm_rate: Annotated[float, typer.Option(help="Highest learning rate of the arms; the base has the configuration's.")] = 3e-4,
+    steps: Annotated[int, typer.Option(help="Steps of each arm.")] = 300,
+    arm_rate: Annotated[float, typer.Option(help="Highest learning rate of the arms; the base has the configuration's.")] = 5e-4,
     weight: Annotated[float, typer.Option(help="lambda_self of the arm that has it.")] = 1.0,
     change: Annotated[list[str] | None, typer.Option("--set", help="Change the configuration of all runs: NAME=VALUE.")] = None,
-    marks: Annotated[int, typer.Option(help="How often the arms are measured on their way.")] = 4,
+    marks: Annotated[int, typer.Option(help="How often the arms are measured on their way.")] = 3,
     side_by_side: Annotated[int, typer.Option(help="Runs at a time, each on one thread.")] = 2,
 ) -> None:
     """Print one JSON, and write it with a picture of the curves to OUT."""

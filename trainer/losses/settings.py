@@ -42,9 +42,7 @@ class CouplingSettings:
     anchor: int = 0  # ours: the frame of the queries
     static_tau_m: float = 0.05  # ours: metres, for datasets in metres
     static_tau_relative: float = 0.02  # ours: share of the clip's mean point distance, for all others
-    scale_gradient: str = (
-        "invariant"  # ours: "invariant" leaves the scene's size in the network's unit alone; with "detached" it shrinks away
-    )
+    scale_gradient: str = "invariant"  # ours: "invariant" leaves the size of the scene alone; with "detached" it shrinks away
     gate: GateSettings = field(default_factory=GateSettings)
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ BIN = Path(sys.executable).parent
 @pytest.fixture(scope="module")
 def head(tmp_path_factory, s3_server):
     """A head node with its dashboard, and the environment that docs/cluster.md prescribes."""
-    ports = [free_port() for _ in range(3)]
+    ports = [free_port() for _ in range(4)]
     environment = {
         **os.environ,
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
@@ -31,6 +31,7 @@ def head(tmp_path_factory, s3_server):
     }
     start = ["ray", "start", "--head", "--block", "--num-cpus", "2", "--object-store-memory", str(128 * 2**20), "--disable-usage-stats"]
     start += ["--dashboard-port", str(ports[0]), "--port", str(ports[1]), "--ray-client-server-port", str(ports[2])]
+    start += ["--dashboard-agent-listen-port", str(ports[3])]  # its usual one is fixed: another Ray beside this would leave no agent
     folder = tmp_path_factory.mktemp("head")
     said = folder / "said.txt"
     with said.open("w") as output:

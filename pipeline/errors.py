@@ -21,5 +21,19 @@ class FormatError(DataError):
     """A file was written by another version of the format; the message names both versions and what helps."""
 
 
+class UnexpectedError(DataError):
+    """An exception that nobody foresaw, met at a border: of an odd file, or a mistake of ours. Counted apart, and tried again.
+
+    Attributes: kind, the class name of the exception; trace, its traceback as text.
+    """
+
+    def __init__(self, message: str, kind: str, trace: str) -> None:
+        super().__init__(message, kind, trace)  # all arguments, so that it pickles
+        self.kind, self.trace = kind, trace
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class StorageError(TrackmillError):
     """Bytes could not be read or written (missing file, no space, object store failure). Exit code 1 when it stops a job."""

@@ -116,3 +116,14 @@ def bucket(s3_server: str, request: pytest.FixtureRequest) -> str:
     name = "bucket-" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
     fsspec.filesystem("s3").mkdir(name)
     return f"s3://{name}"
+
+
+@pytest.fixture(autouse=True)
+def _unexpected_errors_are_raised(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake of ours must not hide behind a border: tests that plant one are marked `unexpected`."""
+
+    def as_it_is(name: str, error: Exception) -> Exception:
+        return error
+
+    if request.node.get_closest_marker("unexpected") is None:
+        monkeypatch.setattr("pipeline.border.unexpected", as_it_is)

@@ -72,6 +72,7 @@ class ClipRecord:
     license: str | None = None
     pose_source: str | None = None  # gt | pseudo when KEY.arrays.npz holds cameras
     is_metric: bool = False
+    notes: tuple[str, ...] = ()  # where the stored picture is not simply the source's: "tone-mapped from PQ", "stream 1 of 2", ...
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,4 +89,4 @@ class ClipRecord:
 
     def document(self) -> dict[str, Any]:
         """The record as JSON types: the content of the .json member."""
-        return {**asdict(self), "timestamps": list(self.timestamps)}
+        return {**asdict(self), "timestamps": list(self.timestamps), "notes": list(self.notes)}

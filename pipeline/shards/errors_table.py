@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 import pyarrow as pa
 
 from pipeline import storage
+from pipeline.errors import UnexpectedError
 from pipeline.layout import Layout
 from pipeline.tables import read_table, write_table
 
@@ -19,6 +20,18 @@ class ErrorRow:
     source: str
     exception: str  # class name
     message: str
+    traceback: str | None = None  # of an exception that nobody foresaw
+
+    @property
+    def unexpected(self) -> bool:
+        """Whether nobody foresaw it: a run counts these apart, and the next one tries again."""
+        return self.traceback is not None
+
+    @classmethod
+    def of(cls, error: Exception, *, stage: str, key: str, source: str) -> "ErrorRow":
+        """The row that an error becomes."""
+        kind, trace = (error.kind, error.trace) if isinstance(error, UnexpectedError) else (type(error).__name__, None)
+        return cls(stage=stage, key=key, source=source, exception=kind, message=str(error), traceback=trace)
 
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ErrorRow.__dataclass_fields__])

@@ -212,4 +212,4 @@ def _cut_short(samples: dict[str, list[Member]], length: int) -> None:
 
 
 def _error(uri: str, key: str, error: DataError) -> ErrorRow:
-    return ErrorRow(stage="shards", key=key, source=uri, exception=type(error).__name__, message=str(error))
+    return ErrorRow.of(error, stage="shards", key=key, source=uri)

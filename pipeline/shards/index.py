@@ -87,6 +87,7 @@ _OF_RECORD = {
     "timestamps": pa.list_(pa.float64()),
     "pose_source": pa.string(),
     "is_metric": pa.bool_(),
+    "notes": pa.list_(pa.string()),
 }
 SCHEMA = pa.schema({**_OF_ENTRY, "status": pa.string(), "size": pa.int64(), "members": _MEMBERS, **_OF_RECORD, "extra": pa.string()})
 
@@ -170,9 +171,11 @@ def _entry(row: dict[str, Any], uri: str) -> ClipEntry:
     if row["status"] != "ok":
         return ClipEntry(**common)
     try:
+        of_record: dict[str, Any] = {name: row[name] for name in _OF_RECORD if name in row}  # older tables lack the newer columns
+        of_record["timestamps"], of_record["notes"] = tuple(row["timestamps"]), tuple(row.get("notes") or ())
         record = ClipRecord(
             **{name: common[name] for name in ("key", "source", "source_id", "split", "license")},
-            **{**{name: row[name] for name in _OF_RECORD}, "timestamps": tuple(row["timestamps"])},
+            **of_record,
             extra=json.loads(row["extra"]),
         )
     except (DataError, TypeError, ValueError) as error:

@@ -106,7 +106,7 @@ class Planner:
         return windows
 
     def _fail(self, stage: str, source: str, error: DataError) -> None:
-        self.errors.append(ErrorRow(stage=stage, key="", source=source, exception=type(error).__name__, message=str(error)))
+        self.errors.append(ErrorRow.of(error, stage=stage, key="", source=source))
 
 
 def group_specs(specs: Sequence[ClipSpec]) -> dict[str, list[ClipSpec]]:

@@ -60,7 +60,9 @@ def test_a_record_that_cannot_be(change, says):
 
 def test_a_record_is_its_json():
     document = make_record(extra={"caption": "a walk"}).document()
-    assert ClipRecord(**{**document, "timestamps": tuple(document["timestamps"])}) == make_record(extra={"caption": "a walk"})
+    assert ClipRecord(**{**document, "timestamps": tuple(document["timestamps"]), "notes": tuple(document["notes"])}) == make_record(
+        extra={"caption": "a walk"}
+    )
 
 
 @pytest.mark.parametrize(

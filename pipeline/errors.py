@@ -37,3 +37,7 @@ class UnexpectedError(DataError):
 
 class StorageError(TrackmillError):
     """Bytes could not be read or written (missing file, no space, object store failure). Exit code 1 when it stops a job."""
+
+
+class AlreadyThereError(StorageError):
+    """A file that may be made only once is there already: another job was first. Read it, and plan again."""

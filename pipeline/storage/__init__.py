@@ -10,13 +10,13 @@ from pipeline.storage.files import (
     join,
     list_files,
     open_input,
-    publish_bytes,
-    publishing,
     read_bytes,
     read_range,
     remove,
     size,
 )
+from pipeline.storage.locks import only_one
+from pipeline.storage.publish import publish_bytes, publishing
 
 __all__ = [
     "absolute",
@@ -27,6 +27,7 @@ __all__ = [
     "is_local",
     "join",
     "list_files",
+    "only_one",
     "open_input",
     "publish_bytes",
     "publishing",

@@ -3,6 +3,7 @@
 Usage: python kill_at.py POINT COUNT JOB.py ARGS...
 """
 
+import itertools
 import os
 import runpy
 import sys
@@ -13,9 +14,9 @@ sys.path.insert(0, str(REPO))
 KILLED = 137
 
 
-def kill_before(module, name: str, count: int, matches) -> None:
-    """Replace module.name by a wrapper that ends the process before the nth call that matches."""
-    original, calls = getattr(module, name), iter(range(1, 10**9))
+def kill_before(module, name: str, count: int, matches, calls=None) -> None:
+    """Replace module.name by a wrapper that ends the process before the nth call that matches; `calls` counts for several of them."""
+    original, calls = getattr(module, name), itertools.count(1) if calls is None else calls
 
     def wrapper(*args, **kwargs):
         if matches(*args) and next(calls) == count:
@@ -29,10 +30,12 @@ def arm(point: str, count: int) -> None:
     import pyarrow.parquet
 
     from pipeline.shards.tar import ShardWriter
-    from pipeline.storage import files
+    from pipeline.storage import publish as files
 
     if point == "before publishing":
-        kill_before(files, "_replace", count, lambda temporary, target: True)
+        calls = itertools.count(1)
+        for name in ("_replace", "_link"):
+            kill_before(files, name, count, lambda temporary, target: True, calls)
     elif point == "between publishing and commit":
         kill_before(files, "_replace", count, lambda temporary, target: target.parent.name == "shards" and target.suffix == ".parquet")
     elif point == "in the middle of a tar":

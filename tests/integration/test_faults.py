@@ -20,7 +20,7 @@ from pipeline.shards.errors_table import read_errors
 from pipeline.shards.index import read_index
 from pipeline.shards.plan import read_plan_counts, read_shard_plan
 from pipeline.shards.policy import ClipPolicy
-from pipeline.storage import files
+from pipeline.storage import publish as files
 from pipeline.tables import read_table, write_table
 
 INLINE = Executor(name="inline", limits=Limits())

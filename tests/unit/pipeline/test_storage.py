@@ -1,13 +1,19 @@
 """Files appear whole or not at all, here and in an object store; what goes wrong is said with the remedy."""
 
 import errno
+import os
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import aiobotocore.awsrequest
 import pytest
 
 from pipeline import storage
-from pipeline.errors import StorageError
+from pipeline.errors import AlreadyThereError, StorageError
+from pipeline.storage.owners import this_process
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -55,11 +61,54 @@ def test_nothing_appears_when_writing_fails(root):
     assert storage.list_files(root) == []
 
 
-def test_what_a_killed_writer_left_is_swept_by_the_next(tmp_path):
-    leftover = tmp_path / ".a.bin.0123456789ab.tmp"
-    leftover.write_bytes(b"half")
+def test_what_a_dead_writer_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path):
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
+    machine, pid, start = this_process().text.split("-")
+    dead = tmp_path / f".a.bin.{machine}-{int(ended.stdout)}-1.0123456789ab.tmp"
+    another_began = tmp_path / f".a.bin.{machine}-{pid}-{int(start) + 1}.0123456789ab.tmp"
+    living = tmp_path / f".a.bin.{machine}-{pid}-{start}.0123456789ab.tmp"
+    elsewhere = tmp_path / ".a.bin.0123456789ab-1-1.0123456789ab.tmp"
+    for path in (dead, another_began, living, elsewhere):
+        path.write_bytes(b"half")
     storage.publish_bytes(str(tmp_path / "a.bin"), b"whole")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+    assert {path.name for path in tmp_path.iterdir()} == {"a.bin", living.name, elsewhere.name}
+
+
+def test_a_file_that_may_be_made_once_is_made_by_the_first(root):
+    uri = storage.join(root, "plan", "000000.parquet")
+    storage.publish_bytes(uri, b"first", once=True)
+    with pytest.raises(AlreadyThereError, match="000000.parquet is there already"):
+        storage.publish_bytes(uri, b"second", once=True)
+    assert storage.read_bytes(uri) == b"first"
+    assert [found.rsplit("/", 1)[-1] for found in storage.list_files(root)] == ["000000.parquet"]
+
+
+def test_a_lock_makes_the_later_wait_and_say_so(root, caplog):
+    uri, order = storage.join(root, "locks", "shard"), []
+
+    def later():
+        with storage.only_one(uri, "the shards"):
+            order.append("later")
+
+    with storage.only_one(uri, "the shards"):
+        thread = threading.Thread(target=later)
+        thread.start()
+        while "waiting: another job" not in caplog.text:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        order.append("first")
+    thread.join(timeout=30)
+    assert order == ["first", "later"]
+    assert f"process {os.getpid()}" in caplog.text
+    assert storage.list_files(root) == []
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
+    uri = str(tmp_path / "shard")
+    code = f"import os\nfrom pipeline import storage\nwith storage.only_one({uri!r}, 'x'):\n    os._exit(9)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    with storage.only_one(uri, "x"):
+        assert f"process {os.getpid()} " in (tmp_path / "shard").read_text()
 
 
 def test_a_missing_file_and_one_cut_short_are_named(root):

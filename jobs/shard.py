@@ -53,6 +53,8 @@ def shard(
     bytes_per_shard: Annotated[str | None, typer.Option(help="Instead: estimated size of a shard, such as 1GB.")] = None,
     split: Annotated[str, typer.Option(help="Shares of the splits, by hash of the source.")] = "train=0.98,val=0.01,test=0.01",
     limit: Annotated[int | None, typer.Option(help="At most this many clips.")] = None,
+    retry_errors: Annotated[bool, typer.Option("--retry-errors", help="Try sources and clips again that failed before.")] = False,
+    source_root: Annotated[list[str] | None, typer.Option(metavar="ID=FOLDER", help="Where a folder of sources lies now.")] = None,
     executor: Annotated[str, typer.Option(help="ray, or inline: this process alone.")] = "ray",
     max_error_rate: Annotated[float, typer.Option(help="Exit with 3 if a larger share of rows, sources and clips goes wrong.")] = 0.05,
     clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip or source before it is given up (with Ray).")] = 600.0,
@@ -99,6 +101,8 @@ def shard(
                 limit=limit,
             ),
             executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
+            source_roots=parse_places(source_root or []),
+            retry_errors=retry_errors,
         )
         outcome = make_shards(config, dry_run=dry_run)
         print_summary("plan" if dry_run else "shards", _summary_rows(config.root, outcome))
@@ -127,12 +131,21 @@ def parse_shares(text: str) -> dict[str, float]:
         raise ConfigError(f"--split {text!r} cannot be read; write train=0.98,val=0.01,test=0.01") from error
 
 
+def parse_places(pairs: list[str]) -> dict[str, str]:
+    """`0=/new/folder` pairs as a mapping. Raises ConfigError."""
+    places = dict(pair.partition("=")[::2] for pair in pairs)
+    if not all(name and folder for name, folder in places.items()):
+        raise ConfigError(f"--source-root {', '.join(pairs)} cannot be read; write ID=FOLDER, with an id of source_roots.json")
+    return places
+
+
 def _summary_rows(root: str, outcome: ShardingOutcome) -> list[tuple[str, object]]:
     plan = outcome.plan
     rows: list[tuple[str, object]] = [
         ("root", root),
         ("sources", plan.sources),
         ("clips", f"{plan.clips} of {plan.frames} frames in {plan.shards} shards"),
+        ("new", f"{outcome.added.clips} clips in {outcome.added.shards} shards" if outcome.added.clips else "nothing"),
     ]
     if not plan.registered:
         inflation = f" ({plan.copy_inflation:.2f} times the bytes of their frames)" if plan.copied_clips else ""

@@ -20,9 +20,27 @@ class Layout:
         return join(self.root, "dataset.json")
 
     @property
-    def plan(self) -> str:
-        """One row per clip, in shard order."""
+    def single_plan(self) -> str:
+        """The plan of a root made before plans had parts: it is read as part 0."""
         return join(self.root, "plan.parquet")
+
+    @property
+    def plan(self) -> str:
+        """Directory of the plan's parts."""
+        return join(self.root, "plan")
+
+    def plan_part(self, part: int) -> str:
+        """One row per clip, in shard order; each run that adds something appends a part."""
+        return join(self.plan, f"{part:06d}.parquet")
+
+    @property
+    def source_roots(self) -> str:
+        """Where the folders are now that sources were found in: the one file that a move changes."""
+        return join(self.root, "source_roots.json")
+
+    def lock(self, work: str) -> str:
+        """Held by the job that is at this work (shard, labels/SET, audit/NAME, screen); a later one waits for it."""
+        return join(self.root, "locks", work.replace("/", "-"))
 
     @property
     def tombstones(self) -> str:

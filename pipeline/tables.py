@@ -16,6 +16,7 @@ SCHEMA_VERSIONS = {
     "dataset": 1,
     "probe": 1,
     "plan": 1,
+    "source_roots": 1,
     "shard": 1,
     "clip": 1,
     "errors": 1,
@@ -47,6 +48,18 @@ def write_table(uri: str, table: pa.Table, kind: str, **options: Any) -> None:
     """Publish a table as Parquet (zstd). `options` go to pyarrow's writer (encodings, row group size)."""
     with storage.publishing(uri) as path:
         pq.write_table(stamped(table, kind), path, compression="zstd", store_schema=True, **options)
+
+
+def table_bytes(table: pa.Table, kind: str) -> bytes:
+    """A table as `write_table` publishes it."""
+    buffer = io.BytesIO()
+    pq.write_table(stamped(table, kind), buffer, compression="zstd", store_schema=True)
+    return buffer.getvalue()
+
+
+def parse_table(data: bytes) -> pa.Table:
+    """The table of such bytes."""
+    return pq.read_table(io.BytesIO(data))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pipeline.errors import ConfigError, StorageError
 from pipeline.labels import labelled_shards, read_label_set
 from pipeline.layout import Layout, committed
 from pipeline.records import LabelSet
-from pipeline.shards.plan import read_plan_counts
+from pipeline.shards.plan import plan_uris, read_plan_counts
 from pipeline.tables import read_document
 
 
@@ -63,8 +63,8 @@ class AuditPlan:
 def plan_audit(config: AuditingConfig) -> AuditPlan:
     """Look at what is there. Raises: ConfigError, StorageError for a label file without its shard."""
     root = storage.absolute(config.root)
-    if not storage.exists(Layout(root).plan):
-        raise ConfigError(f"{root} holds no plan.parquet; make it with jobs/shard.py first, or check --root")
+    if not plan_uris(root):
+        raise ConfigError(f"{root} holds no plan; make it with jobs/shard.py first, or check --root")
     label_set = read_label_set(root, config.label_set)
     counts = read_plan_counts(root)
     sizes = dict(zip(counts.shards.tolist(), counts.counts().tolist(), strict=True))

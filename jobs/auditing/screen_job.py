@@ -17,7 +17,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.layout import Layout, committed
 from pipeline.shards.errors_table import ErrorRow, read_errors
 from pipeline.shards.index import read_index
-from pipeline.shards.plan import read_plan_counts
+from pipeline.shards.plan import plan_uris, read_plan_counts
 from pipeline.tables import read_table
 
 _SHOWN_ERRORS = 20
@@ -64,8 +64,8 @@ def screen_dataset(config: ScreeningConfig, *, dry_run: bool) -> ScreeningOutcom
     Raises: ConfigError for a root without a plan, or one screened by other rules; StorageError if something could not be committed.
     """
     root = storage.absolute(config.root)
-    if not storage.exists(Layout(root).plan):
-        raise ConfigError(f"{root} holds no plan.parquet; make it with jobs/shard.py first, or check --root")
+    if not plan_uris(root):
+        raise ConfigError(f"{root} holds no plan; make it with jobs/shard.py first, or check --root")
     counts = read_plan_counts(root)
     sizes = dict(zip(counts.shards.tolist(), counts.counts().tolist(), strict=True))
     cut, done = (committed(directory) & {*sizes} for directory in (storage.join(root, "shards"), Layout(root).screen))

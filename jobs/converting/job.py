@@ -13,9 +13,9 @@ from pipeline.datasets.policy import ConversionPolicy
 from pipeline.datasets.source import SequenceInfo, TruthSource
 from pipeline.errors import ConfigError
 from pipeline.layout import Layout
-from pipeline.shards.dataset import claim_dataset
+from pipeline.shards.dataset import claim_dataset, state_licenses
 from pipeline.shards.errors_table import ErrorRow, read_errors, write_errors
-from pipeline.shards.plan import read_plan_counts, write_plan
+from pipeline.shards.plan import plan_uris, read_plan_counts, write_plan
 from pipeline.shards.plan_summary import PlanSummary, summarise_plan
 
 _SHOWN_ERRORS = 20
@@ -74,12 +74,13 @@ def convert(source: TruthSource, config: ConvertingConfig, *, dry_run: bool) -> 
 
 
 def _plan(root: str, source: TruthSource, sequences: tuple[SequenceInfo, ...], policy: ConversionPolicy) -> None:
-    """Claim the root, and write plan.parquet unless it is there."""
-    claim_dataset(root, identity_of(source.name, sequences, policy), [source.license] * len(sequences))
-    if not storage.exists(Layout(root).plan):
+    """Claim the root, and write the plan unless it is there."""
+    claim_dataset(root, identity_of(source.name, sequences, policy))
+    if not plan_uris(root):
         planned = plan_sequences(source, sequences, policy)
         write_errors(root, "plan", 0, planned.errors)
         write_plan(root, iter(planned.clips))
+        state_licenses(root)
 
 
 def _convert_shards(root: str, source: TruthSource, config: ConvertingConfig) -> None:

@@ -17,7 +17,7 @@ from pipeline.metrics.error_histogram import ErrorHistogram
 from pipeline.metrics.tapvid import QUERY_MODES
 from pipeline.records import LabelSet
 from pipeline.shards.index import ClipEntry, read_index
-from pipeline.shards.plan import read_plan_counts
+from pipeline.shards.plan import plan_uris, read_plan_counts
 from pipeline.shards.tombstones import read_tombstones
 from pipeline.tables import read_document
 
@@ -83,8 +83,8 @@ def evaluate_labels(config: EvaluatingConfig) -> Evaluation:
     Raises: ConfigError for a set that does not exist, or whose queries are no true points, or if no clip can be measured.
     """
     root = storage.absolute(config.root)
-    if not storage.exists(Layout(root).plan):
-        raise ConfigError(f"{root} holds no plan.parquet; make it with jobs/convert.py or jobs/synthesize.py first, or check --root")
+    if not plan_uris(root):
+        raise ConfigError(f"{root} holds no plan; make it with jobs/convert.py or jobs/synthesize.py first, or check --root")
     label_sets = [read_label_set(root, name) for name in config.label_sets]
     sets = [SetProgress(name=name, clips=[], errors=ErrorHistogram()) for name in config.label_sets]
     plan = read_plan_counts(root)

@@ -17,7 +17,7 @@ from pipeline import storage
 from pipeline.errors import ConfigError, DataError
 from pipeline.layout import Layout
 from pipeline.records import ClipSample
-from pipeline.shards.plan import read_plan_counts
+from pipeline.shards.plan import plan_uris, read_plan_counts
 from pipeline.stream import ClipStream, StreamConfig
 from pipeline.tables import read_document
 from trainer.evaluation import ClipScores, EvaluationSettings, choose_tracks, lacks_truth, measure_clip
@@ -114,8 +114,8 @@ def evaluate_models(config: ModelEvaluatingConfig) -> ModelEvaluation:
     Raises: ConfigError for a root or a checkpoint that is not there, or if no clip can be measured.
     """
     root = storage.absolute(config.root)
-    if not storage.exists(Layout(root).plan):
-        raise ConfigError(f"{root} holds no plan.parquet; make it with jobs/convert.py or jobs/synthesize.py first, or check --root")
+    if not plan_uris(root):
+        raise ConfigError(f"{root} holds no plan; make it with jobs/convert.py or jobs/synthesize.py first, or check --root")
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     plan = read_plan_counts(root)

@@ -18,9 +18,8 @@ from labelers import QueryPolicy, make_labeler
 from pipeline import storage
 from pipeline.errors import ConfigError, StorageError
 from pipeline.labels import write_label_set
-from pipeline.layout import Layout
 from pipeline.records import LabelSet
-from pipeline.shards.plan import read_plan_counts
+from pipeline.shards.plan import plan_uris, read_plan_counts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,8 +99,8 @@ def label_dataset(config: LabelingConfig, *, dry_run: bool) -> LabelingOutcome:
     Raises: ConfigError; StorageError, once the other shards are done, if some could not be committed.
     """
     root = storage.absolute(config.root)
-    if not storage.exists(Layout(root).plan):
-        raise ConfigError(f"{root} holds no plan.parquet; make it with jobs/shard.py first, or check --root")
+    if not plan_uris(root):
+        raise ConfigError(f"{root} holds no plan; make it with jobs/shard.py first, or check --root")
     screen = obeyed_screen(root, config.screen)
     settings, label_set = config.worker(root, screened=screen is not None), describe(config, screen=screen)
     shards, not_cut = shards_to_label(root, label_set.name)

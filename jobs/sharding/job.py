@@ -1,28 +1,32 @@
-"""jobs/shard.py without its command line: probe, plan, then cut or register what is not there yet."""
+"""jobs/shard.py without its command line: find what is new, plan it, then cut or register what is not there yet."""
 
-import hashlib
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from jobs.console import ProgressLine
 from jobs.execution.run import Executor
-from jobs.sharding.stages import CutStage, ProbeStage, RegisterStage
+from jobs.sharding.growing import Asked, Growth, grow, read_state
+from jobs.sharding.presence import read_inputs
+from jobs.sharding.registering import register
+from jobs.sharding.retrying import standing_errors
+from jobs.sharding.stages import CutStage, RegisterStage
 from pipeline import storage
-from pipeline.errors import ConfigError
+from pipeline.errors import AlreadyThereError, ConfigError
 from pipeline.layout import Layout, committed
-from pipeline.manifest import Manifest, ManifestOptions, read_manifest
-from pipeline.records import ClipSpec
-from pipeline.shards.dataset import DatasetIdentity, claim_dataset
-from pipeline.shards.errors_table import ErrorRow, read_errors, write_errors
-from pipeline.shards.foreign import commit_registered, name_tars, plan_registered
-from pipeline.shards.plan import PlannedClip, read_plan_counts, write_plan
-from pipeline.shards.plan_summary import PlanSummary, summarise_plan
-from pipeline.shards.planning import Planner, group_specs, sources_of
+from pipeline.manifest import Manifest, ManifestOptions
+from pipeline.shards.dataset import DatasetIdentity, check_dataset, claim_dataset, state_licenses
+from pipeline.shards.errors_table import ErrorRow
+from pipeline.shards.foreign import commit_registered
+from pipeline.shards.plan import plan_uris, read_plan_counts
+from pipeline.shards.plan_summary import PlanSummary, summarise_clips, summarise_plan
 from pipeline.shards.policy import ClipPolicy
-from pipeline.shards.probing import group_sources, read_probe_group
+from pipeline.shards.source_roots import SourceRoots, read_source_roots, write_source_roots
 
+_LOG = logging.getLogger(__name__)
 _SHOWN_ERRORS = 20
+_PLANNINGS = 5  # a part that another job published first is read, and the rest planned again
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,110 +39,100 @@ class ShardingConfig:
     manifest: ManifestOptions
     policy: ClipPolicy
     executor: Executor
+    source_roots: Mapping[str, str] = field(default_factory=dict)  # id -> where the folder is now
+    retry_errors: bool = False
+
+    @property
+    def registers(self) -> bool:
+        """Whether the inputs are tars that others wrote."""
+        return self.preset == "webdataset"
+
+    @property
+    def identity(self) -> DatasetIdentity:
+        """What a dataset that this run may add to was made with."""
+        if self.registers:
+            return DatasetIdentity(kind="registered", policy={"split_shares": dict(self.policy.split_shares)})
+        return DatasetIdentity(kind="cut", policy=self.policy.document(), defaults=ClipPolicy().document())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardingOutcome:
     """What the job has to say at its end."""
 
-    plan: PlanSummary
+    plan: PlanSummary  # of the whole root
+    added: PlanSummary  # by this run
     num_errors: int  # manifest rows, sources, spans and clips that went wrong
     num_duplicates: int  # manifest rows that ask for a clip again; the first is kept, and they are no errors
     failed_clips: int  # planned clips among them
     first_errors: tuple[ErrorRow, ...]
+    num_unexpected: int = 0  # of the errors: nobody foresaw them
+    first_traceback: str | None = None
 
 
 def make_shards(config: ShardingConfig, *, dry_run: bool) -> ShardingOutcome:
-    """Plan, then cut or register what is not there yet. A dry run keeps probe and plan: the real run starts from them.
+    """Add what is new among the inputs to the root, and cut or register what is not there yet. A dry run publishes nothing.
 
+    One job at a time works on the shards of a root: the later one waits, and then goes on from what the first one left.
     Raises: ConfigError for inputs or options that cannot be used; StorageError if something could not be committed.
     """
     root = storage.absolute(config.root)
-    if config.preset == "webdataset":
-        tars = _tars_of(config.inputs)
+    check_dataset(root, config.identity)
+    if dry_run:
         with config.executor.session():
-            register_and_plan(
-                root, RegisterStage(root, name_tars(tars), config.policy.split_shares, config.manifest.license), config.executor
-            )
-        if not dry_run:
+            return _outcome(root, _add(root, config, publish=False), dry_run=True)
+    with storage.only_one(Layout(root).lock("shard"), f"the shards of {root}"), config.executor.session():
+        growth = _add(root, config, publish=True)
+        state_licenses(root)
+        if config.registers:
             for number in _uncommitted_shards(root):
                 commit_registered(root, number)
+        else:
+            cut_shards(root, config.policy, config.executor)
+    return _outcome(root, growth, dry_run=False)
+
+
+def _add(root: str, config: ShardingConfig, *, publish: bool) -> Growth:
+    """Plan what is new, and publish that part of the plan. Whoever is second plans again what the first one left."""
+    for _ in range(_PLANNINGS):
+        try:
+            return _registered(root, config, publish) if config.registers else _planned(root, config, publish)
+        except AlreadyThereError as error:
+            _LOG.warning("another job added to this root just now (%s); planning again", error)
+    raise AlreadyThereError(f"{root}: other jobs add to it all the time; run the same command again when they are done")
+
+
+def _planned(root: str, config: ShardingConfig, publish: bool) -> Growth:
+    state = read_state(root, read_source_roots(root).moved(config.source_roots))
+    manifest = read_inputs(config.inputs, config.manifest, state.names)
+    if not manifest.specs and not state.known:
+        raise ConfigError(f"no video to cut in {', '.join(config.inputs)}{_first_problem(manifest)}")
+    cameras = (spec.camera_uri for spec in manifest.specs if spec.camera_uri is not None)
+    roots = state.roots.with_room_for([*(spec.source_uri for spec in manifest.specs), *cameras])
+    if publish:
+        _claim(root, config, roots)
+    return grow(state.placed(roots), manifest, config.policy, executor=config.executor, asked=Asked(publish, config.retry_errors))
+
+
+def _registered(root: str, config: ShardingConfig, publish: bool) -> Growth:
+    if config.retry_errors:
+        raise ConfigError("--retry-errors: samples of registered tars are what their tars hold; mend the tar under a new name, and add it")
+    tars = _tars_of(config.inputs)
+    roots = read_source_roots(root).moved(config.source_roots).with_room_for(tars)
+    stage = RegisterStage(root, {}, config.policy.split_shares, config.manifest.license)
+    if publish:
+        _claim(root, config, roots)
+        clips = register(root, tars, roots=roots, stage=stage, executor=config.executor, publish=True)
     else:
-        manifest = read_manifest(config.inputs, config.manifest)
-        if not manifest.specs:
-            raise ConfigError(f"no video to cut in {', '.join(config.inputs)}{_first_problem(manifest)}")
-        with config.executor.session():
-            probe_and_plan(root, manifest, config.policy, config.executor)
-            if not dry_run:
-                cut_shards(root, config.policy, config.executor)
-    found = [row for stage in ("manifest", "plan", "shards") for row in read_errors(root, stage)]
-    errors = [row for row in found if row.exception != "duplicate"]
-    return ShardingOutcome(
-        plan=summarise_plan(root),
-        num_errors=len(errors),
-        num_duplicates=len(found) - len(errors),
-        failed_clips=sum(row.stage == "shards" and bool(row.key) for row in errors),
-        first_errors=tuple(errors[:_SHOWN_ERRORS]),
-    )
+        with tempfile.TemporaryDirectory(prefix="trackmill-") as scratch:
+            inline = Executor(name="inline", limits=config.executor.limits)  # the scratch folder is this machine's
+            stage = RegisterStage(scratch, {}, stage.shares, stage.license)
+            clips = register(root, tars, roots=roots, stage=stage, executor=inline, publish=False)
+    return Growth(clips=tuple(clips), errors=(), num_duplicates=0)
 
 
-def identity_of(specs: Sequence[ClipSpec], policy: ClipPolicy) -> DatasetIdentity:
-    """The identity of a dataset cut from these manifest rows. Where the videos lie on this machine is no part of it."""
-    digest = hashlib.sha256()
-    for spec in sorted(specs, key=lambda spec: (spec.relative_uri, spec.start_s or 0, spec.start_frame or 0)):
-        row = [
-            spec.relative_uri,
-            spec.source_id,
-            spec.start_s,
-            spec.end_s,
-            spec.start_frame,
-            spec.end_frame,
-            spec.camera_uri is not None,
-            spec.license,
-            dict(spec.extra),
-        ]
-        digest.update(json.dumps(row, sort_keys=True, default=str).encode())
-    return DatasetIdentity(kind="cut", inputs_sha256=digest.hexdigest(), policy=policy.document())
-
-
-def probe_and_plan(root: str, manifest: Manifest, policy: ClipPolicy, executor: Executor) -> None:
-    """Probe what is not probed yet, then write plan.parquet unless it is there."""
-    claim_dataset(root, identity_of(manifest.specs, policy), (spec.license for spec in manifest.specs))
-    layout = Layout(root)
-    groups = group_sources(sources_of(manifest.specs))
-    missing = sorted(set(range(len(groups))) - committed(storage.join(root, "probe")))
-    with ProgressLine("probing", sum(len(groups[number]) for number in missing), "sources") as progress:
-        executor.run(ProbeStage(root, groups, policy), missing, progress)
-    if not storage.exists(layout.plan):
-        planner = Planner(group_specs(manifest.specs), policy)
-        probed = ((number, item) for number in range(len(groups)) for item in read_probe_group(root, number))
-        clips = planner.plan(probed)
-        rows = [
-            ErrorRow(stage="manifest", key="", source=problem.manifest, exception=problem.kind, message=str(problem))
-            for problem in manifest.problems
-        ]
-        write_errors(root, "manifest", 0, rows)
-        write_plan(root, _with_errors_after(clips, root, planner))
-
-
-def _with_errors_after(clips: Iterator[PlannedClip], root: str, planner: Planner) -> Iterator[PlannedClip]:
-    """Pass the clips on, and publish what could not be planned before the plan itself is."""
-    yield from clips
-    write_errors(root, "plan", 0, planner.errors)
-
-
-def register_and_plan(root: str, stage: RegisterStage, executor: Executor) -> None:
-    """Scan tars that are not scanned yet, then write plan.parquet unless it is there."""
-    digest = hashlib.sha256("\n".join(tar.name for tar in stage.tars).encode()).hexdigest()
-    claim_dataset(
-        root, DatasetIdentity(kind="registered", inputs_sha256=digest, policy={"split_shares": dict(stage.shares)}), [stage.license]
-    )
-    layout = Layout(root)
-    missing = sorted(set(range(len(stage.tars))) - committed(storage.join(root, "probe")))
-    with ProgressLine("scanning", len(missing), "tars") as progress:
-        executor.run(stage, missing, progress)
-    if not storage.exists(layout.plan):
-        write_plan(root, (clip for number in range(len(stage.tars)) for clip in plan_registered(root, number)))
+def _claim(root: str, config: ShardingConfig, roots: SourceRoots) -> None:
+    claim_dataset(root, config.identity)
+    write_source_roots(root, roots)
 
 
 def cut_shards(root: str, policy: ClipPolicy, executor: Executor) -> None:
@@ -151,7 +145,24 @@ def cut_shards(root: str, policy: ClipPolicy, executor: Executor) -> None:
 
 
 def _uncommitted_shards(root: str) -> list[int]:
-    return [int(shard) for shard in read_plan_counts(root).shards if not storage.exists(Layout(root).shard_index(int(shard)))]
+    return sorted(set(read_plan_counts(root).shards.tolist()) - committed(storage.join(root, "shards")))
+
+
+def _outcome(root: str, growth: Growth, *, dry_run: bool) -> ShardingOutcome:
+    added = summarise_clips(growth.clips)
+    found = [*growth.errors] if dry_run and not plan_uris(root) else standing_errors(root, growth.errors)
+    errors = [row for row in found if row.exception != "duplicate"]
+    unexpected = [row for row in errors if row.unexpected]
+    return ShardingOutcome(
+        plan=added if dry_run else summarise_plan(root),
+        added=added,
+        num_errors=len(errors),
+        num_duplicates=growth.num_duplicates,
+        failed_clips=sum(row.stage == "shards" and bool(row.key) for row in errors),
+        first_errors=tuple(errors[:_SHOWN_ERRORS]),
+        num_unexpected=len(unexpected),
+        first_traceback=unexpected[0].traceback if unexpected else None,
+    )
 
 
 def _first_problem(manifest: Manifest) -> str:

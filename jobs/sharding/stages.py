@@ -3,24 +3,29 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline import storage
+from pipeline.layout import Layout
 from pipeline.shards.committing import ShardOutcome
-from pipeline.shards.cutting import cut_clip, cut_shard
+from pipeline.shards.cutting import clip_is_good, cut_clip, cut_shard
 from pipeline.shards.foreign import ForeignTar, register_tar, sample_keys, try_sample
-from pipeline.shards.plan import read_shard_plan
+from pipeline.shards.plan import PlannedClip, read_shard_plan
 from pipeline.shards.policy import ClipPolicy
-from pipeline.shards.probing import Source, probe_group, probe_source
+from pipeline.shards.probing import ProbedGroup, Source, probe_group, probe_source
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeStage:
-    """A unit is a group of sources; a part is a source."""
+    """A unit is the number of a probe table, a part is a source. Without a root nothing is published: a dry run."""
 
-    root: str
-    groups: Sequence[Sequence[Source]]
+    root: str | None
+    groups: Mapping[int, Sequence[Source]]
     policy: ClipPolicy
 
-    def run(self, unit: int, crashed: Mapping[str, str]) -> int:
-        return probe_group(self.root, unit, self.groups[unit], self.policy, crashed)
+    def run(self, unit: int, crashed: Mapping[str, str]) -> ProbedGroup:
+        found = probe_group(self.groups[unit], self.policy, crashed)
+        if self.root is not None and found.num_sources:
+            storage.publish_bytes(Layout(self.root).probe(unit), found.table)
+        return found
 
     def size(self, unit: int) -> int:
         return len(self.groups[unit])
@@ -30,6 +35,27 @@ class ProbeStage:
 
     def trial(self, unit: int, part: str) -> None:
         probe_source(next(source for source in self.groups[unit] if source.relative_uri == part), self.policy)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryStage:
+    """A unit is a clip that failed before: whether it can be cut now. Nothing is kept."""
+
+    root: str
+    clips: Sequence[PlannedClip]
+    policy: ClipPolicy
+
+    def run(self, unit: int, crashed: Mapping[str, str]) -> bool:
+        return self.clips[unit].key not in crashed and clip_is_good(self.root, self.clips[unit], self.policy)
+
+    def size(self, unit: int) -> int:
+        return 1
+
+    def parts(self, unit: int) -> Sequence[str]:
+        return [self.clips[unit].key]
+
+    def trial(self, unit: int, part: str) -> None:
+        cut_clip(self.root, self.clips[unit], self.policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +81,10 @@ class CutStage:
 
 @dataclass(frozen=True, slots=True)
 class RegisterStage:
-    """A unit is a tar that others wrote; a part is a sample."""
+    """A unit is the number of a tar that others wrote; a part is a sample."""
 
     root: str
-    tars: Sequence[ForeignTar]
+    tars: Mapping[int, ForeignTar]
     shares: Mapping[str, float]
     license: str | None
 

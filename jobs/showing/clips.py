@@ -16,7 +16,7 @@ from pipeline.labels import read_label_set, read_label_shard
 from pipeline.layout import Layout, committed
 from pipeline.records import ClipRecord, TrackLabels
 from pipeline.shards.index import ClipEntry, read_index, read_video
-from pipeline.shards.plan import read_plan_counts
+from pipeline.shards.plan import plan_uris, read_plan_counts
 from pipeline.shards.tombstones import read_tombstones
 from pipeline.tables import read_table
 from pipeline.video.reader import read_clip_frames
@@ -73,8 +73,8 @@ def choose_shown(root: str, label_set: str | None, audit: str | None) -> Shown:
     Raises: ConfigError if there is no such dataset, label set or audit, or the audit is of another label set.
     """
     where = storage.absolute(root)
-    if not storage.exists(Layout(where).plan):
-        raise ConfigError(f"{where} holds no plan.parquet; make it with jobs/shard.py first, or check --root")
+    if not plan_uris(where):
+        raise ConfigError(f"{where} holds no plan; make it with jobs/shard.py first, or check --root")
     if audit is not None:
         judged = read_audit_set(where, audit).label_set
         if label_set not in (None, judged):

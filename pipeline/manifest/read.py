@@ -2,7 +2,7 @@
 
 import logging
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -23,18 +23,21 @@ from pipeline.records import ClipSpec
 _LOG = logging.getLogger(__name__)
 
 
-def read_manifest(inputs: Sequence[str], options: ManifestOptions) -> Manifest:
+def read_manifest(inputs: Sequence[str], options: ManifestOptions, names: Mapping[str, str] | None = None) -> Manifest:
     """Read folders, globs, video files and tables (local or any fsspec URL) into the clips they ask for.
 
     A broken row, a row whose video is not there, and the second of two equal rows are problems of the result; the others go
     on. A source's relative uri is its path below its folder, below the fixed part of its glob, or below the video root; for a
     single file, its name. (A table's absolute path outside the video root keeps its whole path: give --video-root to be
     independent of the machine.) Files whose names clash get names of folders above in front.
+
+    Args:
+        names: relative uris that files were given by earlier runs, by uri: they keep them.
     Raises: ConfigError for inputs or options that cannot be right, DataError for a table that cannot be read at all, StorageError.
     """
     expanded = [expand(given, options) for given in inputs]
     _check_inputs(expanded, options)
-    reading = _Reading(options)
+    reading = _Reading(options, names or {})
     for part in expanded:
         for video in part.videos:
             reading.add_file(video)
@@ -66,6 +69,7 @@ class _Reading:
     """What was read so far."""
 
     options: ManifestOptions
+    names: Mapping[str, str]
     clips: list[FoundClip] = field(default_factory=list)
     problems: list[RowProblem] = field(default_factory=list)
     files: dict[str, NamedFile] = field(default_factory=dict)  # uri -> as it was first met
@@ -109,7 +113,7 @@ class _Reading:
 
     def manifest(self) -> Manifest:
         """Everything, with names that tell the sources apart."""
-        names = distinct_names(self.files.values())
+        names = distinct_names(self.files.values(), self.names)
         ids: dict[str, str] = {}  # clips of one file share the id of its first, so that they share a split
         specs = []
         for clip in self.clips:

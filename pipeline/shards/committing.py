@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline import storage
 from pipeline.errors import DataError
 from pipeline.layout import Layout
 from pipeline.shards.errors_table import ErrorRow, write_errors
 from pipeline.shards.index import ClipEntry, write_index
-from pipeline.shards.plan import PlannedClip
+from pipeline.shards.plan import PlannedClip, shard_hash
 from pipeline.shards.tar import ShardWriter, TarSample
 
 _LOG = logging.getLogger(__name__)
@@ -32,9 +32,11 @@ def commit_shard(root: str, shard: int, results: Iterator[tuple[PlannedClip, Tar
     """
     layout, errors = Layout(root), []
     entries: list[ClipEntry] = []
+    planned: list[PlannedClip] = []
     with storage.publishing(layout.shard_tar(shard)) as path:
         with ShardWriter(path) as writer:
             for clip, result in results:
+                planned.append(clip)
                 entry = _entry(shard, clip)
                 if isinstance(result, TarSample):
                     entries.append(writer.add(entry, result))
@@ -44,7 +46,7 @@ def commit_shard(root: str, shard: int, results: Iterator[tuple[PlannedClip, Tar
         entries = writer.located(entries)
         num_bytes = path.stat().st_size
     write_errors(root, "shards", shard, errors)
-    write_index(root, shard, entries)
+    write_index(root, shard, entries, planned=shard_hash(planned))
     _LOG.info("shard %06d: %d clips, %d failed", shard, len(entries) - len(errors), len(errors))
     return ShardOutcome(shard=shard, clips=len(entries) - len(errors), failed=len(errors), num_bytes=num_bytes)
 
@@ -62,4 +64,5 @@ def _entry(shard: int, clip: PlannedClip) -> ClipEntry:
 
 
 def _error_row(clip: PlannedClip, error: Exception) -> ErrorRow:
-    return ErrorRow(stage="shards", key=clip.key, source=clip.source, exception=type(error).__name__, message=f"clip {clip.key}: {error}")
+    row = ErrorRow.of(error, stage="shards", key=clip.key, source=clip.source)
+    return replace(row, message=f"clip {clip.key}: {error}")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from pipeline import storage
@@ -13,6 +14,7 @@ from pipeline.shards.committing import ShardOutcome, commit_shard
 from pipeline.shards.plan import PlannedClip, read_shard_plan
 from pipeline.shards.policy import ClipPolicy
 from pipeline.shards.probing import read_probe_group
+from pipeline.shards.source_roots import SourceRoots, read_source_roots
 from pipeline.shards.tar import TarSample, arrays_npz
 from pipeline.tables import document_bytes
 from pipeline.video.copy import copy_spans
@@ -35,14 +37,20 @@ def cut_shard(root: str, shard: int, policy: ClipPolicy, crashed: Mapping[str, s
 
 def cut_clip(root: str, clip: PlannedClip, policy: ClipPolicy) -> None:
     """Cut one clip and forget it: whether it kills the process is all that the caller wants to know."""
-    for _ in _results(root, [clip], policy, {}):
-        pass
+    clip_is_good(root, clip, policy)
+
+
+def clip_is_good(root: str, clip: PlannedClip, policy: ClipPolicy) -> bool:
+    """Cut one clip and forget it: whether it can be cut."""
+    return all(isinstance(result, TarSample) for _, result in _results(root, [clip], policy, {}))
 
 
 def _results(
     root: str, planned: Sequence[PlannedClip], policy: ClipPolicy, crashed: Mapping[str, str]
 ) -> Iterator[tuple[PlannedClip, TarSample | DataError]]:
     """Every planned clip in order, with its sample or the reason why there is none."""
+    roots = read_source_roots(root)
+    planned = [replace(clip, source_uri=roots.resolve(clip.source_uri), camera_uri=_resolved(clip.camera_uri, roots)) for clip in planned]
     for (number, source), group in groupby(planned, key=lambda clip: (clip.probe, clip.source)):
         clips = list(group)
         good = [clip for clip in clips if clip.key not in crashed]
@@ -50,6 +58,10 @@ def _results(
         cut = _in_order(_cut_source(good, probe, policy), len(good))
         for clip in clips:
             yield clip, DataError(crashed[clip.key]) if clip.key in crashed else next(cut)
+
+
+def _resolved(reference: str | None, roots: SourceRoots) -> str | None:
+    return None if reference is None else roots.resolve(reference)
 
 
 def _in_order(results: Iterator[tuple[int, TarSample | DataError]], count: int) -> Iterator[TarSample | DataError]:
@@ -66,7 +78,7 @@ def _cut_source(clips: Sequence[PlannedClip], probe: VideoProbe | None, policy: 
     if not clips:
         return
     if probe is None:
-        raise DataError(f"{clips[0].source}: planned, but its probe holds an error; delete plan.parquet and probe/, and run again")
+        raise DataError(f"{clips[0].source}: planned, but its probe holds an error; make the dataset again into a new root")
     pending = set(range(len(clips)))
     try:
         for position, data in _videos(clips, probe, policy):

@@ -1,53 +1,84 @@
-"""dataset.json: what a ROOT was made from, so that a second run continues the same work or refuses."""
+"""dataset.json: what a ROOT was made from, so that a second run continues the same work, adds to it, or refuses."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pipeline import storage
 from pipeline.errors import ConfigError
-from pipeline.layout import Layout
-from pipeline.tables import read_document, write_document
+from pipeline.layout import Layout, committed
+from pipeline.shards.plan import read_plan_columns
+from pipeline.tables import document_bytes, read_document, write_document
+
+_NO_PART = ("limit",)  # options of a run, not of a dataset; older roots name them
+_WITHOUT_PLAN = ("probe", "errors", "plan")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetIdentity:
-    """What decides the content of a dataset: any difference needs another root."""
+    """What decides how a dataset is made: any difference needs another root."""
 
-    kind: str  # cut | registered
-    inputs_sha256: str  # over the sorted inputs: sources with their spans, or tars
-    policy: dict[str, Any]
+    kind: str  # cut | registered | converted
+    policy: Mapping[str, Any]
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # of policy fields: what a dataset had before there were such fields
+    inputs_sha256: str | None = None  # of the inputs, where a dataset cannot grow; None where it can
+
+    def differences(self, found: Mapping[str, Any]) -> list[str]:
+        """What differs in a dataset.json, in words."""
+        differing = [] if found.get("kind") == self.kind else [f"kind: {found.get('kind')} -> {self.kind}"]
+        if self.inputs_sha256 is not None and found.get("inputs_sha256") != self.inputs_sha256:
+            differing.append("the inputs changed")
+        before = found.get("policy")
+        return [*differing, *_changes(_merged(self.defaults, before if isinstance(before, dict) else {}), self.policy)]
 
 
-def claim_dataset(root: str, identity: DatasetIdentity, licenses: Iterable[str | None]) -> None:
-    """Write dataset.json, or check that the one that is there says the same.
-
-    While no shard is committed (after a dry run, say) a new identity replaces the old one, and with it plan and probe.
-    Raises: ConfigError naming what differs.
-    """
+def check_dataset(root: str, identity: DatasetIdentity) -> None:
+    """Raise ConfigError, naming what differs, if shards are committed below this root that were made in another way."""
     layout = Layout(root)
+    if not storage.exists(layout.dataset):
+        return
+    differing = identity.differences(read_document(layout.dataset, "dataset"))
+    if differing and committed(storage.join(root, "shards")):
+        raise ConfigError(
+            f"{root} was made with other inputs or options ({'; '.join(differing)}); give another --root, or the same inputs and options"
+        )
+
+
+def claim_dataset(root: str, identity: DatasetIdentity) -> None:
+    """Make dataset.json, or check that the one that is there says the same. To be called by who holds the root's lock.
+
+    While no shard is committed (the first run was stopped early, say) a new identity replaces the old one, and with it plan and probe.
+    Raises: ConfigError naming what differs; AlreadyThereError if another job made it meanwhile.
+    """
+    check_dataset(root, identity)
+    layout = Layout(root)
+    if storage.exists(layout.dataset):
+        if not identity.differences(read_document(layout.dataset, "dataset")):
+            return
+        left = [uri for folder in _WITHOUT_PLAN for uri in storage.list_files(storage.join(root, folder))]
+        for uri in [layout.dataset, layout.single_plan, *left]:
+            storage.remove(uri)
     document = {
         "kind": identity.kind,
-        "inputs_sha256": identity.inputs_sha256,
-        "policy": identity.policy,
+        **({} if identity.inputs_sha256 is None else {"inputs_sha256": identity.inputs_sha256}),
+        "policy": {name: value for name, value in identity.policy.items() if name not in _NO_PART},
         "code_version": code_version(),
-        "licenses": dict(sorted(Counter(license or "unknown" for license in licenses).items())),
+        "licenses": {},
     }
-    if storage.exists(layout.dataset):
-        found = read_document(layout.dataset, "dataset")
-        differing = [name for name in ("kind", "inputs_sha256", "policy") if found.get(name) != document[name]]
-        if not differing:
-            return
-        if any(uri.endswith(".parquet") for uri in storage.list_files(storage.join(root, "shards"))):
-            detail = "; ".join(_difference(name, found.get(name), document[name]) for name in differing)
-            raise ConfigError(
-                f"{root} was made from other inputs or options ({detail}); give another --root, or the same inputs and options"
-            )
-        for uri in [layout.plan, *storage.list_files(storage.join(root, "probe")), *storage.list_files(storage.join(root, "errors"))]:
-            storage.remove(uri)
-    write_document(layout.dataset, document, "dataset")
+    storage.publish_bytes(layout.dataset, document_bytes(document, "dataset"), once=True)
+
+
+def state_licenses(root: str) -> None:
+    """Write into dataset.json how many sources of the plan have which licence."""
+    uri = Layout(root).dataset
+    rows = read_plan_columns(root, ["source_id", "license"])
+    pairs = rows.group_by(["source_id", "license"]).aggregate([]).to_pylist()
+    licenses = dict(sorted(Counter(row["license"] or "unknown" for row in pairs).items()))
+    document = read_document(uri, "dataset")
+    if document.get("licenses") != licenses:
+        write_document(uri, {**document, "licenses": licenses}, "dataset")
 
 
 def code_version() -> str:
@@ -58,11 +89,12 @@ def code_version() -> str:
         return "source"
 
 
-def _difference(name: str, found: object, wanted: object) -> str:
-    if name == "inputs_sha256":
-        return "the input videos or manifest rows changed"
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        return ", ".join(
-            f"{key}: {found.get(key)} -> {wanted.get(key)}" for key in sorted({*found, *wanted}) if found.get(key) != wanted.get(key)
-        )
-    return f"{name}: {found} -> {wanted}"
+def _changes(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    names = sorted({*found, *wanted} - set(_NO_PART))
+    return [f"{name}: {found.get(name)} -> {wanted.get(name)}" for name in names if found.get(name) != wanted.get(name)]
+
+
+def _merged(defaults: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**defaults, **found}
+    inner = {name: value for name, value in found.items() if isinstance(value, dict) and isinstance(defaults.get(name), dict)}
+    return {**merged, **{name: {**defaults[name], **value} for name, value in inner.items() if name != "split_shares"}}

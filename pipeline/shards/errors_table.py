@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.errors import UnexpectedError
-from pipeline.layout import Layout
+from pipeline.layout import Layout, committed
 from pipeline.tables import read_table, write_table
 
 
@@ -46,8 +46,12 @@ def write_errors(root: str, stage: str, number: int, rows: Sequence[ErrorRow]) -
         storage.remove(uri)
 
 
-def read_errors(root: str, stage: str) -> list[ErrorRow]:
-    """All errors of a stage, in order."""
-    directory = storage.join(root, "errors", stage)
-    tables = [uri for uri in storage.list_files(directory) if uri.endswith(".parquet")]
-    return [ErrorRow(**row) for uri in tables for row in read_table(uri, "errors").to_pylist()]
+def read_errors(root: str, stage: str, *, before: int | None = None) -> list[ErrorRow]:
+    """All errors of a stage, in order; or those of the tables with a number below `before`."""
+    return [row for number, rows in read_error_tables(root, stage).items() for row in rows if before is None or number < before]
+
+
+def read_error_tables(root: str, stage: str) -> dict[int, list[ErrorRow]]:
+    """Errors of a stage by the number of their table, in order."""
+    numbers = sorted(committed(storage.join(root, "errors", stage)))
+    return {number: [ErrorRow(**row) for row in read_table(Layout(root).errors(stage, number), "errors").to_pylist()] for number in numbers}

@@ -3,21 +3,26 @@
 import hashlib
 import json
 import logging
+import posixpath
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline import storage
 from pipeline.errors import DataError
-from pipeline.layout import Layout
+from pipeline.layout import Layout, committed
+from pipeline.manifest.listing import NamedFile
+from pipeline.manifest.names import distinct_names
 from pipeline.records import ClipRecord
 from pipeline.shards.errors_table import ErrorRow, write_errors
 from pipeline.shards.index import ClipEntry, Member, is_video, read_entries, write_entries, write_index
 from pipeline.shards.keys import slug, split_of
-from pipeline.shards.plan import PlannedClip
+from pipeline.shards.plan import PlannedClip, shard_hash
+from pipeline.shards.source_roots import SourceRoots
 from pipeline.shards.tar import members_of
+from pipeline.tables import open_table
 from pipeline.video.probe import probe_video
 
 _LOG = logging.getLogger(__name__)
@@ -28,8 +33,9 @@ _PASSED_ON = ("txt", "caption")  # text members that travel along in `extra`
 class ForeignTar:
     """A tar that somebody else wrote, and its name among those registered with it: the same on every machine."""
 
-    uri: str
+    uri: str  # where it lies now
     name: str
+    reference: str = ""  # how tables name its place; empty: as `uri`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,13 +92,46 @@ def try_sample(tar: ForeignTar, key: str) -> None:
     probe_video(storage.read_range(tar.uri, video.offset, video.length), key)
 
 
-def name_tars(uris: Sequence[str]) -> list[ForeignTar]:
-    """Tars with their paths below the deepest folder that holds them all."""
-    parents = [PurePosixPath(uri).parent.parts for uri in uris]
+def name_tars(uris: Sequence[str], known: Mapping[str, str], roots: SourceRoots) -> list[ForeignTar]:
+    """Tars with their paths below the deepest folder that holds them all; those that have names keep them.
+
+    Args:
+        known: names of tars that were registered before, by uri.
+    """
+    folder = posixpath.dirname(uris[0]) if len(uris) == 1 else _shared_folder([posixpath.dirname(uri) for uri in uris])
+    names = distinct_names((NamedFile(uri=uri, root=folder) for uri in uris), known)
+    return [ForeignTar(uri=uri, name=names[uri], reference=roots.reference(uri) or uri) for uri in uris]
+
+
+def _shared_folder(folders: Sequence[str]) -> str:
+    parts = [folder.split("/") for folder in folders]
     shared = next(
-        (depth for depth, parts in enumerate(zip(*parents, strict=False)) if len(set(parts)) > 1), min(map(len, parents), default=0)
+        (depth for depth, column in enumerate(zip(*parts, strict=False)) if len(set(column)) > 1), min(map(len, parts), default=0)
     )
-    return [ForeignTar(uri=uri, name="/".join(PurePosixPath(uri).parts[shared:])) for uri in uris]
+    return "/".join(parts[0][:shared]) or "/"
+
+
+def registered_tars(root: str, roots: SourceRoots, *, before: int) -> dict[str, str]:
+    """Names of the tars of all probe tables with a number below `before`, by where they lie now."""
+    known = {}
+    for number in sorted(committed(storage.join(root, "probe"))):
+        if number < before:
+            tar = read_tar_of(Layout(root).probe(number))
+            if tar is not None:
+                known[roots.resolve(tar.reference)] = tar.name
+    return known
+
+
+def read_tar_of(uri: str) -> ForeignTar | None:
+    """Which tar a probe table is of; None for an empty one of before tables said so."""
+    with open_table(uri, "shard") as file:
+        said = {name.decode(): value.decode() for name, value in (file.schema_arrow.metadata or {}).items()}
+    if "tar" in said:
+        return ForeignTar(uri=said["tar"], name=said["tar_name"], reference=said["tar"])
+    entry = next(iter(read_entries(uri)), None)
+    if entry is None:
+        return None
+    return ForeignTar(uri=entry.tar, name=entry.source.removesuffix(f"/{entry.sample_key}"), reference=entry.tar)
 
 
 def foreign_key(tar_name: str, sample_key: str) -> str:
@@ -107,12 +146,19 @@ def register_tar(
     """Scan one tar and publish its errors, and what was found as probe table `number`. Returns how many errors there are."""
     scan = scan_tar(tar, shares=shares, license=license, crashed=crashed)
     write_errors(root, "shards", number, scan.errors)
-    write_entries(Layout(root).probe(number), scan.entries)
+    place = tar.reference or tar.uri
+    entries = [replace(entry, tar=place) for entry in scan.entries]
+    write_entries(Layout(root).probe(number), entries, {"tar": place, "tar_name": tar.name})
     return len(scan.errors)
 
 
 def plan_registered(root: str, number: int) -> list[PlannedClip]:
     """The plan's rows for one registered tar: each tar is a shard."""
+    return plan_entries(number, read_entries(Layout(root).probe(number)))
+
+
+def plan_entries(number: int, entries: Iterable[ClipEntry]) -> list[PlannedClip]:
+    """The plan's rows for the samples of one tar."""
     return [
         PlannedClip(
             shard=number,
@@ -125,14 +171,14 @@ def plan_registered(root: str, number: int) -> list[PlannedClip]:
             num_frames=None if entry.record is None else entry.record.frames,
             estimated_bytes=sum(member.length for member in entry.members),
         )
-        for entry in read_entries(Layout(root).probe(number))
+        for entry in entries
     ]
 
 
 def commit_registered(root: str, number: int) -> int:
     """Publish the index of one registered tar: its samples can be read from now on. Returns how many."""
     entries = read_entries(Layout(root).probe(number))
-    write_index(root, number, entries)
+    write_index(root, number, entries, planned=shard_hash(plan_entries(number, entries)))
     return len(entries)
 
 

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +13,8 @@ from pipeline import storage
 from pipeline.errors import DataError
 from pipeline.layout import Layout
 from pipeline.records import ClipRecord
-from pipeline.tables import read_table, write_table
+from pipeline.shards.source_roots import read_source_roots
+from pipeline.tables import open_table, read_table, write_table
 from pipeline.video.reader import VideoData
 
 VIDEO_SUFFIXES = ("mp4", "mkv", "webm", "mov", "avi", "m4v")
@@ -72,6 +73,7 @@ def is_video(member_name: str) -> bool:
     return member_name.rsplit(".", 1)[-1].lower() in VIDEO_SUFFIXES
 
 
+_PLANNED = "planned"  # the table's word on the plan that the shard was made by
 _MEMBERS = pa.list_(pa.struct([("name", pa.string()), ("offset", pa.int64()), ("length", pa.int64())]))
 _OF_ENTRY = {name: pa.string() for name in ("key", "sample_key", "tar", "source", "source_id", "split", "license")}
 _OF_RECORD = {
@@ -92,23 +94,43 @@ _OF_RECORD = {
 SCHEMA = pa.schema({**_OF_ENTRY, "status": pa.string(), "size": pa.int64(), "members": _MEMBERS, **_OF_RECORD, "extra": pa.string()})
 
 
-def write_index(root: str, shard: int, entries: Sequence[ClipEntry]) -> None:
-    """Commit a shard: its tar must have been published before."""
-    write_entries(Layout(root).shard_index(shard), entries)
+def write_index(root: str, shard: int, entries: Sequence[ClipEntry], *, planned: int = 0) -> None:
+    """Commit a shard: its tar must have been published before.
+
+    Args:
+        planned: identity of the shard's rows in the plan.
+    """
+    write_entries(Layout(root).shard_index(shard), entries, {_PLANNED: str(planned)})
 
 
-def read_index(root: str, shard: int) -> list[ClipEntry]:
-    """The clips of a committed shard, in plan order. Raises StorageError if it is not committed."""
-    return read_entries(Layout(root).shard_index(shard))
+def read_index(root: str, shard: int, *, planned: int = 0) -> list[ClipEntry]:
+    """The clips of a committed shard, in plan order.
+
+    Args:
+        planned: identity of the shard's rows in the plan; 0 not to check it.
+    Raises: StorageError if it is not committed; DataError if it was made by another plan.
+    """
+    uri = Layout(root).shard_index(shard)
+    with open_table(uri, "shard") as file:
+        found = int((file.schema_arrow.metadata or {}).get(_PLANNED.encode(), b"0"))
+        rows = file.read().to_pylist()
+    if planned and found and planned != found:
+        raise DataError(f"{uri}: it was made by another plan than the one that is there now; run jobs/shard.py again into a new root")
+    entries = [_entry(row, uri) for row in rows]
+    if not any(entry.tar.startswith("root://") for entry in entries):
+        return entries
+    roots = read_source_roots(root)
+    return [replace(entry, tar=roots.resolve(entry.tar)) for entry in entries]
 
 
-def write_entries(uri: str, entries: Sequence[ClipEntry]) -> None:
-    """Publish a table of clips."""
-    write_table(uri, pa.Table.from_pylist([_row(entry) for entry in entries], schema=SCHEMA), "shard")
+def write_entries(uri: str, entries: Sequence[ClipEntry], said: Mapping[str, str] | None = None) -> None:
+    """Publish a table of clips, with some words on it."""
+    table = pa.Table.from_pylist([_row(entry) for entry in entries], schema=SCHEMA)
+    write_table(uri, table.replace_schema_metadata(dict(said or {})), "shard")
 
 
 def read_entries(uri: str) -> list[ClipEntry]:
-    """The clips of such a table. Raises DataError naming file and clip."""
+    """The clips of such a table, their tars as it names them. Raises DataError naming file and clip."""
     return [_entry(row, uri) for row in read_table(uri, "shard").to_pylist()]
 
 

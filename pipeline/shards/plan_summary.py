@@ -1,11 +1,12 @@
 """What a plan amounts to, before anything is cut."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.layout import Layout
-from pipeline.tables import read_table
+from pipeline.shards.plan import SCHEMA, PlannedClip, read_plan_columns
 
 _COLUMNS = ["shard", "source", "num_frames", "lead_in", "video", "estimated_bytes"]
 
@@ -29,8 +30,17 @@ class PlanSummary:
 
 
 def summarise_plan(root: str) -> PlanSummary:
-    """Read a plan's counts from its columns."""
-    table = read_table(Layout(root).plan, "plan", _COLUMNS)
+    """Counts of the whole plan of a root."""
+    return _summary(read_plan_columns(root, _COLUMNS))
+
+
+def summarise_clips(clips: Sequence[PlannedClip]) -> PlanSummary:
+    """Counts of clips that are not in a plan yet."""
+    columns = {name: [getattr(clip, name) for clip in clips] for name in _COLUMNS}
+    return _summary(pa.table(columns, schema=pa.schema([SCHEMA.field(name) for name in _COLUMNS])))
+
+
+def _summary(table: pa.Table) -> PlanSummary:
     copied = table.filter(pc.equal(table["video"], "copy"))
     frames, lead, num_bytes = (copied[name].to_numpy().astype(float) for name in ("num_frames", "lead_in", "estimated_bytes"))
     shown = (num_bytes * frames / (frames + lead)).sum() if len(frames) else 0.0

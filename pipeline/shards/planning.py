@@ -1,80 +1,107 @@
 """From manifest rows and probed sources to the planned clips: a pure function, source by source."""
 
+import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from pipeline.errors import DataError
 from pipeline.records import ClipSpec
 from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.keys import clip_key, split_of
-from pipeline.shards.plan import PlannedClip, assign_shards, extra_json
+from pipeline.shards.known import PlannedSource, PlannedSources, Window
+from pipeline.shards.plan import PlannedClip, extra_json
 from pipeline.shards.policy import ClipPolicy
 from pipeline.shards.probing import ProbedSource, Source
+from pipeline.shards.source_roots import SourceRoots
 from pipeline.shards.windows import frames_of, split_at, windows_of
 from pipeline.video.copy import COPYABLE_CODECS
 from pipeline.video.probe import VideoProbe
 from pipeline.video.spans import Span
 
 _ENCODED_BITS_PER_PIXEL = 0.25  # of x264 at our settings, for the size estimate only
-
-
-def sources_of(specs: Sequence[ClipSpec]) -> list[Source]:
-    """The distinct videos of a manifest, sorted by relative uri: the order of everything that follows."""
-    uris = {spec.relative_uri: spec.source_uri for spec in specs}
-    return [Source(uri=uris[relative_uri], relative_uri=relative_uri) for relative_uri in sorted(uris)]
+_HALF = 16  # hex digits of the bounds, then as many of the other columns, in `rows_sha256`
 
 
 @dataclass(slots=True)
 class Planner:
-    """Plans the clips of one source after the other, and keeps what could not be planned."""
+    """Plans the clips of one source after the other, and keeps what could not be planned.
+
+    What is planned already stays; a known source's new windows are numbered after its last.
+    """
 
     specs: Mapping[str, Sequence[ClipSpec]]  # relative uri -> its manifest rows
     policy: ClipPolicy
+    planned: PlannedSources
+    roots: SourceRoots
     errors: list[ErrorRow] = field(default_factory=list)
 
-    def plan(self, probed: Iterator[tuple[int, ProbedSource]]) -> Iterator[PlannedClip]:
-        """Clips of all sources (each with the number of its probe table), numbered into shards."""
-        clips = (clip for number, item in probed for clip in self._clips_of(number, item))
-        return assign_shards(
-            islice(clips, self.policy.limit), clips_per_shard=self.policy.clips_per_shard, bytes_per_shard=self.policy.bytes_per_shard
+    def plan(self, probed: Iterable[tuple[int, ProbedSource]]) -> Iterator[PlannedClip]:
+        """New clips of all sources (each with the number of its probe table), not numbered into shards yet; `limit` is kept."""
+        left = None if self.policy.limit is None else self.policy.limit - self.planned.num_clips
+        for number, item in probed:
+            clips = self._clips_of(number, item)
+            if left is not None and len(clips) > left:
+                yield from (_left_open(clip) for clip in clips[: max(left, 0)])
+                return
+            left = None if left is None else left - len(clips)
+            yield from clips
+
+    def _clips_of(self, number: int, item: ProbedSource) -> list[PlannedClip]:
+        name = item.source.relative_uri
+        if item.probe is None:
+            self._fail("probe", name, DataError(item.error))
+            return []
+        probe, known = item.probe, self.planned[name]
+        windows = [(spec, span, window) for spec, span in self._spans_of(name, probe) for window in self._windows_of(spec, span, item)]
+        keys = [Window(window.first, window.count, span.first, span.count) for _, span, window in windows]
+        windows = [windows[place] for place in known.without_planned(keys)]
+        if not windows:
+            return []
+        try:
+            video = self._video_of(known, [window for _, _, window in windows], probe)
+        except DataError as error:
+            self._fail("plan", name, DataError(f"{name}: {error}"))
+            return []
+        return [
+            self._planned(number, item, window=window, key=clip_key(name, known.next_number + place), video=video, known=known)
+            for place, window in enumerate(windows)
+        ]
+
+    def _video_of(self, known: PlannedSource, windows: Sequence[Span], probe: VideoProbe) -> str:
+        """One way for all clips of a source, where there is a choice: what was encoded before is encoded again."""
+        return "h264" if known.video == "h264" else video_mode(windows, probe, self.policy)
+
+    def _planned(
+        self, number: int, item: ProbedSource, *, window: tuple[ClipSpec, Span, Span], key: str, video: str, known: PlannedSource
+    ) -> PlannedClip:
+        (spec, span, frames), probe = window, item.probe
+        assert probe is not None, "only probed sources have windows"
+        source_id = known.source_id or spec.source_id
+        return PlannedClip(
+            shard=0,
+            key=key,
+            source=spec.relative_uri,
+            source_uri=self._reference(item.source.uri),
+            source_id=source_id,
+            split=split_of(source_id, self.policy.split_shares),
+            license=spec.license,
+            probe=number,
+            first_frame=frames.first,
+            num_frames=frames.count,
+            lead_in=probe.lead_in(frames.first) if video == "copy" else 0,
+            span_first=span.first,
+            span_frames=span.count,
+            video=video,
+            estimated_bytes=estimated_bytes(frames, probe, video, self.policy),
+            camera_uri=None if spec.camera_uri is None else self._reference(spec.camera_uri),
+            extra=extra_json(spec.extra),
+            rows_sha256=rows_digest(self.specs[spec.relative_uri]),
         )
 
-    def _clips_of(self, number: int, item: ProbedSource) -> Iterator[PlannedClip]:
-        if item.probe is None:
-            self._fail("probe", item.source.relative_uri, DataError(item.error))
-            return
-        windows = [
-            (spec, span, window)
-            for spec, span in self._spans_of(item.source.relative_uri, item.probe)
-            for window in self._windows_of(spec, span, item)
-        ]
-        try:
-            video = video_mode([window for _, _, window in windows], item.probe, self.policy)
-        except DataError as error:
-            self._fail("plan", item.source.relative_uri, DataError(f"{item.source.relative_uri}: {error}"))
-            return
-        for place, (spec, span, window) in enumerate(windows):
-            yield PlannedClip(
-                shard=0,
-                key=clip_key(spec.relative_uri, place),
-                source=spec.relative_uri,
-                source_uri=item.source.uri,
-                source_id=spec.source_id,
-                split=split_of(spec.source_id, self.policy.split_shares),
-                license=spec.license,
-                probe=number,
-                first_frame=window.first,
-                num_frames=window.count,
-                lead_in=item.probe.lead_in(window.first) if video == "copy" else 0,
-                span_first=span.first,
-                span_frames=span.count,
-                video=video,
-                estimated_bytes=estimated_bytes(window, item.probe, video, self.policy),
-                camera_uri=spec.camera_uri,
-                extra=extra_json(spec.extra),
-            )
+    def _reference(self, uri: str) -> str:
+        return self.roots.reference(uri) or uri
 
     def _spans_of(self, source: str, probe: VideoProbe) -> list[tuple[ClipSpec, Span]]:
         spans = []
@@ -107,6 +134,30 @@ class Planner:
 
     def _fail(self, stage: str, source: str, error: DataError) -> None:
         self.errors.append(ErrorRow.of(error, stage=stage, key="", source=source))
+
+
+def _left_open(clip: PlannedClip) -> PlannedClip:
+    """A clip of a source of which a limit leaves others out: the next run looks at the source again."""
+    return replace(clip, rows_sha256=None)
+
+
+def rows_digest(specs: Sequence[ClipSpec]) -> str:
+    """32 hex digits of a source's manifest rows: half of their bounds, half of their other columns."""
+    ordered = sorted(specs, key=lambda spec: (spec.start_s or 0, spec.start_frame or 0, spec.end_s or 0, spec.end_frame or 0))
+    bounds = [[spec.start_s, spec.end_s, spec.start_frame, spec.end_frame] for spec in ordered]
+    others = [[spec.license, spec.camera_uri is not None, extra_json(spec.extra)] for spec in ordered]
+    return "".join(hashlib.sha256(json.dumps(part).encode()).hexdigest()[:_HALF] for part in (bounds, others))
+
+
+def same_bounds(digest: str | None, other: str) -> bool:
+    """Whether two digests are of rows that ask for the same frames."""
+    return digest is not None and digest[:_HALF] == other[:_HALF]
+
+
+def sources_of(specs: Sequence[ClipSpec]) -> list[Source]:
+    """The distinct videos of a manifest, sorted by relative uri: the order of everything that follows."""
+    uris = {spec.relative_uri: spec.source_uri for spec in specs}
+    return [Source(uri=uris[relative_uri], relative_uri=relative_uri) for relative_uri in sorted(uris)]
 
 
 def group_specs(specs: Sequence[ClipSpec]) -> dict[str, list[ClipSpec]]:

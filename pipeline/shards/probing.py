@@ -2,27 +2,34 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.errors import DataError, StorageError
+from pipeline import storage
+from pipeline.border import border
+from pipeline.errors import DataError, StorageError, UnexpectedError
 from pipeline.layout import Layout
+from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.policy import ClipPolicy
-from pipeline.tables import read_table, write_table
+from pipeline.shards.source_roots import SourceRoots, read_source_roots
+from pipeline.tables import read_table, table_bytes
 from pipeline.video.probe import VideoProbe, probe_video
 from pipeline.video.scenes import scene_cuts
+
+MISSING = "missing"  # what an error row calls a source that cannot be found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
     """One video to probe."""
 
-    uri: str
+    uri: str  # where it lies now
     relative_uri: str
+    reference: str = ""  # how tables name its place; empty: as `uri`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -33,6 +40,16 @@ class ProbedSource:
     probe: VideoProbe | None = None
     cuts: tuple[int, ...] = ()
     error: str | None = None
+    passing: ErrorRow | None = None  # no verdict: it could not be found, or failed in a way that nobody foresaw. The next run tries again
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProbedGroup:
+    """A table of probed sources as Parquet, and those of which it holds nothing, because they are to be tried again."""
+
+    table: bytes
+    num_sources: int  # in the table
+    passing: tuple[ErrorRow, ...]
 
 
 _SCHEMA = pa.schema(
@@ -61,36 +78,62 @@ def group_sources(sources: Sequence[Source]) -> list[Sequence[Source]]:
     return [sources[start : start + size] for start in range(0, len(sources), size)]
 
 
-def probe_group(root: str, number: int, sources: Sequence[Source], policy: ClipPolicy, crashed: Mapping[str, str]) -> int:
-    """Probe one group of sources and publish its table.
+def probe_group(sources: Sequence[Source], policy: ClipPolicy, crashed: Mapping[str, str]) -> ProbedGroup:
+    """Probe one group of sources.
 
     Args:
         crashed: sources (by relative uri) that killed a worker, and what is to be said of them; they are not opened again.
-    Returns: how many of them have an error.
-    Raises: StorageError if a file that is there cannot be read, or the table not be written.
+    Raises: StorageError if a file that is there cannot be read just now.
     """
     found = [_crashed(source, crashed) if source.relative_uri in crashed else probe_source(source, policy) for source in sources]
-    write_table(Layout(root).probe(number), pa.Table.from_pylist([_row(item) for item in found], schema=_SCHEMA), "probe")
-    return sum(item.error is not None for item in found)
+    kept = [item for item in found if item.passing is None]
+    return ProbedGroup(
+        table=table_bytes(pa.Table.from_pylist([_row(item) for item in kept], schema=_SCHEMA), "probe"),
+        num_sources=len(kept),
+        passing=tuple(item.passing for item in found if item.passing is not None),
+    )
 
 
 def probe_source(source: Source, policy: ClipPolicy) -> ProbedSource:
-    """Probe one source, with scene detection where the policy asks for it. A bad video is an error in the result."""
+    """Probe one source, with scene detection where the policy asks for it. A bad video is an error in the result.
+
+    Raises: StorageError if a file that is there cannot be read just now.
+    """
     try:
-        probe = probe_video(source.uri, source.relative_uri)
-        cuts = scene_cuts(source.uri, source.relative_uri, probe, threshold=policy.scene_threshold) if policy.scene_cuts else ()
-    except DataError as error:
+        with border(source.relative_uri):
+            probe = probe_video(source.uri, source.relative_uri)
+            cuts = scene_cuts(source.uri, source.relative_uri, probe, threshold=policy.scene_threshold) if policy.scene_cuts else ()
+            return ProbedSource(source=source, probe=probe, cuts=cuts)
+    except UnexpectedError as error:
+        return ProbedSource(source=source, passing=ErrorRow.of(error, stage="probe", key="", source=source.relative_uri))
+    except (DataError, StorageError) as error:
+        if not storage.exists(source.uri):
+            return ProbedSource(source=source, passing=missing_row(source))
+        if isinstance(error, StorageError):
+            raise
         return ProbedSource(source=source, error=str(error))
-    except StorageError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            return ProbedSource(source=source, error=str(error))
-        raise
-    return ProbedSource(source=source, probe=probe, cuts=cuts)
+
+
+def missing_row(source: Source, key: str = "", stage: str = "probe") -> ErrorRow:
+    """What is said of a source, or of a clip of it, that cannot be found."""
+    message = f"{source.relative_uri}: there is no file {source.uri}; bring it back, and run the same command again"
+    return ErrorRow(stage=stage, key=key, source=source.relative_uri, exception=MISSING, message=message)
 
 
 def read_probe_group(root: str, number: int) -> list[ProbedSource]:
-    """The sources of one probe table, in order."""
-    return [_probed(row) for row in read_table(Layout(root).probe(number), "probe").to_pylist()]
+    """The sources of one probe table, in order, where they lie now."""
+    roots = read_source_roots(root)
+    return [located(item, roots) for item in probed_sources(read_table(Layout(root).probe(number), "probe"))]
+
+
+def probed_sources(table: pa.Table) -> list[ProbedSource]:
+    """The sources of a probe table, their places as the table names them."""
+    return [_probed(row) for row in table.to_pylist()]
+
+
+def located(item: ProbedSource, roots: SourceRoots) -> ProbedSource:
+    """The same source, where it lies now."""
+    return replace(item, source=replace(item.source, uri=roots.resolve(item.source.uri), reference=item.source.uri))
 
 
 def _crashed(source: Source, crashed: Mapping[str, str]) -> ProbedSource:
@@ -98,7 +141,7 @@ def _crashed(source: Source, crashed: Mapping[str, str]) -> ProbedSource:
 
 
 def _row(item: ProbedSource) -> dict[str, Any]:
-    row: dict[str, Any] = {"relative_uri": item.source.relative_uri, "uri": item.source.uri, "error": item.error}
+    row: dict[str, Any] = {"relative_uri": item.source.relative_uri, "uri": item.source.reference or item.source.uri, "error": item.error}
     if item.probe is None:
         return row
     plain = {name: getattr(item.probe, name) for name in _PLAIN}

@@ -14,6 +14,7 @@ from pipeline.labels import LabelShard, read_label_set, read_label_shard
 from pipeline.layout import Layout
 from pipeline.records import TrackLabels
 from pipeline.shards.index import ClipEntry, read_index
+from pipeline.shards.source_roots import read_source_roots
 from pipeline.shards.tombstones import Tombstones, read_tombstones
 from pipeline.stream.audits import audited_labels, warn_unjudged
 from pipeline.stream.trust import ClipTrust, clip_trust
@@ -183,8 +184,9 @@ def _judged(found: _Found, labels: TrackLabels | None) -> dict[str, Any]:
 def _list_places(root: str) -> dict[str, list[_Place]]:
     """All tars of a dataset by file name, from one column of every shard's index."""
     places: dict[str, list[_Place]] = {}
+    roots = read_source_roots(root)
     for uri in storage.glob(storage.join(root, "shards", "*.parquet")):
-        for tar in read_table(uri, "shard", ["tar"])["tar"].unique().to_pylist():
+        for tar in map(roots.resolve, read_table(uri, "shard", ["tar"])["tar"].unique().to_pylist()):
             shard = int(uri.rsplit("/", 1)[-1].removesuffix(".parquet"))
             places.setdefault(tar.rsplit("/", 1)[-1], []).append(_Place(tar=tar, shard=shard))
     return places

@@ -16,6 +16,7 @@ from pipeline.labels import read_label_shard
 from pipeline.records import TrackLabels
 from pipeline.shards.index import ClipEntry, read_index, read_video
 from pipeline.shards.plan import read_shard_plan
+from pipeline.shards.source_roots import read_source_roots
 from pipeline.shards.tombstones import Tombstones
 from pipeline.video.reader import VideoData
 
@@ -89,7 +90,8 @@ def _screen(root: str, brief: ClipBrief) -> ScreenRow | None:
 
 
 def _source_uri(root: str, brief: ClipBrief) -> str | None:
-    return next((clip.source_uri for clip in read_shard_plan(root, brief.shard) if clip.key == brief.key), None)
+    found = next((clip.source_uri for clip in read_shard_plan(root, brief.shard) if clip.key == brief.key), None)
+    return None if found is None else read_source_roots(root).resolve(found)
 
 
 def _labels(root: str, label_set: str, brief: ClipBrief, tracks: TrackAudit) -> TrackLabels:

@@ -100,8 +100,9 @@ def _sample(clip: PlannedClip, data: bytes, probe: VideoProbe) -> TarSample | Da
 def _prove(clip: PlannedClip, data: bytes, record: ClipRecord) -> None:
     """Decode what will be written. Raises DataError unless it shows exactly the planned frames."""
     try:
-        for _ in decode_clip(data, record):
-            pass
+        for index, frame in enumerate(decode_clip(data, record)):
+            if clip.video == "copy" and frame.interlaced_frame:
+                raise DataError(f"frame {index} of the clip is interlaced")
     except DataError as error:
         remedy = "use --video h264 for it" if clip.video == "copy" else "fetch it again or drop it"
         raise DataError(f"{clip.source}: what was cut does not show the planned frames; {remedy} ({error})") from error
@@ -131,6 +132,7 @@ def _record(clip: PlannedClip, data: bytes, probe: VideoProbe) -> ClipRecord:
         timestamps=tuple(float(time) for time in times),
         license=clip.license,
         pose_source=None if clip.camera_uri is None else "pseudo",
+        notes=probe.picture.notes(clip.video),
         extra=json.loads(clip.extra),
     )
 

@@ -52,8 +52,20 @@ def encode_spans(
 
     Frames keep their timestamps, shifted so that a clip begins at 0. The pixels are what a player shows: turned and mirrored by
     the display matrix, square, deinterlaced, HDR tone-mapped. Colour tags are the source's own (see `encoded_colour`).
-    Raises: DataError, naming `name`, if the source cannot be read at all.
+    Raises: DataError, naming `name`, if the source cannot be read at all, or is of a pixel format that cannot be converted.
     """
+    try:
+        yield from _encode(source, name, probe, spans, policy)
+    except av.error.FFmpegError as error:
+        raise DataError(
+            f"{name}: its {probe.pixel_format} pictures cannot be converted and encoded ({error.strerror}); "
+            "convert it first: ffmpeg -i IN -pix_fmt yuv420p OUT.mp4"
+        ) from error
+
+
+def _encode(
+    source: str | bytes, name: str, probe: VideoProbe, spans: Sequence[Span], policy: EncodePolicy
+) -> Iterator[tuple[int, bytes | DataError]]:
     waiting = sorted(enumerate(spans), key=lambda item: (item[1].first, item[1].count))
     active: list[tuple[int, _Encoder]] = []
     first, interlaced = waiting[0][1].first, probe.picture.interlaced

@@ -15,6 +15,7 @@ from pipeline.video.colour import Colour
 from pipeline.video.encode import EncodePolicy, encode_spans
 from pipeline.video.picture import PictureTraits
 from pipeline.video.probe import VideoProbe, probe_video
+from pipeline.video.scenes import scene_cuts
 from pipeline.video.spans import Span
 
 UNIT = 1 << 16
@@ -142,6 +143,12 @@ def test_a_change_of_size_costs_only_the_clip_that_it_touches(changing, play_wit
     assert "start_frame, end_frame" in str(results[1])
 
 
+def test_a_change_of_size_is_a_scene_cut(changing):
+    pytest.importorskip("scenedetect")
+    path, probe = changing
+    assert scene_cuts(str(path), path.name, probe) == (8,)
+
+
 def test_a_change_of_the_aspect_alone_is_a_change_of_size(tmp_path, play_with_pyav):
     parts = [write_pictures(tmp_path / f"{number}.ts", [circle(shown, 96, 120)] * 8, aspect=Fraction(shown, 120))
              for number, shown in enumerate((120, 160))]  # fmt: skip
@@ -154,7 +161,7 @@ def test_a_change_of_the_aspect_alone_is_a_change_of_size(tmp_path, play_with_py
 
 def test_a_change_of_pixel_format_and_range_within_a_clip_keeps_the_colours(tmp_path, play_with_pyav):
     path = tmp_path / "a.mkv"
-    with av.open(str(path), "w") as container:  # FFV1 keeps one format: two encoders, one after the other, into MJPEG frames
+    with av.open(str(path), "w") as container:  # two encoders, one after the other, whose frames are one stream
         stream = container.add_stream("mjpeg", rate=30)
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuvj420p"
         index = 0

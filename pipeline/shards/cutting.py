@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
+from av.video.frame import VideoFrame
+
 from pipeline import storage
 from pipeline.errors import DataError, StorageError
 from pipeline.manifest.cameras import read_pseudo_cameras
@@ -19,7 +21,7 @@ from pipeline.shards.tar import TarSample, arrays_npz
 from pipeline.tables import document_bytes
 from pipeline.video.copy import copy_spans
 from pipeline.video.encode import encode_spans
-from pipeline.video.open import open_video
+from pipeline.video.open import open_video, upright_size
 from pipeline.video.probe import VideoProbe
 from pipeline.video.reader import decode_clip
 from pipeline.video.spans import Span
@@ -102,21 +104,31 @@ def _sample(clip: PlannedClip, data: bytes, probe: VideoProbe) -> TarSample | Da
     """The clip's members, once a decode of what will be written shows exactly the planned frames."""
     try:
         record = _record(clip, data, probe)
-        _prove(clip, data, record)
+        _prove(clip, data, record, probe)
         arrays = None if clip.camera_uri is None else _camera_arrays(clip, record)
         return TarSample(record=record, video=data, document=document_bytes(record.document(), "clip"), arrays=arrays)
     except (DataError, StorageError) as error:
         return DataError(str(error))
 
 
-def _prove(clip: PlannedClip, data: bytes, record: ClipRecord) -> None:
-    """Decode what will be written. Raises DataError unless it shows exactly the planned frames."""
+def _prove(clip: PlannedClip, data: bytes, record: ClipRecord, probe: VideoProbe) -> None:
+    """Decode what will be written. Raises DataError unless it shows exactly the planned frames, as a player would show them."""
     try:
-        for _ in decode_clip(data, record):
-            pass
+        for index, frame in enumerate(decode_clip(data, record)):
+            if clip.video == "copy":
+                _check_copied(index, frame, probe)
     except DataError as error:
         remedy = "use --video h264 for it" if clip.video == "copy" else "fetch it again or drop it"
         raise DataError(f"{clip.source}: what was cut does not show the planned frames; {remedy} ({error})") from error
+
+
+def _check_copied(index: int, frame: VideoFrame, probe: VideoProbe) -> None:
+    """What the source's first frames did not tell, and headers copied from its beginning would tell wrongly."""
+    if frame.interlaced_frame:
+        raise DataError(f"frame {index} of the clip is interlaced")
+    if upright_size(frame) != (probe.width, probe.height):
+        found = "{}x{}".format(*upright_size(frame))
+        raise DataError(f"frame {index} of the clip is {found}, the source began with {probe.width}x{probe.height}")
 
 
 def _record(clip: PlannedClip, data: bytes, probe: VideoProbe) -> ClipRecord:
@@ -143,6 +155,7 @@ def _record(clip: PlannedClip, data: bytes, probe: VideoProbe) -> ClipRecord:
         timestamps=tuple(float(time) for time in times),
         license=clip.license,
         pose_source=None if clip.camera_uri is None else "pseudo",
+        notes=probe.picture.notes(clip.video),
         extra=json.loads(clip.extra),
     )
 

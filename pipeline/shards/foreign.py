@@ -208,6 +208,7 @@ def _described(entry: ClipEntry, members: list[Member], shares: Mapping[str, flo
         sha256=hashlib.sha256(data).hexdigest(),
         timestamps=tuple(float(time) for time in times),
         license=license or extra.get("license"),
+        notes=probe.picture.notes("foreign"),
         extra=extra,
     )
     return replace(entry, source_id=source_id, split=split, license=record.license, members=tuple(members), record=record)

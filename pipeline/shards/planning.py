@@ -174,15 +174,20 @@ def mean_lead_in(windows: Sequence[Span], probe: VideoProbe) -> float:
 
 
 def video_mode(windows: Sequence[Span], probe: VideoProbe, policy: ClipPolicy) -> str:
-    """copy or h264, for all clips of a source: `auto` copies where the mean lead-in is at most half a clip.
+    """copy or h264, for all clips of a source: `auto` copies where the mean lead-in is at most half a clip,
+    and the pictures need no work (HDR, interlaced, other than square pixels, mirrored).
 
-    Raises: DataError if the policy says copy, and mp4 cannot hold the codec.
+    Raises: DataError if the policy says copy, and mp4 cannot hold the codec, or a copy would not show what a player shows.
     """
     copyable = probe.codec in COPYABLE_CODECS
     if policy.video == "copy" and not copyable:
         raise DataError(f"{probe.codec} video cannot be copied into mp4; use --video auto or h264")
+    if policy.video == "copy":
+        probe.picture.check_copy()
     if policy.video != "auto":
         return policy.video
+    if probe.picture.needs_encoding:
+        return "h264"
     mean_clip = sum(window.count for window in windows) / max(1, len(windows))
     return "copy" if copyable and mean_lead_in(windows, probe) <= mean_clip / 2 else "h264"
 
@@ -191,5 +196,5 @@ def estimated_bytes(window: Span, probe: VideoProbe, video: str, policy: ClipPol
     """Bytes of a clip before it is cut: the source's mean for copied frames, a fixed rate for encoded ones."""
     if video == "copy":
         return round(probe.video_bytes / probe.num_frames * (window.count + probe.lead_in(window.first)))
-    width, height = policy.encode.size(probe.width, probe.height)
+    width, height = policy.encode.size(*probe.shown_size)
     return round(width * height * window.count * _ENCODED_BITS_PER_PIXEL / 8)

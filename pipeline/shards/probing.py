@@ -17,6 +17,7 @@ from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.policy import ClipPolicy
 from pipeline.shards.source_roots import SourceRoots, read_source_roots
 from pipeline.tables import read_table, table_bytes
+from pipeline.video.picture import PictureTraits
 from pipeline.video.probe import VideoProbe, probe_video
 from pipeline.video.scenes import scene_cuts
 
@@ -67,6 +68,7 @@ _SCHEMA = pa.schema(
         "pts": pa.list_(pa.int64()),
         "key_pts": pa.list_(pa.int64()),
         "cuts": pa.list_(pa.int32()),
+        "picture": pa.string(),  # PictureTraits as JSON
     }
 )
 _PLAIN = ("codec", "pixel_format", "width", "height", "quarter_turns", "video_bytes")
@@ -146,7 +148,7 @@ def _row(item: ProbedSource) -> dict[str, Any]:
         return row
     plain = {name: getattr(item.probe, name) for name in _PLAIN}
     lists = {"pts": item.probe.pts.tolist(), "key_pts": item.probe.key_pts.tolist(), "cuts": list(item.cuts)}
-    return {**row, **plain, **lists, "time_base": str(item.probe.time_base)}
+    return {**row, **plain, **lists, "time_base": str(item.probe.time_base), "picture": item.probe.picture.to_json()}
 
 
 def _probed(row: dict[str, Any]) -> ProbedSource:
@@ -158,5 +160,6 @@ def _probed(row: dict[str, Any]) -> ProbedSource:
         time_base=Fraction(row["time_base"]),
         pts=np.array(row["pts"], np.int64),
         key_pts=np.array(row["key_pts"], np.int64),
+        picture=PictureTraits.from_json(row.get("picture")),  # tables of earlier versions have none
     )
     return ProbedSource(source=source, probe=probe, cuts=tuple(row["cuts"]))

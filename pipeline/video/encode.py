@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
-import numpy as np
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
+from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import ConfigError, DataError
-from pipeline.video.copy import seek_before
-from pipeline.video.open import open_video, quarter_turns, to_rgb
+from pipeline.video.colour import encoded_colour, is_rgb
+from pipeline.video.deinterlace import deinterlaced
+from pipeline.video.open import stored_rgb
 from pipeline.video.probe import VideoProbe
+from pipeline.video.shown_frames import ShownFrame, shown_frames
 from pipeline.video.spans import Span
 
 # Without the first flag x264 gave up to 16 different files in 60 runs on equal input, with one thread too.
@@ -49,19 +50,34 @@ def encode_spans(
 ) -> Iterator[tuple[int, bytes | DataError]]:
     """Re-encode spans of one source, decoded in one pass: yield (position in `spans`, mp4 bytes or why there are none).
 
-    Frames keep their timestamps, shifted so that a clip begins at 0; rotation is applied to the pixels.
-    Raises: DataError, naming `name`, if the source cannot be read at all.
+    Frames keep their timestamps, shifted so that a clip begins at 0. The pixels are what a player shows: turned and mirrored by
+    the display matrix, square, deinterlaced, HDR tone-mapped. Colour tags are the source's own (see `encoded_colour`).
+    Raises: DataError, naming `name`, if the source cannot be read at all, or is of a pixel format that cannot be converted.
     """
+    try:
+        yield from _encode(source, name, probe, spans, policy)
+    except av.error.FFmpegError as error:
+        raise DataError(
+            f"{name}: its {probe.pixel_format} pictures cannot be converted and encoded ({error.strerror}); "
+            "convert it first: ffmpeg -i IN -pix_fmt yuv420p OUT.mp4"
+        ) from error
+
+
+def _encode(
+    source: str | bytes, name: str, probe: VideoProbe, spans: Sequence[Span], policy: EncodePolicy
+) -> Iterator[tuple[int, bytes | DataError]]:
     waiting = sorted(enumerate(spans), key=lambda item: (item[1].first, item[1].count))
     active: list[tuple[int, _Encoder]] = []
-    for index, frame in _decode(source, name, probe, waiting[0][1].first):
-        while waiting and waiting[0][1].first <= index:
+    first, interlaced = waiting[0][1].first, probe.picture.interlaced
+    frames = shown_frames(source, name, probe, max(0, first - 1) if interlaced else first)  # a field's neighbours count
+    for shown in deinterlaced(frames, from_start=interlaced):
+        while waiting and waiting[0][1].first <= shown.index:
             position, span = waiting.pop(0)
             active.append((position, _Encoder(span, probe, policy)))
         for position, encoder in list(active):
-            if index <= encoder.span.last:
-                encoder.add(index, frame)
-            if index >= encoder.span.last:
+            if shown.index <= encoder.span.last:
+                encoder.add(shown)
+            if shown.index >= encoder.span.last:
                 yield position, encoder.finish(name)
                 active.remove((position, encoder))
         if not active and not waiting:
@@ -70,66 +86,76 @@ def encode_spans(
         yield position, DataError(f"{name}: frames {span.first}..{span.last} do not decode to the end; fetch it again or drop it")
 
 
-def _decode(source: str | bytes, name: str, probe: VideoProbe, first: int) -> Iterator[tuple[int, VideoFrame]]:
-    """Frames from index `first` on with their index, in order; packets that do not decode leave a gap."""
-    key_pts = probe.key_before(first)
-    with open_video(source, name) as (container, stream):
-        seek_before(container, stream, key_pts, probe)
-        for frame in _frames(container, stream):
-            if frame.pts is None or frame.pts < probe.pts[first] or frame.is_corrupt:
-                continue
-            index = int(np.searchsorted(probe.pts, frame.pts))
-            if index < probe.num_frames and probe.pts[index] == frame.pts:
-                yield index, frame
-
-
-def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    for packet in container.demux(stream):
-        try:
-            yield from packet.decode()
-        except av.error.InvalidDataError:
-            continue  # the clip that misses a frame says so
-
-
 class _Encoder:
-    """One clip being encoded."""
+    """One clip being encoded. Its first frame decides size and colours."""
 
     def __init__(self, span: Span, probe: VideoProbe, policy: EncodePolicy) -> None:
-        self.span, self._probe = span, probe
+        self.span, self._probe, self._policy = span, probe, policy
         self._missing: list[int] = []
         self._next = span.first
+        self._first: ShownFrame | None = None
+        self._unlike: ShownFrame | None = None  # a frame of another shape than the first
         self._buffer = io.BytesIO()
         self._container: OutputContainer = av.open(self._buffer, "w", format="mp4")
         self._stream = self._container.add_stream("libx264", rate=Fraction(1 / probe.frame_s).limit_denominator(1001))
-        self._stream.width, self._stream.height = policy.size(probe.width, probe.height)
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.codec_context.time_base = probe.time_base
-        self._stream.codec_context.thread_count = 1
-        self._stream.codec_context.gop_size = policy.key_frame_every
-        self._stream.options = {"crf": str(policy.quality), "preset": policy.preset, "x264-params": REPEATABLE}
+        self._conversion = VideoReformatter()
 
-    def add(self, index: int, frame: VideoFrame) -> None:
-        """Encode frame `index` of the source."""
-        self._missing += range(self._next, index)
-        self._next = index + 1
-        small = self._upright(frame).reformat(self._stream.width, self._stream.height, "yuv420p", interpolation="AREA")
-        small.pts, small.time_base = int(self._probe.pts[index] - self._probe.pts[self.span.first]), self._probe.time_base
-        small.pict_type = 0
-        self._container.mux(self._stream.encode(small))
+    def add(self, shown: ShownFrame) -> None:
+        """Encode a frame of the source."""
+        self._missing += range(self._next, shown.index)
+        self._next = shown.index + 1
+        if self._first is None:
+            self._first, self._colour = shown, encoded_colour(shown.colour, from_rgb=is_rgb(shown.frame))
+            self._begin(shown)
+        if self._unlike is None and shown.shape != self._first.shape:
+            self._unlike = shown
+        if self._unlike is not None:
+            return
+        picture = self._converted(shown)
+        picture.pts, picture.time_base = int(self._probe.pts[shown.index] - self._probe.pts[self.span.first]), self._probe.time_base
+        picture.pict_type = 0
+        self._container.mux(self._stream.encode(picture))
 
     def finish(self, name: str) -> bytes | DataError:
-        """The clip as mp4, or an error that says which frames are missing."""
+        """The clip as mp4, or an error that says which frames are missing, or where the picture changes its size."""
         self._missing += range(self._next, self.span.end)
+        if not self._missing and self._unlike is None:
+            self._container.mux(self._stream.encode(None))
+        self._container.close()
+        if self._first is not None and self._unlike is not None:
+            at = self._unlike.index
+            return DataError(
+                f"{name}: the picture changes from {self._first.shape} to {self._unlike.shape} at frame {at}, within a clip; "
+                f"list the frames before and from {at} as two rows of a manifest (start_frame, end_frame)"
+            )
         if self._missing:
-            self._container.close()
             shown = ", ".join(map(str, self._missing[:5])) + (", ..." if len(self._missing) > 5 else "")
             return DataError(
                 f"{name}: {len(self._missing)} frames do not decode ({shown}); fetch it again or drop the span from the manifest"
             )
-        self._container.mux(self._stream.encode(None))
-        self._container.close()
         return self._buffer.getvalue()
 
-    @staticmethod
-    def _upright(frame: VideoFrame) -> VideoFrame:
-        return VideoFrame.from_ndarray(to_rgb(frame), format="rgb24") if quarter_turns(frame) else frame
+    def _begin(self, first: ShownFrame) -> None:
+        self._stream.width, self._stream.height = self._policy.size(*first.shape.shown_size)
+        self._stream.pix_fmt = "yuv420p"
+        codec = self._stream.codec_context
+        codec.time_base, codec.thread_count, codec.gop_size = self._probe.time_base, 1, self._policy.key_frame_every
+        codec.colorspace, codec.color_range = self._colour.matrix, self._colour.range
+        codec.color_primaries, codec.color_trc = self._colour.primaries, self._colour.transfer
+        self._stream.options = {"crf": str(self._policy.quality), "preset": self._policy.preset, "x264-params": REPEATABLE}
+
+    def _converted(self, shown: ShownFrame) -> VideoFrame:
+        """The picture as it is encoded. The plain way stays in YUV; turned, mirrored and HDR pictures pass through small RGB."""
+        size, orientation, colour = (self._stream.width, self._stream.height), shown.shape.orientation, self._colour
+        frame = shown.frame
+        if shown.colour.hdr or not orientation.upright:
+            frame = VideoFrame.from_ndarray(orientation.apply(stored_rgb(frame, orientation.size(*size))), format="rgb24")
+        return self._conversion.reformat(
+            frame,
+            *size,
+            "yuv420p",
+            dst_colorspace=colour.swscale_matrix,
+            dst_color_range=colour.range,
+            interpolation="AREA",
+            threads=1,
+        )

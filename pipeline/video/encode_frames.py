@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_array
+from pipeline.video.colour import BT601, LIMITED
 from pipeline.video.encode import REPEATABLE, EncodePolicy
 
 _TIME_BASE = Fraction(1, 90_000)
@@ -34,6 +35,7 @@ def encode_frames(frames: np.ndarray, frame_times: np.ndarray, policy: EncodePol
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base, stream.codec_context.thread_count = _TIME_BASE, 1
         stream.codec_context.gop_size = policy.key_frame_every
+        stream.codec_context.colorspace, stream.codec_context.color_range = BT601, LIMITED  # what the conversion below gives
         stream.options = {"crf": str(policy.quality), "preset": policy.preset, "x264-params": REPEATABLE}
         for picture, tick in zip(frames, ticks.tolist(), strict=True):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")

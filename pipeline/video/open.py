@@ -15,6 +15,9 @@ from av.video.stream import VideoStream
 
 from pipeline import storage
 from pipeline.errors import DataError
+from pipeline.video.colour import HLG, PQ, colour_of
+from pipeline.video.orientation import orientation_of
+from pipeline.video.tone_map import tone_mapped
 
 
 @contextmanager
@@ -58,23 +61,34 @@ def quarter_turns(frame: VideoFrame) -> int:
 
 def upright_size(frame: VideoFrame) -> tuple[int, int]:
     """(width, height) of the frame as shown."""
-    return (frame.height, frame.width) if quarter_turns(frame) % 2 else (frame.width, frame.height)
+    return orientation_of(frame).size(frame.width, frame.height)
 
 
 def to_rgb(frame: VideoFrame, size: tuple[int, int] | None = None) -> np.ndarray:
-    """The frame as shown: uint8 "H W 3", RGB, rotation applied.
+    """The frame as shown: uint8 "H W 3", RGB, converted by its colour tags, turned and mirrored by its display matrix.
+
+    HDR frames (PQ, HLG) are tone-mapped as re-encoding does it: see pipeline/video/tone_map.py.
 
     Args:
         size: (H, W) to resize to, by swscale's area filter, while converting: a pixel at x goes to (x + 0.5) s - 0.5.
     """
-    turns = quarter_turns(frame)
-    if size is None:
-        rgb = _conversions.latest.reformat(frame, format="rgb24", threads=1)
-    else:
-        height, width = size if turns % 2 == 0 else size[::-1]
-        rgb = _conversions.latest.reformat(frame, format="rgb24", width=width, height=height, interpolation="AREA", threads=1)
-    picture = cast(np.ndarray, rgb.to_ndarray())
-    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+    orientation = orientation_of(frame)
+    return orientation.apply(stored_rgb(frame, None if size is None else orientation.size(*size[::-1])))
+
+
+def stored_rgb(frame: VideoFrame, size: tuple[int, int] | None = None) -> np.ndarray:
+    """The frame as stored, neither turned nor mirrored: uint8 "H W 3", RGB.
+
+    Args:
+        size: (width, height) to resize to.
+    """
+    width, height = size or (frame.width, frame.height)
+    scaling = {} if size is None else {"width": width, "height": height, "interpolation": "AREA"}
+    if int(frame.color_trc) in (PQ, HLG):
+        colour = colour_of(frame)
+        codes = _conversions.latest.reformat(frame, format="rgb48le", src_colorspace=colour.swscale_matrix, threads=1, **scaling)
+        return tone_mapped(codes.to_ndarray(), colour)
+    return cast(np.ndarray, _conversions.latest.reformat(frame, format="rgb24", threads=1, **scaling).to_ndarray())
 
 
 class _Conversions(threading.local):

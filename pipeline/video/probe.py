@@ -1,14 +1,16 @@
 """What a source video holds, from its packets alone: no frame is decoded but the first."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
 from av.container import InputContainer
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pipeline.errors import DataError
 from pipeline.video.open import open_video, quarter_turns, upright_size
+from pipeline.video.picture import PictureTraits, read_traits, square_size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -24,11 +26,19 @@ class VideoProbe:
     pts: np.ndarray  # int64 "F", ticks, increasing
     key_pts: np.ndarray  # int64 "K", ticks, increasing: where decoding can begin; the first may lie before the first shown frame
     video_bytes: int  # of all packets
+    picture: PictureTraits = field(default_factory=PictureTraits)
 
     @property
     def num_frames(self) -> int:
         """F."""
         return len(self.pts)
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """(width, height) as shown, with square pixels."""
+        if self.quarter_turns % 2:
+            return square_size(self.height, self.width, self.picture.aspect)[::-1]
+        return square_size(self.width, self.height, self.picture.aspect)
 
     @property
     def times_s(self) -> np.ndarray:
@@ -64,6 +74,7 @@ def probe_video(source: str | bytes, name: str) -> VideoProbe:
         first = next(container.decode(stream), None)
         if first is None:
             raise DataError(f"{name}: no frame decodes; it is damaged or empty: fetch it again or drop it")
+        picture = _traits(container, stream, first, name)
     width, height = upright_size(first)
     with open_video(source, name) as (container, stream):
         packets = _read_packets(container, stream, name)
@@ -77,7 +88,15 @@ def probe_video(source: str | bytes, name: str) -> VideoProbe:
             pts=packets.pts,
             key_pts=packets.key_pts,
             video_bytes=packets.num_bytes,
+            picture=picture,
         )
+
+
+def _traits(container: InputContainer, stream: VideoStream, first: VideoFrame, name: str) -> PictureTraits:
+    try:
+        return read_traits(container, stream, first)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,6 +16,8 @@ def require_scene_detection() -> None:
 def scene_cuts(source: str | bytes, name: str, probe: VideoProbe, *, threshold: float = 27.0) -> tuple[int, ...]:
     """Indices of the frames that begin a new scene (never frame 0), by decoding the source once at a width of 256 or less.
 
+    A change of the picture's size begins a scene too.
+
     Args:
         threshold: mean HSV change between two frames, 0..255, from which PySceneDetect's ContentDetector calls a cut.
     Raises: DataError if the source does not decode; ConfigError without the extra.
@@ -31,9 +33,13 @@ def scene_cuts(source: str | bytes, name: str, probe: VideoProbe, *, threshold: 
     if probe.quarter_turns % 2:
         width, height = height, width
     cuts: list[int] = []
+    size: tuple[int, int] | None = None
     with open_video(source, name) as (container, stream):
         shown = (frame for frame in container.decode(stream) if frame.pts is not None and frame.pts >= probe.pts[0])
         for index, frame in enumerate(shown):
+            if size not in (None, (frame.width, frame.height)):
+                cuts.append(index)  # clips of two sizes cannot be
+            size = frame.width, frame.height
             small = frame.to_ndarray(format="bgr24", width=width, height=height, interpolation="FAST_BILINEAR")
             cuts += [cut.frame_num for cut in detector.process_frame(FrameTimecode(index, rate), small)]
     return tuple(sorted({cut for cut in cuts if 0 < cut < probe.num_frames}))

@@ -119,3 +119,12 @@ def test_a_key_that_occurs_twice_is_an_error_and_not_one_of_the_two(make_video, 
     assert [(entry.sample_key, entry.status) for entry in found.entries] == [("000001", "failed"), ("000002", "ok")]
     (row,) = found.errors
     assert "twice.tar: sample 000001: its key occurs more than once in the tar (mp4)" in row.message
+
+
+def test_a_picture_that_a_player_would_change_is_noted(make_video, tmp_path):
+    data = bytearray(make_video(num_frames=8, rotation=90).read_bytes())
+    at = data.index(b"tkhd") + 4 + 40  # the matrix of a version-0 track header
+    data[at : at + 20] = b"".join(value.to_bytes(4, "big", signed=True) for value in (-65536, 0, 0, 0, 65536))
+    found = scan(write_tar(tmp_path / "00000.tar", {"a.mp4": bytes(data), "b.mp4": make_video("b.mp4", num_frames=8).read_bytes()}))
+    records = [entry.record for entry in found.entries]
+    assert [record.notes for record in records if record] == [("mirrored by the display matrix",), ()]

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -74,3 +75,17 @@ def test_a_damaged_stretch_costs_only_the_clips_that_need_it(make_video, tmp_pat
 def test_options_that_cannot_be_are_refused():
     with pytest.raises(ConfigError, match="--long-side"):
         EncodePolicy(long_side=4)
+
+
+def test_a_pixel_format_that_cannot_be_converted_is_named_with_the_remedy(tmp_path):
+    path = tmp_path / "a.nut"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("rawvideo", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "rgb4"  # libswscale writes it, but does not read it
+        frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24").reformat(format="rgb4")
+        for index in range(4):
+            frame.pts, frame.time_base = index, Fraction(1, 30)
+            container.mux(stream.encode(frame))
+    probe = probe_video(str(path), path.name)
+    with pytest.raises(DataError, match="a.nut: its rgb4 pictures cannot be converted.*-pix_fmt yuv420p"):
+        list(encode_spans(str(path), path.name, probe, [Span(0, 4)], EncodePolicy()))

@@ -3,9 +3,11 @@ import pytest
 
 from pipeline.errors import DataError
 from pipeline.records import ClipRecord
+from pipeline.video.colour import BT601, LIMITED, Colour
 from pipeline.video.encode import EncodePolicy
 from pipeline.video.encode_frames import encode_frames
 from pipeline.video.images import decode_image
+from pipeline.video.probe import probe_video
 from pipeline.video.reader import decode_clip, read_clip_frames
 
 
@@ -49,3 +51,10 @@ def test_what_is_no_image_is_named():
 def test_a_clip_with_a_missing_image_is_refused():
     with pytest.raises(DataError, match="9 image files for 10 frames"):
         read_clip_frames((b"",) * 9, record_of(np.arange(10) / 30))
+
+
+def test_the_colours_are_tagged_as_they_are_converted():
+    colours = np.broadcast_to(np.array([200, 60, 40], np.uint8), (10, 32, 48, 3))
+    data = encode_frames(colours, np.arange(10) / 30, EncodePolicy())
+    assert probe_video(data, "clip").picture.colour == Colour(matrix=BT601, range=LIMITED)
+    assert np.abs(read_clip_frames(data, record_of(np.arange(10) / 30)).astype(int) - colours).max() <= 4

@@ -1,10 +1,12 @@
 """Does the picture agree with each step of a track? What it says otherwise is added up along the track, as drift does."""
 
+from collections import deque
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from pipeline.audit.tracks.frame_pass import numbered
 from pipeline.audit.tracks.masked import max_where, mean_where
 from pipeline.audit.tracks.query_frames import query_frames
 from pipeline.raster import RASTER
@@ -44,31 +46,62 @@ def realignment(labels: TrackLabels, grey: np.ndarray) -> Realignment:
         grey: uint8 "T H W", in whose pixels the labels are.
     Source: Lucas, Kanade, An iterative image registration technique, IJCAI 1981, as OpenCV implements it.
     """
-    frames = [cv2.GaussianBlur(image, (0, 0), _BLUR_PX) for image in grey]
-    values: dict[str, np.ndarray] = {}
-    for name, gap in (("realign", _SHORT), ("realign_long", _LONG)):
-        drift = _drift(labels, frames, gap)
-        known = ~np.isnan(drift)
-        values |= {f"{name}_mean": mean_where(drift, known), f"{name}_max": max_where(drift, known)}
-    return Realignment(**{name: value.astype(np.float32) for name, value in values.items()})
+    drift = RealignmentPass(labels)
+    for frame, image in numbered(labels, grey):
+        drift.add(frame, image)
+    return drift.realignment()
 
 
-def _drift(labels: TrackLabels, frames: list[np.ndarray], gap: int) -> np.ndarray:
-    """|c| in the frames reached by steps of `gap` frames, float64 "T N", NaN elsewhere."""
-    num_frames, num_tracks = labels.visibility.shape
-    asked, drift = query_frames(labels), np.full((num_frames, num_tracks), np.nan)
-    for step in (gap, -gap):
+class RealignmentPass:
+    """`realignment`, while the frames go by. The last five are held."""
+
+    def __init__(self, labels: TrackLabels) -> None:
+        self._labels, self._asked = labels, query_frames(labels)
+        self._frames: deque[np.ndarray] = deque(maxlen=_LONG + 1)  # without noise, the latest last
+        self._moved = {gap: np.full((*labels.visibility.shape, 2), np.nan) for gap in (_SHORT, _LONG)}  # d, where the step ends
+
+    def add(self, frame: int, image: np.ndarray) -> None:
+        """The next frame, grey uint8 "H W"."""
+        self._frames.append(cv2.GaussianBlur(image, (0, 0), _BLUR_PX))
+        for gap, moved in self._moved.items():
+            if frame >= gap:
+                before, now = self._frames[-1 - gap], self._frames[-1]
+                self._step(moved, frame - gap, frame, (before, now))
+                self._step(moved, frame, frame - gap, (now, before))
+
+    def _step(self, moved: np.ndarray, start: int, end: int, pictures: tuple[np.ndarray, np.ndarray]) -> None:
+        """The tracks' own step from one frame to another, away from their queries, followed anew."""
+        labels, asked, step = self._labels, self._asked, end - start
+        due = ((start - asked) % abs(step) == 0) & ((start - asked) * step >= 0)
+        here = np.flatnonzero(due & labels.visibility[start] & labels.visibility[end])
+        if len(here):
+            begin = np.where((asked[here] == start)[:, None], labels.queries[here, 1:], labels.tracks_px[start, here])
+            moved[end, here] = _mended(*pictures, begin, labels.tracks_px[end, here])
+
+    def realignment(self) -> Realignment:
+        """Everything, at the end."""
+        values: dict[str, np.ndarray] = {}
+        for name, gap in (("realign", _SHORT), ("realign_long", _LONG)):
+            drift = _drift(self._moved[gap], self._asked)
+            known = ~np.isnan(drift)
+            values |= {f"{name}_mean": mean_where(drift, known), f"{name}_max": max_where(drift, known)}
+        return Realignment(**{name: value.astype(np.float32) for name, value in values.items()})
+
+
+def _drift(moved: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """|c| in the frames reached, float64 "T N", NaN elsewhere: what steps that end in them add up to, away from each query.
+
+    Args:
+        moved: float64 "T N 2", NaN where no step ends. A frame after a track's query ends a step forwards, one before it backwards.
+    """
+    num_frames, num_tracks, _ = moved.shape
+    drift = np.full((num_frames, num_tracks), np.nan)
+    for sign in (1, -1):
         gathered = np.zeros((num_tracks, 2))
-        for start in range(num_frames) if step > 0 else range(num_frames - 1, -1, -1):
-            end = start + step
-            if not 0 <= end < num_frames:
-                continue
-            due = ((start - asked) % gap == 0) & ((start - asked) * step >= 0)
-            here = np.flatnonzero(due & labels.visibility[start] & labels.visibility[end])
-            if len(here):
-                begin = np.where((asked[here] == start)[:, None], labels.queries[here, 1:], labels.tracks_px[start, here])
-                gathered[here] += _mended(frames[start], frames[end], begin, labels.tracks_px[end, here])
-                drift[end, here] = np.linalg.norm(gathered[here], axis=-1)
+        for end in range(num_frames)[::sign]:
+            here = np.flatnonzero(~np.isnan(moved[end, :, 0]) & ((end - asked) * sign > 0))
+            gathered[here] += moved[end, here]
+            drift[end, here] = np.linalg.norm(gathered[here], axis=-1)
     return drift
 
 

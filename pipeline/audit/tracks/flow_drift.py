@@ -8,6 +8,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from pipeline.audit.tracks.frame_pass import numbered
+from pipeline.audit.tracks.lengths import lengths
 from pipeline.audit.tracks.masked import max_where, mean_where
 from pipeline.audit.tracks.query_frames import query_frames
 from pipeline.raster import RASTER
@@ -55,9 +56,7 @@ class FlowDriftPass:
     """`flow_drift`, while the frames go by. The last one is held."""
 
     def __init__(self, labels: TrackLabels) -> None:
-        self._asked, self._seen = query_frames(labels), labels.visibility
-        self._tracks = labels.tracks_px.copy()
-        self._tracks[self._asked, np.arange(len(self._asked))] = labels.queries[:, 1:]
+        self._labels, self._asked, self._seen = labels, query_frames(labels), labels.visibility
         self._gathered = np.zeros(labels.tracks_px.shape)
         self._flow: _Flow | None = None
         self._stepped = False  # whether any step was compared
@@ -74,13 +73,16 @@ class FlowDriftPass:
         here = np.flatnonzero(self._seen[frame] & self._seen[frame - 1])
         if len(here):
             self._stepped = True
-            self._gathered[frame, here] += self._flow.difference(self._tracks[frame - 1, here], self._tracks[frame, here])
+            self._gathered[frame, here] += self._flow.difference(self._places(frame - 1, here), self._places(frame, here))
+
+    def _places(self, frame: int, here: np.ndarray) -> np.ndarray:
+        """Where tracks are in a frame: in that of the query, at the query."""
+        return np.where((self._asked[here] == frame)[:, None], self._labels.queries[here, 1:], self._labels.tracks_px[frame, here])
 
     def flow_drift(self) -> FlowDrift:
         """Everything, at the end."""
-        asked, gathered = self._asked, self._gathered
-        drift = np.linalg.norm(gathered - gathered[asked, np.arange(len(asked))], axis=-1)
-        counts = self._seen & (np.arange(len(gathered))[:, None] != asked) & self._stepped
+        drift = lengths(self._gathered - self._gathered[self._asked, np.arange(len(self._asked))])
+        counts = self._seen & (np.arange(len(drift))[:, None] != self._asked) & self._stepped
         return FlowDrift(
             flow_drift_mean=mean_where(drift, counts).astype(np.float32), flow_drift_max=max_where(drift, counts).astype(np.float32)
         )

@@ -55,10 +55,11 @@ def all_measures(
         second = agreement(labels, other, height=height, width=width)
         values |= {name: getattr(second, name) for name in ("disagree_median", "disagree_max", "visible_iou", "agree_aj")}
     tracks = to_raster(labels.tracks_px, height, width)
+    values |= _of_motion(tracks, labels)
     clusters = collapse_clusters(tracks, labels.visibility, query_frames(labels))
     short, long = (pair_geometries(tracks, labels.visibility, gap=gap, aspect=width / height) for gap in (SHORT_GAP, LONG_GAP))
     gate = static_gate([*short, *long], labels.visibility.shape[1], height=height, width=width)
-    values |= _of_motion(tracks, labels) | {
+    values |= {
         "sampson_med": sampson_med(short, len(clusters)),
         "homog_med": homog_med(short, len(clusters)),
         "collapse": collapse(clusters, labels.visibility),

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from pipeline.audit.tracks.frame_pass import numbered
+from pipeline.audit.tracks.lengths import lengths
 from pipeline.audit.tracks.masked import max_where, mean_where
 from pipeline.audit.tracks.query_frames import query_frames
 from pipeline.raster import RASTER
@@ -56,53 +57,65 @@ class RealignmentPass:
     """`realignment`, while the frames go by. The last five are held."""
 
     def __init__(self, labels: TrackLabels) -> None:
-        self._labels, self._asked = labels, query_frames(labels)
         self._frames: deque[np.ndarray] = deque(maxlen=_LONG + 1)  # without noise, the latest last
-        self._moved = {gap: np.full((*labels.visibility.shape, 2), np.nan) for gap in (_SHORT, _LONG)}  # d, where the step ends
+        self._drifts = {"realign": _Drift(labels, _SHORT), "realign_long": _Drift(labels, _LONG)}
 
     def add(self, frame: int, image: np.ndarray) -> None:
         """The next frame, grey uint8 "H W"."""
         self._frames.append(cv2.GaussianBlur(image, (0, 0), _BLUR_PX))
-        for gap, moved in self._moved.items():
-            if frame >= gap:
-                before, now = self._frames[-1 - gap], self._frames[-1]
-                self._step(moved, frame - gap, frame, (before, now))
-                self._step(moved, frame, frame - gap, (now, before))
-
-    def _step(self, moved: np.ndarray, start: int, end: int, pictures: tuple[np.ndarray, np.ndarray]) -> None:
-        """The tracks' own step from one frame to another, away from their queries, followed anew."""
-        labels, asked, step = self._labels, self._asked, end - start
-        due = ((start - asked) % abs(step) == 0) & ((start - asked) * step >= 0)
-        here = np.flatnonzero(due & labels.visibility[start] & labels.visibility[end])
-        if len(here):
-            begin = np.where((asked[here] == start)[:, None], labels.queries[here, 1:], labels.tracks_px[start, here])
-            moved[end, here] = _mended(*pictures, begin, labels.tracks_px[end, here])
+        for drift in self._drifts.values():
+            if frame >= drift.gap:
+                drift.add(frame, self._frames[-1 - drift.gap], self._frames[-1])
 
     def realignment(self) -> Realignment:
         """Everything, at the end."""
         values: dict[str, np.ndarray] = {}
-        for name, gap in (("realign", _SHORT), ("realign_long", _LONG)):
-            drift = _drift(self._moved[gap], self._asked)
+        for name, each in self._drifts.items():
+            drift = each.drift_px()
             known = ~np.isnan(drift)
             values |= {f"{name}_mean": mean_where(drift, known), f"{name}_max": max_where(drift, known)}
         return Realignment(**{name: value.astype(np.float32) for name, value in values.items()})
 
 
-def _drift(moved: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """|c| in the frames reached, float64 "T N", NaN elsewhere: what steps that end in them add up to, away from each query.
+class _Drift:
+    """|c| of every track over steps of `gap` frames. Steps backwards are kept until the end: the first of them is seen last."""
 
-    Args:
-        moved: float64 "T N 2", NaN where no step ends. A frame after a track's query ends a step forwards, one before it backwards.
-    """
-    num_frames, num_tracks, _ = moved.shape
-    drift = np.full((num_frames, num_tracks), np.nan)
-    for sign in (1, -1):
-        gathered = np.zeros((num_tracks, 2))
-        for end in range(num_frames)[::sign]:
-            here = np.flatnonzero(~np.isnan(moved[end, :, 0]) & ((end - asked) * sign > 0))
-            gathered[here] += moved[end, here]
-            drift[end, here] = np.linalg.norm(gathered[here], axis=-1)
-    return drift
+    def __init__(self, labels: TrackLabels, gap: int) -> None:
+        self.gap, self._labels, self._asked = gap, labels, query_frames(labels)
+        self._drift = np.full(labels.visibility.shape, np.nan)
+        self._gathered = np.zeros((len(self._asked), 2))
+        self._backwards: list[tuple[int, np.ndarray, np.ndarray]] = []  # frame reached, tracks, d
+
+    def add(self, frame: int, before: np.ndarray, now: np.ndarray) -> None:
+        """The next frame, and the one `gap` frames before it."""
+        there, back = self._steps(frame - self.gap, frame), self._steps(frame, frame - self.gap)
+        if len(there):
+            self._reach(frame, there, self._gathered, self._mended(frame - self.gap, frame, there, (before, now)))
+        if len(back):
+            self._backwards.append((frame - self.gap, back, self._mended(frame, frame - self.gap, back, (now, before))))
+
+    def drift_px(self) -> np.ndarray:
+        """In the frames reached, pixels of the raster, float64 "T N"; NaN elsewhere."""
+        gathered = np.zeros_like(self._gathered)
+        while self._backwards:
+            end, here, moved = self._backwards.pop()
+            self._reach(end, here, gathered, moved)
+        return self._drift
+
+    def _reach(self, end: int, here: np.ndarray, gathered: np.ndarray, moved: np.ndarray) -> None:
+        gathered[here] += moved
+        self._drift[end, here] = lengths(gathered[here])
+
+    def _steps(self, start: int, end: int) -> np.ndarray:
+        """The tracks that step from one frame to the other on the way from their query, and are visible in both; int64 "M"."""
+        since = start - self._asked
+        due = (since % self.gap == 0) & (since * (end - start) >= 0)
+        return np.flatnonzero(due & self._labels.visibility[start] & self._labels.visibility[end])
+
+    def _mended(self, start: int, end: int, here: np.ndarray, pictures: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        tracks, queries = self._labels.tracks_px, self._labels.queries
+        begin = np.where((self._asked[here] == start)[:, None], queries[here, 1:], tracks[start, here])
+        return _mended(*pictures, begin, tracks[end, here])
 
 
 def _mended(first: np.ndarray, second: np.ndarray, begin: np.ndarray, finish: np.ndarray) -> np.ndarray:

@@ -25,18 +25,19 @@ def make_videos(
     paths = [folder / f"{width}x{height}-{num_frames}-{key_every}-{number}.mp4" for number in range(count)]
     for number, path in enumerate(paths):
         if not path.exists():
-            _write(path, number, num_frames, (height, width), key_every)
+            options = {"preset": "veryfast", "crf": "23", "bf": "2", "g": str(key_every)}
+            _write(path, number, num_frames, (height, width), "libx264", options)
     return paths
 
 
-def _write(path: Path, seed: int, num_frames: int, size: tuple[int, int], key_every: int) -> None:
+def _write(path: Path, seed: int, num_frames: int, size: tuple[int, int], codec: str, options: dict[str, str]) -> None:
     height, width = size
     rng = np.random.default_rng(seed)
     coarse, fine = (cv2.resize(rng.random((height // step, width // step, 3), np.float32), (width * 2, height * 2)) for step in (32, 4))
     picture = np.uint8(255 * (0.6 * coarse + 0.4 * fine))
     temporary = path.with_suffix(".part.mp4")
     with av.open(str(temporary), "w") as container:
-        stream = container.add_stream("libx264", rate=30, options={"preset": "veryfast", "crf": "23", "bf": "2", "g": str(key_every)})
+        stream = container.add_stream(codec, rate=30, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for index in range(num_frames):
             turn = cv2.getRotationMatrix2D((width, height), 0.1 * index, 1.0)
@@ -47,6 +48,16 @@ def _write(path: Path, seed: int, num_frames: int, size: tuple[int, int], key_ev
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     temporary.replace(path)
+
+
+def make_hevc(folder: Path, *, num_frames: int = 600, size: tuple[int, int] = (360, 640), key_every: int = 240) -> Path:
+    """An HEVC video with open groups of pictures, as long-range capture datasets publish them; kept in `folder` between runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"hevc-{size[1]}x{size[0]}-{num_frames}-{key_every}.mp4"
+    if not path.exists():
+        keys = f"keyint={key_every}:min-keyint={key_every}:open-gop=1:scenecut=0"
+        _write(path, 0, num_frames, size, "libx265", {"preset": "veryfast", "x265-params": f"{keys}:bframes=4:log-level=error"})
+    return path
 
 
 def paired(

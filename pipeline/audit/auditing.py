@@ -1,9 +1,8 @@
 """Auditing one labelled clip: its tracks are measured and weighed, and the clip is judged by them and by its picture."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from pipeline.audit.calibration import Calibration
@@ -11,16 +10,15 @@ from pipeline.audit.clips.labels import ClipMeasures, measure_clip_labels
 from pipeline.audit.evidence import track_evidence
 from pipeline.audit.records import TrackMeasures, TrackWeights
 from pipeline.audit.stored.clip_audit import TrackAudit
-from pipeline.audit.tracks.colour import PointColours, point_colours
 from pipeline.audit.tracks.cycle import CycleMeasures
-from pipeline.audit.tracks.measure import measure_tracks
+from pipeline.audit.tracks.frame_pass import ClipPictures
+from pipeline.audit.tracks.looks import Looks, measure_looks
+from pipeline.audit.tracks.measure import all_measures
 from pipeline.audit.tracks.query_frames import inside_image
 from pipeline.audit.tracks.speed import median_speed
 from pipeline.audit.tracks.visibility import visibility_measures
 from pipeline.audit.weights import track_weights
-from pipeline.records import ClipFrames, ClipRecord, TrackLabels
-from pipeline.video.open import to_rgb
-from pipeline.video.reader import VideoData, decode_clip
+from pipeline.records import ClipFrames, TrackLabels
 
 WayBack = Callable[[ClipFrames, TrackLabels], TrackLabels]
 """(clip, its labels) -> labels of the reversed clip for `cycle_queries` of them, by the labeler that made them."""
@@ -35,23 +33,6 @@ class AuditedTracks:
     weights: TrackWeights
 
 
-def read_pictures(data: VideoData, record: ClipRecord, labels: TrackLabels) -> tuple[np.ndarray, PointColours]:
-    """All frames of a stored clip in grey, uint8 "T H W", at the stored size, and the colours along its tracks.
-
-    One RGB frame is held at a time. Raises: DataError if the clip does not decode, or the labels are not of its frames.
-    """
-    grey = np.empty((record.frames, record.height, record.width), np.uint8)
-
-    def frames() -> Iterator[np.ndarray]:
-        for index, frame in enumerate(decode_clip(data, record)):
-            rgb = to_rgb(frame)
-            grey[index] = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-            yield rgb
-
-    colours = point_colours(labels, frames())
-    return grey, colours
-
-
 def cleaned(labels: TrackLabels, *, height: int, width: int) -> TrackLabels:
     """The labels, hidden where a track is visible outside the image: such a point cannot be seen. Positions stay."""
     seen = labels.visibility & inside_image(labels.tracks_px, height=height, width=width)
@@ -60,24 +41,48 @@ def cleaned(labels: TrackLabels, *, height: int, width: int) -> TrackLabels:
 
 def audit_tracks(
     labels: TrackLabels,
-    grey: np.ndarray,
+    pictures: ClipPictures,
     *,
     calibration: Calibration | None = None,
     cycle: CycleMeasures | None = None,
     other: TrackLabels | None = None,
-    colours: PointColours | None = None,
+) -> AuditedTracks:
+    """Look along the tracks of a clip, then `weigh_tracks`.
+
+    Args:
+        labels: in the pixels of the pictures.
+        calibration, cycle, other: as `weigh_tracks` takes them.
+    Raises: DataError if the arguments do not belong to one clip; what a reader of pictures raises.
+    """
+    looks = look_along(labels, pictures)
+    return weigh_tracks(labels, looks, calibration=calibration, cycle=cycle, other=other)
+
+
+def look_along(labels: TrackLabels, pictures: ClipPictures) -> Looks:
+    """What a clip's pictures say of its tracks where these can be seen. Raises as `measure_looks` does."""
+    _, height, width = pictures.shape
+    return measure_looks(cleaned(labels, height=height, width=width), pictures)
+
+
+def weigh_tracks(
+    labels: TrackLabels,
+    looks: Looks,
+    *,
+    calibration: Calibration | None = None,
+    cycle: CycleMeasures | None = None,
+    other: TrackLabels | None = None,
 ) -> AuditedTracks:
     """Measure and weigh the tracks of a clip. Points that are visible outside the image are counted (`oof`), then taken for hidden.
 
     Args:
-        labels: in the pixels of `grey`, uint8 "T H W".
+        looks: from `look_along` for these labels.
         calibration: of the labeler that made them; without one, the fallback weights.
-        cycle, other, colours: as `measure_tracks` takes them.
+        cycle, other: as `all_measures` takes them.
     Raises: DataError if the arguments do not belong to one clip.
     """
-    height, width = grey.shape[1:]
+    height, width = looks.height, looks.width
     clean = cleaned(labels, height=height, width=width)
-    measures = measure_tracks(clean, grey, cycle=cycle, other=other, colours=colours)
+    measures = all_measures(clean, looks, cycle=cycle, other=other)
     if clean is not labels:
         measures = replace(measures, oof=visibility_measures(labels, height=height, width=width).oof)
     return AuditedTracks(labels=clean, measures=measures, weights=track_weights(measures, calibration))

@@ -1,4 +1,4 @@
-"""Auditing one shard: clip after clip is decoded in grey, its labels are judged, and the shard's audit is committed."""
+"""Auditing one shard: clip after clip is decoded, its labels are judged, and the shard's audit is committed."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ from typing import Any
 
 import cv2
 
-from pipeline.audit.auditing import AuditedTracks, WayBack, audit_tracks, cleaned, clip_measures, read_pictures, stored_tracks
+from pipeline.audit.auditing import AuditedTracks, WayBack, cleaned, clip_measures, look_along, stored_tracks, weigh_tracks
 from pipeline.audit.labelled_clips import LabelledShard, open_labelled_shard
 from pipeline.audit.settings import AuditSettings
 from pipeline.audit.stored.audit_rows import writing_audit_shard
@@ -37,7 +37,8 @@ class ShardAudited:
 
 
 def audit_shard(settings: AuditSettings, shard: int, crashed: Mapping[str, str], way_back: WayBack | None = None) -> ShardAudited:
-    """Judge every clip of a labelled shard, and commit its audit. One clip's pixels and tracks are held at a time.
+    """Judge every clip of a labelled shard, and commit its audit. Of one clip at a time the encoded video, the tracks and a
+    few frames are held.
 
     Args:
         crashed: clips that killed their process, and what is to be said of them: they are not tried.
@@ -117,9 +118,9 @@ class _Auditor:
     def _judged(
         self, entry: ClipEntry, record: ClipRecord, data: VideoData, labels: TrackLabels, other: TrackLabels | None
     ) -> AuditedTracks:
-        grey, colours = read_pictures(data, record, labels)
+        looks = look_along(labels, StoredClip(data, record))
         cycle = self._cycle(entry, record, data, labels)
-        return audit_tracks(labels, grey, calibration=self._settings.calibration, cycle=cycle, other=other, colours=colours)
+        return weigh_tracks(labels, looks, calibration=self._settings.calibration, cycle=cycle, other=other)
 
     def _cycle(self, entry: ClipEntry, record: ClipRecord, data: VideoData, labels: TrackLabels) -> CycleMeasures | None:
         """The way back, where it is to be followed again. One that fails leaves the cycle unknown, and is counted."""

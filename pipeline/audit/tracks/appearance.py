@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from pipeline.audit.tracks.frame_pass import numbered
 from pipeline.audit.tracks.masked import mean_where, min_where
 from pipeline.audit.tracks.patches import PATCH, Patches, cut_patches
 from pipeline.audit.tracks.query_frames import query_frames
@@ -39,18 +40,14 @@ def appearance(labels: TrackLabels, grey: np.ndarray) -> Appearance:
     Args:
         grey: uint8 "T H W", in whose pixels the labels are. Patches are of this image's pixels, not the raster's.
     """
-    asked = query_frames(labels)
-    ncc, step_min = np.full(labels.visibility.shape, np.nan, np.float32), np.full(len(asked), np.nan, np.float32)
-    for begin in range(0, len(asked), _CHUNK):
-        rows = np.arange(begin, min(begin + _CHUNK, len(asked)))
-        ncc[:, rows], step_min[rows] = _along(labels, grey, rows, _query_patches(labels, grey, rows, asked[rows]))
-    counts = ~np.isnan(ncc) & (np.arange(len(grey))[:, None] != asked)
-    return Appearance(
-        ncc=ncc,
-        ncc_min=min_where(ncc, counts).astype(np.float32),
-        ncc_mean=mean_where(ncc, counts).astype(np.float32),
-        ncc_step_min=step_min,
-    )
+    queries = QueryPatches(labels)
+    for frame in queries.needed_early():
+        queries.add(frame, grey[frame])
+    looks = AppearancePass(labels, queries)
+    for frame, image in numbered(labels, grey):
+        queries.add(frame, image)
+        looks.add(frame, image)
+    return looks.appearance()
 
 
 def texture(labels: TrackLabels, grey: np.ndarray) -> np.ndarray:
@@ -59,45 +56,107 @@ def texture(labels: TrackLabels, grey: np.ndarray) -> np.ndarray:
     A fact about where one asked, not a sign of a bad track.
     Source: Shi, Tomasi, Good Features to Track, CVPR 1994.
     """
-    asked = query_frames(labels)
-    strength = np.full(len(asked), np.nan, np.float32)
-    for frame in np.unique(asked):
-        here = np.flatnonzero(asked == frame)
-        smallest = cv2.cornerMinEigenVal(grey[frame].astype(np.float32) / 255, PATCH)
-        column, row = np.round(labels.queries[here, 1:]).astype(np.int64).T
-        strength[here] = smallest[np.clip(row, 0, grey.shape[1] - 1), np.clip(column, 0, grey.shape[2] - 1)]
-    return strength
+    strength = TexturePass(labels)
+    for frame, image in numbered(labels, grey):
+        strength.add(frame, image)
+    return strength.values
 
 
-def _query_patches(labels: TrackLabels, grey: np.ndarray, rows: np.ndarray, asked: np.ndarray) -> Patches:
-    """The patches around the queries of M tracks."""
-    pattern = np.zeros((len(rows), PATCH * PATCH), np.float32)
-    textured = np.zeros(len(rows), bool)
-    for frame in np.unique(asked):
-        here = np.flatnonzero(asked == frame)
-        patches = cut_patches(grey[frame], labels.queries[rows[here], 1:])
-        pattern[here], textured[here] = patches.values, patches.textured
-    return Patches(values=pattern, textured=textured)
+class TexturePass:
+    """`texture`, while the frames go by."""
+
+    def __init__(self, labels: TrackLabels) -> None:
+        self._queries, self._asked = labels.queries, query_frames(labels)
+        self.values = np.full(len(self._asked), np.nan, np.float32)
+
+    def add(self, frame: int, image: np.ndarray) -> None:
+        """The next frame, grey uint8 "H W"."""
+        here = np.flatnonzero(self._asked == frame)
+        if not len(here):
+            return
+        smallest = cv2.cornerMinEigenVal(image.astype(np.float32) / 255, PATCH)
+        column, row = np.round(self._queries[here, 1:]).astype(np.int64).T
+        self.values[here] = smallest[np.clip(row, 0, image.shape[0] - 1), np.clip(column, 0, image.shape[1] - 1)]
 
 
-def _along(labels: TrackLabels, grey: np.ndarray, rows: np.ndarray, queries: Patches) -> tuple[np.ndarray, np.ndarray]:
-    """NCC with the query's patch, float32 "T M", and the smallest NCC of neighbouring visible frames, float32 "M", of M tracks.
+class QueryPatches:
+    """The patches around the queries of N tracks, each cut when its frame is there."""
 
-    Each patch is cut once, for both.
-    """
-    ncc = np.full((len(grey), len(rows)), np.nan, np.float32)
-    smallest = np.full(len(rows), np.inf, np.float32)
-    seen_before, before = np.zeros(0, np.int64), None
-    for frame, image in enumerate(grey):
-        seen = np.flatnonzero(labels.visibility[frame, rows])
-        patches = cut_patches(image, labels.tracks_px[frame, rows[seen]]) if len(seen) else None
+    def __init__(self, labels: TrackLabels) -> None:
+        self._labels, self._asked = labels, query_frames(labels)
+        self._values = np.zeros((len(self._asked), PATCH * PATCH), np.float32)
+        self._textured = np.zeros(len(self._asked), bool)
+
+    def needed_early(self) -> list[int]:
+        """Increasing: the query frames of tracks that are visible before, whose patches must be known before the frames go by."""
+        before = self._labels.visibility & (np.arange(len(self._labels.visibility))[:, None] < self._asked)
+        return np.unique(self._asked[before.any(axis=0)]).tolist()
+
+    def add(self, frame: int, image: np.ndarray) -> None:
+        """Cut what was asked for in this frame, grey uint8 "H W"."""
+        asked = np.flatnonzero(self._asked == frame)
+        for begin in range(0, len(asked), _CHUNK):
+            here = asked[begin : begin + _CHUNK]
+            patches = cut_patches(image, self._labels.queries[here, 1:])
+            self._values[here], self._textured[here] = patches.values, patches.textured
+
+    def take(self, rows: np.ndarray) -> Patches:
+        """The patches of some tracks."""
+        return Patches(values=self._values[rows], textured=self._textured[rows])
+
+    def textured(self, rows: np.ndarray) -> np.ndarray:
+        """Which of some tracks have a patch with texture, bool "M"."""
+        return self._textured[rows]
+
+
+class AppearancePass:
+    """`appearance`, while the frames go by. One frame's patches are held."""
+
+    def __init__(self, labels: TrackLabels, queries: QueryPatches) -> None:
+        num_tracks = labels.visibility.shape[1]
+        rows = [np.arange(begin, min(begin + _CHUNK, num_tracks)) for begin in range(0, num_tracks, _CHUNK)]
+        self._labels, self._asked = labels, query_frames(labels)
+        self._chunks = [_Chunk(labels, chunk, queries) for chunk in rows]
+        self._ncc = np.full(labels.visibility.shape, np.nan, np.float32)
+
+    def add(self, frame: int, image: np.ndarray) -> None:
+        """The next frame, grey uint8 "H W"; the patches of the queries must have been given what they need of it."""
+        for chunk in self._chunks:
+            chunk.add(frame, image, self._ncc[frame])
+
+    def appearance(self) -> Appearance:
+        """Everything, at the end."""
+        ncc, smallest = self._ncc, [chunk.smallest for chunk in self._chunks]
+        counts = ~np.isnan(ncc) & (np.arange(len(ncc))[:, None] != self._asked)
+        step_min = np.concatenate([np.zeros(0, np.float32), *smallest])
+        return Appearance(
+            ncc=ncc,
+            ncc_min=min_where(ncc, counts).astype(np.float32),
+            ncc_mean=mean_where(ncc, counts).astype(np.float32),
+            ncc_step_min=np.where(np.isfinite(step_min), step_min, np.float32(np.nan)),
+        )
+
+
+class _Chunk:
+    """Some of the tracks, M. Each patch is cut once, for the query and for the step."""
+
+    def __init__(self, labels: TrackLabels, rows: np.ndarray, queries: QueryPatches) -> None:
+        self._labels, self._rows, self._queries = labels, rows, queries
+        self._seen = np.zeros(0, np.int64)  # in the frame before
+        self._patches: Patches | None = None  # of the frame before
+        self.smallest = np.full(len(rows), np.inf, np.float32)  # NCC of neighbouring visible frames
+
+    def add(self, frame: int, image: np.ndarray, ncc: np.ndarray) -> None:
+        """The next frame; what its patches say is put into the tracks' places of `ncc`, float32 "N"."""
+        rows, before = self._rows, self._patches
+        seen = np.flatnonzero(self._labels.visibility[frame, rows])
+        patches = cut_patches(image, self._labels.tracks_px[frame, rows[seen]]) if len(seen) else None
         if patches is not None:
-            known = np.flatnonzero(queries.textured[seen])
-            ncc[frame, seen[known]] = queries.take(seen[known]).correlation(patches.take(known))
+            known = np.flatnonzero(self._queries.textured(rows[seen]))
+            ncc[rows[seen[known]]] = self._queries.take(rows[seen[known]]).correlation(patches.take(known))
         if patches is not None and before is not None:
-            both, now, then = np.intersect1d(seen, seen_before, assume_unique=True, return_indices=True)
+            both, now, then = np.intersect1d(seen, self._seen, assume_unique=True, return_indices=True)
             usable = patches.textured[now] & before.textured[then]
             step = before.take(then[usable]).correlation(patches.take(now[usable]))
-            smallest[both[usable]] = np.minimum(smallest[both[usable]], step)
-        seen_before, before = seen, patches
-    return ncc, np.where(np.isfinite(smallest), smallest, np.float32(np.nan))
+            self.smallest[both[usable]] = np.minimum(self.smallest[both[usable]], step)
+        self._seen, self._patches = seen, patches

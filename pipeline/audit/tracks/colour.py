@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from pipeline.audit.tracks.frame_pass import numbered
 from pipeline.audit.tracks.masked import mean_where, median_where
 from pipeline.audit.tracks.query_frames import query_frames
 from pipeline.errors import DataError
@@ -36,19 +37,30 @@ def point_colours(labels: TrackLabels, frames: Iterable[np.ndarray]) -> PointCol
         frames: uint8 "H W 3" each, RGB, in whose pixels the labels are; one is held at a time.
     Raises: DataError if there are not as many frames as the labels have.
     """
-    asked = query_frames(labels)
-    at_tracks, at_queries = np.zeros((*labels.visibility.shape, 3), np.float32), np.zeros((len(asked), 3), np.float32)
-    count = 0
-    for count, image in enumerate(frames, start=1):
-        if count > len(at_tracks):
-            break
+    colours = ColourPass(labels)
+    for frame, image in numbered(labels, frames):
+        colours.add(frame, image)
+    return colours.point_colours()
+
+
+class ColourPass:
+    """`point_colours`, while the frames go by. None is held."""
+
+    def __init__(self, labels: TrackLabels) -> None:
+        self._labels, self._asked = labels, query_frames(labels)
+        self._at_tracks = np.zeros((*labels.visibility.shape, 3), np.float32)
+        self._at_queries = np.zeros((len(self._asked), 3), np.float32)
+
+    def add(self, frame: int, image: np.ndarray) -> None:
+        """The next frame, RGB uint8 "H W 3"."""
         smooth = cv2.GaussianBlur(image, (0, 0), _BLUR_PX)
-        here = np.flatnonzero(asked == count - 1)
-        at_tracks[count - 1] = _looked_up(smooth, labels.tracks_px[count - 1])
-        at_queries[here] = _looked_up(smooth, labels.queries[here, 1:])
-    if count != len(at_tracks):
-        raise DataError(f"the labels have {len(at_tracks)} frames, the clip {'more' if count > len(at_tracks) else count}; label it again")
-    return PointColours(at_tracks=at_tracks, at_queries=at_queries)
+        here = np.flatnonzero(self._asked == frame)
+        self._at_tracks[frame] = _looked_up(smooth, self._labels.tracks_px[frame])
+        self._at_queries[here] = _looked_up(smooth, self._labels.queries[here, 1:])
+
+    def point_colours(self) -> PointColours:
+        """Everything, at the end."""
+        return PointColours(at_tracks=self._at_tracks, at_queries=self._at_queries)
 
 
 def colour_drift(labels: TrackLabels, colours: PointColours) -> np.ndarray:

@@ -1,11 +1,14 @@
 """Does dense optical flow agree with a track? What it says otherwise is added up along the track, as drift does."""
 
+from collections import deque
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from pipeline.audit.tracks.frame_pass import numbered
+from pipeline.audit.tracks.lengths import lengths
 from pipeline.audit.tracks.masked import max_where, mean_where
 from pipeline.audit.tracks.query_frames import query_frames
 from pipeline.raster import RASTER
@@ -43,52 +46,70 @@ def flow_drift(labels: TrackLabels, grey: np.ndarray) -> FlowDrift:
         grey: uint8 "T H W", in whose pixels the labels are.
     Source: Kroeger, Timofte, Dai, Van Gool, Fast Optical Flow using Dense Inverse Search, ECCV 2016, as OpenCV implements it.
     """
-    asked, seen = query_frames(labels), labels.visibility
-    num_frames, num_tracks = seen.shape
-    gathered = np.zeros((num_frames, num_tracks, 2))
-    tracks = labels.tracks_px.copy()
-    tracks[asked, np.arange(num_tracks)] = labels.queries[:, 1:]
-    stepped = seen[1:] & seen[:-1] if min(grey.shape[1:]) >= _SHORTEST_PX else np.zeros((max(num_frames - 1, 0), num_tracks), bool)
-    flow = _Flow(grey)
-    for frame in range(num_frames - 1):
-        here = np.flatnonzero(stepped[frame])
-        gathered[frame + 1] = gathered[frame]
+    drift = FlowDriftPass(labels)
+    for frame, image in numbered(labels, grey):
+        drift.add(frame, image)
+    return drift.flow_drift()
+
+
+class FlowDriftPass:
+    """`flow_drift`, while the frames go by. The last one is held."""
+
+    def __init__(self, labels: TrackLabels) -> None:
+        self._labels, self._asked, self._seen = labels, query_frames(labels), labels.visibility
+        self._gathered = np.zeros(labels.tracks_px.shape)
+        self._flow: _Flow | None = None
+        self._stepped = False  # whether any step was compared
+
+    def add(self, frame: int, image: np.ndarray) -> None:
+        """The next frame, grey uint8 "H W"."""
+        if min(image.shape) < _SHORTEST_PX:
+            return
+        self._flow = self._flow or _Flow(*image.shape)
+        self._flow.add(image)
+        if frame == 0:
+            return
+        self._gathered[frame] = self._gathered[frame - 1]
+        here = np.flatnonzero(self._seen[frame] & self._seen[frame - 1])
         if len(here):
-            gathered[frame + 1, here] += flow.difference(frame, tracks[frame, here], tracks[frame + 1, here])
-    drift = np.linalg.norm(gathered - gathered[asked, np.arange(num_tracks)], axis=-1)
-    counts = seen & (np.arange(num_frames)[:, None] != asked) & stepped.any()
-    return FlowDrift(
-        flow_drift_mean=mean_where(drift, counts).astype(np.float32), flow_drift_max=max_where(drift, counts).astype(np.float32)
-    )
+            self._stepped = True
+            self._gathered[frame, here] += self._flow.difference(self._places(frame - 1, here), self._places(frame, here))
+
+    def _places(self, frame: int, here: np.ndarray) -> np.ndarray:
+        """Where tracks are in a frame: in that of the query, at the query."""
+        return np.where((self._asked[here] == frame)[:, None], self._labels.queries[here, 1:], self._labels.tracks_px[frame, here])
+
+    def flow_drift(self) -> FlowDrift:
+        """Everything, at the end."""
+        drift = lengths(self._gathered - self._gathered[self._asked, np.arange(len(self._asked))])
+        counts = self._seen & (np.arange(len(drift))[:, None] != self._asked) & self._stepped
+        return FlowDrift(
+            flow_drift_mean=mean_where(drift, counts).astype(np.float32), flow_drift_max=max_where(drift, counts).astype(np.float32)
+        )
 
 
 class _Flow:
-    """The flow between neighbouring frames, one pair at a time."""
+    """The flow from a frame to the next, at most 512 pixels wide and high."""
 
-    def __init__(self, grey: np.ndarray) -> None:
-        self._grey = grey
-        height, width = grey.shape[1:]
+    def __init__(self, height: int, width: int) -> None:
         scale = min(1.0, _LONGEST_PX / max(height, width))
         self._size = (max(round(width * scale), _SHORTEST_PX), max(round(height * scale), _SHORTEST_PX))
         self._scale = np.array(self._size) / (width, height)  # (x, y): of the flow's frames over the clip's
         self._to_raster = RASTER / np.array([width, height])
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._dis.setVariationalRefinementIterations(0)
-        self._last: tuple[int, np.ndarray] | None = None
+        self._pair: deque[np.ndarray] = deque(maxlen=2)  # the last two frames, at the flow's size, a little blurred
 
-    def difference(self, frame: int, points: np.ndarray, landed: np.ndarray) -> np.ndarray:
-        """By how much the flow moves points "M 2" of a frame elsewhere than to `landed`, pixels of the raster, float64 "M 2"."""
-        flow = np.asarray(self._dis.calc(self._prepared(frame), self._prepared(frame + 1), None))  # type: ignore[call-overload]
+    def add(self, image: np.ndarray) -> None:
+        """The next frame, grey uint8 "H W"."""
+        if self._size != image.shape[::-1]:
+            image = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
+        self._pair.append(cv2.GaussianBlur(image, (0, 0), _BLUR_PX))
+
+    def difference(self, points: np.ndarray, landed: np.ndarray) -> np.ndarray:
+        """By how much the flow moves points "M 2" of the frame before elsewhere than to `landed`, pixels of the raster, float64 "M 2"."""
+        flow = np.asarray(self._dis.calc(*self._pair, None))  # type: ignore[call-overload]
         places = ((points + 0.5) * self._scale - 0.5).T[::-1].astype(np.float64)
         moved = np.stack([map_coordinates(flow[..., axis], places, order=1, mode="nearest") for axis in (0, 1)], axis=-1)
         found = (points + moved / self._scale - landed) * self._to_raster
         return np.where(np.linalg.norm(found, axis=-1, keepdims=True) <= _FARTHEST_PX, found, 0.0)
-
-    def _prepared(self, frame: int) -> np.ndarray:
-        """A frame at the flow's size, a little blurred; the last one is kept."""
-        if self._last is None or self._last[0] != frame:
-            image = self._grey[frame]
-            if self._size != image.shape[::-1]:
-                image = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
-            self._last = (frame, cv2.GaussianBlur(image, (0, 0), _BLUR_PX))
-        return self._last[1]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from pipeline.audit.tracks.lengths import lengths
 from pipeline.audit.tracks.masked import max_where, median_where, min_where
 from pipeline.raster import RASTER
 
@@ -21,12 +22,14 @@ def accel_max(tracks: np.ndarray, visibility: np.ndarray) -> np.ndarray:
     if len(tracks) < 3:
         return np.full(visibility.shape[1], np.nan)
     whole = visibility[2:] & visibility[1:-1] & visibility[:-2]
-    acceleration = tracks[2:] - 2 * tracks[1:-1] + tracks[:-2]
-    by_track = acceleration.swapaxes(0, 1)
-    shake = median_where(by_track, np.broadcast_to(whole.T[..., None], by_track.shape), at_least=_MIN_CROWD)
-    size = np.linalg.norm(acceleration - np.nan_to_num(shake, nan=0.0)[:, None], axis=-1)
-    lengths, counted = _steps(tracks, visibility)
-    speed = np.median(lengths[counted]) if counted.any() else 0.0
+    acceleration = tracks[2:] - 2 * tracks[1:-1]
+    acceleration += tracks[:-2]
+    for axis in (0, 1):  # one after the other, for the memory
+        shake = median_where(acceleration[..., axis].T, whole.T, at_least=_MIN_CROWD)
+        acceleration[..., axis] -= np.nan_to_num(shake, nan=0.0)[:, None]
+    size = lengths(acceleration)
+    steps, counted = _steps(tracks, visibility)
+    speed = np.median(steps[counted]) if counted.any() else 0.0
     return max_where(size, whole) / (1 + speed)
 
 
@@ -39,10 +42,10 @@ def jump(tracks: np.ndarray, visibility: np.ndarray) -> np.ndarray:
     Args:
         tracks: "T N 2", pixels of the raster. visibility: bool "T N".
     """
-    lengths, counted = _steps(tracks, visibility)
-    usual = median_where(lengths, counted, at_least=_MIN_STEPS)
-    spread = median_where(np.abs(lengths - np.nan_to_num(usual)), counted, at_least=_MIN_STEPS)
-    return (max_where(lengths, counted, at_least=_MIN_STEPS) - usual) / (1.4826 * spread + 0.5)
+    steps, counted = _steps(tracks, visibility)
+    usual = median_where(steps, counted, at_least=_MIN_STEPS)
+    spread = median_where(np.abs(steps - np.nan_to_num(usual)), counted, at_least=_MIN_STEPS)
+    return (max_where(steps, counted, at_least=_MIN_STEPS) - usual) / (1.4826 * spread + 0.5)
 
 
 def border_min(tracks: np.ndarray, visibility: np.ndarray) -> np.ndarray:
@@ -59,4 +62,4 @@ def border_min(tracks: np.ndarray, visibility: np.ndarray) -> np.ndarray:
 
 def _steps(tracks: np.ndarray, visibility: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lengths of the steps, "T-1 N", and whether both ends are visible."""
-    return np.linalg.norm(np.diff(tracks, axis=0), axis=-1), visibility[1:] & visibility[:-1]
+    return lengths(np.diff(tracks, axis=0)), visibility[1:] & visibility[:-1]

@@ -1,10 +1,13 @@
 """Does the picture agree with each step of a track? What it says otherwise is added up along the track, as drift does."""
 
+from collections import deque
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from pipeline.audit.tracks.frame_pass import numbered
+from pipeline.audit.tracks.lengths import lengths
 from pipeline.audit.tracks.masked import max_where, mean_where
 from pipeline.audit.tracks.query_frames import query_frames
 from pipeline.raster import RASTER
@@ -44,32 +47,75 @@ def realignment(labels: TrackLabels, grey: np.ndarray) -> Realignment:
         grey: uint8 "T H W", in whose pixels the labels are.
     Source: Lucas, Kanade, An iterative image registration technique, IJCAI 1981, as OpenCV implements it.
     """
-    frames = [cv2.GaussianBlur(image, (0, 0), _BLUR_PX) for image in grey]
-    values: dict[str, np.ndarray] = {}
-    for name, gap in (("realign", _SHORT), ("realign_long", _LONG)):
-        drift = _drift(labels, frames, gap)
-        known = ~np.isnan(drift)
-        values |= {f"{name}_mean": mean_where(drift, known), f"{name}_max": max_where(drift, known)}
-    return Realignment(**{name: value.astype(np.float32) for name, value in values.items()})
+    drift = RealignmentPass(labels)
+    for frame, image in numbered(labels, grey):
+        drift.add(frame, image)
+    return drift.realignment()
 
 
-def _drift(labels: TrackLabels, frames: list[np.ndarray], gap: int) -> np.ndarray:
-    """|c| in the frames reached by steps of `gap` frames, float64 "T N", NaN elsewhere."""
-    num_frames, num_tracks = labels.visibility.shape
-    asked, drift = query_frames(labels), np.full((num_frames, num_tracks), np.nan)
-    for step in (gap, -gap):
-        gathered = np.zeros((num_tracks, 2))
-        for start in range(num_frames) if step > 0 else range(num_frames - 1, -1, -1):
-            end = start + step
-            if not 0 <= end < num_frames:
-                continue
-            due = ((start - asked) % gap == 0) & ((start - asked) * step >= 0)
-            here = np.flatnonzero(due & labels.visibility[start] & labels.visibility[end])
-            if len(here):
-                begin = np.where((asked[here] == start)[:, None], labels.queries[here, 1:], labels.tracks_px[start, here])
-                gathered[here] += _mended(frames[start], frames[end], begin, labels.tracks_px[end, here])
-                drift[end, here] = np.linalg.norm(gathered[here], axis=-1)
-    return drift
+class RealignmentPass:
+    """`realignment`, while the frames go by. The last five are held."""
+
+    def __init__(self, labels: TrackLabels) -> None:
+        self._frames: deque[np.ndarray] = deque(maxlen=_LONG + 1)  # without noise, the latest last
+        self._drifts = {"realign": _Drift(labels, _SHORT), "realign_long": _Drift(labels, _LONG)}
+
+    def add(self, frame: int, image: np.ndarray) -> None:
+        """The next frame, grey uint8 "H W"."""
+        self._frames.append(cv2.GaussianBlur(image, (0, 0), _BLUR_PX))
+        for drift in self._drifts.values():
+            if frame >= drift.gap:
+                drift.add(frame, self._frames[-1 - drift.gap], self._frames[-1])
+
+    def realignment(self) -> Realignment:
+        """Everything, at the end."""
+        values: dict[str, np.ndarray] = {}
+        for name, each in self._drifts.items():
+            drift = each.drift_px()
+            known = ~np.isnan(drift)
+            values |= {f"{name}_mean": mean_where(drift, known), f"{name}_max": max_where(drift, known)}
+        return Realignment(**{name: value.astype(np.float32) for name, value in values.items()})
+
+
+class _Drift:
+    """|c| of every track over steps of `gap` frames. Steps backwards are kept until the end: the first of them is seen last."""
+
+    def __init__(self, labels: TrackLabels, gap: int) -> None:
+        self.gap, self._labels, self._asked = gap, labels, query_frames(labels)
+        self._drift = np.full(labels.visibility.shape, np.nan)
+        self._gathered = np.zeros((len(self._asked), 2))
+        self._backwards: list[tuple[int, np.ndarray, np.ndarray]] = []  # frame reached, tracks, d
+
+    def add(self, frame: int, before: np.ndarray, now: np.ndarray) -> None:
+        """The next frame, and the one `gap` frames before it."""
+        there, back = self._steps(frame - self.gap, frame), self._steps(frame, frame - self.gap)
+        if len(there):
+            self._reach(frame, there, self._gathered, self._mended(frame - self.gap, frame, there, (before, now)))
+        if len(back):
+            self._backwards.append((frame - self.gap, back, self._mended(frame, frame - self.gap, back, (now, before))))
+
+    def drift_px(self) -> np.ndarray:
+        """In the frames reached, pixels of the raster, float64 "T N"; NaN elsewhere."""
+        gathered = np.zeros_like(self._gathered)
+        while self._backwards:
+            end, here, moved = self._backwards.pop()
+            self._reach(end, here, gathered, moved)
+        return self._drift
+
+    def _reach(self, end: int, here: np.ndarray, gathered: np.ndarray, moved: np.ndarray) -> None:
+        gathered[here] += moved
+        self._drift[end, here] = lengths(gathered[here])
+
+    def _steps(self, start: int, end: int) -> np.ndarray:
+        """The tracks that step from one frame to the other on the way from their query, and are visible in both; int64 "M"."""
+        since = start - self._asked
+        due = (since % self.gap == 0) & (since * (end - start) >= 0)
+        return np.flatnonzero(due & self._labels.visibility[start] & self._labels.visibility[end])
+
+    def _mended(self, start: int, end: int, here: np.ndarray, pictures: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        tracks, queries = self._labels.tracks_px, self._labels.queries
+        begin = np.where((self._asked[here] == start)[:, None], queries[here, 1:], tracks[start, here])
+        return _mended(*pictures, begin, tracks[end, here])
 
 
 def _mended(first: np.ndarray, second: np.ndarray, begin: np.ndarray, finish: np.ndarray) -> np.ndarray:

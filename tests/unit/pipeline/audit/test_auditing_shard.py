@@ -19,6 +19,7 @@ from pipeline.shards.errors_table import read_errors
 from pipeline.shards.index import read_index
 from pipeline.shards.tombstones import write_tombstones
 from tests.labelled_dataset import LabelledClip, write_dataset, write_labels
+from tests.made_frames import peak_bytes
 
 
 @pytest.fixture
@@ -242,3 +243,21 @@ def test_the_smallest_clips_are_judged_like_others(tmp_path, good, moving_plane)
     assert not found["one-frame"].tracks.weight.any()  # and nothing for them
     assert found["no-tracks"].verdict.reasons == ("few_tracks",)
     assert found["no-tracks"].tracks.ncc.shape == (24, 0)
+
+
+def test_of_a_stored_clip_no_more_pictures_are_held_the_longer_it_is(tmp_path):
+    def clip(num_frames: int) -> LabelledClip:
+        grey = np.full((num_frames, 120, 160), 40, np.uint8)
+        for frame, picture in enumerate(grey):
+            picture[30:90, frame % 60 :][:, :60] = 200  # so plain that its encoded pictures weigh next to nothing
+        labels = TrackLabels(
+            queries=np.array([[0, 80, 60]], np.float32),
+            tracks_px=np.full((num_frames, 1, 2), (80, 60), np.float32),
+            visibility=np.ones((num_frames, 1), bool),
+        )
+        return LabelledClip(key=f"long-{num_frames}", grey=grey, labels=labels)
+
+    to_do = settings(tmp_path, write_dataset(tmp_path, [[clip(30), clip(150)]]))
+    audit_clip(to_do, 0, "long-30")  # what is allocated once
+    grown = peak_bytes(audit_clip, to_do, 0, "long-150") - peak_bytes(audit_clip, to_do, 0, "long-30")
+    assert grown < 20 * 120 * 160  # a sixth of the grey frames that were added

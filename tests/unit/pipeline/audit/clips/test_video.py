@@ -8,6 +8,7 @@ from pipeline.audit.clips import frame_rate, measure_video
 from pipeline.audit.verdict import ScreenRules, screen_verdict
 from pipeline.errors import DataError
 from pipeline.records import FramesInMemory
+from tests.made_frames import MadeFrames, peak_bytes
 
 
 def judge(frames: np.ndarray, **rules) -> tuple[str, tuple[str, ...]]:
@@ -153,6 +154,14 @@ def test_large_frames_give_nearly_the_measures_of_shrunk_ones(moving_clip):
     large = np.stack([cv2.resize(frame, (512, 288), interpolation=cv2.INTER_NEAREST) for frame in small])
     of_small, of_large = (measure_video(FramesInMemory(frames)) for frames in (small, large))
     assert of_small == of_large
+
+
+def test_pictures_are_let_go_of_however_long_the_clip_is():
+    short, long = MadeFrames(30, 120, 160), MadeFrames(150, 120, 160)
+    peak_bytes(measure_video, short)  # what is allocated once
+    grown = peak_bytes(measure_video, long) - peak_bytes(measure_video, short)
+    assert short.most_alive == long.most_alive <= 6
+    assert grown < 10 * 120 * 160  # a twelfth of the grey frames that were added
 
 
 def test_no_frames_and_frames_of_changing_size_are_refused(moving_clip):

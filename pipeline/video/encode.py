@@ -14,6 +14,8 @@ from av.video.stream import VideoStream
 from pipeline.errors import ConfigError, DataError
 from pipeline.video.copy import seek_before
 from pipeline.video.open import open_video, quarter_turns, to_rgb
+from pipeline.video.picture_folder import CODEC as PICTURES
+from pipeline.video.picture_folder import picture_frames
 from pipeline.video.probe import VideoProbe
 from pipeline.video.spans import Span
 
@@ -52,6 +54,9 @@ def encode_spans(
     Frames keep their timestamps, shifted so that a clip begins at 0; rotation is applied to the pixels.
     Raises: DataError, naming `name`, if the source cannot be read at all.
     """
+    if probe.codec == PICTURES and len(spans) > 1:
+        yield from _each_alone(source, name, probe, spans, policy)
+        return
     waiting = sorted(enumerate(spans), key=lambda item: (item[1].first, item[1].count))
     active: list[tuple[int, _Encoder]] = []
     for index, frame in _decode(source, name, probe, waiting[0][1].first):
@@ -70,8 +75,22 @@ def encode_spans(
         yield position, DataError(f"{name}: frames {span.first}..{span.last} do not decode to the end; fetch it again or drop it")
 
 
+def _each_alone(
+    source: str | bytes, name: str, probe: VideoProbe, spans: Sequence[Span], policy: EncodePolicy
+) -> Iterator[tuple[int, bytes | DataError]]:
+    """Spans one by one: any picture can be read first, and a bad one costs the clips that hold it alone."""
+    for position, span in enumerate(spans):
+        try:
+            yield from ((position, result) for _, result in encode_spans(source, name, probe, [span], policy))
+        except DataError as error:
+            yield position, error
+
+
 def _decode(source: str | bytes, name: str, probe: VideoProbe, first: int) -> Iterator[tuple[int, VideoFrame]]:
     """Frames from index `first` on with their index, in order; packets that do not decode leave a gap."""
+    if probe.codec == PICTURES:
+        yield from picture_frames(str(source), name, probe, first)
+        return
     key_pts = probe.key_before(first)
     with open_video(source, name) as (container, stream):
         seek_before(container, stream, key_pts, probe)

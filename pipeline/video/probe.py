@@ -24,6 +24,7 @@ class VideoProbe:
     pts: np.ndarray  # int64 "F", ticks, increasing
     key_pts: np.ndarray  # int64 "K", ticks, increasing: where decoding can begin; the first may lie before the first shown frame
     video_bytes: int  # of all packets
+    notes: tuple[str, ...] = ()  # remarks for the records of its clips
 
     @property
     def num_frames(self) -> int:

@@ -76,7 +76,7 @@ def test_a_row_that_is_no_utf8_is_one_problem(put, read):
     put("m.csv", b"path,caption\na.mp4,caf\xe9\na.mp4,ok\n")
     found = read("m.csv")
     assert [spec.row for spec in found.specs] == [2]
-    assert found.problems[0].message == "column 'caption' is not valid UTF-8; save the table as UTF-8"
+    assert found.problems[0].message.startswith("column 'caption' is not valid UTF-8; if the table is in Latin-1, iconv -f WINDOWS-1252")
 
 
 def test_frames_count_in_the_video_or_at_a_given_rate(put, read):

@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.labels import LabelRow, write_label_set, write_label_shard
 from pipeline.records import ClipRecord, LabelSet, TrackLabels
 from pipeline.shards.index import ClipEntry, Member, write_index
-from pipeline.shards.plan import PlannedClip, write_plan
+from pipeline.shards.plan import PlannedClip, plan_uris, write_plan
 
 FPS = 30.0
 
@@ -39,7 +39,8 @@ def write_dataset(root: Path, shards: Sequence[Sequence[LabelledClip]], **label_
         )
         for number, clips in enumerate(shards) for clip in clips
     ]  # fmt: skip
-    write_plan(str(root), iter(planned))
+    if not plan_uris(str(root)):  # another label set of the same clips
+        write_plan(str(root), iter(planned))
     write_label_set(str(root), described)
     for number, clips in enumerate(shards):
         write_index(str(root), number, _entries(root, number, clips))

@@ -10,6 +10,7 @@ from pipeline.errors import DataError
 from pipeline.labels import LabelShard, read_label_shard
 from pipeline.layout import Layout
 from pipeline.shards.index import ClipEntry, read_index
+from pipeline.shards.plan import PlanCounts
 from pipeline.shards.tombstones import Tombstones
 from pipeline.stream.audits import audit_command
 from pipeline.stream.config import StreamConfig
@@ -37,9 +38,9 @@ class ShardCatalog:
     shards and tombstones before or after training, not meanwhile.
     """
 
-    def __init__(self, config: StreamConfig, tombstones: Tombstones) -> None:
+    def __init__(self, config: StreamConfig, tombstones: Tombstones, plan: PlanCounts) -> None:
         self._config = config
-        self._tombstones = tombstones
+        self._tombstones, self._plan = tombstones, plan
         self._layout = Layout(config.root)
         self._latest: OrderedDict[int, ShardClips] = OrderedDict()
         self._told_withheld = False
@@ -63,7 +64,8 @@ class ShardCatalog:
             _log.warning("%s: not committed, its %d planned clips are left out; run jobs/shard.py to make it", uri, num_planned)
             return ShardClips(shard=shard, entries=(), left_out=("not committed",) * num_planned, labels=None)
         split = self._config.split
-        entries = tuple(entry for entry in read_index(self._config.root, shard) if split in (None, entry.split))
+        found = read_index(self._config.root, shard, planned=self._plan.shard_hash(shard))
+        entries = tuple(entry for entry in found if split in (None, entry.split))
         if len(entries) != num_planned:
             raise DataError(
                 f"{uri}: {len(entries)} clips{f' of split {split}' if split else ''}, the plan has {num_planned}: it was cut by another"

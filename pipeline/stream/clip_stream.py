@@ -1,5 +1,6 @@
 """The stream itself: this rank's share of the sequence, and where it stands."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -12,14 +13,17 @@ from pipeline.stream.catalog import ShardCatalog
 from pipeline.stream.config import StreamConfig
 from pipeline.stream.items import ItemReader, SkippedClip
 from pipeline.stream.order import ClipOrder
-from pipeline.stream.state import index_of, state_at
+from pipeline.stream.state import index_of, parts_of, state_at
 from pipeline.stream.survivors import Survivor, survivors
+
+_log = logging.getLogger(__name__)
 
 
 class ClipStream:
     """Clips of one dataset, without end or for `epochs` passes; see StreamConfig.
 
-    What comes at index i depends on the seed and the plan alone: epoch i // n, place i % n of n planned clips. Clips that
+    What comes at index i depends on the seed and the plan alone: epoch i // n, place i % n of n planned clips; a state remembers of
+    how many parts the plan was, and goes on with those when the dataset has grown. Clips that
     failed, were tombstoned, have no ok labels, or are not kept by the audit are left out by their metadata. The others are
     counted 0, 1, 2, ... from where the stream starts, and rank r takes those with number = r modulo world_size: put together
     in turn, the ranks give one and the same sequence, however many they are.
@@ -37,21 +41,15 @@ class ClipStream:
         announce: whether to warn of labels that nobody judged; a worker leaves that to who made it.
         Raises: ConfigError for an unknown label set or audit, and for an audit of other labels.
         """
-        plan = read_plan_counts(config.root)
+        self._whole_plan = read_plan_counts(config.root)
         config = with_audited_labels(config)
         if announce:
             announce_unjudged(config)
         self.config = config
         self.num_skipped = 0  # clips that could not be read, by all iterators of this process
-        self._plan_hash = plan.plan_hash
-        self._order = ClipOrder(
-            shards=plan.shards,
-            counts=plan.counts(config.split),
-            seed=config.seed,
-            shuffle=config.shuffle,
-            block_shards=config.shuffle_block,
-        )
-        self._catalog = ShardCatalog(config, read_tombstones(config.root))
+        self._announce = announce
+        self._take_parts(self._whole_plan.num_parts)
+        self._catalog = ShardCatalog(config, read_tombstones(config.root), self._whole_plan)
         self._start = 0
         self._last: int | None = None
         self._ended = False
@@ -89,17 +87,45 @@ class ClipStream:
         return self.state_at(self._next_index())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Begin the next iterator at a saved state. Raises ConfigError if it is of another plan, seed, split, label set or audit."""
-        self._start = self.index_of(state)
+        """Begin the next iterator at a saved state, in the parts of the plan that there were then.
+
+        Raises: ConfigError if it is of another plan, seed, split, label set or audit.
+        """
+        self._start = self.resumed(state)
         self._last, self._ended = None, False
 
     def state_at(self, index: int) -> dict[str, Any]:
         """The state in which index `index` comes next."""
-        return state_at(index, self.config, self._plan_hash)
+        return state_at(index, self.config, self._plan)
 
-    def index_of(self, state: dict[str, Any]) -> int:
-        """The index that comes next in a saved state. Raises ConfigError if it is of another plan, seed, split, label set or audit."""
-        return index_of(state, self.config, self._plan_hash)
+    def resumed(self, state: dict[str, Any]) -> int:
+        """The index that comes next in a saved state; from now on the stream is of the parts of the plan that the state knew.
+
+        Clips that were added since would move every other one from its index: they wait for a stream that starts anew.
+        Raises: ConfigError if it is of another plan, seed, split, label set or audit.
+        """
+        index = index_of(state, self.config, self._whole_plan)
+        self._take_parts(parts_of(state))
+        added = self._whole_plan.num_parts - self._plan.num_parts
+        if added and self._announce:
+            _log.warning(
+                "%s: %d parts were added to the plan since this state was saved; a stream without a state takes them, too",
+                self.config.root,
+                added,
+            )
+        return index
+
+    def _take_parts(self, num_parts: int) -> None:
+        """Make the sequence of the first parts of the plan."""
+        whole, config = self._whole_plan, self.config
+        self._plan = whole if num_parts == whole.num_parts else read_plan_counts(config.root, num_parts=num_parts)
+        self._order = ClipOrder(
+            shards=self._plan.shards,
+            counts=self._plan.counts(config.split),
+            seed=config.seed,
+            shuffle=config.shuffle,
+            block_shards=config.shuffle_block,
+        )
 
     def survivors_from(self, index: int) -> Iterator[Survivor]:
         """The clips of all ranks that are delivered from this index on, by their metadata alone."""

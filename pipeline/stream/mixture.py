@@ -114,7 +114,7 @@ class MixtureStream:
                 f"the state is of another mixture: seed {state.get('seed')} of {found}, here it is seed {self.config.seed} of"
                 f" {self._identity()}. Use the same, or start anew without the state"
             )
-        indices = tuple(stream.index_of(part) for stream, part in zip(self._streams, parts, strict=True))
+        indices = tuple(stream.resumed(part) for stream, part in zip(self._streams, parts, strict=True))
         self._start = _Start(place=place, indices=indices)
         self._taken, self._seen = 0, {}
 

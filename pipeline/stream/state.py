@@ -3,6 +3,7 @@
 from typing import Any
 
 from pipeline.errors import ConfigError
+from pipeline.shards.plan import PlanCounts
 from pipeline.stream.config import StreamConfig
 
 # Other fields may change between two runs. The audit, like the label set, moves no clip from its index either, but decides which
@@ -10,19 +11,24 @@ from pipeline.stream.config import StreamConfig
 _IDENTITY = ("seed", "split", "labels", "audit", "shuffle", "shuffle_block")
 
 
-def state_at(index: int, config: StreamConfig, plan_hash: str) -> dict[str, Any]:
-    """The state in which index `index` comes next; the same on every rank."""
-    return {"index": index, **_identity(config, plan_hash)}
+def state_at(index: int, config: StreamConfig, plan: PlanCounts) -> dict[str, Any]:
+    """The state in which index `index` comes next; the same on every rank. `plan`: the parts that the sequence is made of."""
+    return {"index": index, "parts": plan.num_parts, "plan_hash": plan.plan_hash, **_identity(config)}
 
 
-def index_of(state: dict[str, Any], config: StreamConfig, plan_hash: str) -> int:
-    """The index that comes next. Raises ConfigError, naming every difference, if the state is of another sequence."""
-    index = state.get("index")
+def index_of(state: dict[str, Any], config: StreamConfig, plan: PlanCounts) -> int:
+    """The index that comes next. The state may be of the first parts of a plan that has grown since: see `parts_of`.
+
+    Raises: ConfigError, naming every difference, if the state is of another sequence.
+    """
+    index, parts = state.get("index"), parts_of(state)
     if type(index) is not int or index < 0:
         raise ConfigError(f"not a state of a stream: its index is {index!r}, expected a whole number; pass what state_dict() returned")
+    found = plan.plan_hashes[parts - 1] if parts <= plan.num_parts else None
+    here = {"plan_hash": found, **_identity(config)}
     differ = [
-        f"{name} is {value!r}, in the state it was {state.get(name)!r}"
-        for name, value in _identity(config, plan_hash).items()
+        f"{name} is {value!r}{f' after {parts} parts' if name == 'plan_hash' else ''}, in the state it was {state.get(name)!r}"
+        for name, value in here.items()
         if state.get(name) != value
     ]
     if differ:
@@ -30,6 +36,14 @@ def index_of(state: dict[str, Any], config: StreamConfig, plan_hash: str) -> int
     return index
 
 
-def _identity(config: StreamConfig, plan_hash: str) -> dict[str, Any]:
+def parts_of(state: dict[str, Any]) -> int:
+    """How many parts of the plan a state's sequence is made of. Raises ConfigError if it is no state."""
+    parts = state.get("parts", 1)  # states from before plans had parts
+    if type(parts) is not int or parts < 1:
+        raise ConfigError(f"not a state of a stream: its parts are {parts!r}, expected a whole number; pass what state_dict() returned")
+    return parts
+
+
+def _identity(config: StreamConfig) -> dict[str, Any]:
     keeps = None if config.audit is None else list(config.audit_keeps)  # JSON's type
-    return {"plan_hash": plan_hash, **{name: getattr(config, name) for name in _IDENTITY}, "audit_keeps": keeps}
+    return {**{name: getattr(config, name) for name in _IDENTITY}, "audit_keeps": keeps}

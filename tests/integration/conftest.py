@@ -10,6 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner, Result
 
 REPO = Path(__file__).parents[2]
 
@@ -91,3 +93,15 @@ def _write_kubric(folder: Path, seed: int) -> None:
         "matrix_world": poses,
     }
     np.save(folder / f"{folder.name}.npy", data, allow_pickle=True)
+
+
+@pytest.fixture(scope="session")
+def run_app() -> Callable[..., Result]:
+    """run_app(app, *arguments, code=0) -> result: a job in this process; fails with its output if the exit code is another."""
+
+    def run(app: typer.Typer, *arguments: object, code: int = 0) -> Result:
+        done = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+        assert done.exit_code == code, f"exit code {done.exit_code}, expected {code}\n{done.output}\n{done.exception!r}"
+        return done
+
+    return run

@@ -74,7 +74,7 @@ def test_a_dry_run_plans_and_estimates_and_writes_no_shard(kubric, tmp_path, run
     root = tmp_path / "root"
     done = run_job("convert.py", *arguments(kubric, root, "--dry-run"))
     assert "CPU hours, from the first clip" in done.stdout
-    assert (root / "plan.parquet").exists()
+    assert (root / "plan/000000.parquet").exists()
     assert not (root / "shards").exists()
 
 
@@ -104,4 +104,4 @@ def test_bad_usage_is_explained(more, message, kubric, tmp_path, run_job):
 def test_another_download_under_the_same_root_is_refused(kubric, undisturbed, tmp_path, run_job, write_kubric):
     write_kubric(tmp_path / "kubric" / "0009", 1)
     done = run_job("convert.py", *arguments(tmp_path / "kubric", undisturbed[0]), code=2)
-    assert "was made from other inputs or options" in done.stderr
+    assert "was made with other inputs or options" in done.stderr

@@ -119,11 +119,11 @@ def test_a_shard_whose_tar_cannot_be_read_just_now_loses_no_other_labels(videos,
 def test_a_root_of_a_newer_version_is_refused_by_every_reader(videos, tmp_path):
     root = tmp_path / "root"
     shard(videos, root)
-    plan = read_table(str(root / "plan.parquet"), "plan")
-    write_table(str(root / "plan.parquet"), plan, "plan")
+    plan = read_table(str(root / "plan/000000.parquet"), "plan")
+    write_table(str(root / "plan/000000.parquet"), plan, "plan")
     import pyarrow.parquet as pq
 
-    pq.write_table(plan.replace_schema_metadata({"trackmill_kind": "plan", "schema_version": "2"}), root / "plan.parquet")
+    pq.write_table(plan.replace_schema_metadata({"trackmill_kind": "plan", "schema_version": "2"}), root / "plan/000000.parquet")
     with pytest.raises(FormatError, match="plan schema version 2, this trackmill reads up to 1; upgrade it"):
         read_plan_counts(str(root))
     with pytest.raises(FormatError, match="upgrade it"):

@@ -304,7 +304,7 @@ def test_a_source_to_be_forgotten_is_neither_labelled_nor_shown_nor_read(root, r
     assert len(list(read_labels(str(root), before))) == 8
     after = run_job("pseudolabel.py", *arguments, "--queries", 9).stdout.splitlines()[-1]
     assert statuses(root, after)["v3"] == ("screened", "tombstoned")
-    (key,) = (row["key"] for row in pq.read_table(root / "plan.parquet").to_pylist() if row["source"] == "v3.mp4")
+    (key,) = (row["key"] for row in pq.read_table(root / "plan/000000.parquet").to_pylist() if row["source"] == "v3.mp4")
     assert f"no clip {key}" in run_job("show.py", "--root", root, "--clip", key, "--out", tmp_path / "x.png", code=2).stderr
 
 

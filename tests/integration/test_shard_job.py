@@ -11,6 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 
+from jobs.shard import app as shard_app
+from pipeline.shards.index import read_index
+from pipeline.stream import ClipStream, StreamConfig
+
 
 @pytest.fixture
 def videos(make_video, tmp_path):
@@ -169,4 +173,30 @@ def test_tars_of_others_are_registered_where_they_lie(make_video, tmp_path, run_
     assert "2 of 21 frames in 1 shards" in done.stdout
     assert not list(root.rglob("*.tar"))
     rows = duckdb.sql(f"select sample_key, tar, frames, video from '{root}/shards/*.parquet'").fetchall()
-    assert rows == [("00000_1", str(tmp_path / "00000.tar"), 12, "foreign"), ("00000_2", str(tmp_path / "00000.tar"), 9, "foreign")]
+    assert rows == [("00000_1", "root://0/00000.tar", 12, "foreign"), ("00000_2", "root://0/00000.tar", 9, "foreign")]
+    assert json.loads((root / "source_roots.json").read_text())["roots"] == {"0": str(tmp_path)}
+    assert {entry.tar for entry in read_index(str(root), 0)} == {str(tmp_path / "00000.tar")}
+
+
+def test_a_root_of_registered_tars_grows_and_their_folder_may_move(make_video, tmp_path, run_app, published):
+    def pack(name: str, video: str) -> None:
+        with tarfile.open(tmp_path / "theirs" / name, "w") as tar:
+            tar.add(make_video(video, num_frames=12), "000.mp4")
+
+    def register(folder, *more) -> None:
+        run_app(shard_app, folder, "--preset", "webdataset", "--root", root, "--executor", "inline", *more)
+
+    root, theirs = tmp_path / "root", tmp_path / "theirs"
+    theirs.mkdir()
+    pack("b.tar", "b.mp4")
+    register(theirs)
+    before = published(root)
+    pack("a.tar", "a.mp4")
+    moved = theirs.rename(tmp_path / "moved")
+    register(moved, "--source-root", f"0={moved}")
+    changes = ("dataset.json", "source_roots.json")
+    assert {name: digest for name, digest in published(root).items() if name in before and name not in changes} == {
+        name: digest for name, digest in before.items() if name not in changes
+    }
+    samples = list(ClipStream(StreamConfig(root=root, num_frames=None, epochs=1, shuffle=False)))
+    assert [sample.source for sample in samples] == ["b.tar/000", "a.tar/000"]

@@ -22,10 +22,11 @@ HOME = {
 }
 GRANTED = {("pipeline/stream/torch_adapter.py", "torch"), ("trainer/ray_loop.py", "ray")}
 FILES = [(room, path) for room in DOORS for path in sorted((ROOT / room).rglob("*.py"))]
+TREES = {path: ast.parse(path.read_text()) for _, path in FILES}  # parsed once for all rules
 
 
 def imports_of(path: Path) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(TREES[path]):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -63,7 +64,7 @@ def test_files_and_functions_fit_their_size() -> None:
         text = path.read_text()
         if (lines := text.count("\n")) > 300:
             wrong.append(f"{path.relative_to(ROOT)}: {lines} lines, at most 300")
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(TREES[path]):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not is_command(node):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 if length > 60:
@@ -85,7 +86,7 @@ def test_every_public_definition_says_what_it_is() -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)} {getattr(node, 'name', 'module')}"
         for _, path in FILES
-        for node in public_definitions(ast.parse(path.read_text()))
+        for node in public_definitions(TREES[path])
         if not ast.get_docstring(node)
     ]
     assert not wrong, "\n".join(wrong)
@@ -101,7 +102,7 @@ def public_definitions(tree: ast.Module) -> Iterator[ast.Module | ast.ClassDef |
 def test_nothing_is_promised_and_no_device_is_fixed() -> None:
     wrong = []
     for room, path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(TREES[path]):
             where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
             if isinstance(node, ast.Name) and node.id == "NotImplementedError":
                 wrong.append(f"{where} NotImplementedError")

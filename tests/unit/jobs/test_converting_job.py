@@ -50,7 +50,7 @@ def test_what_fails_is_counted_and_the_rest_committed(tmp_path):
 def test_a_source_that_is_repaired_needs_another_root_only_if_its_listing_changed(tmp_path):
     convert(Shades(), config(tmp_path), dry_run=False)
     convert(Shades(), config(tmp_path), dry_run=False)
-    with pytest.raises(ConfigError, match="made from other inputs or options"):
+    with pytest.raises(ConfigError, match="made with other inputs or options"):
         convert(Shades(num=5), config(tmp_path), dry_run=False)
 
 

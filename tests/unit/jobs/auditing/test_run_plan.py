@@ -74,7 +74,7 @@ def test_a_stored_cycle_is_used_without_being_asked_for(tmp_path):
 
 
 def test_what_is_missing_is_named_with_the_remedy(tmp_path):
-    with pytest.raises(ConfigError, match=r"no plan\.parquet"):
+    with pytest.raises(ConfigError, match=r"holds no plan"):
         plan(tmp_path, "nobody-12345678")
     name = dataset(tmp_path, num_shards=2)
     with pytest.raises(ConfigError, match=f"one of: {name}"):

@@ -156,4 +156,4 @@ def test_missing_images_are_named(plane_scene, tmp_path):
 def test_the_plan_names_no_place_of_this_machine(plane_scene, tmp_path, convert):
     conversion = convert(KubricSource(path=str(write_kubric(plane_scene, tmp_path / "kubric"))))
     assert str(tmp_path) not in json.dumps(dict(conversion.sample.extra))
-    assert str(tmp_path).encode() not in (conversion.root / "plan.parquet").read_bytes()
+    assert str(tmp_path).encode() not in (conversion.root / "plan/000000.parquet").read_bytes()

@@ -32,5 +32,13 @@ def test_a_lengthened_name_does_not_take_anothers():
 
 
 def test_one_and_the_same_path_in_two_stores_is_refused():
-    with pytest.raises(ConfigError, match="two roots"):
+    with pytest.raises(ConfigError, match="a path that another source has"):
         distinct_names([make_file("/q/v", "x.mp4"), make_file("s3://q/v", "x.mp4")])
+
+
+def test_names_that_were_given_before_stay_and_are_nobody_elses():
+    known = {"/d/a/x.mp4": "x.mp4", "/gone/y.mp4": "y.mp4"}
+    files = [make_file("/d/a", "x.mp4"), make_file("/d/b", "x.mp4"), make_file("/d/b", "y.mp4"), make_file("/d/b", "z.mp4")]
+    assert distinct_names(files, known) == {
+        "/d/a/x.mp4": "x.mp4", "/d/b/x.mp4": "b/x.mp4", "/d/b/y.mp4": "b/y.mp4", "/d/b/z.mp4": "z.mp4",
+    }  # fmt: skip

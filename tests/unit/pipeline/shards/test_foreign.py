@@ -12,6 +12,7 @@ from pipeline.shards.errors_table import read_errors
 from pipeline.shards.foreign import ForeignTar, commit_registered, name_tars, plan_registered, register_tar, sample_keys, scan_tar
 from pipeline.shards.index import read_index, read_member
 from pipeline.shards.plan import read_plan_counts, write_plan
+from pipeline.shards.source_roots import SourceRoots
 from pipeline.video.reader import read_clip_frames
 
 SHARES = {"train": 1.0, "val": 0.0, "test": 0.0}
@@ -103,10 +104,10 @@ def test_registering_copies_nothing_and_reads_back(tar, tmp_path):
 
 
 def test_tars_are_named_below_the_folder_that_holds_them_all():
-    names = [tar.name for tar in name_tars(["s3://b/x/a/00000.tar", "s3://b/x/b/00000.tar"])]
+    names = [tar.name for tar in name_tars(["s3://b/x/a/00000.tar", "s3://b/x/b/00000.tar"], {}, SourceRoots())]
     assert names == ["a/00000.tar", "b/00000.tar"]
-    assert [tar.name for tar in name_tars(["/data/t/00000.tar", "/data/t/00001.tar"])] == ["00000.tar", "00001.tar"]
-    assert [tar.name for tar in name_tars(["/data/t/00000.tar"])] == ["00000.tar"]
+    assert [tar.name for tar in name_tars(["/data/t/00000.tar", "/data/t/00001.tar"], {}, SourceRoots())] == ["00000.tar", "00001.tar"]
+    assert [tar.name for tar in name_tars(["/data/t/00000.tar"], {}, SourceRoots())] == ["00000.tar"]
 
 
 def test_a_key_that_occurs_twice_is_an_error_and_not_one_of_the_two(make_video, tmp_path):

@@ -9,11 +9,13 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.records import ClipSpec
-from pipeline.shards.plan import PlannedClip, read_plan_counts, read_shard_plan, write_plan
+from pipeline.shards.known import PlannedSources
+from pipeline.shards.plan import PlannedClip, assign_shards, read_plan_counts, read_shard_plan, write_plan
 from pipeline.shards.plan_summary import summarise_plan
 from pipeline.shards.planning import Planner, group_specs, sources_of, video_mode
 from pipeline.shards.policy import ClipPolicy
 from pipeline.shards.probing import ProbedSource
+from pipeline.shards.source_roots import SourceRoots
 from pipeline.video.probe import VideoProbe
 from pipeline.video.spans import Span
 
@@ -31,7 +33,9 @@ def spec(name: str, **more) -> ClipSpec:
 
 
 def plan(specs, probes, **policy) -> tuple[list[PlannedClip], list[str]]:
-    planner = Planner(group_specs(specs), ClipPolicy(**policy))
+    """Plan into a root that holds nothing yet."""
+    chosen = ClipPolicy(**policy)
+    planner = Planner(group_specs(specs), chosen, PlannedSources("/nowhere"), SourceRoots())
     probed = [
         (
             0,
@@ -41,7 +45,8 @@ def plan(specs, probes, **policy) -> tuple[list[PlannedClip], list[str]]:
         )
         for source in sources_of(specs)
     ]
-    return list(planner.plan(iter(probed))), [row.message for row in planner.errors]
+    clips = assign_shards(planner.plan(probed), clips_per_shard=chosen.clips_per_shard, bytes_per_shard=chosen.bytes_per_shard)
+    return list(clips), [row.message for row in planner.errors]
 
 
 def test_sources_are_planned_in_order_and_numbered_into_shards():

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import shutil
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -126,6 +127,7 @@ def _make_root(tmp_path: Path) -> Callable[..., str]:
             for shard in range(len(dataset.num_clips))
             for key in dataset.keys(shard)
         )
+        shutil.rmtree(root, ignore_errors=True)
         write_plan(str(root), planned)
         for shard in range(len(dataset.num_clips)):
             if shard not in dataset.uncommitted:

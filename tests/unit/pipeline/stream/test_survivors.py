@@ -18,7 +18,7 @@ def walk(root, *, start=0, end=None, **options):
     config = StreamConfig(root=root, **options)
     plan = read_plan_counts(root)
     order = ClipOrder(shards=plan.shards, counts=plan.counts(config.split), seed=config.seed, block_shards=config.shuffle_block)
-    return survivors(order, ShardCatalog(config, read_tombstones(root)), start=start, end=end)
+    return survivors(order, ShardCatalog(config, read_tombstones(root), read_plan_counts(root)), start=start, end=end)
 
 
 def keys_of_epoch(root, num_planned=10, **options):
@@ -76,9 +76,9 @@ def test_a_split_is_walked_alone(make_root):
 def test_starting_at_an_index_opens_the_shards_of_its_block_and_no_others(make_root, monkeypatch):
     root, opened = make_root(num_clips=(2,) * 12), []
 
-    def spy(root, shard):
+    def spy(root, shard, **how):
         opened.append(shard)
-        return read_index(root, shard)
+        return read_index(root, shard, **how)
 
     monkeypatch.setattr(catalog, "read_index", spy)
     next(walk(root, start=24 * 1000 + 13, shuffle_block=3))  # epoch 1000, third block of four
@@ -90,9 +90,9 @@ def test_starting_at_an_index_opens_the_shards_of_its_block_and_no_others(make_r
 def test_each_shard_is_opened_once_per_epoch(make_root, monkeypatch):
     root, opened = make_root(num_clips=(2,) * 12), []
 
-    def spy(root, shard):
+    def spy(root, shard, **how):
         opened.append(shard)
-        return read_index(root, shard)
+        return read_index(root, shard, **how)
 
     monkeypatch.setattr(catalog, "read_index", spy)
     list(walk(root, end=24, shuffle_block=2))

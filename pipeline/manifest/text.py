@@ -16,6 +16,7 @@ from pipeline.errors import DataError
 DELIMITERS = (",", "\t", ";", "|")
 _SAMPLE = 1 << 16  # bytes that encoding and delimiter are found in
 _SAMPLE_ROWS = 20
+_SAMPLE_LINES = 100
 _BOMS = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -80,13 +81,24 @@ def find_dialect(text: io.TextIOWrapper, default: str, known: Collection[str]) -
     The one that gives most columns of `known` names; then one that gives several columns, as many in the rows as in the header;
     then the `default`. Delimiters within quotes do not count.
     """
-    sample = text.read(_SAMPLE)
+    sample = _beginning(text)
     text.seek(0)
     if named := _SEPARATOR_LINE.match(sample):
         return Dialect(delimiter=named[1], skipped_lines=1)
     order = (default, *(delimiter for delimiter in DELIMITERS if delimiter != default))
     best = max(order, key=lambda delimiter: _fit(sample, delimiter, known))  # of equal ones the first
     return Dialect(delimiter=best)
+
+
+def _beginning(text: io.TextIOWrapper) -> str:
+    lines = []
+    try:
+        for _ in range(_SAMPLE_LINES):
+            lines.append(text.readline(_SAMPLE))
+    except UnicodeDecodeError:  # said where the rows are read
+        if not lines:
+            raise
+    return "".join(lines)
 
 
 def _fit(sample: str, delimiter: str, known: Collection[str]) -> tuple[int, bool, float, int]:

@@ -86,7 +86,8 @@ def test_cells_of_a_parquet_table_that_have_no_value_in_python_cost_their_row(tm
     pq.write_table(pa.table({"path": ["a.mp4", "b.mp4"], "day": days, "kind": pa.array(["x", "y"]).dictionary_encode()}), path)
     columns, rows = rows_of(path)
     assert columns == ("path", "day", "kind")
-    assert rows[0][1]["path"] == "a.mp4" and rows[0][1]["kind"] == "x"
+    assert rows[0][1]["path"] == "a.mp4"
+    assert rows[0][1]["kind"] == "x"
     assert "column 'day' (date32[day]) cannot be read" in rows[1][1]
 
 

@@ -57,7 +57,8 @@ def test_a_file_is_what_can_be_read_without_waiting(tmp_path):
     faults = {name: fault_of(str(tmp_path / name)) for name in ("file", "dangling", "self", "pipe", "socket", "none")}
     assert faults["file"] is None
     assert faults["dangling"] == "is a link to nowhere, which is not there; bring that back, or drop the link"
-    assert faults["self"] is not None and "cannot be looked up" in faults["self"]
+    assert faults["self"] is not None
+    assert "cannot be looked up" in faults["self"]
     assert [str(faults[name]).partition(",")[0] for name in ("pipe", "socket")] == ["is a pipe", "is a socket"]
     assert faults["none"] == "is not there; check the path"
 

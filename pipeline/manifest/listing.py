@@ -92,7 +92,8 @@ def expand(given: str, options: ManifestOptions) -> Expanded:
         raise ConfigError(_nothing(given, visible, options))
     if left := len(visible) - len(taken) - len(tables):
         _LOG.info("%s: %d videos, %d other files left out", given, len(taken), left)
-    return _sorted_out(uri, listed, taken, folders=folders, tables=tables, fps=options.picture_fps)
+    pictures = [_pictures(folder, listed.root, options.picture_fps) for folder in folders]
+    return _sorted_out(uri, listed, taken, pictures=pictures, tables=tables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def _listed(uri: str, kind: str) -> _Listed:
     return _Listed(uri, tuple(storage.list_files(uri)))
 
 
-def _sorted_out(uri: str, listed: _Listed, taken: list[str], *, folders: Iterable[str], tables: list[str], fps: float | None) -> Expanded:
+def _sorted_out(uri: str, listed: _Listed, taken: list[str], *, pictures: Sequence[NamedFile], tables: Sequence[str]) -> Expanded:
     """Each real file once, and those that cannot be read as problems."""
     problems = [RowProblem(manifest=storage.escape_name(uri), row=None, kind="broken", message=text) for text in listed.unreadable]
     if storage.is_local(uri):
@@ -122,7 +123,7 @@ def _sorted_out(uri: str, listed: _Listed, taken: list[str], *, folders: Iterabl
             kind = "broken" if os.path.exists(file) else "missing"
             problems.append(RowProblem(manifest=storage.escape_name(file), row=None, kind=kind, message=fault))
         taken = storage.each_once([file for file in taken if file not in faults])
-    videos = [*(_named(file, listed.root) for file in taken), *(_pictures(folder, listed.root, fps) for folder in folders)]
+    videos = [*(_named(file, listed.root) for file in taken), *pictures]
     return Expanded(videos=tuple(sorted(videos, key=lambda file: file.uri)), tables=tuple(tables), problems=tuple(problems))
 
 

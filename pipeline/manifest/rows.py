@@ -88,7 +88,7 @@ class RowReader:
 
     def _check_finite(self, values: Mapping[str, Any]) -> None:
         for role in ("start", "end", "duration", "start_frame", "end_frame", "base_fps"):
-            value = values.get(self.columns.get(role, ""))
+            value = values.get(self.columns[role]) if role in self.columns else None
             if isinstance(value, float | Decimal) and math.isinf(value):
                 raise DataError(
                     f"column {self.columns[role]!r} is infinite; leave the cell empty for the end of the video, or drop the row"

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.errors import DataError
-from pipeline.manifest.text import check_utf8, find_dialect, open_text
+from pipeline.manifest.text import SURROGATE, check_utf8, find_dialect, open_text
 from pipeline.tables import read_foreign_table
 
 _DELIMITED = {".csv": ",", ".tsv": "\t", ".txt": "\t"}  # suffix -> the delimiter that it speaks for
@@ -133,7 +133,7 @@ def _open_jsonl(uri: str) -> Iterator[RowTable]:
     with _open_text(uri) as text:
         columns: dict[str, None] = {}
         for row in _jsonl_rows(text):
-            columns.update(dict.fromkeys(row.values or ()))
+            columns.update(dict.fromkeys(name for name in row.values or () if not SURROGATE.search(name)))  # its row is an error
         text.seek(0)
         yield RowTable(tuple(columns), _jsonl_rows(text))
 

@@ -32,6 +32,7 @@ _NO_TEXT = (
     (b"PAR1", "a Parquet table; name it .parquet"),
 )
 _SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n")  # Excel's own
+SURROGATE = re.compile("[\ud800-\udfff]")
 RAW_BYTE = re.compile("[\udc80-\udcff]")
 
 
@@ -120,10 +121,12 @@ def _rows(sample: str, delimiter: str) -> Iterator[list[str]]:
 
 
 def check_utf8(uri: str, header: Iterable[str]) -> None:
-    """Raise DataError, naming a command that mends it, if a header holds bytes that are no UTF-8."""
+    """Raise DataError, naming a command that mends it, if a header holds what is no Unicode."""
     for name in header:
         if RAW_BYTE.search(name):
             raise DataError(f"{storage.escape_name(uri)}: column {storage.escape_name(name)} is not valid UTF-8; {utf8_remedy(uri)}")
+        if SURROGATE.search(name):
+            raise DataError(f"{storage.escape_name(uri)}: column {ascii(name)} holds half of a character; correct the header")
 
 
 def utf8_remedy(uri: str) -> str:

@@ -239,7 +239,7 @@ def test_usual_names_of_columns_give_the_bounds(put, read):
 
 def test_an_infinite_bound_is_a_problem_and_no_bound_is_the_whole_file(put, read):
     put("a.mp4")
-    put("m.jsonl", '{"path": "a.mp4", "start": Infinity}\n{"path": "a.mp4", "start": NaN, "score": Infinity}\n')
+    put("m.jsonl", '{"path": "a.mp4", "start": Infinity}\n{"path": "a.mp4", "start": NaN, "score": Infinity, "": Infinity}\n')
     found = read("m.jsonl")
     assert [(spec.row, spec.start_s, spec.extra["score"]) for spec in found.specs] == [(2, None, None)]
     assert "column 'start' is infinite" in found.problems[0].message

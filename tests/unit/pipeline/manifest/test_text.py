@@ -84,3 +84,9 @@ def test_a_cell_beyond_the_limit_costs_its_row(put):
     rows = rows_of(put("m.csv", f"path,start\na.mp4,{'x' * 200_000}\nb.mp4,2\n"))[1]
     assert "larger than field limit" in rows[0]
     assert rows[1:] == [{"path": "b.mp4", "start": "2"}]
+
+
+def test_half_a_character_in_a_header_is_refused_and_in_a_key_costs_its_line(put):
+    with pytest.raises(DataError, match=r"column 'st\\ud800' holds half of a character"):
+        rows_of(put("m.csv", "path,st\ud800\n".encode("utf-16", "surrogatepass")))
+    assert rows_of(put("m.jsonl", '{"path": "a", "\\ud800": 1}\n'))[0] == ("path",)

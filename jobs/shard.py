@@ -43,6 +43,7 @@ def shard(
     clip_frames: Annotated[int, typer.Option(help="Frames per clip; 0 makes every span one clip.")] = 48,
     clip_stride: Annotated[int | None, typer.Option(help="Frames between the starts of two clips; the clip length by default.")] = None,
     min_frames: Annotated[int, typer.Option(help="Shorter sources are errors, shorter tails are left out.")] = 6,
+    fps: Annotated[float | None, typer.Option(help="Pictures per second: folders of numbered pictures are sources then.")] = None,
     scene_cuts: Annotated[bool, typer.Option("--scene-cuts", help="Split where the picture cuts to another scene.")] = False,
     scene_threshold: Annotated[float, typer.Option(help="Change that counts as a cut (PySceneDetect's content detector).")] = 27.0,
     video: Annotated[str, typer.Option(help="auto, copy (bit-exact), or h264 (re-encoded to --long-side).")] = "auto",
@@ -86,6 +87,7 @@ def shard(
                 col_license=col_license,
                 license=license,
                 camera_root=camera_root,
+                picture_fps=fps,
             ),
             policy=ClipPolicy(
                 clip_frames=clip_frames,

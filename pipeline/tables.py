@@ -91,9 +91,9 @@ def read_table(uri: str, kind: str, columns: Sequence[str] | None = None) -> pa.
 def read_foreign_table(uri: str) -> pa.Table:
     """Any Parquet table, such as a user's manifest."""
     try:
-        return pq.read_table(io.BytesIO(storage.read_bytes(uri)))
-    except (pa.ArrowInvalid, pa.ArrowIOError) as error:
-        raise DataError(f"{uri}: not a readable Parquet file ({error})") from error
+        return pq.ParquetFile(io.BytesIO(storage.read_bytes(uri))).read()
+    except (pa.ArrowException, OSError, ValueError) as error:  # damaged pages and types that Arrow cannot rebuild, too
+        raise DataError(f"{uri}: not a readable Parquet file ({error}); write it again") from error
 
 
 def write_document(uri: str, document: dict[str, Any], kind: str) -> None:

@@ -32,13 +32,13 @@ def read_inputs(inputs: Sequence[str], options: ManifestOptions, names: Mapping[
 
 
 def _is_known_and_gone(given: str, names: Mapping[str, str]) -> bool:
-    return storage.absolute(given) in names and not storage.exists(given)
+    return storage.escape_name(storage.absolute(given)) in names and not storage.exists(given)
 
 
 def _lost_all(given: str, names: Mapping[str, str]) -> bool:
-    place = storage.absolute(given).rstrip("/") + "/"
+    place = storage.escape_name(storage.absolute(given)).rstrip("/") + "/"
     below = [uri for uri in names if uri.startswith(place)]
-    return bool(below) and not any(map(storage.exists, below))
+    return bool(below) and not any(storage.exists(storage.unescape_name(uri)) for uri in below)
 
 
 def check_present(asked: Iterable[Source], missing: Iterable[str], roots: SourceRoots) -> None:
@@ -61,4 +61,5 @@ def check_present(asked: Iterable[Source], missing: Iterable[str], roots: Source
 
 def _is_empty(folder: str) -> bool:
     """Whether a folder is not there, or holds nothing: what an unmounted disk leaves behind."""
-    return not storage.exists(folder) or not storage.list_files(folder)
+    place = storage.unescape_name(folder)
+    return not storage.exists(place) or not storage.list_files(place)

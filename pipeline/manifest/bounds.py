@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import DataError
-from pipeline.manifest.timestamps import parse_frame, parse_time
+from pipeline.manifest.timestamps import parse_frame, parse_time, shortened
 
 _REMEDY = "correct or drop the row"
 
@@ -27,7 +27,7 @@ class Bounds:
 def span_bounds(span: Any) -> Bounds:
     """Bounds of one [start, end] pair of times. Raises DataError."""
     if not isinstance(span, list | tuple) or len(span) != 2:
-        raise DataError(f"a clip is {span!r}, expected a pair [start, end]; {_REMEDY}")
+        raise DataError(f"a clip is {shortened(span)}, expected a pair [start, end]; {_REMEDY}")
     return Bounds(start_s=parse_time(span[0]), end_s=parse_time(span[1]))
 
 

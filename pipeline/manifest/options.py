@@ -12,6 +12,7 @@ VIDEO_SUFFIXES = (
     *(".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".flv", ".wmv", ".ogv", ".3gp"),
     *(".hevc", ".h265", ".265", ".h264", ".264", ".ivf", ".y4m"),
 )
+_FASTEST = 100_000  # frames per second of the fastest cameras
 ROLES = ("path", "id", "url", "start", "end", "clips", "start_frame", "end_frame", "base_fps", "license", "camera")
 
 
@@ -26,6 +27,7 @@ class ManifestOptions:
     license: str | None = None  # of every row (and file) that names none
     limit: int | None = None  # at most this many clips of the manifest; what comes after is not read
     extensions: tuple[str, ...] = VIDEO_SUFFIXES  # what a video is in a folder
+    picture_fps: float | None = None  # of folders of numbered pictures, which are sources where it is given
     frame_base_fps: float | None = None  # rate at which col_start_frame and col_end_frame count; None: frames of the video itself
     col_path: str | None = None
     col_id: str | None = None  # of the source video: its clips share a split
@@ -44,8 +46,9 @@ class ManifestOptions:
             raise ConfigError(f"--preset {self.preset!r} is not known here; choose one of folder, {', '.join(PRESETS)}")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"--limit is {self.limit}, expected at least 1")
-        if self.frame_base_fps is not None and not (math.isfinite(self.frame_base_fps) and self.frame_base_fps > 0):
-            raise ConfigError(f"--frame-base-fps is {self.frame_base_fps}, expected a positive number of frames per second")
+        for flag, rate in (("--frame-base-fps", self.frame_base_fps), ("--fps", self.picture_fps)):
+            if rate is not None and not (math.isfinite(rate) and 0 < rate <= _FASTEST):
+                raise ConfigError(f"{flag} is {rate}, expected a positive number of frames per second")
         self._check_extensions()
         self._check_columns()
         self._check_template()

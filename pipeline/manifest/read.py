@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from pipeline import storage
 from pipeline.errors import ConfigError
 from pipeline.manifest.bounds import Bounds
-from pipeline.manifest.columns import map_columns
+from pipeline.manifest.columns import known_columns, map_columns
 from pipeline.manifest.finder import FileFinder, canonical
 from pipeline.manifest.listing import Expanded, NamedFile, expand
 from pipeline.manifest.names import distinct_names
@@ -39,6 +39,7 @@ def read_manifest(inputs: Sequence[str], options: ManifestOptions, names: Mappin
     _check_inputs(expanded, options)
     reading = _Reading(options, names or {})
     for part in expanded:
+        reading.problems += part.problems
         for video in part.videos:
             reading.add_file(video)
         for table in part.tables:
@@ -55,12 +56,12 @@ def _check_inputs(expanded: Sequence[Expanded], options: ManifestOptions) -> Non
     if not tables and options.columns:
         flags = ", ".join(flag_of(role) for role in options.columns)
         raise ConfigError(
-            f"{flags}: no input is a table; name the table itself (.csv, .tsv, .jsonl, .parquet), and its videos by --video-root"
+            f"{flags}: no input is a table; name the table itself (.csv, .tsv, .txt, .jsonl, .parquet), and its videos by --video-root"
         )
     preset = PRESETS.get(options.preset or "")
     if not tables and preset is not None and preset.video_of_file is None:
         raise ConfigError(
-            f"--preset {options.preset} reads a table; name it (.csv, .tsv, .jsonl, .parquet), and its videos by --video-root"
+            f"--preset {options.preset} reads a table; name it (.csv, .tsv, .txt, .jsonl, .parquet), and its videos by --video-root"
         )
 
 
@@ -86,17 +87,18 @@ class _Reading:
         preset = PRESETS.get(self.options.preset or "")
         stem = PurePosixPath(file.uri).stem
         video_id = preset.video_of_file(stem) if preset is not None and preset.video_of_file is not None else None
-        self._add(FoundClip(uri=file.uri, video_id=video_id, license=self.options.license), file.uri, file.root)
+        self._add(FoundClip(uri=file.uri, video_id=video_id, license=self.options.license, fps=file.fps), file.uri, file.root)
 
     def add_table(self, uri: str) -> None:
         """Take the rows of a table."""
         options = self.options
         root = posixpath.dirname(uri) if options.video_root is None else _folder("--video-root", options.video_root)
         camera_root = root if options.camera_root is None else _folder("--camera-root", options.camera_root)
-        with open_rows(uri) as table:
+        name = storage.escape_name(uri)
+        with open_rows(uri, known_columns(options)) as table:
             reader = RowReader(
-                manifest=uri,
-                columns=map_columns(uri, table.columns, options=options),
+                manifest=name,
+                columns=map_columns(name, table.columns, options=options, repeated=table.repeated),
                 preset=PRESETS[options.preset or "generic"],
                 options=options,
                 videos=self._finder(root, options.extensions),
@@ -109,7 +111,7 @@ class _Reading:
                     if isinstance(item, RowProblem):
                         self.problems.append(item)
                     else:
-                        self._add(item, uri, root)
+                        self._add(item, name, storage.escape_name(root))
 
     def manifest(self) -> Manifest:
         """Everything, with names that tell the sources apart."""
@@ -160,4 +162,5 @@ def _spec(clip: FoundClip, relative_uri: str, source_id: str) -> ClipSpec:
         license=clip.license,
         extra=clip.extra,
         row=clip.row,
+        fps=clip.fps,
     )

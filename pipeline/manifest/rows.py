@@ -1,9 +1,13 @@
 """From one row of a table to the clips it asks for."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
+from string import Formatter
 from typing import Any
 
+from pipeline import storage
 from pipeline.errors import DataError
 from pipeline.manifest.bounds import Bounds, bounds_of, span_bounds
 from pipeline.manifest.cells import Cells, as_text, json_row, json_value
@@ -12,7 +16,9 @@ from pipeline.manifest.options import ManifestOptions
 from pipeline.manifest.presets import Place, Preset, RowNames
 from pipeline.manifest.result import RowProblem
 from pipeline.manifest.tables import TableRow
+from pipeline.manifest.text import RAW_BYTE, utf8_remedy
 from pipeline.manifest.timestamps import parse_list, parse_spans, parse_time
+from pipeline.video.picture_folder import numbered_folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +33,7 @@ class FoundClip:
     license: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     row: int | None = None
+    fps: float | None = None  # of a folder of pictures; None: a video
 
 
 class MissingVideoError(DataError):
@@ -58,9 +65,12 @@ class RowReader:
         try:
             if row.values is None:
                 raise DataError(row.error or "cannot be read")
-            cells = Cells(json_row(row.values), self.columns)
+            self._check_finite(row.values)
+            values = json_row(row.values, names=self._naming, remedy=utf8_remedy(self.manifest))
+            cells = Cells(values, self.columns)
             named = _Row(row.number, cells, self.preset.name_row(cells))
             uri, place = self._locate(named)
+            self._check_file(uri)
             if place.whole:
                 yield self._clip(named, uri, Bounds())
             elif "clips" in self.columns:
@@ -69,6 +79,30 @@ class RowReader:
                 yield self._clip(named, uri, self._bounds(named))
         except DataError as error:
             yield self._problem(row.number, error)
+
+    @property
+    def _naming(self) -> set[str]:
+        """Columns that files are named by."""
+        by_template = {name for _, name, _, _ in Formatter().parse(self.options.path_template or "") if name}
+        return by_template | {self.columns[role] for role in ("path", "id", "camera") if role in self.columns}
+
+    def _check_finite(self, values: Mapping[str, Any]) -> None:
+        for role in ("start", "end", "duration", "start_frame", "end_frame", "base_fps"):
+            value = values.get(self.columns[role]) if role in self.columns else None
+            if isinstance(value, float | Decimal) and math.isinf(value):
+                raise DataError(
+                    f"column {self.columns[role]!r} is infinite; leave the cell empty for the end of the video, or drop the row"
+                )
+
+    def _check_file(self, uri: str) -> None:
+        path = storage.unescape_name(uri)
+        if self.videos.is_folder(uri):
+            if not numbered_folder(path):
+                raise DataError(f"{uri} is a folder without pictures, expected a video; correct or drop the row")
+            if self.options.picture_fps is None:
+                raise DataError(f"{uri} is a folder of pictures; say how many of them make a second (--fps), or drop the row")
+        elif storage.is_local(path) and (fault := storage.fault_of(path)) is not None:
+            raise DataError(f"{uri} {fault}")
 
     def _locate(self, row: _Row) -> tuple[str, Place]:
         """The row's file, at the first place where there is one."""
@@ -88,7 +122,8 @@ class RowReader:
             names = " or ".join(place.template for place in places)
             raise DataError(f"the row does not say which video it is about (no {names}); fill the cell or drop the row")
         raise MissingVideoError(
-            f"there is no video {' nor '.join(tried)} below {self.videos.root}; fetch it, give the right --video-root, or drop the row"
+            f"there is no video {' nor '.join(map(storage.escape_name, tried))} below {storage.escape_name(self.videos.root)};"
+            " fetch it, give the right --video-root, or drop the row"
         )
 
     def _places(self) -> tuple[Place, ...]:
@@ -107,11 +142,19 @@ class RowReader:
         first, end = cells.value("start_frame"), cells.value("end_frame")
         return bounds_of(
             cells.value("start"),
-            cells.value("end"),
+            self._end(cells),
             start_frame=names.start_frame if first is None else first,
             end_frame=names.end_frame if end is None else end,
             base_fps=base_fps,
         )
+
+    def _end(self, cells: Cells) -> Any:
+        """The end of a clip; where a row says how long it is, its start and that together."""
+        end, duration = cells.value("end"), cells.value("duration")
+        if end is not None or duration is None:
+            return end
+        start = cells.value("start")
+        return round((0.0 if start is None else parse_time(start)) + parse_time(duration), 6)
 
     def _exploded(self, row: _Row, uri: str) -> Iterator[FoundClip | RowProblem]:
         """One clip per span of the row; lists with an entry per span are shared out."""
@@ -134,18 +177,24 @@ class RowReader:
         camera = row.cells.text("camera") if own is None else None
         return FoundClip(
             uri=uri,
-            video_id=row.names.video_id,
+            video_id=None if row.names.video_id is None else storage.escape_name(row.names.video_id),
             bounds=bounds,
             camera=camera,
             camera_uri=None if camera is None else self.cameras.named(camera),
             license=row.cells.text("license") or self.options.license,
-            extra={**{name: value for name, value in row.cells.values.items() if name not in used}, **(own or {})},
+            extra={**{name: _storable(value) for name, value in row.cells.values.items() if name not in used}, **(own or {})},
             row=row.number,
+            fps=self.options.picture_fps if self.videos.is_folder(uri) else None,
         )
 
     def _problem(self, number: int, error: DataError) -> RowProblem:
         kind = "missing" if isinstance(error, MissingVideoError) else "broken"
         return RowProblem(manifest=self.manifest, row=number, kind=kind, message=str(error))
+
+
+def _storable(value: Any) -> Any:
+    """A cell that names a file may hold bytes that are no UTF-8."""
+    return storage.escape_name(value) if isinstance(value, str) and RAW_BYTE.search(value) else value
 
 
 def _entries(name: str, value: Any, count: int) -> list[Any]:

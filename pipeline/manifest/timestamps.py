@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import reprlib
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ _NUMBER = re.compile(r"(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _WHOLE_NUMBER = re.compile(r"\s*\d{1,15}(\.0*)?\s*")
 _CLOCK = re.compile(r"(?:(?P<hours>\d+):)?(?P<minutes>\d+):(?P<seconds>\d{1,2}(?:\.\d*)?)")
 _NEVER_S = 1e12
+_SHORTENED = reprlib.Repr()  # however deep or long a value is
 _GRAMMAR = "write seconds, MM:SS.fff or H:MM:SS.fff"
 
 
@@ -33,7 +35,7 @@ def parse_time(value: Any) -> float:
         seconds = _parse_text(value.strip())
         if seconds is not None:
             return seconds
-    raise DataError(f"{value!r} is not a time; {_GRAMMAR}")
+    raise DataError(f"{shortened(value)} is not a time; {_GRAMMAR}")
 
 
 def _parse_text(text: str) -> float | None:
@@ -54,7 +56,7 @@ def parse_frame(value: Any) -> int:
         value = float(value) if "." in value else int(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _NEVER_S and value == int(value):
         return int(value)
-    raise DataError(f"{value!r} is not a frame number; write a whole number from 0 on")
+    raise DataError(f"{shortened(value)} is not a frame number; write a whole number from 0 on")
 
 
 def parse_list(value: Any) -> list[Any]:
@@ -62,11 +64,11 @@ def parse_list(value: Any) -> list[Any]:
     if isinstance(value, str):
         try:
             value = _literal(value)
-        except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
-            raise DataError(f"{_short(value)} is not a list in the spelling of JSON or Python") from error
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+            raise DataError(f"{shortened(value)} is not a list in the spelling of JSON or Python") from error
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return list(value)
-    raise DataError(f"{_short(value)} is not a list")
+    raise DataError(f"{shortened(value)} is not a list")
 
 
 def parse_spans(value: Any) -> list[Any]:
@@ -91,6 +93,7 @@ def _literal(text: str) -> Any:
         return ast.literal_eval(text.strip())
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
+def shortened(value: Any) -> str:
+    """A value for a message."""
+    text = _SHORTENED.repr(value) if isinstance(value, list | tuple | dict) else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

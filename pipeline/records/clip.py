@@ -20,7 +20,7 @@ class ClipSpec:
     source's frames in presentation order from 0. Both None: the whole file. Only one kind may be given.
     """
 
-    source_uri: str  # absolute path or URL of the video
+    source_uri: str  # absolute path or URL of the video, its name escaped (pipeline.storage.names)
     relative_uri: str  # the same below the manifest's video root: stable between machines, hashed into keys and splits
     source_id: str  # clips of one source video share it, and with it their split
     start_s: float | None = None
@@ -31,6 +31,7 @@ class ClipSpec:
     license: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)  # the row's other columns (caption, ...); JSON types
     row: int | None = None  # row number in the manifest, for messages; the first data row is 1
+    fps: float | None = None  # frames per second of a folder of numbered pictures; None: a video, which says so itself
 
     def __post_init__(self) -> None:
         seconds, frames = (self.start_s, self.end_s), (self.start_frame, self.end_frame)

@@ -87,14 +87,14 @@ def _cut_source(clips: Sequence[PlannedClip], probe: VideoProbe | None, policy: 
             pending.discard(position)
             yield position, data if isinstance(data, DataError) else _sample(clips[position], data, probe)
     except (DataError, StorageError) as error:
-        if isinstance(error, StorageError) and storage.exists(clips[0].source_uri):
+        if isinstance(error, StorageError) and storage.exists(storage.unescape_name(clips[0].source_uri)):
             raise
         yield from ((position, DataError(str(error))) for position in sorted(pending))
 
 
 def _videos(clips: Sequence[PlannedClip], probe: VideoProbe, policy: ClipPolicy) -> Iterator[tuple[int, bytes | DataError]]:
     spans = [Span(int(clip.first_frame or 0), int(clip.num_frames or 0)) for clip in clips]
-    uri, name = clips[0].source_uri, clips[0].source
+    uri, name = storage.unescape_name(clips[0].source_uri), clips[0].source
     if clips[0].video == "copy":
         return copy_spans(uri, name, probe, spans)
     return encode_spans(uri, name, probe, spans, policy.encode)
@@ -155,7 +155,7 @@ def _record(clip: PlannedClip, data: bytes, probe: VideoProbe) -> ClipRecord:
         timestamps=tuple(float(time) for time in times),
         license=clip.license,
         pose_source=None if clip.camera_uri is None else "pseudo",
-        notes=probe.picture.notes(clip.video),
+        notes=(*probe.notes, *probe.picture.notes(clip.video)),
         extra=json.loads(clip.extra),
     )
 
@@ -164,6 +164,9 @@ def _camera_arrays(clip: PlannedClip, record: ClipRecord) -> bytes:
     first, count = int(clip.first_frame or 0), int(clip.num_frames or 0)
     start = first - int(clip.span_first or 0)
     cameras = read_pseudo_cameras(
-        str(clip.camera_uri), size=(record.height, record.width), span_frames=int(clip.span_frames or 0), frames=range(start, start + count)
+        storage.unescape_name(str(clip.camera_uri)),
+        size=(record.height, record.width),
+        span_frames=int(clip.span_frames or 0),
+        frames=range(start, start + count),
     )
     return arrays_npz({"intrinsics": cameras.intrinsics, "camera_to_world": cameras.camera_to_world, "pose_valid": cameras.pose_valid})

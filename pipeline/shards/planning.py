@@ -156,8 +156,8 @@ def same_bounds(digest: str | None, other: str) -> bool:
 
 def sources_of(specs: Sequence[ClipSpec]) -> list[Source]:
     """The distinct videos of a manifest, sorted by relative uri: the order of everything that follows."""
-    uris = {spec.relative_uri: spec.source_uri for spec in specs}
-    return [Source(uri=uris[relative_uri], relative_uri=relative_uri) for relative_uri in sorted(uris)]
+    by_name = {spec.relative_uri: spec for spec in specs}
+    return [Source(uri=spec.source_uri, relative_uri=name, fps=spec.fps) for name, spec in sorted(by_name.items())]
 
 
 def group_specs(specs: Sequence[ClipSpec]) -> dict[str, list[ClipSpec]]:

@@ -18,6 +18,7 @@ from pipeline.shards.policy import ClipPolicy
 from pipeline.shards.source_roots import SourceRoots, read_source_roots
 from pipeline.tables import read_table, table_bytes
 from pipeline.video.picture import PictureTraits
+from pipeline.video.picture_folder import probe_pictures
 from pipeline.video.probe import VideoProbe, probe_video
 from pipeline.video.scenes import scene_cuts
 
@@ -31,6 +32,12 @@ class Source:
     uri: str  # where it lies now
     relative_uri: str
     reference: str = ""  # how tables name its place; empty: as `uri`
+    fps: float | None = None  # of a folder of numbered pictures; None: a video
+
+    @property
+    def place(self) -> str:
+        """Where it lies now, as to be opened: `uri` with its escapes undone."""
+        return storage.unescape_name(self.uri)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -69,6 +76,7 @@ _SCHEMA = pa.schema(
         "key_pts": pa.list_(pa.int64()),
         "cuts": pa.list_(pa.int32()),
         "picture": pa.string(),  # PictureTraits as JSON
+        "notes": pa.list_(pa.string()),
     }
 )
 _PLAIN = ("codec", "pixel_format", "width", "height", "quarter_turns", "video_bytes")
@@ -103,17 +111,23 @@ def probe_source(source: Source, policy: ClipPolicy) -> ProbedSource:
     """
     try:
         with border(source.relative_uri):
-            probe = probe_video(source.uri, source.relative_uri)
-            cuts = scene_cuts(source.uri, source.relative_uri, probe, threshold=policy.scene_threshold) if policy.scene_cuts else ()
+            probe = _probe(source)
+            cuts = scene_cuts(source.place, source.relative_uri, probe, threshold=policy.scene_threshold) if policy.scene_cuts else ()
             return ProbedSource(source=source, probe=probe, cuts=cuts)
     except UnexpectedError as error:
         return ProbedSource(source=source, passing=ErrorRow.of(error, stage="probe", key="", source=source.relative_uri))
     except (DataError, StorageError) as error:
-        if not storage.exists(source.uri):
+        if not storage.exists(source.place):
             return ProbedSource(source=source, passing=missing_row(source))
         if isinstance(error, StorageError):
             raise
         return ProbedSource(source=source, error=str(error))
+
+
+def _probe(source: Source) -> VideoProbe:
+    if source.fps is None:
+        return probe_video(source.place, source.relative_uri)
+    return probe_pictures(source.place, source.relative_uri, source.fps)
 
 
 def missing_row(source: Source, key: str = "", stage: str = "probe") -> ErrorRow:
@@ -147,7 +161,12 @@ def _row(item: ProbedSource) -> dict[str, Any]:
     if item.probe is None:
         return row
     plain = {name: getattr(item.probe, name) for name in _PLAIN}
-    lists = {"pts": item.probe.pts.tolist(), "key_pts": item.probe.key_pts.tolist(), "cuts": list(item.cuts)}
+    lists = {
+        "pts": item.probe.pts.tolist(),
+        "key_pts": item.probe.key_pts.tolist(),
+        "cuts": list(item.cuts),
+        "notes": list(item.probe.notes),
+    }
     return {**row, **plain, **lists, "time_base": str(item.probe.time_base), "picture": item.probe.picture.to_json()}
 
 
@@ -160,6 +179,7 @@ def _probed(row: dict[str, Any]) -> ProbedSource:
         time_base=Fraction(row["time_base"]),
         pts=np.array(row["pts"], np.int64),
         key_pts=np.array(row["key_pts"], np.int64),
-        picture=PictureTraits.from_json(row.get("picture")),  # tables of earlier versions have none
+        picture=PictureTraits.from_json(row.get("picture")),  # tables of earlier versions have neither
+        notes=tuple(row.get("notes") or ()),
     )
     return ProbedSource(source=source, probe=probe, cuts=tuple(row["cuts"]))

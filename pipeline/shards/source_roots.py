@@ -60,7 +60,12 @@ class SourceRoots:
         if unknown:
             known = ", ".join(f"{name}={folder}" for name, folder in self.roots.items()) or "none"
             raise ConfigError(f"--source-root {unknown[0]}=...: there is no such root; known are {known}")
-        return SourceRoots(roots={**self.roots, **{name: storage.absolute(place).rstrip("/") or "/" for name, place in places.items()}})
+        return SourceRoots(
+            roots={
+                **self.roots,
+                **{name: storage.escape_name(storage.absolute(place)).rstrip("/") or "/" for name, place in places.items()},
+            }
+        )
 
 
 def read_source_roots(root: str) -> SourceRoots:

@@ -3,7 +3,9 @@
 from pipeline.storage.files import (
     absolute,
     exists,
+    explained,
     file_system,
+    fixed_part,
     glob,
     is_directory,
     is_local,
@@ -16,12 +18,20 @@ from pipeline.storage.files import (
     size,
 )
 from pipeline.storage.locks import only_one
+from pipeline.storage.names import escape_name, unescape_name
 from pipeline.storage.publish import publish_bytes, publishing
+from pipeline.storage.walking import Walk, each_once, fault_of, walk
 
 __all__ = [
+    "Walk",
     "absolute",
+    "each_once",
+    "escape_name",
     "exists",
+    "explained",
+    "fault_of",
     "file_system",
+    "fixed_part",
     "glob",
     "is_directory",
     "is_local",
@@ -35,4 +45,6 @@ __all__ = [
     "read_range",
     "remove",
     "size",
+    "unescape_name",
+    "walk",
 ]

@@ -5,7 +5,8 @@ AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION, AWS_MAX_ATTEMPTS),
 """
 
 import errno
-import os
+import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +16,13 @@ from typing import IO, cast
 import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.utils import glob_translate
 
 from pipeline.errors import StorageError
+from pipeline.storage.names import escape_name
+from pipeline.storage.walking import walk
+
+_LOG = logging.getLogger(__name__)
 
 _RERUN = "run the same command again (what is committed stays, the rest is redone)"
 
@@ -89,14 +95,27 @@ def glob(pattern: str) -> list[str]:
     """Sorted files that match a pattern (`*`, `?`, `[...]`, `**`)."""
     with explained(pattern, "list"):
         fs, path = file_system(pattern)
+        if isinstance(fs, LocalFileSystem) and "**" in path.split("/"):  # as a folder is listed: through links, and no loop without end
+            matches = re.compile(glob_translate(path)).fullmatch
+            return [found for found in list_files(fixed_part(path)) if matches(found)]
         return sorted(_uri(fs, found) for found in fs.glob(path) if not fs.isdir(found))
+
+
+def fixed_part(pattern: str) -> str:
+    """The folder above the first part of a glob that varies."""
+    parts = pattern.split("/")
+    first = next(place for place, part in enumerate(parts) if any(character in part for character in "*?["))
+    return "/".join(parts[:first]) or "/"
 
 
 def list_files(directory: str) -> list[str]:
     """Sorted files at any depth below a directory; empty if there is none."""
     with explained(directory, "list"):
         if is_local(directory):  # unlike fsspec, through linked folders too: people link their data
-            return sorted(f"{folder}/{name}" for folder, _, names in os.walk(absolute(directory), followlinks=True) for name in names)
+            found = walk(absolute(directory))
+            for problem in found.unreadable:
+                _LOG.warning("%s", problem)
+            return list(found.files)
         fs, path = file_system(directory)
         return sorted(_uri(fs, found) for found in fs.find(path)) if fs.exists(path) else []
 
@@ -129,6 +148,7 @@ def _store_errors() -> tuple[type[BaseException], ...]:
 @contextmanager
 def explained(uri: str, action: str) -> Iterator[None]:
     """What goes wrong within, as a StorageError that says what was to be done with which file, and the remedy."""
+    uri = escape_name(uri)
     try:
         yield
     except FileNotFoundError as error:

@@ -14,6 +14,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.video.colour import encoded_colour, is_rgb
 from pipeline.video.deinterlace import deinterlaced
 from pipeline.video.open import stored_rgb
+from pipeline.video.picture_folder import CODEC as PICTURES
 from pipeline.video.probe import VideoProbe
 from pipeline.video.shown_frames import ShownFrame, shown_frames
 from pipeline.video.spans import Span
@@ -54,6 +55,9 @@ def encode_spans(
     the display matrix, square, deinterlaced, HDR tone-mapped. Colour tags are the source's own (see `encoded_colour`).
     Raises: DataError, naming `name`, if the source cannot be read at all, or is of a pixel format that cannot be converted.
     """
+    if probe.codec == PICTURES and len(spans) > 1:
+        yield from _each_alone(source, name, probe, spans, policy)
+        return
     try:
         yield from _encode(source, name, probe, spans, policy)
     except av.error.FFmpegError as error:
@@ -84,6 +88,17 @@ def _encode(
             return
     for position, span in [*((position, encoder.span) for position, encoder in active), *waiting]:
         yield position, DataError(f"{name}: frames {span.first}..{span.last} do not decode to the end; fetch it again or drop it")
+
+
+def _each_alone(
+    source: str | bytes, name: str, probe: VideoProbe, spans: Sequence[Span], policy: EncodePolicy
+) -> Iterator[tuple[int, bytes | DataError]]:
+    """Spans one by one: any picture can be read first, and a bad one costs the clips that hold it alone."""
+    for position, span in enumerate(spans):
+        try:
+            yield from ((position, result) for _, result in encode_spans(source, name, probe, [span], policy))
+        except DataError as error:
+            yield position, error
 
 
 class _Encoder:

@@ -27,6 +27,7 @@ class VideoProbe:
     key_pts: np.ndarray  # int64 "K", ticks, increasing: where decoding can begin; the first may lie before the first shown frame
     video_bytes: int  # of all packets
     picture: PictureTraits = field(default_factory=PictureTraits)
+    notes: tuple[str, ...] = ()  # remarks for the records of its clips
 
     @property
     def num_frames(self) -> int:

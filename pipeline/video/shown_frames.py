@@ -14,7 +14,9 @@ from pipeline.video.colour import Colour, colour_of
 from pipeline.video.copy import seek_before
 from pipeline.video.open import open_video
 from pipeline.video.orientation import Orientation, orientation_of
-from pipeline.video.picture import PictureTraits, square_if_nearly, square_size
+from pipeline.video.picture import SQUARE, PictureTraits, square_if_nearly, square_size
+from pipeline.video.picture_folder import CODEC as PICTURES
+from pipeline.video.picture_folder import picture_frames
 from pipeline.video.probe import VideoProbe
 
 
@@ -51,6 +53,10 @@ def shown_frames(source: str | bytes, name: str, probe: VideoProbe, first: int) 
 
     Raises: DataError, naming `name`, if the source cannot be read at all.
     """
+    if probe.codec == PICTURES:
+        for index, frame in picture_frames(str(source), name, probe, first):
+            yield ShownFrame(index, frame, Shape(frame.width, frame.height, orientation_of(frame), SQUARE), colour_of(frame))
+        return
     key_pts = probe.key_before(first)
     with open_video(source, name) as (container, stream):
         seek_before(container, stream, key_pts, probe)

@@ -26,8 +26,8 @@ def test_bounds_by_one_kind_of_flag_replace_those_of_another_kind():
 
 
 def test_a_missing_column_names_what_was_found_and_the_flag():
-    with pytest.raises(ConfigError, match="m.csv: no column 'path'; found file, text; name the right one with --col-path$"):
-        mapped("file", "text")
+    with pytest.raises(ConfigError, match="m.csv: no column 'path'; found name, text; name the right one with --col-path$"):
+        mapped("name", "text")
     with pytest.raises(ConfigError, match="no column 'timestamp'; found videoID, spans; name the right one with --col-clips"):
         mapped("videoID", "spans", preset="panda70m")
     with pytest.raises(ConfigError, match="no column 'Start'; found path, start; name the right one with --col-start"):

@@ -1,4 +1,6 @@
 import json
+import os
+import socket
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -76,7 +78,7 @@ def test_a_row_that_is_no_utf8_is_one_problem(put, read):
     put("m.csv", b"path,caption\na.mp4,caf\xe9\na.mp4,ok\n")
     found = read("m.csv")
     assert [spec.row for spec in found.specs] == [2]
-    assert found.problems[0].message == "column 'caption' is not valid UTF-8; save the table as UTF-8"
+    assert found.problems[0].message.startswith("column 'caption' is not valid UTF-8; if the table is in Latin-1, iconv -f WINDOWS-1252")
 
 
 def test_frames_count_in_the_video_or_at_a_given_rate(put, read):
@@ -185,3 +187,112 @@ def test_a_problem_says_file_row_and_remedy(put, read, tmp_path):
     assert str(problem) == (
         f"{tmp_path}/m.csv: row 1: there is no video no.mp4 below {tmp_path}; fetch it, give the right --video-root, or drop the row"
     )
+
+
+def test_file_names_that_are_no_utf8_are_carried_escaped_from_folders_and_tables(put, read, tmp_path):
+    for name in (b"caf\xe9.mp4", b"caf%E9.mp4", b"b.mp4"):
+        (tmp_path / "d").mkdir(exist_ok=True)
+        (tmp_path / os.fsdecode(b"d/" + name)).write_bytes(b"x")
+    assert names_of(read("d")) == ["b.mp4", "caf%25E9.mp4", "caf%E9.mp4"]
+    put("m.csv", b"path,video_id,caption\nd/caf\xe9.mp4,caf\xe9,one\nd/caf%E9.mp4,,two\nd/x\xe9.mp4,,three\n")
+    found = read("m.csv")
+    assert [(spec.relative_uri, spec.source_id, spec.extra["caption"]) for spec in found.specs] == [
+        ("d/caf%E9.mp4", "caf%E9", "one"),
+        ("d/caf%25E9.mp4", "d/caf%25E9.mp4", "two"),
+    ]
+    assert found.specs[0].extra["video_id"] == "caf%E9"
+    assert found.specs[0].source_uri == f"{tmp_path}/d/caf%E9.mp4"
+    assert (found.problems[0].kind, "x%E9.mp4" in found.problems[0].message) == ("missing", True)
+
+
+def test_odd_names_are_names(put, read):
+    names = ["-a.mp4", "a\nb.mp4", "q\"'.mp4", "x#?%.mp4", "dots...mp4", "😀.mp4", "n" * 251 + ".mp4"]
+    for name in names:
+        put(f"d/{name}")
+    assert names_of(read("d")) == sorted(names)
+    put("m.jsonl", "".join(json.dumps({"path": f"d/{name}"}) + "\n" for name in names))
+    assert names_of(read("m.jsonl")) == [f"d/{name}" for name in names]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["hf://a/b/c.mp4", "zip://a.mp4::b.zip", "http://127.0.0.1:9/a.mp4", "nope://a.mp4", "s3://b/a.mp4::zip://x", "memory://no/a.mp4"],
+)
+def test_a_cell_of_another_store_is_one_problem_and_nothing_is_fetched(put, read, cell, monkeypatch):
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("a cell opened the network"))
+    put("a.mp4")
+    put("m.csv", f"path\n{cell}\na.mp4\n")
+    found = read("m.csv")
+    assert names_of(found) == ["a.mp4"]
+    assert [(problem.row, cell.partition("://")[0] in problem.message) for problem in found.problems] == [(1, True)]
+
+
+def test_usual_names_of_columns_give_the_bounds(put, read):
+    put("a.mp4")
+    put("m.csv", "file;start;duration;caption\na.mp4;0:01;1.5;walk\na.mp4;;2;run\n")
+    found = read("m.csv")
+    assert [(spec.start_s, spec.end_s, dict(spec.extra)) for spec in found.specs] == [
+        (1.0, 2.5, {"caption": "walk"}),
+        (None, 2.0, {"caption": "run"}),
+    ]
+
+
+def test_an_infinite_bound_is_a_problem_and_no_bound_is_the_whole_file(put, read):
+    put("a.mp4")
+    put("m.jsonl", '{"path": "a.mp4", "start": Infinity}\n{"path": "a.mp4", "start": NaN, "score": Infinity, "": Infinity}\n')
+    found = read("m.jsonl")
+    assert [(spec.row, spec.start_s, spec.extra["score"]) for spec in found.specs] == [(2, None, None)]
+    assert "column 'start' is infinite" in found.problems[0].message
+
+
+def test_odd_files_of_a_folder_are_problems_and_each_real_file_is_one_clip(put, read, tmp_path):
+    put("d/a.mp4"), put("d/sub/b.mp4")
+    (tmp_path / "d/again.mp4").symlink_to("a.mp4")
+    (tmp_path / "d/sub/up").symlink_to(tmp_path / "d")
+    (tmp_path / "d/gone.mp4").symlink_to("nowhere")
+    (tmp_path / "d/self.mp4").symlink_to("self.mp4")
+    os.mkfifo(tmp_path / "d/pipe.mp4")
+    found = read("d")
+    assert names_of(found) == ["a.mp4", "sub/b.mp4"]
+    assert [(os.path.basename(problem.manifest), problem.kind) for problem in found.problems] == [
+        ("gone.mp4", "missing"),
+        ("pipe.mp4", "broken"),
+        ("self.mp4", "missing"),
+    ]
+    put("m.csv", "path\nd/pipe.mp4\nd/a.mp4\n")
+    assert "is a pipe" in read("m.csv").problems[0].message
+    with pytest.raises(ConfigError, match="is a pipe"):
+        read("d/pipe.mp4")
+
+
+def test_folders_of_pictures_are_sources_with_fps(put, read, tmp_path):
+    put("d/seq/f1.png"), put("d/seq/f2.png"), put("d/clips/a.mp4"), put("d/clips/thumb.jpg"), put("d/deep/er/1.JPG")
+    found = read("d", picture_fps=24.0)
+    assert [(spec.relative_uri, spec.fps) for spec in found.specs] == [("clips/a.mp4", None), ("deep/er", 24.0), ("seq", 24.0)]
+    assert [(spec.relative_uri, spec.fps) for spec in read("d/seq", picture_fps=24.0).specs] == [("seq", 24.0)]
+
+
+def test_folders_of_pictures_without_fps_are_refused_or_left_out_with_a_word(put, read, caplog):
+    put("d/seq/f1.png"), put("d/clips/a.mp4")
+    with pytest.raises(ConfigError, match=r"1 folders of pictures and no video; say how many pictures make a second, such as --fps 30"):
+        read("d/seq")
+    assert names_of(read("d")) == ["clips/a.mp4"]
+    assert "1 folders of pictures are left out; to cut them too, give --fps" in caplog.text
+
+
+def test_a_row_may_name_a_folder_of_pictures(put, read):
+    put("seq/f1.png"), put("empty/x.txt"), put("m.csv", "path,start,end\nseq,0,1\nempty,0,1\n")
+    found = read("m.csv", picture_fps=10.0)
+    assert [(spec.relative_uri, spec.fps, spec.end_s) for spec in found.specs] == [("seq", 10.0, 1.0)]
+    assert "is a folder without pictures" in found.problems[0].message
+    assert "how many of them make a second (--fps)" in read("m.csv").problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("a.json", "write one object per line"), ("a.xlsx", "save the sheet as CSV"), ("a.png", "a single picture is no video")],
+)
+def test_files_that_are_no_video_for_certain_are_refused(put, read, name, said):
+    put(name)
+    with pytest.raises(ConfigError, match=said):
+        read(name)

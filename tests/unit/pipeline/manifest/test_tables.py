@@ -78,3 +78,30 @@ def test_a_parquet_file_that_is_none_is_refused_by_name(put):
 @pytest.mark.parametrize(("uri", "suffix"), [("a.CSV", ".csv"), ("s3://b/x.parquet", ".parquet"), ("a.mp4", ""), ("a.csv.mp4", "")])
 def test_tables_are_known_by_their_suffix(uri, suffix):
     assert table_suffix(uri) == suffix
+
+
+def test_cells_of_a_parquet_table_that_have_no_value_in_python_cost_their_row(tmp_path):
+    path = str(tmp_path / "m.parquet")
+    days = pa.array([19_000, 10**6 * 9], pa.date32())  # the second lies in the year 26611
+    pq.write_table(pa.table({"path": ["a.mp4", "b.mp4"], "day": days, "kind": pa.array(["x", "y"]).dictionary_encode()}), path)
+    columns, rows = rows_of(path)
+    assert columns == ("path", "day", "kind")
+    assert rows[0][1]["path"] == "a.mp4"
+    assert rows[0][1]["kind"] == "x"
+    assert "column 'day' (date32[day]) cannot be read" in rows[1][1]
+
+
+def test_of_two_parquet_columns_of_one_name_the_first_counts_and_is_said(tmp_path):
+    path = str(tmp_path / "m.parquet")
+    pq.write_table(pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"]), pa.array(["c"])], names=["path", "x", "path"]), path)
+    with open_rows(path) as table:
+        assert (table.columns, table.repeated) == (("path", "x"), {"path"})
+        assert [row.values for row in table.rows] == [{"path": "a", "x": "b"}]
+
+
+def test_json_nested_without_end_and_numbers_without_end_cost_their_line(put):
+    deep = "[" * 100_000 + "]" * 100_000
+    _, rows = rows_of(put("m.ndjson", '{"path": ' + deep + '}\n{"n": ' + "1" * 5000 + '}\n{"path": "a"}\n'))
+    assert rows[0] == (1, "not valid JSON (nested too deeply); write one object per line")
+    assert "not valid JSON" in rows[1][1]
+    assert rows[2] == (3, {"path": "a"})

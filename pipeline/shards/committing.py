@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline import storage
 from pipeline.errors import DataError
@@ -10,6 +10,7 @@ from pipeline.layout import Layout
 from pipeline.shards.errors_table import ErrorRow, write_errors
 from pipeline.shards.index import ClipEntry, write_index
 from pipeline.shards.plan import PlannedClip
+from pipeline.shards.suspects import hold_back_suspects
 from pipeline.shards.tar import ShardWriter, TarSample
 
 _LOG = logging.getLogger(__name__)
@@ -28,10 +29,11 @@ class ShardOutcome:
 def commit_shard(root: str, shard: int, results: Iterator[tuple[PlannedClip, TarSample | DataError]]) -> ShardOutcome:
     """Write what becomes of every planned clip, in order, and commit the shard. `results` are used up before the index is written.
 
-    Raises: StorageError when bytes cannot be read or written just now; nothing is committed then.
+    Raises: StorageError when bytes cannot be read or written just now; on trial, SuspectUnitError. Nothing is committed then.
     """
-    layout, errors = Layout(root), []
+    layout = Layout(root)
     entries: list[ClipEntry] = []
+    errors: list[ErrorRow] = []
     with storage.publishing(layout.shard_tar(shard)) as path:
         with ShardWriter(path) as writer:
             for clip, result in results:
@@ -43,6 +45,7 @@ def commit_shard(root: str, shard: int, results: Iterator[tuple[PlannedClip, Tar
                     errors.append(_error_row(clip, result))
         entries = writer.located(entries)
         num_bytes = path.stat().st_size
+        hold_back_suspects(errors, len(entries))
     write_errors(root, "shards", shard, errors)
     write_index(root, shard, entries)
     _LOG.info("shard %06d: %d clips, %d failed", shard, len(entries) - len(errors), len(errors))
@@ -62,4 +65,5 @@ def _entry(shard: int, clip: PlannedClip) -> ClipEntry:
 
 
 def _error_row(clip: PlannedClip, error: Exception) -> ErrorRow:
-    return ErrorRow(stage="shards", key=clip.key, source=clip.source, exception=type(error).__name__, message=f"clip {clip.key}: {error}")
+    row = ErrorRow.of(error, stage="shards", key=clip.key, source=clip.source)
+    return replace(row, message=f"clip {clip.key}: {row.message.removeprefix(f'clip {clip.key}: ')}")

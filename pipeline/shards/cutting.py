@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from pipeline import storage
+from pipeline.border import border, is_disk_full
 from pipeline.errors import DataError, StorageError
 from pipeline.manifest.cameras import read_pseudo_cameras
 from pipeline.records import ClipRecord
@@ -69,11 +70,16 @@ def _cut_source(clips: Sequence[PlannedClip], probe: VideoProbe | None, policy: 
         raise DataError(f"{clips[0].source}: planned, but its probe holds an error; delete plan.parquet and probe/, and run again")
     pending = set(range(len(clips)))
     try:
-        for position, data in _videos(clips, probe, policy):
-            pending.discard(position)
-            yield position, data if isinstance(data, DataError) else _sample(clips[position], data, probe)
-    except (DataError, StorageError) as error:
-        if isinstance(error, StorageError) and storage.exists(clips[0].source_uri):
+        with border(clips[0].source):
+            for position, data in _videos(clips, probe, policy):
+                pending.discard(position)
+                yield position, data if isinstance(data, DataError) else _sample(clips[position], data, probe)
+            if pending:
+                raise RuntimeError(f"{len(pending)} of {len(clips)} clips came to nothing, without an error")
+    except DataError as error:
+        yield from ((position, error) for position in sorted(pending))
+    except StorageError as error:
+        if storage.exists(clips[0].source_uri):
             raise
         yield from ((position, DataError(str(error))) for position in sorted(pending))
 
@@ -89,11 +95,16 @@ def _videos(clips: Sequence[PlannedClip], probe: VideoProbe, policy: ClipPolicy)
 def _sample(clip: PlannedClip, data: bytes, probe: VideoProbe) -> TarSample | DataError:
     """The clip's members, once a decode of what will be written shows exactly the planned frames."""
     try:
-        record = _record(clip, data, probe)
-        _prove(clip, data, record)
-        arrays = None if clip.camera_uri is None else _camera_arrays(clip, record)
-        return TarSample(record=record, video=data, document=document_bytes(record.document(), "clip"), arrays=arrays)
-    except (DataError, StorageError) as error:
+        with border(f"clip {clip.key}"):
+            record = _record(clip, data, probe)
+            _prove(clip, data, record)
+            arrays = None if clip.camera_uri is None else _camera_arrays(clip, record)
+            return TarSample(record=record, video=data, document=document_bytes(record.document(), "clip"), arrays=arrays)
+    except DataError as error:
+        return error
+    except StorageError as error:  # of the cameras' file: missing, it costs this clip
+        if is_disk_full(error):
+            raise
         return DataError(str(error))
 
 

@@ -1,13 +1,14 @@
 """What could not be done, as a table beside the data: one row per source, clip or manifest row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import pyarrow as pa
 
 from pipeline import storage
 from pipeline.errors import UnexpectedError
-from pipeline.layout import Layout
+from pipeline.layout import Layout, committed
 from pipeline.tables import read_table, write_table
 
 
@@ -46,8 +47,38 @@ def write_errors(root: str, stage: str, number: int, rows: Sequence[ErrorRow]) -
         storage.remove(uri)
 
 
+@contextmanager
+def errors_beside(root: str, stage: str, number: int, rows: Sequence[ErrorRow], *, commit: str) -> Iterator[None]:
+    """Publish the errors of a unit before the block commits it.
+
+    Where `commit`, the file that commits it, is there already and is made again, they come after: if the job is killed in between, the
+    old errors still ask for another try.
+    """
+    again = storage.exists(commit)
+    if not again:
+        write_errors(root, stage, number, rows)
+    yield
+    if again:
+        write_errors(root, stage, number, rows)
+
+
 def read_errors(root: str, stage: str) -> list[ErrorRow]:
     """All errors of a stage, in order."""
     directory = storage.join(root, "errors", stage)
-    tables = [uri for uri in storage.list_files(directory) if uri.endswith(".parquet")]
-    return [ErrorRow(**row) for uri in tables for row in read_table(uri, "errors").to_pylist()]
+    return [row for uri in storage.list_files(directory) if uri.endswith(".parquet") for row in _rows(uri)]
+
+
+def read_unit_errors(root: str, stage: str, number: int) -> list[ErrorRow]:
+    """The errors of one unit of a stage, in order; none where it has no table."""
+    uri = Layout(root).errors(stage, number)
+    return _rows(uri) if storage.exists(uri) else []
+
+
+def units_to_retry(root: str, stage: str) -> list[int]:
+    """Numbers of the units of a stage whose table names an error that nobody foresaw, ascending: the next run takes them up again."""
+    numbers = sorted(committed(storage.join(root, "errors", stage)))
+    return [number for number in numbers if any(row.unexpected for row in read_unit_errors(root, stage, number))]
+
+
+def _rows(uri: str) -> list[ErrorRow]:
+    return [ErrorRow(**row) for row in read_table(uri, "errors").to_pylist()]

@@ -1,6 +1,5 @@
 """Tables (Parquet) and documents (JSON) that carry their kind and schema version, and refuse what they cannot read."""
 
-import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -72,13 +71,14 @@ def open_table(uri: str, kind: str) -> Iterator[pq.ParquetFile]:
 def read_table(uri: str, kind: str, columns: Sequence[str] | None = None) -> pa.Table:
     """A whole table of ours (or some of its columns), checked for kind and version."""
     with open_table(uri, kind) as file:
-        return file.read(columns=None if columns is None else list(columns))
+        # In this thread: one of Arrow's that lets go of our Python file while the interpreter ends would abort the process.
+        return file.read(columns=None if columns is None else list(columns), use_threads=False)
 
 
 def read_foreign_table(uri: str) -> pa.Table:
     """Any Parquet table, such as a user's manifest."""
     try:
-        return pq.read_table(io.BytesIO(storage.read_bytes(uri)))
+        return pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri))).read(use_threads=False)
     except (pa.ArrowInvalid, pa.ArrowIOError) as error:
         raise DataError(f"{uri}: not a readable Parquet file ({error})") from error
 

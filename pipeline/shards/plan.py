@@ -86,7 +86,7 @@ def write_plan(root: str, clips: Iterator[PlannedClip]) -> None:
 def read_plan_counts(root: str) -> PlanCounts:
     """Shards, clips per shard and split, and the plan's hash, from two columns."""
     with open_table(Layout(root).plan, "plan") as file:
-        table = file.read(columns=["shard", "split"])
+        table = file.read(columns=["shard", "split"], use_threads=False)
         plan_hash = (file.metadata.metadata or {}).get(b"plan_hash", b"").decode()
     shards = np.unique(table["shard"].to_numpy()).astype(np.int64)
     splits = {}
@@ -100,7 +100,7 @@ def read_shard_plan(root: str, shard: int) -> list[PlannedClip]:
     """The planned clips of one shard, in order; reads only the row groups that hold them."""
     with open_table(Layout(root).plan, "plan") as file:
         groups = [group for group in range(file.num_row_groups) if _may_hold(file.metadata.row_group(group), shard)]
-        table = file.read_row_groups(groups)
+        table = file.read_row_groups(groups, use_threads=False)
     return [PlannedClip(**row) for row in table.filter(pc.equal(table["shard"], shard)).to_pylist()]
 
 

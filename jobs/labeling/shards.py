@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from pipeline import storage
+from pipeline.audit.stored.audit_set import list_audits, read_audit_set
 from pipeline.errors import UnexpectedError
 from pipeline.labels import write_label_tables
 from pipeline.layout import Layout, committed
@@ -94,8 +95,18 @@ def commit_labels(root: str, label_set: str, rows: LabelledRows) -> None:
             errors.append(ErrorRow.of(unexpected, stage=stage, key=key, source=sources[key]))
         elif row["status"] in ("failed", "quarantined"):
             errors.append(ErrorRow(stage=stage, key=key, source=sources[key], exception=row["status"], message=str(row["error"])))
+    if shard.keys is not None:
+        _forget_audits(root, label_set, shard.number)
     with errors_beside(root, stage, shard.number, errors, commit=Layout(root).label_shard(label_set, shard.number)):
         write_label_tables(root, label_set, shard=shard.number, tables=[] if table is None else [table])
+
+
+def _forget_audits(root: str, label_set: str, shard: int) -> None:
+    """Remove what audits said of the old labels of a shard, so that their next run judges the new ones."""
+    for name in list_audits(root):
+        uri, audit = Layout(root).audit_shard(name, shard), read_audit_set(root, name)
+        if label_set in (audit.label_set, audit.second) and storage.exists(uri):
+            storage.remove(uri)
 
 
 def _merged(root: str, label_set: str, rows: LabelledRows) -> pa.Table | None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from jobs.auditing.run_job import audit_labels
+from jobs.auditing.run_plan import AuditingConfig
 from jobs.execution.run import Executor
 from jobs.execution.suspects import BrokenStageError
 from jobs.execution.units import Limits
@@ -37,7 +39,7 @@ class Buggy:
 
     def one(self, clip):
         Buggy.seen.append(clip.key)
-        if any(part in clip.key for part in Buggy.hits):
+        if any(part in "/" + clip.key for part in Buggy.hits):
             raise KeyError("tracks")
         tracks = np.repeat(clip.queries[None, :, 1:], clip.reader.shape[0], axis=0)
         return TrackLabels(queries=clip.queries, tracks_px=tracks, visibility=np.ones(tracks.shape[:2], bool))
@@ -114,11 +116,23 @@ def test_labels_that_were_mended_equal_those_that_never_failed(root, buggy):
     whole = {shard: Path(Layout(root).label_shard(name, shard)).read_bytes() for shard in range(3)}
     for path in Path(root, "labels").rglob("*.parquet"):
         path.unlink()
-    buggy.hits = ("w0003", "a-")
+    buggy.hits = ("w0003", "/a-")
     label(root)
     buggy.hits = ()
     label(root)
     assert {shard: Path(Layout(root).label_shard(name, shard)).read_bytes() for shard in range(3)} == whole
+
+
+def test_clips_that_were_mended_are_judged_anew_by_the_audit(root, buggy):
+    buggy.hits = ("/b-",)
+    name = label(root).label_set
+    config = AuditingConfig(root=root, label_set=name, executor=INLINE, calibration="none")
+    assert audit_labels(config, dry_run=False).summary.reasons["label_failed"] == 8
+    buggy.hits = ()
+    label(root)
+    again = audit_labels(config, dry_run=False)
+    assert again.plan.missing == (1,)
+    assert "label_failed" not in again.summary.reasons
 
 
 def test_a_labeler_that_works_nowhere_stops_the_job_and_nothing_is_committed(root, buggy):

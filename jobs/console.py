@@ -14,18 +14,23 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pipeline.errors import ConfigError, TrackmillError
+from pipeline.border import border
+from pipeline.errors import ConfigError, TrackmillError, UnexpectedError
+from pipeline.shards.errors_table import ErrorRow
 
 DONE, FAILED, BAD_USAGE, TOO_MANY_ERRORS, GATE_CLOSED = 0, 1, 2, 3, 4
 _PLAIN_EVERY_S = 10.0
 
 
 def run_job(body: Callable[[], int]) -> NoReturn:
-    """Run a job's body and leave with its exit code; an error of ours is one line, never a traceback."""
+    """Run a job's body and leave with its exit code; an error of ours is one line, a traceback only for what nobody foresaw."""
     set_up_logging()
     try:
-        code = body()
+        with border("this job"):
+            code = body()
     except TrackmillError as error:
+        if isinstance(error, UnexpectedError):
+            typer.echo(error.trace, err=True)
         typer.echo(f"error: {error}", err=True)
         code = BAD_USAGE if isinstance(error, ConfigError) else FAILED
     raise typer.Exit(code)
@@ -86,6 +91,14 @@ def print_summary(title: str, rows: Sequence[tuple[str, object]]) -> None:
     for name, value in rows:
         table.add_row(name, str(value))
     Console(width=None if sys.stdout.isatty() else 110).print(table)
+
+
+def say_unexpected(rows: Sequence[ErrorRow]) -> None:
+    """Say on standard error how many errors nobody foresaw, and where the first comes from; nothing if there are none."""
+    found = [row for row in rows if row.unexpected]
+    if found:
+        again = "they are tried again by the next run"
+        typer.echo(f"unexpected: {len(found)}, {again}; the first: {found[0].message}\n{found[0].traceback}", err=True)
 
 
 def error_exit(errors: int, total: int, max_error_rate: float, *, see: str = "errors/ below the root") -> int:

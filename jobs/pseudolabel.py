@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.console import error_exit, print_summary, run_job
+from jobs.console import error_exit, print_summary, run_job, say_unexpected
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.labeling.job import LabelingConfig, LabelingOutcome, label_dataset
@@ -63,6 +63,7 @@ def pseudolabel(
         )
         outcome = label_dataset(config, dry_run=dry_run)
         print_summary("labels", summary_rows(outcome, num_gpus_per_worker))
+        say_unexpected(outcome.unexpected)
         code = error_exit(outcome.totals.failed + outcome.totals.quarantined, outcome.num_clips, max_error_rate)
         typer.echo(outcome.label_set)
         return code

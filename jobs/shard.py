@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.console import DONE, error_exit, print_summary, run_job
+from jobs.console import DONE, error_exit, print_summary, run_job, say_unexpected
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.sharding.job import ShardingConfig, ShardingOutcome, make_shards
@@ -110,6 +110,7 @@ def shard(
         print_summary("plan" if dry_run else "shards", _summary_rows(config.root, outcome))
         for row in outcome.first_errors:
             typer.echo(f"  {row.stage}: {row.message}", err=True)
+        say_unexpected(outcome.unexpected)
         if dry_run:
             return DONE
         return error_exit(outcome.num_errors, outcome.plan.clips + outcome.num_errors - outcome.failed_clips, max_error_rate)

@@ -26,9 +26,14 @@ def border(name: str) -> Iterator[None]:
     except MemoryError as error:
         raise MemoryExhausted(f"{name}: does not fit into memory ({error or 'MemoryError'}); drop it, or give the workers more") from error
     except Exception as error:  # noqa: BLE001  the one place that catches: DESIGN, "one place catches"
-        if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        if is_disk_full(error):
             raise StorageError(f"{name}: no space left ({error}); free some, then run the same command again") from error
         raise unexpected(name, error) from error
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error, or the one that it was raised from, says that no space is left."""
+    return any(isinstance(each, OSError) and each.errno in _DISK_FULL for each in (error, error.__cause__))
 
 
 def unexpected(name: str, error: Exception) -> UnexpectedError:

@@ -21,6 +21,10 @@ class FormatError(DataError):
     """A file was written by another version of the format; the message names both versions and what helps."""
 
 
+class MissingSourceError(DataError):
+    """A source is not where it was. No verdict on it: the next run tries again."""
+
+
 class UnexpectedError(DataError):
     """An exception that nobody foresaw, met at a border: of an odd file, or a mistake of ours. Counted apart, and tried again.
 

@@ -59,7 +59,7 @@ def table_bytes(table: pa.Table, kind: str) -> bytes:
 
 def parse_table(data: bytes) -> pa.Table:
     """The table of such bytes."""
-    return pq.read_table(io.BytesIO(data))
+    return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
 
 
 @contextmanager
@@ -85,13 +85,14 @@ def open_table(uri: str, kind: str) -> Iterator[pq.ParquetFile]:
 def read_table(uri: str, kind: str, columns: Sequence[str] | None = None) -> pa.Table:
     """A whole table of ours (or some of its columns), checked for kind and version."""
     with open_table(uri, kind) as file:
-        return file.read(columns=None if columns is None else list(columns))
+        # In this thread: one of Arrow's that lets go of our Python file while the interpreter ends would abort the process.
+        return file.read(columns=None if columns is None else list(columns), use_threads=False)
 
 
 def read_foreign_table(uri: str) -> pa.Table:
     """Any Parquet table, such as a user's manifest."""
     try:
-        return pq.ParquetFile(io.BytesIO(storage.read_bytes(uri))).read()
+        return pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri))).read(use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:  # damaged pages and types that Arrow cannot rebuild, too
         raise DataError(f"{uri}: not a readable Parquet file ({error}); write it again") from error
 

@@ -47,6 +47,7 @@ class AuditingOutcome:
     costs: Costs
     elapsed_s: float
     first_errors: tuple[ErrorRow, ...]
+    unexpected: tuple[ErrorRow, ...] = ()  # those that nobody foresaw; the next run tries them again
     report: str  # where it lies
 
 
@@ -72,13 +73,15 @@ def audit_labels(config: AuditingConfig, *, dry_run: bool) -> AuditingOutcome:
     write_shard_lines(root, name, summary)
     write_summary(root, plan.audit, summary, gate, drift=drift)
     storage.publish_bytes(report, build_report(root, plan.audit, summary, gate, drift=drift or None, baseline=baseline))
+    errors = read_errors(root, f"audit/{name}")
     return AuditingOutcome(
         plan=plan,
         summary=summary,
         gate=gate,
         costs=costs,
         elapsed_s=time.perf_counter() - started,
-        first_errors=tuple(read_errors(root, f"audit/{name}")[:_SHOWN_ERRORS]),
+        first_errors=tuple(errors[:_SHOWN_ERRORS]),
+        unexpected=tuple(row for row in errors if row.unexpected),
         report=report,
     )
 

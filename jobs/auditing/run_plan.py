@@ -16,6 +16,7 @@ from pipeline.errors import ConfigError, StorageError
 from pipeline.labels import labelled_shards, read_label_set
 from pipeline.layout import Layout, committed
 from pipeline.records import LabelSet
+from pipeline.shards.errors_table import units_to_retry
 from pipeline.shards.plan import plan_uris, read_plan_counts
 from pipeline.tables import read_document
 
@@ -55,7 +56,7 @@ class AuditPlan:
     calibration: ChosenCalibration
     way_back: LabelerAgain | None
     shards: tuple[int, ...]  # that are labelled, ascending
-    missing: tuple[int, ...]  # of these, not audited yet
+    missing: tuple[int, ...]  # of these, not audited yet, or to be audited again
     sizes: Mapping[int, int]  # shard -> planned clips
     not_labelled: int  # shards that are cut
 
@@ -93,10 +94,17 @@ def plan_audit(config: AuditingConfig) -> AuditPlan:
         calibration=calibration,
         way_back=way_back,
         shards=shards,
-        missing=tuple(sorted({*shards} - committed(Layout(root).audit(audit.name)))),
+        missing=_missing(root, audit.name, shards),
         sizes=sizes,
         not_labelled=not_labelled,
     )
+
+
+def _missing(root: str, audit: str, shards: tuple[int, ...]) -> tuple[int, ...]:
+    """Shards that are not audited yet, then those whose audit met what nobody foresaw."""
+    done = committed(Layout(root).audit(audit))
+    again = [shard for shard in units_to_retry(root, f"audit/{audit}") if shard in done]
+    return (*(shard for shard in shards if shard not in done), *(shard for shard in again if shard in shards))
 
 
 def _audit_set(

@@ -3,7 +3,7 @@
 import typer
 
 from jobs.auditing.run_job import AuditingOutcome
-from jobs.console import DONE, GATE_CLOSED, error_exit, print_summary
+from jobs.console import DONE, GATE_CLOSED, error_exit, print_summary, say_unexpected
 from pipeline.audit.summing.records import AuditSummary, GateCheck, GateResult
 from pipeline.audit.verdict import DECISIONS, REASONS
 
@@ -26,6 +26,7 @@ def report_audit(outcome: AuditingOutcome, max_error_rate: float, *, gated: bool
     print_summary("audit", rows)
     for row in outcome.first_errors:
         typer.echo(f"  {row.stage}: {row.message}", err=True)
+    say_unexpected(outcome.unexpected)
     for warning in plan.calibration.warnings:
         typer.echo(f"warning: {warning}", err=True)
     return _gate_exit(gate) if gated else error_exit(summary.decisions["error"], summary.num_clips, max_error_rate)

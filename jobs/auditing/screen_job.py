@@ -15,7 +15,7 @@ from pipeline.audit.stored.screen import claim_rules
 from pipeline.audit.verdict import ScreenRules
 from pipeline.errors import ConfigError, DataError
 from pipeline.layout import Layout, committed
-from pipeline.shards.errors_table import ErrorRow, read_errors
+from pipeline.shards.errors_table import ErrorRow, read_errors, units_to_retry
 from pipeline.shards.index import read_index
 from pipeline.shards.plan import plan_uris, read_plan_counts
 from pipeline.tables import read_table
@@ -56,6 +56,7 @@ class ScreeningOutcome:
     cpu_s: float  # spent on them
     elapsed_s: float
     first_errors: tuple[ErrorRow, ...]
+    unexpected: tuple[ErrorRow, ...] = ()  # those that nobody foresaw; the next run tries them again
 
 
 def screen_dataset(config: ScreeningConfig, *, dry_run: bool) -> ScreeningOutcome:
@@ -69,7 +70,8 @@ def screen_dataset(config: ScreeningConfig, *, dry_run: bool) -> ScreeningOutcom
     counts = read_plan_counts(root)
     sizes = dict(zip(counts.shards.tolist(), counts.counts().tolist(), strict=True))
     cut, done = (committed(directory) & {*sizes} for directory in (storage.join(root, "shards"), Layout(root).screen))
-    missing, started = sorted(cut - done), time.perf_counter()
+    again = [shard for shard in units_to_retry(root, "screen") if shard in done & cut]
+    missing, started = [*sorted(cut - done), *again], time.perf_counter()
     video_s, cpu_s = 0.0, 0.0
     if dry_run:
         video_s, cpu_s = _try_one(root, missing)
@@ -79,16 +81,18 @@ def screen_dataset(config: ScreeningConfig, *, dry_run: bool) -> ScreeningOutcom
             report = config.executor.run(ScreenStage(root, config.rules, sizes), missing, progress)
         video_s = sum(result.video_s for result in report.results.values())
         cpu_s = sum(result.cpu_s for result in report.results.values())
+    errors = read_errors(root, "screen")
     return ScreeningOutcome(
         totals=screen_totals(root, sorted(done) if dry_run else sorted(cut)),
         num_shards=len(missing),
         num_clips=sum(sizes[shard] for shard in missing),
-        already_done=len(done),
+        already_done=len(done) - len(again),
         not_cut=len(sizes) - len(cut),
         video_s=video_s,
         cpu_s=cpu_s,
         elapsed_s=time.perf_counter() - started,
-        first_errors=tuple(read_errors(root, "screen")[:_SHOWN_ERRORS]),
+        first_errors=tuple(errors[:_SHOWN_ERRORS]),
+        unexpected=tuple(row for row in errors if row.unexpected),
     )
 
 

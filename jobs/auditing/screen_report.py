@@ -3,7 +3,7 @@
 import typer
 
 from jobs.auditing.screen_job import ScreeningOutcome
-from jobs.console import DONE, error_exit, print_summary
+from jobs.console import DONE, error_exit, print_summary, say_unexpected
 from pipeline.audit.verdict import DECISIONS, REASONS
 
 
@@ -12,6 +12,7 @@ def report_screen(outcome: ScreeningOutcome, root: str, max_error_rate: float) -
     print_summary("screen", [("root", root), *_totals_rows(outcome), ("this run", _run_text(outcome)), *_cost_rows(outcome)])
     for row in outcome.first_errors:
         typer.echo(f"  {row.stage}: {row.message}", err=True)
+    say_unexpected(outcome.unexpected)
     return error_exit(outcome.totals.decisions["error"], outcome.totals.clips, max_error_rate)
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from jobs.labeling.cycle import followed_back
 from labelers import LABELERS, Labeler, make_labeler
-from pipeline.errors import ConfigError, DataError, TrackmillError
+from pipeline.border import border
+from pipeline.errors import ConfigError
 from pipeline.records import ClipFrames, LabelSet, TrackLabels
 
 
@@ -18,15 +19,11 @@ class LabelerAgain:
     _labeler: Labeler | None = field(default=None, init=False)
 
     def __call__(self, clip: ClipFrames, labels: TrackLabels) -> TrackLabels:
-        """Labels of the reversed clip. Raises: DataError, whatever the labeler raises."""
+        """Labels of the reversed clip. Raises: DataError, an unexpected one where the labeler fails in a way of its own."""
         if self._labeler is None:
             self._labeler = labeler_of(self.label_set, self.checkpoint)
-        try:
+        with border(f"clip {clip.key}"):
             return followed_back(self._labeler, clip, labels)
-        except TrackmillError:
-            raise
-        except Exception as error:  # noqa: BLE001  a labeler may fail in any way; the clip keeps its labels
-            raise DataError(f"{type(error).__name__}: {error}") from error
 
 
 def labeler_of(label_set: LabelSet, checkpoint: str | None) -> Labeler:

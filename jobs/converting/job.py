@@ -41,6 +41,7 @@ class ConvertingOutcome:
     failed_clips: int  # planned clips among them
     first_errors: tuple[ErrorRow, ...]
     checks: tuple[CheckSummary, ...]  # of all clips converted so far
+    unexpected: tuple[ErrorRow, ...]  # those that nobody foresaw
     estimate: Estimate | None  # of a dry run: from one clip, converted and forgotten
 
 
@@ -69,6 +70,7 @@ def convert(source: TruthSource, config: ConvertingConfig, *, dry_run: bool) -> 
         failed_clips=sum(row.stage == "shards" for row in errors),
         first_errors=tuple(errors[:_SHOWN_ERRORS]),
         checks=() if dry_run else write_check_summary(root),
+        unexpected=tuple(row for row in errors if row.unexpected),
         estimate=estimate,
     )
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from jobs.console import DONE, FAILED, error_exit, print_summary
+from jobs.console import DONE, FAILED, error_exit, print_summary, say_unexpected
 from jobs.converting.job import ConvertingOutcome
 from pipeline.datasets.check_tables import CheckSummary
 
@@ -15,6 +15,7 @@ def report(outcome: ConvertingOutcome, root: str, max_error_rate: float) -> int:
         print_summary("checks", [(check.name, _check_text(check)) for check in outcome.checks])
     for row in outcome.first_errors:
         typer.echo(f"  {row.stage}: {row.message}", err=True)
+    say_unexpected(outcome.unexpected)
     if outcome.estimate is not None:
         if outcome.estimate.error is None:
             return DONE

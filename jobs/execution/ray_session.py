@@ -12,6 +12,7 @@ from jobs.console import set_up_logging
 from pipeline.errors import StorageError
 
 _OBJECT_STORE_BYTES = 256 * 2**20  # labels of a few shards; video bytes do not pass through it
+_WAITING = 8  # tasks: an autoscaler starts nodes only for what is pending, also on a cluster that has no worker yet
 
 
 @contextmanager
@@ -50,6 +51,16 @@ def _connect() -> None:
 def num_cpus() -> int:
     """CPUs of the whole cluster."""
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+def may_grow() -> bool:
+    """Whether nodes may come up for work that waits: on a cluster that was given to us; a local Ray of our own has one node for ever."""
+    return bool(os.environ.get("RAY_ADDRESS"))
+
+
+def num_in_flight() -> int:
+    """Tasks of one CPU to have in flight now: one per CPU, and where the cluster may grow as many again and a few, which wait for nodes."""
+    return num_cpus() * 2 + _WAITING if may_grow() else num_cpus()
 
 
 def num_gpus() -> float:

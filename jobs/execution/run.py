@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
+import typer
+
 from jobs.console import ProgressLine
 from jobs.execution.inline import run_inline
 from jobs.execution.units import Limits, Result, UnitReport, UnitWork
@@ -38,7 +40,8 @@ class Executor:
     def run(self, work: UnitWork[Result], units: Sequence[int], progress: ProgressLine) -> UnitReport[Result]:
         """Run every unit of a stage.
 
-        Raises: StorageError, once the other units are done, if some could not be committed.
+        Raises: StorageError, once the other units are done, if some could not be committed; BrokenStageError if the first parts all
+            failed unexpectedly at one place; ConfigError.
         """
         if self.name == "inline":
             report = run_inline(work, units, lambda unit, _: progress.advance(work.size(unit)))
@@ -46,6 +49,8 @@ class Executor:
             from jobs.execution.ray_units import run_on_ray
 
             report = run_on_ray(work, units, self.limits, lambda unit, _: progress.advance(work.size(unit)))
+        if report.traces:
+            typer.echo(report.traces[min(report.traces)], err=True)
         if report.failures:
             unit, reason = sorted(report.failures.items())[0]
             raise StorageError(

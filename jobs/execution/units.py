@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from pipeline.errors import UnexpectedError
+
 Result = TypeVar("Result")
 Made = TypeVar("Made", covariant=True)
 
@@ -12,7 +14,10 @@ class UnitWork(Protocol[Made]):
     """One stage of a job. It is sent to workers, so it must pickle."""
 
     def run(self, unit: int, crashed: Mapping[str, str]) -> Made:
-        """Do and commit one unit, leaving out the parts in `crashed` (name -> what is to be said of them)."""
+        """Do and commit one unit, leaving out the parts in `crashed` (name -> what is to be said of them).
+
+        Raises: SuspectUnitError from `hold_back_suspects`, which is to be asked right before the commit.
+        """
         ...
 
     def size(self, unit: int) -> int:
@@ -42,6 +47,14 @@ class UnitReport(Generic[Result]):
 
     results: dict[int, Result] = field(default_factory=dict)
     failures: dict[int, str] = field(default_factory=dict)  # unit -> why nothing was committed
+    traces: dict[int, str] = field(default_factory=dict)  # unit -> traceback, where nobody foresaw that
+
+    def fail(self, unit: int, error: Exception, trace: str | None = None) -> None:
+        """Note that nothing of a unit was committed, and why."""
+        self.failures[unit] = str(error)
+        trace = error.trace if isinstance(error, UnexpectedError) else trace
+        if trace:
+            self.traces[unit] = trace
 
 
 OnResult = Callable[[int, Result], None]

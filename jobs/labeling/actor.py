@@ -1,17 +1,16 @@
 """One labeler as a Ray actor, and the driver's view of it."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
 
 from jobs.execution.units import Limits
 from jobs.labeling.items import ItemSummary, LabelItem
-from jobs.labeling.shards import commit_labels
+from jobs.labeling.shards import LabelledRows, commit_labels
 from jobs.labeling.worker import LabelWorker, WorkerSettings
-from pipeline.shards.index import ClipEntry
+from pipeline.border import border
 
 
 class LabelActor:
@@ -26,14 +25,16 @@ class LabelActor:
 
     def label_item(self, item: LabelItem) -> tuple[Any, ItemSummary]:
         """(encoded rows, summary)."""
-        labelled = self._worker.label_item(item)
+        with border(f"shard {item.shard:06d}"):
+            labelled = self._worker.label_item(item)
         return labelled.table, labelled.summary
 
 
 @ray.remote(num_cpus=0)
-def commit_shard(root: str, label_set: str, shard: int, entries: Sequence[ClipEntry], *tables: Any) -> None:
-    """Commit the labels of one shard, from rows that lie in the object store."""
-    commit_labels(root, label_set, shard, tables, entries)
+def commit_shard(root: str, label_set: str, rows: LabelledRows, *tables: Any) -> None:
+    """Commit the labels of one shard, from tables that lie in the object store; `rows` has none."""
+    with border(f"shard {rows.shard.number:06d}"):
+        commit_labels(root, label_set, replace(rows, tables=tables))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """The unit of labelling: a few clips of one shard, and what comes back."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from pipeline.errors import UnexpectedError
 from pipeline.shards.index import ClipEntry
 
 
@@ -31,6 +32,7 @@ class ItemSummary:
     points: int  # point-frames labelled
     busy_s: float  # spent in the labeler, without the waiting
     waited_s: float  # the labeler stood still, waiting for frames: before the item, and within long clips
+    unexpected: Mapping[str, UnexpectedError] = field(default_factory=dict)  # by key: of the failed ones, those that nobody foresaw
 
     @property
     def clips(self) -> int:

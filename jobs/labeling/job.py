@@ -6,19 +6,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import typer
+
 from jobs.console import ProgressLine
 from jobs.execution.run import Executor
 from jobs.labeling.compute import options_on_driver, options_on_worker
 from jobs.labeling.pool_config import PoolConfig
 from jobs.labeling.run import LabelTotals, label_inline
 from jobs.labeling.screened import SCREEN, ScreenedShards, check_screened, obeyed_screen
-from jobs.labeling.shards import shards_to_label
+from jobs.labeling.shards import num_unexpected, shards_to_label
 from jobs.labeling.worker import FRAMES_IN_MEMORY, WorkerSettings
 from labelers import QueryPolicy, make_labeler
 from pipeline import storage
 from pipeline.errors import ConfigError, StorageError
 from pipeline.labels import write_label_set
 from pipeline.records import LabelSet
+from pipeline.shards.errors_table import ErrorRow, read_errors
 from pipeline.shards.plan import plan_uris, read_plan_counts
 
 
@@ -91,6 +94,7 @@ class LabelingOutcome:
     not_cut: int  # planned shards without a commit
     elapsed_s: float  # from the making of the first labeler to the last commit
     screened: ScreenedShards | None = None  # of the shards of this run; None where no screen is obeyed
+    unexpected: tuple[ErrorRow, ...] = ()  # of the whole label set: what nobody foresaw; the next run tries them again
 
 
 def label_dataset(config: LabelingConfig, *, dry_run: bool) -> LabelingOutcome:
@@ -103,17 +107,21 @@ def label_dataset(config: LabelingConfig, *, dry_run: bool) -> LabelingOutcome:
         raise ConfigError(f"{root} holds no plan; make it with jobs/shard.py first, or check --root")
     screen = obeyed_screen(root, config.screen)
     settings, label_set = config.worker(root, screened=screen is not None), describe(config, screen=screen)
-    shards, not_cut = shards_to_label(root, label_set.name)
+    todo = shards_to_label(root, label_set.name)
+    shards = [*todo.fresh, *todo.again]
     screened = None if screen is None else check_screened(root, shards)
     counts = read_plan_counts(root)
     sizes = dict(zip(counts.shards.tolist(), counts.counts().tolist(), strict=True))
-    num_clips, totals, elapsed_s = sum(sizes[shard] for shard in shards), LabelTotals(), 0.0
+    num_clips = sum(sizes[shard] for shard in todo.fresh) + num_unexpected(root, label_set.name, todo.again)
+    totals, elapsed_s = LabelTotals(), 0.0
     if shards and not dry_run:
         write_label_set(root, label_set)
         with config.executor.session(), ProgressLine("labelling", num_clips, "clips") as progress:
             started = time.perf_counter()
             totals = _label(config, settings, label_set.name, shards, progress=progress)
             elapsed_s = time.perf_counter() - started
+    if totals.lost_trace:
+        typer.echo(totals.lost_trace, err=True)
     if totals.lost_shards:
         shard, reason = sorted(totals.lost_shards.items())[0]
         raise StorageError(
@@ -124,10 +132,11 @@ def label_dataset(config: LabelingConfig, *, dry_run: bool) -> LabelingOutcome:
         totals=totals,
         num_clips=num_clips,
         num_shards=len(shards),
-        already_done=len(sizes) - len(shards) - len(not_cut),
-        not_cut=len(not_cut),
+        already_done=len(sizes) - len(shards) - len(todo.not_cut),
+        not_cut=len(todo.not_cut),
         elapsed_s=elapsed_s,
         screened=screened,
+        unexpected=tuple(row for row in read_errors(root, f"labels/{label_set.name}") if row.unexpected),
     )
 
 

@@ -6,7 +6,8 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from pipeline.errors import DataError, MemoryExhausted, StorageError, TrackmillError
+from pipeline.border import border
+from pipeline.errors import MemoryExhausted, StorageError, TrackmillError, UnexpectedError
 from pipeline.labels import LabelRow, encode_rows
 from pipeline.records import TrackLabels
 from pipeline.shards.index import ClipEntry
@@ -20,6 +21,7 @@ class Unlabelled:
 
     status: str  # screened | failed | quarantined, as in LabelRow
     reason: str
+    unexpected: UnexpectedError | None = None  # where nobody foresaw it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -28,6 +30,7 @@ class EncodedClip:
 
     row: LabelRow
     table: pa.Table  # one row
+    unexpected: UnexpectedError | None = None  # why there are no labels, where nobody foresaw it
 
     @property
     def num_points(self) -> int:
@@ -38,18 +41,19 @@ class EncodedClip:
 def at_border(key: str, work: Callable[[], Result]) -> Result | Unlabelled:
     """The per-clip border of this job: what `work` gives, or what went wrong with this clip. A labeler may fail in any way.
 
-    Raises: StorageError, which is not the clip's fault.
+    Raises: StorageError, which is not the clip's fault; a full disk is one.
     """
     try:
-        return work()
+        with border(f"clip {key}"):
+            return work()
     except StorageError:
         raise
     except MemoryExhausted as error:
         return Unlabelled(status="quarantined", reason=str(error))
+    except UnexpectedError as error:
+        return Unlabelled(status="failed", reason=str(error), unexpected=error)
     except TrackmillError as error:
         return Unlabelled(status="failed", reason=str(error))
-    except Exception as error:  # noqa: BLE001  see above
-        return Unlabelled(status="failed", reason=f"clip {key}: {type(error).__name__}: {error}")
 
 
 def noted(labels: TrackLabels, note: str | None, *, first: bool = False) -> TrackLabels:
@@ -63,22 +67,25 @@ def encode_clip(entry: ClipEntry, result: TrackLabels | Unlabelled) -> EncodedCl
     record = entry.record
     if isinstance(result, Unlabelled) or record is None:
         outcome = result if isinstance(result, Unlabelled) else Unlabelled(status="failed", reason=NOT_CUT)
-        return _encoded(row_without_labels(entry, outcome))
-    try:
+        return _encoded(row_without_labels(entry, outcome), outcome.unexpected)
+    labels = result
+
+    def encoded() -> EncodedClip:
         return _encoded(
             LabelRow(
                 key=entry.key,
                 status="ok",
-                labels=result,
+                labels=labels,
                 clip_sha256=record.sha256,
                 num_frames=record.frames,
                 width=record.width,
                 height=record.height,
-                notes=result.degraded,
+                notes=labels.degraded,
             )
         )
-    except DataError as error:
-        return _encoded(row_without_labels(entry, Unlabelled(status="failed", reason=str(error))))
+
+    made = at_border(entry.key, encoded)
+    return _encoded(row_without_labels(entry, made), made.unexpected) if isinstance(made, Unlabelled) else made
 
 
 NOT_CUT = "the clip was not cut; see errors/shards"
@@ -100,5 +107,5 @@ def row_without_labels(entry: ClipEntry, outcome: Unlabelled) -> LabelRow:
     )
 
 
-def _encoded(row: LabelRow) -> EncodedClip:
-    return EncodedClip(row=row, table=encode_rows([row]))
+def _encoded(row: LabelRow, unexpected: UnexpectedError | None = None) -> EncodedClip:
+    return EncodedClip(row=row, table=encode_rows([row]), unexpected=unexpected)

@@ -9,14 +9,16 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from jobs.console import ProgressLine
+from jobs.execution.suspects import Suspects
 from jobs.labeling.actor import LabelActor, PoolWorker, commit_shard
 from jobs.labeling.items import LabelItem, items_of
 from jobs.labeling.outcome import Unlabelled, encode_clip
 from jobs.labeling.pool_config import PoolConfig
 from jobs.labeling.run import LabelTotals
+from jobs.labeling.shards import LabelledRows, ShardToLabel, open_shard, suspect_rows
 from jobs.labeling.worker import WorkerSettings
-from pipeline.errors import ConfigError, StorageError, TrackmillError
-from pipeline.shards.index import ClipEntry, read_index
+from pipeline.border import border
+from pipeline.errors import ConfigError, StorageError, TrackmillError, UnexpectedError
 
 
 def label_on_ray(
@@ -35,9 +37,14 @@ def label_on_ray(
 class _OpenShard:
     """A shard of which some items are still out."""
 
-    entries: Sequence[ClipEntry]
+    shard: ShardToLabel
     missing: int  # clips
     tables: dict[int, ray.ObjectRef] = field(default_factory=dict)  # by the place of the item's first clip
+    unexpected: dict[str, UnexpectedError] = field(default_factory=dict)  # by key
+
+    def rows(self) -> LabelledRows:
+        """What it is to be committed from, but for the tables."""
+        return LabelledRows(shard=self.shard, tables=(), unexpected=self.unexpected)
 
 
 class _Pool:
@@ -48,6 +55,7 @@ class _Pool:
         self._deaths: Counter[str] = Counter()  # by clip key
         self._open: dict[int, _OpenShard] = {}
         self._commits: dict[ray.ObjectRef, int] = {}
+        self._held: Suspects[_OpenShard] = Suspects()
         self._exhausted = False  # every item was given once
         self.totals = LabelTotals()
 
@@ -59,23 +67,37 @@ class _Pool:
             self._feed(fresh)
             busy = [*self._commits, *(ref for worker in self._workers for ref in worker.running)]
             if self._exhausted and not busy and not self._suspects:
-                break
+                held = self._held.end()
+                if not held:
+                    break
+                for opened in held:
+                    self._send(opened)
+                continue
             done, _ = ray.wait([*busy, *(worker.ready for worker in self._workers if not worker.up)], num_returns=1, timeout=0.5)
             for ref in done:
                 self._receive(ref)
             for worker in self._workers:
                 worker.stop_if_late(self._config.limits)
+            for opened in self._held.release():
+                self._send(opened)
         for worker in self._workers:
             ray.kill(worker.handle)
 
     def _items(self, shards: Sequence[int]) -> Iterator[LabelItem]:
         """Items of one shard after the other; a shard is opened when its first item is asked for."""
         for shard in shards:
-            entries = read_index(self._settings.root, shard)
-            self._open[shard] = _OpenShard(entries, len(entries))
-            if not entries:
+            try:
+                with border(f"shard {shard:06d}"):
+                    opened = open_shard(self._settings.root, self._label_set, shard)
+            except ConfigError:
+                raise
+            except TrackmillError as error:
+                self._lose(shard, error)
+                continue
+            self._open[shard] = _OpenShard(opened, len(opened.clips))
+            if not opened.clips:
                 self._commit(shard)
-            yield from items_of(shard, entries, self._config.clips_per_batch)
+            yield from items_of(shard, opened.clips, self._config.clips_per_batch)
 
     def _hire(self) -> PoolWorker:
         config = self._config
@@ -87,9 +109,8 @@ class _Pool:
 
     def _feed(self, fresh: Iterator[LabelItem]) -> None:
         """Give every worker that is up as much as it may hold."""
-        for place, worker in enumerate(self._workers):
-            if not worker.up:
-                continue
+        up = [worker for worker in self._workers if worker.up]  # the others may still wait for a node, perhaps for ever
+        for place, worker in enumerate(up):
             if self._suspects and not worker.running:
                 worker.give(self._suspects.popleft(), alone=True)
             drains = worker.alone or (place == 0 and bool(self._suspects))
@@ -113,9 +134,9 @@ class _Pool:
             if ref == worker.ready:
                 raise _not_made(error) from error
             flight = worker.take(ref)
-            if not isinstance(error.cause, TrackmillError):
-                raise
-            self._lose(flight.item.shard, str(error.cause))
+            if isinstance(error.cause, ConfigError):
+                raise error.cause from error
+            self._lose(flight.item.shard, error.cause if isinstance(error.cause, TrackmillError) else error)
         except RayError as error:
             self._bury(worker, error)
         else:
@@ -125,6 +146,8 @@ class _Pool:
             flight = worker.take(ref)
             self.totals.add(summary)
             self._progress.advance(summary.clips, summary.errors)
+            if flight.item.shard in self._open:
+                self._open[flight.item.shard].unexpected.update(summary.unexpected)
             self._store(flight.item, flight.rows)
 
     def _bury(self, worker: PoolWorker, error: RayError) -> None:
@@ -163,23 +186,30 @@ class _Pool:
 
     def _commit(self, shard: int) -> None:
         done = self._open.pop(shard)
-        tables = [done.tables[first] for first in sorted(done.tables)]
-        self._commits[commit_shard.remote(self._settings.root, self._label_set, shard, done.entries, *tables)] = shard
+        found = None if self._held.works else suspect_rows(done.rows())
+        if found is not None:
+            self._held.hold(done, found)
+            return
+        if done.shard.entries:
+            self._held.clear()
+        self._send(done)
+
+    def _send(self, done: _OpenShard) -> None:
+        tables, number = [done.tables[first] for first in sorted(done.tables)], done.shard.number
+        self._commits[commit_shard.remote(self._settings.root, self._label_set, done.rows(), *tables)] = number
 
     def _committed(self, shard: int, ref: ray.ObjectRef) -> None:
         try:
             ray.get(ref)
             self.totals.shards += 1
         except RayTaskError as error:
-            if not isinstance(error.cause, TrackmillError):
-                raise
-            self._lose(shard, str(error.cause))
+            self._lose(shard, error.cause if isinstance(error.cause, TrackmillError) else error)
         except RayError as error:  # a node went away with rows that were not committed yet
-            self._lose(shard, f"its rows were lost ({type(error).__name__}); run the same command again")
+            self._lose(shard, StorageError(f"its rows were lost ({type(error).__name__}); run the same command again"))
 
-    def _lose(self, shard: int, reason: str) -> None:
+    def _lose(self, shard: int, error: Exception) -> None:
         self._open.pop(shard, None)
-        self.totals.lost_shards.setdefault(shard, reason)
+        self.totals.lose(shard, error)
 
 
 def _not_made(error: RayTaskError) -> TrackmillError:

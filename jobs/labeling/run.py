@@ -3,14 +3,17 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from jobs.console import ProgressLine
+from jobs.execution.suspects import BrokenStageError, Suspects
 from jobs.labeling.items import ItemSummary, LabelItem, items_of
 from jobs.labeling.pool_config import PoolConfig
-from jobs.labeling.shards import commit_labels
+from jobs.labeling.shards import LabelledRows, ShardToLabel, commit_labels, open_shard, suspect_rows
 from jobs.labeling.worker import LabelledItem, LabelWorker, WorkerSettings
-from pipeline.shards.index import read_index
+from pipeline.border import border
+from pipeline.errors import ConfigError, TrackmillError, UnexpectedError
 
 
 @dataclass(slots=True)
@@ -27,6 +30,7 @@ class LabelTotals:
     waited_s: float = 0.0
     shards: int = 0
     lost_shards: dict[int, str] = field(default_factory=dict)  # not committed, and why
+    lost_trace: str | None = None  # traceback of the first that nobody foresaw
 
     def add(self, summary: ItemSummary) -> None:
         """Count one item."""
@@ -35,22 +39,66 @@ class LabelTotals:
         self.quarantined += summary.quarantined
         self.busy_s, self.waited_s = self.busy_s + summary.busy_s, self.waited_s + summary.waited_s
 
+    def lose(self, shard: int, error: Exception) -> None:
+        """Note that a shard was not committed; the first reason is kept."""
+        self.lost_shards.setdefault(shard, str(error))
+        if isinstance(error, UnexpectedError):
+            self.lost_trace = self.lost_trace or error.trace
+
 
 def label_inline(
     settings: WorkerSettings, label_set: str, shards: Sequence[int], *, config: PoolConfig, progress: ProgressLine
 ) -> LabelTotals:
-    """Label in this process; the next items are fetched and decoded while one is labelled. Raises what the first failing read raises."""
+    """Label in this process; the next items are fetched and decoded while one is labelled.
+
+    A shard that cannot be read or written is reported in the totals, not raised.
+    Raises: ConfigError; BrokenStageError if the first clips all failed unexpectedly at one place.
+    """
     worker, totals = LabelWorker(settings), LabelTotals()
+    suspects: Suspects[LabelledRows] = Suspects()
+
+    def commit(rows: LabelledRows) -> None:
+        with _costs_its_shard(rows.shard.number, totals):
+            commit_labels(settings.root, label_set, rows)
+            totals.shards += 1
+
     for shard in shards:
-        entries = read_index(settings.root, shard)
-        tables = []
-        for labelled in _ahead(worker, list(items_of(shard, entries, config.clips_per_batch)), config.items_ahead):
-            tables.append(labelled.table)
-            totals.add(labelled.summary)
-            progress.advance(labelled.summary.clips, labelled.summary.errors)
-        commit_labels(settings.root, label_set, shard, tables, entries)
-        totals.shards += 1
+        with _costs_its_shard(shard, totals):
+            rows = _labelled(worker, open_shard(settings.root, label_set, shard), config=config, totals=totals, progress=progress)
+            found = None if suspects.works else suspect_rows(rows)
+            if found is None:
+                suspects.works = suspects.works or bool(rows.shard.entries)
+                commit(rows)
+            else:
+                suspects.hold(rows, found)
+        for held in suspects.release():
+            commit(held)
+    for held in suspects.end():
+        commit(held)
     return totals
+
+
+@contextmanager
+def _costs_its_shard(shard: int, totals: LabelTotals) -> Iterator[None]:
+    """What goes wrong with a whole shard is noted, and the others are done."""
+    try:
+        with border(f"shard {shard:06d}"):
+            yield
+    except (ConfigError, BrokenStageError):
+        raise
+    except TrackmillError as error:
+        totals.lose(shard, error)
+
+
+def _labelled(worker: LabelWorker, shard: ShardToLabel, *, config: PoolConfig, totals: LabelTotals, progress: ProgressLine) -> LabelledRows:
+    tables = []
+    unexpected: dict[str, UnexpectedError] = {}
+    for labelled in _ahead(worker, list(items_of(shard.number, shard.clips, config.clips_per_batch)), config.items_ahead):
+        tables.append(labelled.table)
+        unexpected.update(labelled.summary.unexpected)
+        totals.add(labelled.summary)
+        progress.advance(labelled.summary.clips, labelled.summary.errors)
+    return LabelledRows(shard=shard, tables=tables, unexpected=unexpected)
 
 
 def _ahead(worker: LabelWorker, items: Sequence[LabelItem], num_ahead: int) -> Iterator[LabelledItem]:

@@ -138,4 +138,5 @@ def _summary(clips: Sequence[EncodedClip], *, busy_s: float, waited_s: float) ->
         points=sum(clip.num_points for clip in clips),
         busy_s=busy_s,
         waited_s=waited_s,
+        unexpected={clip.row.key: clip.unexpected for clip in clips if clip.unexpected is not None},
     )

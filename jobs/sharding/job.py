@@ -65,8 +65,7 @@ class ShardingOutcome:
     num_duplicates: int  # manifest rows that ask for a clip again; the first is kept, and they are no errors
     failed_clips: int  # planned clips among them
     first_errors: tuple[ErrorRow, ...]
-    num_unexpected: int = 0  # of the errors: nobody foresaw them
-    first_traceback: str | None = None
+    unexpected: tuple[ErrorRow, ...] = ()  # of the errors: those that nobody foresaw
 
 
 def make_shards(config: ShardingConfig, *, dry_run: bool) -> ShardingOutcome:
@@ -152,7 +151,6 @@ def _outcome(root: str, growth: Growth, *, dry_run: bool) -> ShardingOutcome:
     added = summarise_clips(growth.clips)
     found = [*growth.errors] if dry_run and not plan_uris(root) else standing_errors(root, growth.errors)
     errors = [row for row in found if row.exception != "duplicate"]
-    unexpected = [row for row in errors if row.unexpected]
     return ShardingOutcome(
         plan=added if dry_run else summarise_plan(root),
         added=added,
@@ -160,8 +158,7 @@ def _outcome(root: str, growth: Growth, *, dry_run: bool) -> ShardingOutcome:
         num_duplicates=growth.num_duplicates,
         failed_clips=sum(row.stage == "shards" and bool(row.key) for row in errors),
         first_errors=tuple(errors[:_SHOWN_ERRORS]),
-        num_unexpected=len(unexpected),
-        first_traceback=unexpected[0].traceback if unexpected else None,
+        unexpected=tuple(row for row in errors if row.unexpected),
     )
 
 

@@ -7,9 +7,7 @@ from pipeline import storage
 from pipeline.errors import ConfigError, StorageError
 from pipeline.manifest import Manifest, ManifestOptions, read_manifest
 from pipeline.shards.probing import Source
-from pipeline.shards.source_roots import SourceRoots
-
-_BACK = "mount or bring it back and run the same command again, or say where it is now with --source-root"
+from pipeline.shards.source_roots import BRING_BACK, SourceRoots
 
 
 def read_inputs(inputs: Sequence[str], options: ManifestOptions, names: Mapping[str, str]) -> Manifest:
@@ -21,14 +19,14 @@ def read_inputs(inputs: Sequence[str], options: ManifestOptions, names: Mapping[
     """
     there = [given for given in inputs if not _is_known_and_gone(given, names)]
     if not there:
-        raise StorageError(f"{inputs[0]} is gone, and its sources with it; {_BACK}")
+        raise StorageError(f"{inputs[0]} is gone, and its sources with it; {BRING_BACK}")
     try:
         return read_manifest(there, options, names)
     except ConfigError as error:
         gone = next((given for given in there if _lost_all(given, names)), None)
         if gone is None:
             raise
-        raise StorageError(f"{gone} holds none of the sources that it gave before ({error}); {_BACK}") from error
+        raise StorageError(f"{gone} holds none of the sources that it gave before ({error}); {BRING_BACK}") from error
 
 
 def _is_known_and_gone(given: str, names: Mapping[str, str]) -> bool:
@@ -56,7 +54,7 @@ def check_present(asked: Iterable[Source], missing: Iterable[str], roots: Source
     for folder, sources in by_root.items():
         lost = [source for source in sources if source.relative_uri in gone]
         if lost and folder and (_is_empty(folder) or (len(lost) == len(sources) > 1)):
-            raise StorageError(f"{folder}: none of its {len(sources)} sources is there, such as {lost[0].uri}; {_BACK}")
+            raise StorageError(f"{folder}: none of its {len(sources)} sources is there, such as {lost[0].uri}; {BRING_BACK}")
 
 
 def _is_empty(folder: str) -> bool:

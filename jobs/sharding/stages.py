@@ -11,6 +11,7 @@ from pipeline.shards.foreign import ForeignTar, register_tar, sample_keys, try_s
 from pipeline.shards.plan import PlannedClip, read_shard_plan
 from pipeline.shards.policy import ClipPolicy
 from pipeline.shards.probing import ProbedGroup, Source, probe_group, probe_source
+from pipeline.shards.suspects import hold_back_suspects
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class ProbeStage:
 
     def run(self, unit: int, crashed: Mapping[str, str]) -> ProbedGroup:
         found = probe_group(self.groups[unit], self.policy, crashed)
+        hold_back_suspects(found.passing, len(self.groups[unit]))
         if self.root is not None and found.num_sources:
             storage.publish_bytes(Layout(self.root).probe(unit), found.table)
         return found

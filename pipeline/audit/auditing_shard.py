@@ -6,19 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
-
+from pipeline import storage
 from pipeline.audit.auditing import AuditedTracks, WayBack, cleaned, clip_measures, look_along, stored_tracks, weigh_tracks
 from pipeline.audit.labelled_clips import LabelledShard, open_labelled_shard
 from pipeline.audit.settings import AuditSettings
 from pipeline.audit.stored.audit_rows import writing_audit_shard
 from pipeline.audit.stored.clip_audit import ClipAudit
+from pipeline.audit.stored.screen import ScreenRow
 from pipeline.audit.tracks.cycle import CycleMeasures, cycle_measures
 from pipeline.audit.verdict import clip_verdict, verdict_of
-from pipeline.errors import DataError
+from pipeline.border import border
+from pipeline.errors import DataError, UnexpectedError
+from pipeline.layout import Layout
 from pipeline.records import ClipFrames, ClipRecord, TrackLabels
 from pipeline.shards.errors_table import ErrorRow, write_errors
 from pipeline.shards.index import ClipEntry, read_video, tar_uri
+from pipeline.shards.suspects import hold_back_suspects
 from pipeline.video.reader import StoredClip, VideoData
 
 _LOG = logging.getLogger(__name__)
@@ -46,15 +49,21 @@ def audit_shard(settings: AuditSettings, shard: int, crashed: Mapping[str, str],
     Raises: StorageError when bytes cannot be read or written just now, DataError for a table that is not what it should be; nothing
         is committed then.
     """
-    started, video_s, errors = time.process_time(), 0.0, []
+    started, video_s = time.process_time(), 0.0
+    errors: list[ErrorRow] = []
     auditor = _Auditor(settings, open_labelled_shard(settings, shard), way_back)
+    again = storage.exists(Layout(settings.root).audit_shard(settings.audit, shard))
     with writing_audit_shard(settings.root, settings.audit, shard) as add:
         for entry in auditor.shard.entries:
             clip = auditor.clip(entry, crashed.get(entry.key))
             add(clip)
             video_s += clip.video_s if clip.tracks is not None else 0.0
-            if clip.verdict.decision == "error":
-                errors.append(_error_row(settings, entry, clip))
+            if clip.verdict.decision == "error" or entry.key in auditor.unexpected:
+                errors.append(_error_row(settings, entry, clip, auditor.unexpected.get(entry.key)))
+        hold_back_suspects(errors, len(auditor.shard.entries))
+        if not again:
+            write_errors(settings.root, f"audit/{settings.audit}", shard, errors)
+    if again:  # killed in between, the old errors still ask for another try
         write_errors(settings.root, f"audit/{settings.audit}", shard, errors)
     _LOG.info("shard %06d: %d clips audited, %d in error", shard, len(auditor.shard.entries), len(errors))
     return ShardAudited(
@@ -81,6 +90,7 @@ class _Auditor:
     def __init__(self, settings: AuditSettings, shard: LabelledShard, way_back: WayBack | None) -> None:
         self._settings, self.shard, self._way_back = settings, shard, way_back
         self.ways_lost = 0
+        self.unexpected: dict[str, UnexpectedError] = {}  # by key: what nobody foresaw, in the clip or on its way back
 
     def clip(self, entry: ClipEntry, crash: str | None) -> ClipAudit:
         """The clip's audit. What a broken clip raises ends here."""
@@ -90,30 +100,41 @@ class _Auditor:
         if crash is not None:
             return ClipAudit(**facts, verdict=verdict_of(["unreadable"]), error=crash)
         try:
-            labels = self.shard.label(entry)
-            screen = self.shard.screen(entry)
-            reasons = () if screen is None else screen.verdict.reasons
-            if labels.status != "ok":
-                verdict = verdict_of([*reasons, _WITHOUT_LABELS[labels.status]])
-                return ClipAudit(**facts, verdict=verdict, error=labels.error or (screen.error if screen else None))
-            tracks, other = self.shard.tracks(entry), self.shard.second_opinion(entry)
+            with border(f"clip {entry.key}"):
+                labels = self.shard.label(entry)
+                screen = self.shard.screen(entry)
+                reasons = () if screen is None else screen.verdict.reasons
+                if labels.status != "ok":
+                    verdict = verdict_of([*reasons, _WITHOUT_LABELS[labels.status]])
+                    return ClipAudit(**facts, verdict=verdict, error=labels.error or (screen.error if screen else None))
+                tracks, other = self.shard.tracks(entry), self.shard.second_opinion(entry)
         except DataError as error:
+            self._note(entry, error)
             return ClipAudit(**facts, verdict=verdict_of(["contract"]), error=str(error))
         record = entry.record
         if record is None:
             return ClipAudit(**facts, verdict=verdict_of(["contract"]), error=f"clip {entry.key} has labels, but was not cut")
         try:
-            data = read_video(self._settings.root, entry)
-            audited = self._judged(entry, record, data, tracks, other)
-        except (DataError, cv2.error) as error:
-            where = tar_uri(self._settings.root, entry)
-            return ClipAudit(**facts, verdict=verdict_of([*reasons, "unreadable"]), error=f"{where}: clip {entry.key}: {error}")
+            with border(f"clip {entry.key}"):
+                data = read_video(self._settings.root, entry)
+                audited = self._judged(entry, record, data, tracks, other)
+                return self._measured(record, audited, facts, screen)
+        except DataError as error:
+            self._note(entry, error)
+            message = f"{tar_uri(self._settings.root, entry)}: clip {entry.key}: {str(error).removeprefix(f'clip {entry.key}: ')}"
+            return ClipAudit(**facts, verdict=verdict_of([*reasons, "unreadable"]), error=message)
+
+    def _measured(self, record: ClipRecord, audited: AuditedTracks, facts: Mapping[str, Any], screen: ScreenRow | None) -> ClipAudit:
         size = {"height": record.height, "width": record.width}
         measures = clip_measures(audited, **size)
         verdict = clip_verdict(measures, self._settings.rules, screen=screen.verdict if screen else None)
-        _LOG.debug("clip %s audited: %s", entry.key, verdict.decision)
+        _LOG.debug("clip %s audited: %s", record.key, verdict.decision)
         error_text = screen.error if screen and verdict.decision == "error" else None
         return ClipAudit(**facts, verdict=verdict, error=error_text, measures=measures, tracks=stored_tracks(audited, **size))
+
+    def _note(self, entry: ClipEntry, error: DataError) -> None:
+        if isinstance(error, UnexpectedError):
+            self.unexpected.setdefault(entry.key, error)
 
     def _judged(
         self, entry: ClipEntry, record: ClipRecord, data: VideoData, labels: TrackLabels, other: TrackLabels | None
@@ -128,9 +149,11 @@ class _Auditor:
             return None
         clean = cleaned(labels, height=record.height, width=record.width)
         try:
-            back = self._way_back(ClipFrames(key=entry.key, reader=StoredClip(data, record), queries=labels.queries), clean)
-            return cycle_measures(clean, back, height=record.height, width=record.width)
+            with border(f"clip {entry.key}"):
+                back = self._way_back(ClipFrames(key=entry.key, reader=StoredClip(data, record), queries=labels.queries), clean)
+                return cycle_measures(clean, back, height=record.height, width=record.width)
         except DataError as error:
+            self._note(entry, error)
             self.ways_lost += 1
             _LOG.warning("clip %s: its tracks could not be followed back (%s); their cycle stays unknown", entry.key, error)
             return None
@@ -151,6 +174,8 @@ def _facts(entry: ClipEntry) -> dict[str, Any]:
     }
 
 
-def _error_row(settings: AuditSettings, entry: ClipEntry, clip: ClipAudit) -> ErrorRow:
+def _error_row(settings: AuditSettings, entry: ClipEntry, clip: ClipAudit, unexpected: UnexpectedError | None) -> ErrorRow:
     stage = f"audit/{settings.audit}"
+    if unexpected is not None:
+        return ErrorRow.of(unexpected, stage=stage, key=entry.key, source=entry.source)
     return ErrorRow(stage=stage, key=entry.key, source=entry.source, exception=clip.verdict.reasons[0], message=str(clip.error))

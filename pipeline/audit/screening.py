@@ -3,17 +3,18 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-import cv2
+from dataclasses import dataclass, replace
 
 from pipeline.audit.clips import SmallClip, VideoMeasures, frame_rate, measure_video
 from pipeline.audit.stored.screen import ScreenRow, write_screen
 from pipeline.audit.verdict import ScreenRules, screen_verdict, verdict_of
+from pipeline.border import border
 from pipeline.errors import DataError
+from pipeline.layout import Layout
 from pipeline.records import ClipRecord
-from pipeline.shards.errors_table import ErrorRow, write_errors
+from pipeline.shards.errors_table import ErrorRow, errors_beside
 from pipeline.shards.index import ClipEntry, read_index, read_video, tar_uri
+from pipeline.shards.suspects import hold_back_suspects
 from pipeline.shards.tombstones import read_tombstones
 
 _LOG = logging.getLogger(__name__)
@@ -34,24 +35,22 @@ def screen_shard(root: str, shard: int, rules: ScreenRules, crashed: Mapping[str
 
     Args:
         crashed: clips that killed their process, and what is to be said of them: they are not tried.
-    Raises: StorageError when bytes cannot be read or written just now; nothing is committed then.
+    Raises: StorageError when bytes cannot be read or written just now; on trial, SuspectUnitError. Nothing is committed then.
     """
     entries, tombstones, started = read_index(root, shard), read_tombstones(root), time.process_time()
-    rows = []
+    rows: list[ScreenRow] = []
+    errors: list[ErrorRow] = []
     for entry in entries:
         if tombstones.cover(entry):
             rows.append(ScreenRow(key=entry.key, verdict=verdict_of(["tombstoned"]), rules=rules.version))
-        else:
-            rows.append(_screened(root, entry, rules, crashed.get(entry.key)))
+            continue
+        row, error = _screened(root, entry, rules, crashed.get(entry.key))
+        rows.append(row)
+        errors += [] if error is None else [error]
     cpu_s = time.process_time() - started
-    sources = {entry.key: entry.source for entry in entries}
-    errors = [
-        ErrorRow(stage="screen", key=row.key, source=sources[row.key], exception=row.verdict.reasons[0], message=str(row.error))
-        for row in rows
-        if row.error
-    ]
-    write_errors(root, "screen", shard, errors)
-    write_screen(root, shard, rows)
+    hold_back_suspects(errors, len(rows))
+    with errors_beside(root, "screen", shard, errors, commit=Layout(root).screen_shard(shard)):
+        write_screen(root, shard, rows)
     _LOG.info("shard %06d: %d clips screened, %d failed", shard, len(rows), len(errors))
     measured = {row.key for row in rows if row.measures is not None}
     video_s = sum(entry.record.end_s - entry.record.start_s for entry in entries if entry.record and entry.key in measured)
@@ -63,27 +62,27 @@ def measure_stored(root: str, entry: ClipEntry, record: ClipRecord) -> VideoMeas
     return measure_video(SmallClip(read_video(root, entry), record), fps=frame_rate(record.timestamps))
 
 
-def _screened(root: str, entry: ClipEntry, rules: ScreenRules, crash: str | None) -> ScreenRow:
-    """The row of one clip. What a broken clip raises ends here."""
+def _screened(root: str, entry: ClipEntry, rules: ScreenRules, crash: str | None) -> tuple[ScreenRow, ErrorRow | None]:
+    """The row of one clip, and its error if it cannot be measured. What a broken clip raises ends here."""
     record = entry.record
     if record is None:
-        return _failed(entry, "not_cut", f"clip {entry.key} was not cut; see errors/shards", rules)
+        return _failed(entry, "not_cut", DataError(f"clip {entry.key} was not cut; see errors/shards"), rules)
     if crash is not None:
-        return _failed(entry, "unreadable", crash, rules)
+        return _failed(entry, "unreadable", DataError(crash), rules)
     try:
-        measures = measure_stored(root, entry, record)
-    except (DataError, cv2.error) as error:
-        return _failed(entry, "unreadable", f"{tar_uri(root, entry)}: clip {entry.key}: {error}", rules)
+        with border(f"clip {entry.key}"):
+            measures = measure_stored(root, entry, record)
+            verdict = screen_verdict(measures, rules)
+            row = ScreenRow(key=entry.key, verdict=verdict, rules=rules.version, clip_sha256=record.sha256, measures=measures)
+    except DataError as error:
+        return _failed(entry, "unreadable", error, rules, where=tar_uri(root, entry))
     _LOG.debug("clip %s measured", entry.key)
-    verdict = screen_verdict(measures, rules)
-    return ScreenRow(key=entry.key, verdict=verdict, rules=rules.version, clip_sha256=record.sha256, measures=measures)
+    return row, None
 
 
-def _failed(entry: ClipEntry, reason: str, message: str, rules: ScreenRules) -> ScreenRow:
-    return ScreenRow(
-        key=entry.key,
-        verdict=verdict_of([reason]),
-        rules=rules.version,
-        clip_sha256=None if entry.record is None else entry.record.sha256,
-        error=message,
-    )
+def _failed(entry: ClipEntry, reason: str, error: DataError, rules: ScreenRules, *, where: str = "") -> tuple[ScreenRow, ErrorRow]:
+    message = f"{where}: clip {entry.key}: {str(error).removeprefix(f'clip {entry.key}: ')}" if where else str(error)
+    sha256 = None if entry.record is None else entry.record.sha256
+    row = ScreenRow(key=entry.key, verdict=verdict_of([reason]), rules=rules.version, clip_sha256=sha256, error=message)
+    said = ErrorRow.of(error, stage="screen", key=entry.key, source=entry.source)
+    return row, replace(said, message=message, exception=said.exception if said.unexpected else reason)

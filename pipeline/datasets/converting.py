@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline.border import border
 from pipeline.datasets.anchoring import anchored
 from pipeline.datasets.check_tables import ClipChecks, write_checks
 from pipeline.datasets.fitting import fitted
@@ -57,14 +58,15 @@ def convert_clip(clip: PlannedClip, source: TruthSource, policy: ConversionPolic
     """
     checks: tuple[Check, ...] = ()
     try:
-        truth = source.read(sequence_of(clip), int(clip.first_frame or 0), int(clip.num_frames or 0))
-        truth = with_reprojected_tracks(truth, policy.reprojected_tracks)
-        checks = check_truth(truth)
-        _refuse(clip, checks, policy)
-        stored = thinned(finished(fitted(anchored(truth), policy.long_side)), policy.max_tracks, clip.key)
-        if stored.frames.shape != truth.frames.shape:
-            _refuse(clip, check_truth(stored), policy)
-        return ConvertedClip(sample=sample_of(clip, stored, policy), checks=checks)
+        with border(f"clip {clip.key}"):
+            truth = source.read(sequence_of(clip), int(clip.first_frame or 0), int(clip.num_frames or 0))
+            truth = with_reprojected_tracks(truth, policy.reprojected_tracks)
+            checks = check_truth(truth)
+            _refuse(clip, checks, policy)
+            stored = thinned(finished(fitted(anchored(truth), policy.long_side)), policy.max_tracks, clip.key)
+            if stored.frames.shape != truth.frames.shape:
+                _refuse(clip, check_truth(stored), policy)
+            return ConvertedClip(sample=sample_of(clip, stored, policy), checks=checks)
     except DataError as error:
         return ConvertedClip(sample=error, checks=checks)
 

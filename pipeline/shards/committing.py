@@ -10,6 +10,7 @@ from pipeline.layout import Layout
 from pipeline.shards.errors_table import ErrorRow, write_errors
 from pipeline.shards.index import ClipEntry, write_index
 from pipeline.shards.plan import PlannedClip, shard_hash
+from pipeline.shards.suspects import hold_back_suspects
 from pipeline.shards.tar import ShardWriter, TarSample
 
 _LOG = logging.getLogger(__name__)
@@ -28,11 +29,12 @@ class ShardOutcome:
 def commit_shard(root: str, shard: int, results: Iterator[tuple[PlannedClip, TarSample | DataError]]) -> ShardOutcome:
     """Write what becomes of every planned clip, in order, and commit the shard. `results` are used up before the index is written.
 
-    Raises: StorageError when bytes cannot be read or written just now; nothing is committed then.
+    Raises: StorageError when bytes cannot be read or written just now; on trial, SuspectUnitError. Nothing is committed then.
     """
-    layout, errors = Layout(root), []
+    layout = Layout(root)
     entries: list[ClipEntry] = []
     planned: list[PlannedClip] = []
+    errors: list[ErrorRow] = []
     with storage.publishing(layout.shard_tar(shard)) as path:
         with ShardWriter(path) as writer:
             for clip, result in results:
@@ -45,6 +47,7 @@ def commit_shard(root: str, shard: int, results: Iterator[tuple[PlannedClip, Tar
                     errors.append(_error_row(clip, result))
         entries = writer.located(entries)
         num_bytes = path.stat().st_size
+        hold_back_suspects(errors, len(entries))
     write_errors(root, "shards", shard, errors)
     write_index(root, shard, entries, planned=shard_hash(planned))
     _LOG.info("shard %06d: %d clips, %d failed", shard, len(entries) - len(errors), len(errors))
@@ -65,4 +68,4 @@ def _entry(shard: int, clip: PlannedClip) -> ClipEntry:
 
 def _error_row(clip: PlannedClip, error: Exception) -> ErrorRow:
     row = ErrorRow.of(error, stage="shards", key=clip.key, source=clip.source)
-    return replace(row, message=f"clip {clip.key}: {error}")
+    return replace(row, message=f"clip {clip.key}: {row.message.removeprefix(f'clip {clip.key}: ')}")

@@ -9,14 +9,15 @@ from itertools import groupby
 from av.video.frame import VideoFrame
 
 from pipeline import storage
-from pipeline.errors import DataError, StorageError
+from pipeline.border import border, is_disk_full
+from pipeline.errors import DataError, MissingSourceError, StorageError
 from pipeline.manifest.cameras import read_pseudo_cameras
 from pipeline.records import ClipRecord
 from pipeline.shards.committing import ShardOutcome, commit_shard
 from pipeline.shards.plan import PlannedClip, read_shard_plan
 from pipeline.shards.policy import ClipPolicy
 from pipeline.shards.probing import read_probe_group
-from pipeline.shards.source_roots import SourceRoots, read_source_roots
+from pipeline.shards.source_roots import BRING_BACK, SourceRoots, read_source_roots
 from pipeline.shards.tar import TarSample, arrays_npz
 from pipeline.tables import document_bytes
 from pipeline.video.copy import copy_spans
@@ -52,18 +53,19 @@ def _results(
 ) -> Iterator[tuple[PlannedClip, TarSample | DataError]]:
     """Every planned clip in order, with its sample or the reason why there is none."""
     roots = read_source_roots(root)
-    planned = [replace(clip, source_uri=roots.resolve(clip.source_uri), camera_uri=_resolved(clip.camera_uri, roots)) for clip in planned]
     for (number, source), group in groupby(planned, key=lambda clip: (clip.probe, clip.source)):
         clips = list(group)
-        good = [clip for clip in clips if clip.key not in crashed]
+        good = [_located(clip, roots) for clip in clips if clip.key not in crashed]
         probe = next(item.probe for item in read_probe_group(root, int(number or 0)) if item.source.relative_uri == source)
-        cut = _in_order(_cut_source(good, probe, policy), len(good))
+        cut = _in_order(_cut_source(good, probe, policy, folder=roots.root_of(clips[0].source_uri)), len(good))
         for clip in clips:
             yield clip, DataError(crashed[clip.key]) if clip.key in crashed else next(cut)
 
 
-def _resolved(reference: str | None, roots: SourceRoots) -> str | None:
-    return None if reference is None else roots.resolve(reference)
+def _located(clip: PlannedClip, roots: SourceRoots) -> PlannedClip:
+    """The clip with its files where they lie now."""
+    camera = None if clip.camera_uri is None else roots.resolve(clip.camera_uri)
+    return replace(clip, source_uri=roots.resolve(clip.source_uri), camera_uri=camera)
 
 
 def _in_order(results: Iterator[tuple[int, TarSample | DataError]], count: int) -> Iterator[TarSample | DataError]:
@@ -76,20 +78,37 @@ def _in_order(results: Iterator[tuple[int, TarSample | DataError]], count: int) 
         yield early.pop(position)
 
 
-def _cut_source(clips: Sequence[PlannedClip], probe: VideoProbe | None, policy: ClipPolicy) -> Iterator[tuple[int, TarSample | DataError]]:
+def _cut_source(
+    clips: Sequence[PlannedClip], probe: VideoProbe | None, policy: ClipPolicy, *, folder: str | None
+) -> Iterator[tuple[int, TarSample | DataError]]:
+    """Clips of one source, by position; `folder`: the source root that it lies below."""
     if not clips:
         return
     if probe is None:
         raise DataError(f"{clips[0].source}: planned, but its probe holds an error; make the dataset again into a new root")
     pending = set(range(len(clips)))
     try:
-        for position, data in _videos(clips, probe, policy):
-            pending.discard(position)
-            yield position, data if isinstance(data, DataError) else _sample(clips[position], data, probe)
+        with border(clips[0].source):
+            for position, data in _videos(clips, probe, policy):
+                pending.discard(position)
+                yield position, data if isinstance(data, DataError) else _sample(clips[position], data, probe)
+            if pending:
+                raise RuntimeError(f"{len(pending)} of {len(clips)} clips came to nothing, without an error")
     except (DataError, StorageError) as error:
-        if isinstance(error, StorageError) and storage.exists(storage.unescape_name(clips[0].source_uri)):
-            raise
-        yield from ((position, DataError(str(error))) for position in sorted(pending))
+        said = _missing(clips[0], folder) or error
+        if isinstance(said, StorageError):
+            raise said from error
+        yield from ((position, said) for position in sorted(pending))
+
+
+def _missing(clip: PlannedClip, folder: str | None) -> DataError | StorageError | None:
+    """What is to be said where a source is not there any more: its clips are tried again, unless all of its folder is gone."""
+    place = storage.unescape_name(clip.source_uri)
+    if storage.exists(place):
+        return None
+    if folder is not None and not storage.exists(storage.unescape_name(folder)):
+        return StorageError(f"{folder} is gone, and its sources with it, such as {clip.source_uri}; {BRING_BACK}")
+    return MissingSourceError(f"{clip.source}: there is no file {clip.source_uri} any more; bring it back, and run the same command again")
 
 
 def _videos(clips: Sequence[PlannedClip], probe: VideoProbe, policy: ClipPolicy) -> Iterator[tuple[int, bytes | DataError]]:
@@ -103,11 +122,16 @@ def _videos(clips: Sequence[PlannedClip], probe: VideoProbe, policy: ClipPolicy)
 def _sample(clip: PlannedClip, data: bytes, probe: VideoProbe) -> TarSample | DataError:
     """The clip's members, once a decode of what will be written shows exactly the planned frames."""
     try:
-        record = _record(clip, data, probe)
-        _prove(clip, data, record, probe)
-        arrays = None if clip.camera_uri is None else _camera_arrays(clip, record)
-        return TarSample(record=record, video=data, document=document_bytes(record.document(), "clip"), arrays=arrays)
-    except (DataError, StorageError) as error:
+        with border(f"clip {clip.key}"):
+            record = _record(clip, data, probe)
+            _prove(clip, data, record, probe)
+            arrays = None if clip.camera_uri is None else _camera_arrays(clip, record)
+            return TarSample(record=record, video=data, document=document_bytes(record.document(), "clip"), arrays=arrays)
+    except DataError as error:
+        return error
+    except StorageError as error:  # of the cameras' file: missing, it costs this clip
+        if is_disk_full(error):
+            raise
         return DataError(str(error))
 
 

@@ -1,6 +1,7 @@
 """What could not be done, as a table beside the data: one row per source, clip or manifest row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import pyarrow as pa
@@ -46,6 +47,21 @@ def write_errors(root: str, stage: str, number: int, rows: Sequence[ErrorRow]) -
         storage.remove(uri)
 
 
+@contextmanager
+def errors_beside(root: str, stage: str, number: int, rows: Sequence[ErrorRow], *, commit: str) -> Iterator[None]:
+    """Publish the errors of a unit before the block commits it.
+
+    Where `commit`, the file that commits it, is there already and is made again, they come after: if the job is killed in between, the
+    old errors still ask for another try.
+    """
+    again = storage.exists(commit)
+    if not again:
+        write_errors(root, stage, number, rows)
+    yield
+    if again:
+        write_errors(root, stage, number, rows)
+
+
 def read_errors(root: str, stage: str, *, before: int | None = None) -> list[ErrorRow]:
     """All errors of a stage, in order; or those of the tables with a number below `before`."""
     return [row for number, rows in read_error_tables(root, stage).items() for row in rows if before is None or number < before]
@@ -54,4 +70,19 @@ def read_errors(root: str, stage: str, *, before: int | None = None) -> list[Err
 def read_error_tables(root: str, stage: str) -> dict[int, list[ErrorRow]]:
     """Errors of a stage by the number of their table, in order."""
     numbers = sorted(committed(storage.join(root, "errors", stage)))
-    return {number: [ErrorRow(**row) for row in read_table(Layout(root).errors(stage, number), "errors").to_pylist()] for number in numbers}
+    return {number: _rows(Layout(root).errors(stage, number)) for number in numbers}
+
+
+def read_unit_errors(root: str, stage: str, number: int) -> list[ErrorRow]:
+    """The errors of one unit of a stage, in order; none where it has no table."""
+    uri = Layout(root).errors(stage, number)
+    return _rows(uri) if storage.exists(uri) else []
+
+
+def units_to_retry(root: str, stage: str) -> list[int]:
+    """Numbers of the units of a stage whose table names an error that nobody foresaw, ascending: the next run takes them up again."""
+    return [number for number, rows in read_error_tables(root, stage).items() if any(row.unexpected for row in rows)]
+
+
+def _rows(uri: str) -> list[ErrorRow]:
+    return [ErrorRow(**row) for row in read_table(uri, "errors").to_pylist()]

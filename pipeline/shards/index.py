@@ -113,7 +113,7 @@ def read_index(root: str, shard: int, *, planned: int = 0) -> list[ClipEntry]:
     uri = Layout(root).shard_index(shard)
     with open_table(uri, "shard") as file:
         found = int((file.schema_arrow.metadata or {}).get(_PLANNED.encode(), b"0"))
-        rows = file.read().to_pylist()
+        rows = file.read(use_threads=False).to_pylist()
     if planned and found and planned != found:
         raise DataError(f"{uri}: it was made by another plan than the one that is there now; run jobs/shard.py again into a new root")
     entries = [_entry(row, uri) for row in rows]

@@ -162,7 +162,7 @@ def plan_end(root: str) -> PlanEnd:
         said = _metadata(file)
         if "end_shard" in said:
             return PlanEnd(part=len(uris), shard=int(said["end_shard"]), probe=int(said["end_probe"]), plan_hash=said["plan_hash"])
-        shards = file.read(columns=["shard"])["shard"]
+        shards = file.read(columns=["shard"], use_threads=False)["shard"]
     probes = committed(storage.join(root, "probe"))
     last = pc.max(shards).as_py()
     return PlanEnd(
@@ -181,7 +181,7 @@ def read_plan_counts(root: str, *, num_parts: int | None = None) -> PlanCounts:
     for uri in (plan_uris(root) or [Layout(root).plan_part(0)])[:num_parts]:
         with open_table(uri, "plan") as file:
             has_hash = "shard_hash" in file.schema_arrow.names
-            table = file.read(columns=["shard", "split", *(["shard_hash"] if has_hash else [])])
+            table = file.read(columns=["shard", "split", *(["shard_hash"] if has_hash else [])], use_threads=False)
             tables.append(table if has_hash else table.append_column("shard_hash", pa.array(np.zeros(len(table), np.int64))))
             hashes.append(_metadata(file).get("plan_hash", ""))
     table = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
@@ -199,7 +199,7 @@ def read_shard_plan(root: str, shard: int) -> list[PlannedClip]:
     part = 0 if len(uris) == 1 else bisect_right(uris, shard, lo=1, key=_first_shard) - 1
     with open_table(uris[part], "plan") as file:
         groups = [group for group in range(file.num_row_groups) if _may_hold(file.metadata.row_group(group), shard)]
-        table = file.read_row_groups(groups)
+        table = file.read_row_groups(groups, use_threads=False)
     return [_planned(row) for row in table.filter(pc.equal(table["shard"], shard)).to_pylist()]
 
 
@@ -208,7 +208,7 @@ def read_plan_columns(root: str, columns: Sequence[str]) -> pa.Table:
     tables = []
     for uri in plan_uris(root):
         with open_table(uri, "plan") as file:
-            table = file.read(columns=[name for name in columns if name in file.schema_arrow.names])
+            table = file.read(columns=[name for name in columns if name in file.schema_arrow.names], use_threads=False)
         for name in columns:
             if name not in table.column_names:
                 table = table.append_column(name, pa.nulls(len(table), SCHEMA.field(name).type))

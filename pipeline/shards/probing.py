@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.border import border
-from pipeline.errors import DataError, StorageError, UnexpectedError
+from pipeline.errors import DataError, MissingSourceError, StorageError, UnexpectedError
 from pipeline.layout import Layout
 from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.policy import ClipPolicy
@@ -22,7 +22,7 @@ from pipeline.video.picture_folder import probe_pictures
 from pipeline.video.probe import VideoProbe, probe_video
 from pipeline.video.scenes import scene_cuts
 
-MISSING = "missing"  # what an error row calls a source that cannot be found
+MISSING = MissingSourceError.__name__  # what an error row calls a source that cannot be found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

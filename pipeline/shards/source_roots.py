@@ -13,6 +13,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.layout import Layout
 from pipeline.tables import read_document, write_document
 
+BRING_BACK = "mount or bring it back and run the same command again, or say where it is now with --source-root"
 _SCHEME = "root://"
 
 

@@ -94,7 +94,13 @@ def test_a_second_run_does_nothing_and_other_queries_are_another_set(root, run_j
     assert {name: digest for name, digest in published(root).items() if other not in name} == before
 
 
-@pytest.mark.parametrize(("trouble", "says"), [("raise", "RuntimeError: this labeler does not like red"), ("nan", "tracks_px holds NaN")])
+@pytest.mark.parametrize(
+    ("trouble", "says"),
+    [
+        ("raise", "unexpected RuntimeError at misbehaving.py:40 in _make_trouble: this labeler does not like red"),
+        ("nan", "tracks_px holds NaN"),
+    ],
+)
 def test_a_clip_that_cannot_be_labelled_is_a_row(root, run_job, trouble, says):
     done = run_job(
         "pseudolabel.py",

@@ -6,6 +6,7 @@ import pytest
 from jobs.converting.job import ConvertingConfig, convert
 from jobs.converting.report import report
 from jobs.execution.run import Executor
+from jobs.execution.suspects import BrokenStageError
 from jobs.execution.units import Limits
 from pipeline.datasets.policy import ConversionPolicy
 from pipeline.datasets.source import SequenceInfo
@@ -70,3 +71,30 @@ def test_an_evaluation_set_is_never_made_smaller(tmp_path):
 def test_a_source_without_sequences_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no sequence found"):
         convert(Shades(num=0), config(tmp_path), dry_run=False)
+
+
+@dataclass
+class Mistaken(Shades):
+    """A reader with a mistake in it."""
+
+    def read(self, sequence, first_frame, num_frames):
+        if sequence.name in self.bad:
+            raise KeyError("depth")
+        return super().read(sequence, first_frame, num_frames)
+
+
+@pytest.mark.unexpected
+def test_a_mistake_in_a_reader_is_counted_apart_and_costs_its_clip(tmp_path, capsys):
+    outcome = convert(Mistaken(bad=("s1",)), config(tmp_path), dry_run=False)
+    (row,) = outcome.unexpected
+    assert (row.source, row.exception, outcome.failed_clips) == ("s1", "KeyError", 1)
+    assert row.message.startswith(f"clip {row.key}: unexpected KeyError at test_converting_job.py:")
+    assert report(outcome, str(tmp_path), 0.05) == 3
+    assert "KeyError: 'depth'" in capsys.readouterr().err
+
+
+@pytest.mark.unexpected
+def test_a_reader_that_reads_nothing_stops_the_conversion(tmp_path):
+    with pytest.raises(BrokenStageError, match="the first 20 parts .*KeyError at .*test_converting_job.py"):
+        convert(Mistaken(num=30, bad=tuple(f"s{number}" for number in range(30))), config(tmp_path), dry_run=False)
+    assert not list(tmp_path.glob("shards/*"))

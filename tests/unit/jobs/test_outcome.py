@@ -1,5 +1,8 @@
 """What becomes of a clip, as a row."""
 
+import errno
+import re
+
 import numpy as np
 import pytest
 
@@ -39,9 +42,19 @@ def test_what_a_labeler_raises_decides_the_status():
     assert at_border("k", raising(MemoryExhausted("clip k: too large"))) == Unlabelled(status="quarantined", reason="clip k: too large")
     assert at_border("k", raising(DataError("frame 3"))) == Unlabelled(status="failed", reason="frame 3")
     assert at_border("k", raising(ConfigError("no"))) == Unlabelled(status="failed", reason="no")
-    assert at_border("k", raising(KeyError("x"))) == Unlabelled(status="failed", reason="clip k: KeyError: 'x'")
     with pytest.raises(StorageError, match="disk"):
         at_border("k", raising(StorageError("disk")))
+
+
+@pytest.mark.unexpected
+def test_what_nobody_foresaw_is_a_failed_clip_that_says_where_it_came_from():
+    made = at_border("k", raising(KeyError("x")))
+    assert made.status == "failed"
+    assert re.fullmatch(r"clip k: unexpected KeyError at test_outcome.py:\d+ in work: 'x'", made.reason)
+    assert (made.unexpected.kind, "in work" in made.unexpected.trace) == ("KeyError", True)
+    assert at_border("k", raising(MemoryError())).status == "quarantined"
+    with pytest.raises(StorageError, match="no space left"):
+        at_border("k", raising(OSError(errno.ENOSPC, "No space left on device")))
 
 
 def test_how_labels_were_made_stands_in_the_notes(entry):

@@ -128,12 +128,15 @@ def test_tracks_that_were_re_seeded_are_followed_back_too(root):
     assert sum(num_tracks) > 3 * 20
 
 
+@pytest.mark.unexpected
 def test_a_way_back_that_fails_costs_the_cycle_error_not_the_labels(root):
     labelled = label(root, cycle=True, back=False, degraded="rung 2")
     assert labelled.table["cycle_error_px"].null_count == 3
     for key, (_, status, error, notes) in zip(labelled.table["key"].to_pylist(), rows(labelled), strict=True):
         assert (status, error) == ("ok", None)
-        assert notes == f"rung 2; no cycle error, the way back failed: clip {key}: ValueError: no way back"
+        assert (
+            notes == f"rung 2; no cycle error, the way back failed: clip {key}: unexpected ValueError at sized.py:17 in label: no way back"
+        )
     assert (labelled.summary.ok, labelled.summary.degraded) == (3, 3)
 
 

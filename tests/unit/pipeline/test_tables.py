@@ -1,6 +1,8 @@
 """Every file carries its kind and version, and a reader refuses what it cannot read, in both directions."""
 
+import ast
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -63,3 +65,17 @@ def test_documents_are_stable_and_versioned(tmp_path):
     (tmp_path / "dataset.json").write_text("{")
     with pytest.raises(DataError, match="not valid JSON"):
         read_document(uri, "dataset")
+
+
+def test_no_thread_of_arrow_reads_a_python_file():
+    """One that lets go of it while the interpreter ends aborts the process, after everything is committed."""
+    reads = [
+        (path.name, node)
+        for path in sorted((Path(__file__).parents[3] / "pipeline").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if node.func.attr.startswith("read_row_group")
+        or (node.func.attr == "read" and any(each.arg == "columns" for each in node.keywords))
+    ]
+    assert len(reads) > 4
+    assert [(name, node.lineno) for name, node in reads if not any(each.arg == "use_threads" for each in node.keywords)] == []

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobs.console import ProgressLine
 from jobs.execution.run import Executor
@@ -13,6 +13,7 @@ from pipeline.errors import ConfigError
 from pipeline.layout import Layout, committed
 from pipeline.manifest import Manifest, ManifestOptions, read_manifest
 from pipeline.records import ClipSpec
+from pipeline.shards.compressed_tar import is_tar_name
 from pipeline.shards.dataset import DatasetIdentity, claim_dataset
 from pipeline.shards.errors_table import ErrorRow, read_errors, write_errors
 from pipeline.shards.foreign import commit_registered, name_tars, plan_registered
@@ -35,6 +36,7 @@ class ShardingConfig:
     manifest: ManifestOptions
     policy: ClipPolicy
     executor: Executor
+    decompress: bool = False  # unpack compressed tars below the root
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,11 +57,10 @@ def make_shards(config: ShardingConfig, *, dry_run: bool) -> ShardingOutcome:
     """
     root = storage.absolute(config.root)
     if config.preset == "webdataset":
-        tars = _tars_of(config.inputs)
+        below = root if config.decompress else None
+        tars = [replace(tar, unpack_below=below) for tar in name_tars(_tars_of(config.inputs))]
         with config.executor.session():
-            register_and_plan(
-                root, RegisterStage(root, name_tars(tars), config.policy.split_shares, config.manifest.license), config.executor
-            )
+            register_and_plan(root, RegisterStage(root, tars, config.policy.split_shares, config.manifest.license), config.executor)
         if not dry_run:
             for number in _uncommitted_shards(root):
                 commit_registered(root, number)
@@ -168,5 +169,5 @@ def _tars_of(inputs: Sequence[str]) -> tuple[str, ...]:
 
 def _expanded(given: str) -> list[str]:
     if storage.is_directory(given):
-        return [uri for uri in storage.list_files(given) if uri.endswith(".tar")]
+        return [uri for uri in storage.list_files(given) if is_tar_name(uri)]
     return [given] if storage.exists(given) else storage.glob(given)

@@ -35,7 +35,7 @@ class ClipEntry:
 
     key: str
     sample_key: str  # `__key__` inside the tar; differs from `key` in foreign shards only
-    tar: str  # absolute path or URL, or relative to ROOT/shards
+    tar: str  # absolute path or URL, name of a tar in ROOT/shards, or path below ROOT: tars/NAME.tar of a tar unpacked there
     source: str
     source_id: str
     split: str
@@ -114,7 +114,9 @@ def read_entries(uri: str) -> list[ClipEntry]:
 
 def tar_uri(root: str, entry: ClipEntry) -> str:
     """Where the clip's tar lies."""
-    return entry.tar if "://" in entry.tar or entry.tar.startswith("/") else storage.join(root, "shards", entry.tar)
+    if "://" in entry.tar or entry.tar.startswith("/"):
+        return entry.tar
+    return storage.join(root, entry.tar) if "/" in entry.tar else storage.join(root, "shards", entry.tar)
 
 
 def read_member(root: str, entry: ClipEntry, member: Member) -> bytes:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.errors import UnexpectedError
 from pipeline.layout import Layout
-from pipeline.tables import read_table, write_table
+from pipeline.tables import TableShape, read_table, write_table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +35,7 @@ class ErrorRow:
 
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ErrorRow.__dataclass_fields__])
+_SHAPE = TableShape(schema=SCHEMA, added=frozenset({"traceback"}), filled=("stage", "key", "source", "exception", "message"))
 
 
 def write_errors(root: str, stage: str, number: int, rows: Sequence[ErrorRow]) -> None:
@@ -50,4 +51,4 @@ def read_errors(root: str, stage: str) -> list[ErrorRow]:
     """All errors of a stage, in order."""
     directory = storage.join(root, "errors", stage)
     tables = [uri for uri in storage.list_files(directory) if uri.endswith(".parquet")]
-    return [ErrorRow(**row) for uri in tables for row in read_table(uri, "errors").to_pylist()]
+    return [ErrorRow(**row) for uri in tables for row in read_table(uri, "errors", shape=_SHAPE).to_pylist()]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pipeline import storage
 from pipeline.errors import DataError
 from pipeline.layout import Layout
 from pipeline.records import ClipRecord
-from pipeline.tables import read_table, write_table
+from pipeline.tables import TableShape, read_table, write_table
 from pipeline.video.reader import VideoData
 
 VIDEO_SUFFIXES = ("mp4", "mkv", "webm", "mov", "avi", "m4v")
@@ -89,7 +90,11 @@ _OF_RECORD = {
     "is_metric": pa.bool_(),
     "notes": pa.list_(pa.string()),
 }
+_LARGEST = 2**16  # pixels of a side
 SCHEMA = pa.schema({**_OF_ENTRY, "status": pa.string(), "size": pa.int64(), "members": _MEMBERS, **_OF_RECORD, "extra": pa.string()})
+_SHAPE = TableShape(
+    schema=SCHEMA, added=frozenset({"notes"}), filled=("key", "sample_key", "tar", "source", "source_id", "split", "status", "members")
+)
 
 
 def write_index(root: str, shard: int, entries: Sequence[ClipEntry]) -> None:
@@ -109,7 +114,7 @@ def write_entries(uri: str, entries: Sequence[ClipEntry]) -> None:
 
 def read_entries(uri: str) -> list[ClipEntry]:
     """The clips of such a table. Raises DataError naming file and clip."""
-    return [_entry(row, uri) for row in read_table(uri, "shard").to_pylist()]
+    return [_entry(row, uri) for row in read_table(uri, "shard", shape=_SHAPE).to_pylist()]
 
 
 def tar_uri(root: str, entry: ClipEntry) -> str:
@@ -180,6 +185,23 @@ def _entry(row: dict[str, Any], uri: str) -> ClipEntry:
             **of_record,
             extra=json.loads(row["extra"]),
         )
-    except (DataError, TypeError, ValueError) as error:
+        _check_values(record)
+        return ClipEntry(**common, members=tuple(_member(**member) for member in row["members"]), record=record)
+    except (DataError, TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{uri}: clip {row['key']}: {error}; delete this file and run jobs/shard.py again") from error
-    return ClipEntry(**common, members=tuple(Member(**member) for member in row["members"]), record=record)
+
+
+def _member(name: str, offset: int, length: int) -> Member:
+    if not isinstance(name, str) or min(offset, length) < 0 or max(offset, length) > 2**48:
+        raise DataError(f"its member {name!r} has {length} bytes from byte {offset} of the tar on")
+    return Member(name=name, offset=offset, length=length)
+
+
+def _check_values(record: ClipRecord) -> None:
+    """Raise DataError for what a record's own checks let pass, and no writer of ours writes."""
+    if not all(math.isfinite(value) for value in (*record.timestamps, record.fps, record.start_s, record.end_s)):
+        raise DataError("its times hold NaN or infinity")
+    if max(record.width, record.height) > _LARGEST:
+        raise DataError(f"its pictures are {record.width}x{record.height}")
+    if not isinstance(record.sha256, str) or not isinstance(record.codec, str) or not isinstance(record.extra, dict):
+        raise DataError("its sha256, codec or extra columns are missing")

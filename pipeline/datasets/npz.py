@@ -60,7 +60,7 @@ class NpzFile:
                 yield handle
         except KeyError as error:
             raise DataError(f"{self.where}: no array {name!r}, found {', '.join(self.names)}; is it this dataset's file?") from error
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error, lzma.LZMAError) as error:
+        except (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error, lzma.LZMAError) as error:
             raise DataError(f"{self._named(name)} is damaged ({error}); fetch it again") from error
 
     def _named(self, name: str) -> str:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import DataError
 from pipeline.labels.columns import CLIP_SCHEMA, SCHEMA
 from pipeline.labels.decode import DECODED, decode_labels
+from pipeline.labels.row import STATUSES
 from pipeline.labels.sets import read_label_set
 from pipeline.layout import Layout, committed
 from pipeline.records import TrackLabels
@@ -96,7 +97,11 @@ def read_label_shard(root: str, label_set: str, shard: int) -> LabelShard:
         table = file.read(columns=CLIP_SCHEMA.names, use_threads=False)
     _SHAPE.check_filled(uri, table)
     entries = (LabelEntry(row=row, **values) for row, values in enumerate(table.to_pylist()))
-    return LabelShard(uri=uri, entries={entry.key: entry for entry in entries})
+    found = {entry.key: entry for entry in entries}
+    for entry in found.values():
+        if entry.status not in STATUSES:
+            raise DataError(f"{uri}: clip {entry.key}: status is {entry.status!r}, expected one of {', '.join(STATUSES)}; {_relabel(uri)}")
+    return LabelShard(uri=uri, entries=found)
 
 
 def _labels_of(root: str, label_set: str, tombstones: Tombstones) -> Iterator[tuple[str, TrackLabels]]:

@@ -73,6 +73,19 @@ def test_damaged_bytes_of_any_file_are_read_or_told(whole):
     assert told > 8
 
 
+@pytest.mark.soak
+def test_hundreds_of_damaged_files_are_read_or_told(whole):
+    root, labels = whole
+    files = files_of(root)
+    for number in range(420):
+        path = files[number % len(files)]
+        data = path.read_bytes()
+        path.write_bytes(damaged(data, number // len(files) + 3))
+        read_all(root, labels)
+        path.write_bytes(data)
+    assert read_all(root, labels) == []
+
+
 @pytest.mark.parametrize("folder", ["shards", "labels", "audit"])
 def test_a_table_whose_columns_were_edited_is_told_with_its_name(whole, folder):
     root, labels = whole

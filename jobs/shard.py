@@ -60,6 +60,7 @@ def shard(
     max_error_rate: Annotated[float, typer.Option(help="Exit with 3 if a larger share of rows, sources and clips goes wrong.")] = 0.05,
     clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip or source before it is given up (with Ray).")] = 600.0,
     max_attempts: Annotated[int, typer.Option(help="Times that a clip or source may kill its worker (with Ray).")] = 2,
+    decompress: Annotated[bool, typer.Option("--decompress", help="Unpack compressed tars once, into ROOT/tars.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Probe, plan and print; cut nothing.")] = False,
 ) -> None:  # fmt: skip
     """Cut videos into clips of WebDataset shards below ROOT. Run it again to continue where it stopped."""
@@ -105,6 +106,7 @@ def shard(
             executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
             source_roots=parse_places(source_root or []),
             retry_errors=retry_errors,
+            decompress=decompress,
         )
         outcome = make_shards(config, dry_run=dry_run)
         print_summary("plan" if dry_run else "shards", _summary_rows(config.root, outcome))

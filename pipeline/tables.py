@@ -2,8 +2,10 @@
 
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -70,23 +72,107 @@ def writing_table(uri: str, schema: pa.Schema, kind: str, **options: Any) -> Ite
         yield writer
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableShape:
+    """What a reader needs of a table of ours: the writer's schema, and where it may be departed from."""
+
+    schema: pa.Schema
+    added: frozenset[str] = frozenset()  # columns that tables of older versions lack
+    filled: tuple[str, ...] = ()  # columns without a null
+
+    def check(self, where: str, found: pa.Schema, columns: Sequence[str] | None = None) -> None:
+        """Raise DataError unless a file has these columns (all of the schema by default), of the writer's kinds."""
+        for name in self.schema.names if columns is None else columns:
+            if name not in found.names:
+                if name in self.added or name not in self.schema.names:
+                    continue
+                raise DataError(f"{where}: it has no column {name}; {_EDITED}")
+            if found.names.count(name) > 1:
+                raise DataError(f"{where}: it has two columns {name}; {_EDITED}")
+            there, wanted = found.field(name).type, self.schema.field(name).type
+            if not _alike(there, wanted):
+                raise DataError(f"{where}: column {name} is {there}, expected {wanted}; {_EDITED}")
+
+    def check_filled(self, where: str, table: pa.Table) -> None:
+        """Raise DataError for a null where none may be."""
+        for name in self.filled:
+            if name in table.column_names and table[name].null_count:
+                raise DataError(f"{where}: column {name} has {table[name].null_count} nulls; {_EDITED}")
+
+
+_EDITED = "it was edited or damaged: delete it and run the job that wrote it again"
+
+
 @contextmanager
-def open_table(uri: str, kind: str) -> Iterator[pq.ParquetFile]:
-    """A Parquet file of ours, checked for kind and version, to read parts of. Raises FormatError, DataError or StorageError."""
+def open_table(uri: str, kind: str, *, shape: TableShape | None = None) -> Iterator[pq.ParquetFile]:
+    """A Parquet file of ours, checked for kind and version (and columns), to read parts of.
+
+    What Arrow raises over damaged pages within the block is a DataError too.
+    Raises: FormatError, DataError or StorageError.
+    """
     with storage.open_input(uri) as handle:
         try:
             file = pq.ParquetFile(handle, page_checksum_verification=True)
-        except (pa.ArrowInvalid, pa.ArrowIOError) as error:
-            raise DataError(f"{uri}: not a readable Parquet file ({error}); delete it and run the job that wrote it again") from error
+        except _BROKEN as error:
+            raise _unreadable(uri, error) from error
         check_version(uri, kind, file.schema_arrow.metadata or {})
-        yield file
+        if shape is not None:
+            shape.check(uri, file.schema_arrow)
+        try:
+            yield file
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(uri, error) from error
 
 
-def read_table(uri: str, kind: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """A whole table of ours (or some of its columns), checked for kind and version."""
+def read_table(uri: str, kind: str, columns: Sequence[str] | None = None, *, shape: TableShape | None = None) -> pa.Table:
+    """A whole table of ours (or some of its columns), checked for kind and version, and against a shape where one is given."""
     with open_table(uri, kind) as file:
-        # In this thread: one of Arrow's that lets go of our Python file while the interpreter ends would abort the process.
-        return file.read(columns=None if columns is None else list(columns), use_threads=False)
+        if shape is not None:
+            shape.check(uri, file.schema_arrow, columns)
+            columns = [name for name in columns or shape.schema.names if name in file.schema_arrow.names]
+        try:
+            # In this thread: one of Arrow's that lets go of our Python file while the interpreter ends would abort the process.
+            table = file.read(columns=None if columns is None else list(columns), use_threads=False)
+            table.validate(full=True)
+        except _BROKEN as error:
+            raise _unreadable(uri, error) from error
+    if shape is not None:
+        shape.check_filled(uri, table)
+    return table
+
+
+# What pyarrow raises over damaged files; its own exceptions are ValueErrors, KeyErrors, ... too.
+_BROKEN = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError)
+
+
+def _unreadable(uri: str, error: BaseException) -> DataError:
+    if isinstance(error, DataError):
+        return error
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error  # the store's, not the file's: explained by who opened it
+    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    return DataError(f"{uri}: not a readable Parquet file ({reason}); delete it and run the job that wrote it again")
+
+
+def _alike(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether two types hold the same kind of values: any width of integers and floats, and text and lists of either size."""
+    for kind in (pa.types.is_integer, pa.types.is_floating, _is_text, pa.types.is_boolean):
+        if kind(wanted):
+            return bool(kind(found))
+    if _is_list(wanted):
+        return _is_list(found) and _alike(found.value_type, wanted.value_type)
+    if pa.types.is_struct(wanted):
+        fields = {field.name: field.type for field in found} if pa.types.is_struct(found) else {}
+        return all(field.name in fields and _alike(fields[field.name], field.type) for field in wanted)
+    return bool(found == wanted)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
 def read_foreign_table(uri: str) -> pa.Table:
@@ -119,7 +205,7 @@ def parse_document(data: bytes, where: str, kind: str) -> dict[str, Any]:
     """Decode and check a stored JSON document; `where` names it in errors."""
     try:
         document = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: not valid JSON ({error}); delete it and run the job that wrote it again") from error
     if not isinstance(document, dict) or not isinstance(document.get("schema_version"), int):
         raise DataError(f"{where}: no schema_version; this is not a {kind} document of trackmill")
@@ -129,12 +215,15 @@ def parse_document(data: bytes, where: str, kind: str) -> dict[str, Any]:
 
 def check_version(where: str, kind: str, metadata: dict[bytes, bytes]) -> None:
     """Raise FormatError or DataError unless a table's metadata name this kind and a version that we read."""
-    found = metadata.get(_KIND, b"").decode()
+    found = metadata.get(_KIND, b"").decode(errors="replace")
     if found != kind:
         raise DataError(
             f"{where}: expected a {kind} table of trackmill, found {f'a {found} table' if found else 'a table of another tool'}"
         )
-    _check(where, kind, int(metadata.get(_VERSION, b"0")))
+    version = metadata.get(_VERSION, b"0")
+    if not re.fullmatch(rb"\d{1,9}", version):
+        raise DataError(f"{where}: its schema version is {version[:20].decode(errors='replace')!r}, expected a number; {_EDITED}")
+    _check(where, kind, int(version))
 
 
 def _check(where: str, kind: str, version: int) -> None:

@@ -3,7 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jobs.console import ProgressLine
 from jobs.execution.run import Executor
@@ -16,6 +16,7 @@ from pipeline import storage
 from pipeline.errors import AlreadyThereError, ConfigError
 from pipeline.layout import Layout, committed
 from pipeline.manifest import Manifest, ManifestOptions
+from pipeline.shards.compressed_tar import is_tar_name
 from pipeline.shards.dataset import DatasetIdentity, check_dataset, claim_dataset, state_licenses
 from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.foreign import commit_registered
@@ -41,6 +42,7 @@ class ShardingConfig:
     executor: Executor
     source_roots: Mapping[str, str] = field(default_factory=dict)  # id -> where the folder is now
     retry_errors: bool = False
+    decompress: bool = False  # unpack compressed tars below the root
 
     @property
     def registers(self) -> bool:
@@ -117,14 +119,15 @@ def _registered(root: str, config: ShardingConfig, publish: bool) -> Growth:
         raise ConfigError("--retry-errors: samples of registered tars are what their tars hold; mend the tar under a new name, and add it")
     tars = _tars_of(config.inputs)
     roots = read_source_roots(root).moved(config.source_roots).with_room_for(tars)
-    stage = RegisterStage(root, {}, config.policy.split_shares, config.manifest.license)
+    below = root if config.decompress else None
+    stage = RegisterStage(root, {}, config.policy.split_shares, config.manifest.license, below)
     if publish:
         _claim(root, config, roots)
         clips = register(root, tars, roots=roots, stage=stage, executor=config.executor, publish=True)
     else:
         with tempfile.TemporaryDirectory(prefix="trackmill-") as scratch:
             inline = Executor(name="inline", limits=config.executor.limits)  # the scratch folder is this machine's
-            stage = RegisterStage(scratch, {}, stage.shares, stage.license)
+            stage = replace(stage, root=scratch, unpack_below=scratch if config.decompress else None)
             clips = register(root, tars, roots=roots, stage=stage, executor=inline, publish=False)
     return Growth(clips=tuple(clips), errors=(), num_duplicates=0)
 
@@ -176,5 +179,5 @@ def _tars_of(inputs: Sequence[str]) -> tuple[str, ...]:
 
 def _expanded(given: str) -> list[str]:
     if storage.is_directory(given):
-        return [uri for uri in storage.list_files(given) if uri.endswith(".tar")]
+        return [uri for uri in storage.list_files(given) if is_tar_name(uri)]
     return [given] if storage.exists(given) else storage.glob(given)

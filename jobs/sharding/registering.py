@@ -1,6 +1,7 @@
 """What a run adds to a root of tars that others wrote: the tars that are new, what scanning says of them, the next part of the plan."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 
 from jobs.console import ProgressLine
@@ -25,7 +26,7 @@ def register(
     end = plan_end(root)
     known = registered_tars(root, roots, before=end.probe)
     tars = name_tars([uri for uri in uris if uri not in known], known, roots)
-    numbered = {end.probe + place: tar for place, tar in enumerate(tars)}
+    numbered = {end.probe + place: replace(tar, unpack_below=stage.unpack_below) for place, tar in enumerate(tars)}
     scanned = committed(storage.join(stage.root, "probe"))
     for number in sorted(number for number in scanned if number >= end.probe):  # of an interrupted run, perhaps with other tars
         found = read_tar_of(Layout(stage.root).probe(number))
@@ -34,7 +35,7 @@ def register(
             scanned.discard(number)
     missing = sorted(set(numbered) - scanned)
     with ProgressLine("scanning", len(missing), "tars") as progress:
-        executor.run(RegisterStage(stage.root, numbered, stage.shares, stage.license), missing, progress)
+        executor.run(replace(stage, tars=numbered), missing, progress)
     clips = list(chain.from_iterable(plan_registered(stage.root, number) for number in sorted(numbered)))
     if publish and (numbered or not end.part):
         write_plan(root, iter(clips), end=end, probe_end=end.probe + len(numbered))

@@ -89,6 +89,7 @@ class RegisterStage:
     tars: Mapping[int, ForeignTar]
     shares: Mapping[str, float]
     license: str | None
+    unpack_below: str | None = None  # the root below which compressed tars are unpacked; None: they are refused
 
     def run(self, unit: int, crashed: Mapping[str, str]) -> int:
         return register_tar(self.root, unit, self.tars[unit], shares=self.shares, license=self.license, crashed=crashed)

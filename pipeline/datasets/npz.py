@@ -1,5 +1,6 @@
 """Reading .npz files in parts: some rows of a large array, without the rest of it in memory."""
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ class NpzFile:
                 yield handle
         except KeyError as error:
             raise DataError(f"{self.where}: no array {name!r}, found {', '.join(self.names)}; is it this dataset's file?") from error
-        except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+        except (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error, lzma.LZMAError) as error:
             raise DataError(f"{self._named(name)} is damaged ({error}); fetch it again") from error
 
     def _named(self, name: str) -> str:

@@ -18,7 +18,7 @@ def decode_labels(table: pa.Table, row: int, *, where: str = "labels") -> TrackL
     key = table["key"][row].as_py()
     try:
         return _labels(table, row)
-    except (DataError, ValueError) as error:
+    except (DataError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{where}: clip {key}: {error}; label this shard again") from error
 
 
@@ -32,6 +32,8 @@ def decode_row(table: pa.Table, row: int, *, where: str = "labels") -> LabelRow:
 def _labels(table: pa.Table, row: int) -> TrackLabels:
     metadata: Mapping[bytes, bytes] = table.schema.metadata or {}
     size = (table["num_tracks"][row].as_py(), table["num_frames"][row].as_py())
+    if None in size or min(size) < 0 or len(_values(table, "tracks_x", row)) != size[0] * size[1]:
+        raise DataError(f"num_tracks and num_frames are {size[0]} and {size[1]}, which its tracks do not fill")
     position_scale, score_scale = (_scale(metadata, name) for name in (b"position_scale", b"score_scale"))
     tracks = np.empty((size[1], size[0], 2), np.float32)
     for axis, name in enumerate(("tracks_x", "tracks_y")):
@@ -65,6 +67,6 @@ def _score(table: pa.Table, name: str, row: int, *, size: tuple[int, int], scale
 
 def _scale(metadata: Mapping[bytes, bytes], name: bytes) -> int:
     value = metadata.get(name, b"")
-    if not value.isdigit() or int(value) < 1:
+    if not value.isdigit() or len(value) > 6 or int(value) < 1:
         raise DataError(f"the file's metadata name no {name.decode()} (found {value.decode(errors='replace')!r})")
     return int(value)

@@ -9,13 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import DataError
-from pipeline.labels.columns import CLIP_SCHEMA
+from pipeline.labels.columns import CLIP_SCHEMA, SCHEMA
 from pipeline.labels.decode import DECODED, decode_labels
+from pipeline.labels.row import STATUSES
 from pipeline.labels.sets import read_label_set
 from pipeline.layout import Layout, committed
 from pipeline.records import TrackLabels
 from pipeline.shards.tombstones import Tombstones, forgotten_keys, read_tombstones
-from pipeline.tables import open_table
+from pipeline.tables import TableShape, open_table
+
+_SHAPE = TableShape(schema=SCHEMA, filled=("key", "status"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,8 +95,13 @@ def read_label_shard(root: str, label_set: str, shard: int) -> LabelShard:
     uri = Layout(root).label_shard(label_set, shard)
     with _open_labels(uri) as file:
         table = file.read(columns=CLIP_SCHEMA.names, use_threads=False)
+    _SHAPE.check_filled(uri, table)
     entries = (LabelEntry(row=row, **values) for row, values in enumerate(table.to_pylist()))
-    return LabelShard(uri=uri, entries={entry.key: entry for entry in entries})
+    found = {entry.key: entry for entry in entries}
+    for entry in found.values():
+        if entry.status not in STATUSES:
+            raise DataError(f"{uri}: clip {entry.key}: status is {entry.status!r}, expected one of {', '.join(STATUSES)}; {_relabel(uri)}")
+    return LabelShard(uri=uri, entries=found)
 
 
 def _labels_of(root: str, label_set: str, tombstones: Tombstones) -> Iterator[tuple[str, TrackLabels]]:
@@ -105,7 +113,8 @@ def _labels_of(root: str, label_set: str, tombstones: Tombstones) -> Iterator[tu
 def _labels_in(uri: str) -> Iterator[tuple[str, TrackLabels]]:
     with _open_labels(uri) as file:
         for group in range(file.metadata.num_row_groups):
-            table = file.read_row_group(group, use_threads=False)
+            table = file.read_row_group(group, columns=SCHEMA.names, use_threads=False)
+            _SHAPE.check_filled(uri, table)
             for row, (key, status) in enumerate(zip(table["key"].to_pylist(), table["status"].to_pylist(), strict=True)):
                 if status == "ok":
                     yield key, decode_labels(table, row, where=uri)
@@ -113,10 +122,12 @@ def _labels_in(uri: str) -> Iterator[tuple[str, TrackLabels]]:
 
 @contextmanager
 def _open_labels(uri: str) -> Iterator[pq.ParquetFile]:
-    with open_table(uri, "labels") as file:
+    with open_table(uri, "labels", shape=_SHAPE) as file:
         try:
             yield file
         except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
             raise DataError(f"{uri}: cannot be read ({' '.join(str(error).split())}); if it stays so, {_relabel(uri)}") from error
 
 

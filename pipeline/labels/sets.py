@@ -44,7 +44,8 @@ def read_label_set(root: str, name: str) -> LabelSet:
     document = read_document(uri, "label_set")
     try:
         label_set = LabelSet(**{field: document[field] for field in _FIELDS})
-    except (KeyError, TypeError, DataError) as error:
+        _check_kinds(label_set)
+    except (KeyError, TypeError, ValueError, DataError) as error:
         raise DataError(f"{uri}: not the provenance of a label set ({error!r}); restore this file, or delete the directory") from error
     if label_set.name != name:
         raise DataError(
@@ -58,6 +59,15 @@ def list_label_sets(root: str) -> list[str]:
     """Names of the label sets of a dataset, sorted."""
     pattern = Layout(glob.escape(root)).label_set_json("*")
     return sorted(uri.split("/")[-2] for uri in storage.glob(pattern))
+
+
+def _check_kinds(label_set: LabelSet) -> None:
+    """Raise DataError for a field of another JSON type than its own."""
+    for name in _FIELDS:
+        value = getattr(label_set, name)
+        wanted: tuple[type, ...] = (dict,) if name in ("configuration", "versions") else (str,)
+        if not isinstance(value, wanted) and not (value is None and name in ("checkpoint", "checkpoint_sha256", "license")):
+            raise DataError(f"{name} is {value!r:.80}, expected {'an object' if wanted == (dict,) else 'text'}")
 
 
 def _document(label_set: LabelSet) -> dict[str, Any]:

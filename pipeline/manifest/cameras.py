@@ -1,8 +1,5 @@
 """Sekai's camera files as pseudo cameras of a clip: OpenCV axes, camera to world, no metric scale."""
 
-import io
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,8 +8,10 @@ import numpy as np
 from pipeline import storage
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_array, check_finite
+from pipeline.records.npz import npz_names, read_npz
 
 _TOLERANCE = 8  # frames by which poses and video may differ: cutting tools round
+_NAMES = ("extrinsic", "extrinsics", "intrinsic", "intrinsics")
 _REMEDY = "fetch it again, or leave it out of the camera root"
 
 
@@ -78,14 +77,17 @@ def intrinsics_to_pixels(normalised: np.ndarray, size: tuple[int, int]) -> np.nd
 
 
 def _load(uri: str) -> Mapping[str, np.ndarray]:
+    data = storage.read_bytes(uri)
+    if data.startswith(b"\x93NUMPY"):
+        raise DataError(f"{uri}: a single array, expected an npz file with extrinsic and intrinsic; {_REMEDY}")
     try:
-        loaded = np.load(io.BytesIO(storage.read_bytes(uri)), allow_pickle=False)
-        if isinstance(loaded, np.lib.npyio.NpzFile):
-            with loaded:
-                return {name: loaded[name] for name in loaded.files}
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = read_npz(data, _NAMES, shapes={}, what="it")
+    except DataError as error:
         raise DataError(f"{uri}: not a readable npz file ({error}); {_REMEDY}") from error
-    raise DataError(f"{uri}: a single array, expected an npz file with extrinsic and intrinsic; {_REMEDY}")
+    for name in ("extrinsic", "intrinsic"):
+        if not {name, f"{name}s"} & {*arrays}:
+            raise DataError(f"{uri}: no array {name}; found {', '.join(npz_names(data)) or 'none'}; {_REMEDY}")
+    return arrays
 
 
 def _array(uri: str, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.errors import UnexpectedError
 from pipeline.layout import Layout, committed
-from pipeline.tables import read_table, write_table
+from pipeline.tables import TableShape, read_table, write_table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +36,7 @@ class ErrorRow:
 
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ErrorRow.__dataclass_fields__])
+_SHAPE = TableShape(schema=SCHEMA, added=frozenset({"traceback"}), filled=("stage", "key", "source", "exception", "message"))
 
 
 def write_errors(root: str, stage: str, number: int, rows: Sequence[ErrorRow]) -> None:
@@ -85,4 +86,4 @@ def units_to_retry(root: str, stage: str) -> list[int]:
 
 
 def _rows(uri: str) -> list[ErrorRow]:
-    return [ErrorRow(**row) for row in read_table(uri, "errors").to_pylist()]
+    return [ErrorRow(**row) for row in read_table(uri, "errors", shape=_SHAPE).to_pylist()]

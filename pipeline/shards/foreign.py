@@ -1,32 +1,28 @@
 """Registering WebDataset tars that others wrote, where they lie: an index is written, nothing is copied."""
 
 import hashlib
-import json
-import logging
 import posixpath
-import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any
 
 from pipeline import storage
+from pipeline.border import border
 from pipeline.errors import DataError
 from pipeline.layout import Layout, committed
 from pipeline.manifest.listing import NamedFile
 from pipeline.manifest.names import distinct_names
 from pipeline.records import ClipRecord
 from pipeline.shards.errors_table import ErrorRow, write_errors
-from pipeline.shards.index import ClipEntry, Member, is_video, read_entries, write_entries, write_index
+from pipeline.shards.foreign_samples import SampleClip, TarContents, read_contents
+from pipeline.shards.foreign_texts import SampleTexts, read_texts
+from pipeline.shards.index import ClipEntry, read_entries, write_entries, write_index
 from pipeline.shards.keys import slug, split_of
 from pipeline.shards.plan import PlannedClip, shard_hash
 from pipeline.shards.source_roots import SourceRoots
-from pipeline.shards.tar import members_of
+from pipeline.shards.tar_headers import readable_key
 from pipeline.tables import open_table
 from pipeline.video.probe import probe_video
-
-_LOG = logging.getLogger(__name__)
-_PASSED_ON = ("txt", "caption")  # text members that travel along in `extra`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +32,7 @@ class ForeignTar:
     uri: str  # where it lies now
     name: str
     reference: str = ""  # how tables name its place; empty: as `uri`
+    unpack_below: str | None = None  # the root below which it is unpacked where it is compressed; None: such a tar is refused
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,49 +44,48 @@ class TarScan:
 
 
 def scan_tar(tar: ForeignTar, *, shares: Mapping[str, float], license: str | None, crashed: Mapping[str, str]) -> TarScan:
-    """Read one tar front to back and probe every video sample in it.
+    """Read the headers of one tar and probe every video in it.
 
-    The samples before a break in a damaged tar are kept; the break itself is an error that names the tar.
+    The samples around a break in a damaged tar are kept; the break itself is an error that names the tar.
     Args:
         crashed: samples (by clip key) that killed a worker, and what is to be said of them.
     Raises: StorageError if the tar cannot be read just now.
     """
-    errors: list[ErrorRow] = []
-    uri = tar.uri
-    samples, broken = _samples_of(uri)
-    if broken is not None:
-        errors.append(_error(uri, "", broken))
-    videos = {key: members for key, members in samples.items() if any(is_video(member.name) for member in members)}
-    if not videos and broken is None:
-        found = ", ".join(sorted({member.name for members in samples.values() for member in members})) or "nothing"
-        errors.append(_error(uri, "", DataError(f"{uri}: no sample has a video member (found {found}); pass only tars with .mp4 members")))
+    try:
+        with border(readable_key(tar.uri)):
+            contents = _contents_of(tar)
+    except DataError as error:
+        return TarScan(entries=(), errors=(_error(tar.uri, "", error),))
+    errors = [_error(tar.uri, "", problem) for problem in contents.problems]
     entries = []
-    for sample_key, members in videos.items():
-        key = foreign_key(tar.name, sample_key)
-        entry = ClipEntry(key=key, sample_key=sample_key, tar=uri, source=f"{tar.name}/{sample_key}", source_id=sample_key, split="")
-        try:
-            if key in crashed:
-                raise DataError(crashed[key])
-            _check_unambiguous(f"{uri}: sample {sample_key}", members)
-            entries.append(_described(entry, members, shares, license))
-        except DataError as error:
-            entries.append(replace(entry, split=split_of(sample_key, shares), license=license))
-            errors.append(_error(uri, key, error))
+    for clips in contents.samples:
+        texts = [_texts_of(contents, clip) for clip in clips]
+        source_id = _source_id(texts) or clips[0].sample_key
+        for clip, said in zip(clips, texts, strict=True):
+            entry = _planned_entry(tar, contents, clip, source_id=source_id, split=split_of(source_id, shares))
+            try:
+                if entry.key in crashed:
+                    raise DataError(crashed[entry.key])
+                if isinstance(said, DataError):
+                    raise said
+                with border(_where(contents, clip)):
+                    entries.append(_described(entry, contents.uri, clip, said, license))
+            except DataError as error:
+                entries.append(replace(entry, license=license))
+                errors.append(_error(tar.uri, entry.key, error))
     return TarScan(entries=tuple(entries), errors=tuple(errors))
 
 
 def sample_keys(tar: ForeignTar) -> list[str]:
     """Clip keys of the video samples of a tar, from its headers alone."""
-    samples, _ = _samples_of(tar.uri)
-    return [foreign_key(tar.name, key) for key, members in samples.items() if any(is_video(member.name) for member in members)]
+    return [foreign_key(tar.name, clip.name) for clips in _contents_of(tar).samples for clip in clips]
 
 
 def try_sample(tar: ForeignTar, key: str) -> None:
     """Probe one sample of a tar and forget it: whether it kills the process is all that the caller wants to know."""
-    samples, _ = _samples_of(tar.uri)
-    members = next(members for sample_key, members in samples.items() if foreign_key(tar.name, sample_key) == key)
-    video = next(member for member in members if is_video(member.name))
-    probe_video(storage.read_range(tar.uri, video.offset, video.length), key)
+    contents = _contents_of(tar)
+    clip = next(clip for clips in contents.samples for clip in clips if foreign_key(tar.name, clip.name) == key)
+    probe_video(storage.read_range(contents.uri, clip.video.offset, clip.video.length), key)
 
 
 def name_tars(uris: Sequence[str], known: Mapping[str, str], roots: SourceRoots) -> list[ForeignTar]:
@@ -147,7 +143,7 @@ def register_tar(
     scan = scan_tar(tar, shares=shares, license=license, crashed=crashed)
     write_errors(root, "shards", number, scan.errors)
     place = tar.reference or tar.uri
-    entries = [replace(entry, tar=place) for entry in scan.entries]
+    entries = [replace(entry, tar=place) if entry.tar == tar.uri else entry for entry in scan.entries]  # others were unpacked
     write_entries(Layout(root).probe(number), entries, {"tar": place, "tar_name": tar.name})
     return len(scan.errors)
 
@@ -182,21 +178,53 @@ def commit_registered(root: str, number: int) -> int:
     return len(entries)
 
 
-def _described(entry: ClipEntry, members: list[Member], shares: Mapping[str, float], license: str | None) -> ClipEntry:
+def _contents_of(tar: ForeignTar) -> TarContents:
+    return read_contents(tar.uri, tar.name, unpack_below=tar.unpack_below)
+
+
+def _where(contents: TarContents, clip: SampleClip) -> str:
+    return f"{contents.uri}: sample {clip.name}"
+
+
+def _texts_of(contents: TarContents, clip: SampleClip) -> SampleTexts | DataError:
+    """What the clip's json and caption say, or why that is not known."""
+    where = _where(contents, clip)
+    if clip.fault is not None:
+        return DataError(f"{where}: {clip.fault}")
+    try:
+        with border(where):
+            return read_texts(contents.uri, clip, where)
+    except DataError as error:
+        return error
+
+
+def _source_id(texts: Sequence[SampleTexts | DataError]) -> str | None:
+    """The id of the source that the clips of one sample share: the one that their texts name, if it is only one."""
+    named = {said.source_id for said in texts if isinstance(said, SampleTexts) and said.source_id is not None}
+    return named.pop() if len(named) == 1 else None
+
+
+def _planned_entry(tar: ForeignTar, contents: TarContents, clip: SampleClip, *, source_id: str, split: str) -> ClipEntry:
+    return ClipEntry(
+        key=foreign_key(tar.name, clip.name),
+        sample_key=clip.sample_key,
+        tar=contents.place,
+        source=f"{tar.name}/{clip.name}",
+        source_id=source_id,
+        split=split,
+    )
+
+
+def _described(entry: ClipEntry, uri: str, clip: SampleClip, texts: SampleTexts, license: str | None) -> ClipEntry:
     """The entry with the record that the sample's own video and json give."""
-    video = next(member for member in members if is_video(member.name))
-    data = storage.read_range(entry.tar, video.offset, video.length)
-    where = f"{entry.tar}: sample {entry.sample_key}"
-    probe = probe_video(data, where)
-    extra = _extra(entry, members, where)
-    source_id = str(extra.get("videoid") or extra.get("video_id") or extra.get("url") or entry.sample_key)
-    split = split_of(source_id, shares)
+    data = storage.read_range(uri, clip.video.offset, clip.video.length)
+    probe = probe_video(data, f"{uri}: sample {clip.name}")
     times = probe.times_s
     record = ClipRecord(
         key=entry.key,
         source=entry.source,
-        source_id=source_id,
-        split=split,
+        source_id=entry.source_id,
+        split=entry.split,
         start_s=float(times[0]),
         end_s=probe.time_after(probe.num_frames - 1),
         fps=round((probe.num_frames - 1) / float(times[-1]) if probe.num_frames > 1 else 1 / probe.frame_s, 6),
@@ -207,56 +235,12 @@ def _described(entry: ClipEntry, members: list[Member], shares: Mapping[str, flo
         video="foreign",
         sha256=hashlib.sha256(data).hexdigest(),
         timestamps=tuple(float(time) for time in times),
-        license=license or extra.get("license"),
-        notes=probe.picture.notes("foreign"),
-        extra=extra,
+        license=license or texts.license,
+        notes=(*texts.notes, *probe.picture.notes("foreign")),
+        extra=texts.extra,
     )
-    return replace(entry, source_id=source_id, split=split, license=record.license, members=tuple(members), record=record)
-
-
-def _check_unambiguous(where: str, members: list[Member]) -> None:
-    """Raise DataError if a name occurs twice: two samples of one key, which no reader can tell apart by it."""
-    names = [member.name for member in members]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"{where}: its key occurs more than once in the tar ({', '.join(twice)}); give every sample a key of its own")
-
-
-def _extra(entry: ClipEntry, members: list[Member], where: str) -> dict[str, Any]:
-    """The sample's json and caption members."""
-    extra: dict[str, Any] = {}
-    for member in members:
-        if member.name == "json":
-            try:
-                document = json.loads(storage.read_range(entry.tar, member.offset, member.length))
-            except ValueError as error:
-                raise DataError(f"{where}: its json member is not valid JSON ({error}); mend it or drop the sample") from error
-            extra.update(document if isinstance(document, dict) else {"json": document})
-        elif member.name in _PASSED_ON:
-            extra["caption"] = storage.read_range(entry.tar, member.offset, member.length).decode(errors="replace")
-    return extra
-
-
-def _samples_of(uri: str) -> tuple[dict[str, list[Member]], DataError | None]:
-    """Members by sample, and what is wrong with a tar that breaks off."""
-    samples: dict[str, list[Member]] = {}
-    with storage.open_input(uri) as handle:
-        try:
-            with tarfile.open(fileobj=handle, mode="r:") as tar:
-                for info in tar:
-                    for key, members in members_of([info]).items():
-                        samples.setdefault(key, []).extend(members)
-        except tarfile.TarError as error:
-            _cut_short(samples, storage.size(uri))
-            return samples, DataError(f"{uri}: damaged after {len(samples)} whole samples ({error}); fetch it again")
-    return samples, None
-
-
-def _cut_short(samples: dict[str, list[Member]], length: int) -> None:
-    """Forget samples of which a member reaches beyond the end of the file."""
-    for key in [key for key, members in samples.items() if any(member.offset + member.length > length for member in members)]:
-        del samples[key]
+    return replace(entry, license=record.license, members=clip.members, record=record)
 
 
 def _error(uri: str, key: str, error: DataError) -> ErrorRow:
-    return ErrorRow.of(error, stage="shards", key=key, source=uri)
+    return ErrorRow.of(error, stage="shards", key=key, source=readable_key(uri))

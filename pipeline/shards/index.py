@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from pipeline.errors import DataError
 from pipeline.layout import Layout
 from pipeline.records import ClipRecord
 from pipeline.shards.source_roots import read_source_roots
-from pipeline.tables import open_table, read_table, write_table
+from pipeline.tables import TableShape, read_table, write_table
 from pipeline.video.reader import VideoData
 
 VIDEO_SUFFIXES = ("mp4", "mkv", "webm", "mov", "avi", "m4v")
@@ -36,7 +37,7 @@ class ClipEntry:
 
     key: str
     sample_key: str  # `__key__` inside the tar; differs from `key` in foreign shards only
-    tar: str  # absolute path or URL, or relative to ROOT/shards
+    tar: str  # absolute path or URL, name of a tar in ROOT/shards, or path below ROOT: tars/NAME.tar of a tar unpacked there
     source: str
     source_id: str
     split: str
@@ -91,7 +92,11 @@ _OF_RECORD = {
     "is_metric": pa.bool_(),
     "notes": pa.list_(pa.string()),
 }
+_LARGEST = 2**16  # pixels of a side
 SCHEMA = pa.schema({**_OF_ENTRY, "status": pa.string(), "size": pa.int64(), "members": _MEMBERS, **_OF_RECORD, "extra": pa.string()})
+_SHAPE = TableShape(
+    schema=SCHEMA, added=frozenset({"notes"}), filled=("key", "sample_key", "tar", "source", "source_id", "split", "status", "members")
+)
 
 
 def write_index(root: str, shard: int, entries: Sequence[ClipEntry], *, planned: int = 0) -> None:
@@ -111,16 +116,22 @@ def read_index(root: str, shard: int, *, planned: int = 0) -> list[ClipEntry]:
     Raises: StorageError if it is not committed; DataError if it was made by another plan.
     """
     uri = Layout(root).shard_index(shard)
-    with open_table(uri, "shard") as file:
-        found = int((file.schema_arrow.metadata or {}).get(_PLANNED.encode(), b"0"))
-        rows = file.read(use_threads=False).to_pylist()
+    table = read_table(uri, "shard", shape=_SHAPE)
+    found = _made_by(uri, table.schema.metadata or {})
     if planned and found and planned != found:
         raise DataError(f"{uri}: it was made by another plan than the one that is there now; run jobs/shard.py again into a new root")
-    entries = [_entry(row, uri) for row in rows]
+    entries = [_entry(row, uri) for row in table.to_pylist()]
     if not any(entry.tar.startswith("root://") for entry in entries):
         return entries
     roots = read_source_roots(root)
     return [replace(entry, tar=roots.resolve(entry.tar)) for entry in entries]
+
+
+def _made_by(uri: str, said: Mapping[bytes, bytes]) -> int:
+    word = said.get(_PLANNED.encode(), b"0")
+    if not re.fullmatch(rb"-?\d{1,20}", word):
+        raise DataError(f"{uri}: its word on the plan, {word[:40]!r}, is no number; delete this file and run jobs/shard.py again")
+    return int(word)
 
 
 def write_entries(uri: str, entries: Sequence[ClipEntry], said: Mapping[str, str] | None = None) -> None:
@@ -131,12 +142,14 @@ def write_entries(uri: str, entries: Sequence[ClipEntry], said: Mapping[str, str
 
 def read_entries(uri: str) -> list[ClipEntry]:
     """The clips of such a table, their tars as it names them. Raises DataError naming file and clip."""
-    return [_entry(row, uri) for row in read_table(uri, "shard").to_pylist()]
+    return [_entry(row, uri) for row in read_table(uri, "shard", shape=_SHAPE).to_pylist()]
 
 
 def tar_uri(root: str, entry: ClipEntry) -> str:
     """Where the clip's tar lies."""
-    return entry.tar if "://" in entry.tar or entry.tar.startswith("/") else storage.join(root, "shards", entry.tar)
+    if "://" in entry.tar or entry.tar.startswith("/"):
+        return entry.tar
+    return storage.join(root, entry.tar) if "/" in entry.tar else storage.join(root, "shards", entry.tar)
 
 
 def read_member(root: str, entry: ClipEntry, member: Member) -> bytes:
@@ -200,6 +213,23 @@ def _entry(row: dict[str, Any], uri: str) -> ClipEntry:
             **of_record,
             extra=json.loads(row["extra"]),
         )
-    except (DataError, TypeError, ValueError) as error:
+        _check_values(record)
+        return ClipEntry(**common, members=tuple(_member(**member) for member in row["members"]), record=record)
+    except (DataError, TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{uri}: clip {row['key']}: {error}; delete this file and run jobs/shard.py again") from error
-    return ClipEntry(**common, members=tuple(Member(**member) for member in row["members"]), record=record)
+
+
+def _member(name: str, offset: int, length: int) -> Member:
+    if not isinstance(name, str) or min(offset, length) < 0 or max(offset, length) > 2**48:
+        raise DataError(f"its member {name!r} has {length} bytes from byte {offset} of the tar on")
+    return Member(name=name, offset=offset, length=length)
+
+
+def _check_values(record: ClipRecord) -> None:
+    """Raise DataError for what a record's own checks let pass, and no writer of ours writes."""
+    if not all(math.isfinite(value) for value in (*record.timestamps, record.fps, record.start_s, record.end_s)):
+        raise DataError("its times hold NaN or infinity")
+    if max(record.width, record.height) > _LARGEST:
+        raise DataError(f"its pictures are {record.width}x{record.height}")
+    if not isinstance(record.sha256, str) or not isinstance(record.codec, str) or not isinstance(record.extra, dict):
+        raise DataError("its sha256, codec or extra columns are missing")

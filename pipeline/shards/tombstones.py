@@ -8,7 +8,7 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.layout import Layout
 from pipeline.shards.index import ClipEntry, read_index
-from pipeline.tables import read_table, write_table
+from pipeline.tables import TableShape, read_table, write_table
 
 _SCHEMA = pa.schema({"key": pa.string(), "source_id": pa.string()})
 
@@ -37,7 +37,7 @@ def read_tombstones(root: str) -> Tombstones:
     uri = Layout(root).tombstones
     if not storage.exists(uri):
         return Tombstones()
-    table = read_table(uri, "tombstones", ["key", "source_id"])
+    table = read_table(uri, "tombstones", shape=TableShape(schema=_SCHEMA))
     keys, source_ids = (frozenset(table[name].drop_null().to_pylist()) for name in ("key", "source_id"))
     return Tombstones(keys=keys, source_ids=source_ids)
 

@@ -1,12 +1,10 @@
 """A clip's true tracks, read from its arrays member; nothing else of the member is decoded."""
 
-import io
-import zipfile
-import zlib
-
 import numpy as np
 
 from pipeline.errors import DataError
+from pipeline.records import ClipRecord
+from pipeline.records.npz import clip_shapes, read_npz
 from pipeline.records.track_truth import TrackTruth
 from pipeline.shards.index import ClipEntry, read_member
 
@@ -22,7 +20,7 @@ def read_track_truth(root: str, entry: ClipEntry) -> TrackTruth | None:
     member = entry.member(ARRAYS)
     if member is None or entry.record is None:
         return None
-    arrays = _load(read_member(root, entry, member), entry.key)
+    arrays = _load(read_member(root, entry, member), entry.record)
     if "tracks2d" not in arrays:
         return None
     missing = [name for name in _FIELDS if name not in arrays]
@@ -45,9 +43,8 @@ def read_track_truth(root: str, entry: ClipEntry) -> TrackTruth | None:
     return truth
 
 
-def _load(data: bytes, key: str) -> dict[str, np.ndarray]:
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            return {name: file[name] for name in _FIELDS if name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"clip {key}: {ARRAYS} does not read ({error}); convert this dataset again") from error
+def _load(data: bytes, record: ClipRecord) -> dict[str, np.ndarray]:
+    shapes = clip_shapes(frames=record.frames, height=record.height, width=record.width)
+    shapes = {name: (None, *shapes[name][1:]) for name in _FIELDS}  # the length is checked with words of its own
+    what = f"clip {record.key}: {ARRAYS}"
+    return read_npz(data, _FIELDS, shapes=shapes, what=what, remedy="convert this dataset again")

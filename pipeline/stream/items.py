@@ -3,7 +3,8 @@
 import logging
 from dataclasses import dataclass
 
-from pipeline.errors import DataError, StorageError
+from pipeline.border import border
+from pipeline.errors import DataError, StorageError, UnexpectedError
 from pipeline.records import ClipSample
 from pipeline.stream.assemble import assemble
 from pipeline.stream.config import StreamConfig
@@ -30,7 +31,7 @@ class ItemReader:
     def read(self, survivor: Survivor) -> ClipSample | SkippedClip:
         """One clip. Raises: DataError or StorageError if it cannot be read, unless `on_error` is "skip"."""
         try:
-            item = assemble(self._config, survivor)
+            item = self._assembled(survivor)
         except (DataError, StorageError) as error:
             self._skips_in_row += 1
             if self._config.on_error == "raise" or self._skips_in_row > self._config.max_skips_in_row:
@@ -39,3 +40,11 @@ class ItemReader:
             return SkippedClip(key=survivor.entry.key, index=survivor.index)
         self._skips_in_row = 0
         return item
+
+    def _assembled(self, survivor: Survivor) -> ClipSample:
+        where = f"{self._config.root}: shard {survivor.shard:06d}, clip {survivor.entry.key}"
+        try:
+            with border(where):
+                return assemble(self._config, survivor)
+        except UnexpectedError as error:
+            raise UnexpectedError(f'{error}; make this shard again, or stream with on_error="skip"', error.kind, error.trace) from error

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,6 +15,7 @@ from pipeline.layout import Layout
 from pipeline.records import TrackLabels
 from pipeline.shards.index import ClipEntry, read_index
 from pipeline.shards.source_roots import read_source_roots
+from pipeline.shards.tar_headers import readable_key
 from pipeline.shards.tombstones import Tombstones, read_tombstones
 from pipeline.stream.audits import audited_labels, warn_unjudged
 from pipeline.stream.trust import ClipTrust, clip_trust
@@ -23,6 +24,7 @@ from pipeline.tables import read_table
 _OWN_TAR = re.compile(r"(\d{6,})\.tar")
 _TAR_IN_URL = re.compile(r"[^\s'\"]+\.tar")
 _KEPT_SHARDS = 4
+_WORDS = ("labels.status", "labels.verdict")
 
 Sample = dict[str, Any]
 
@@ -40,6 +42,9 @@ def join_labels(root: str | os.PathLike[str], labelset: str, audit: str | None =
     not audited; and, for clips with labels that were measured, else None: `labels.weight` "N", `labels.frame_weights` "T N",
     `labels.static_score` "N" and `labels.pose_signal` "T", as ClipSample describes them. Nothing is left out: to train on what the
     audit keeps, add `.select(lambda sample: sample["labels.verdict"] == "keep")`.
+
+    A sample of several videos has these fields per video, with the video's suffix in their name (`labels.0001.mp4.tracks_px`);
+    `labels.status` and `labels.verdict` are the one that its videos share, or `mixed`. A tombstoned video is taken out of it.
 
     A clip is matched by its key and its tar (`__key__` and `__url__`), so that registered tars, whose keys may repeat, work
     like our own. A tombstoned clip gives None, which webdataset's `map` leaves out. Map before shuffling: the labels' metadata
@@ -68,7 +73,7 @@ class _Asked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Shard:
-    entries: Mapping[tuple[str, str], ClipEntry]  # by tar and `__key__`
+    entries: Mapping[tuple[str, str], Sequence[ClipEntry]]  # by tar and `__key__`: one per video of the sample
     labels: LabelShard | None
     audit: AuditShard | None
 
@@ -97,15 +102,28 @@ class _Joiner:
         return _Joiner, (self._asked, self._tombstones)
 
     def __call__(self, sample: Sample) -> Sample | None:
-        found = self._find(sample["__url__"], sample["__key__"])
-        if self._tombstones.cover(found.entry):
+        found = self._find(sample["__url__"], readable_key(sample["__key__"]))
+        shown = [clip for clip in found if not self._tombstones.cover(clip.entry)]
+        if not shown:
             return None
+        if len(found) == 1:
+            return {**sample, **self._joined(found[0])}
+        hidden = {_suffix(clip.entry) for clip in found} - {_suffix(clip.entry) for clip in shown}
+        of_video = {_suffix(clip.entry): self._joined(clip) for clip in shown}
+        named = {f"labels.{suffix}.{name[7:]}": value for suffix, joined in of_video.items() for name, value in joined.items()}
+        together = {
+            name: _shared([joined[name] for joined in of_video.values()]) for name in _WORDS if name in next(iter(of_video.values()))
+        }
+        return {**{name: value for name, value in sample.items() if name not in hidden}, **together, **named}
+
+    def _joined(self, found: "_Found") -> Sample:
+        """The fields of one clip."""
         status, labels = _status_and_labels(found)
         arrays = {f"labels.{field.name}": getattr(labels, field.name, None) for field in fields(TrackLabels)}
         judged = {} if self._asked.audit is None else _judged(found, labels)
-        return {**sample, "labels.status": status, **arrays, **judged}
+        return {"labels.status": status, **arrays, **judged}
 
-    def _find(self, url: str, key: str) -> "_Found":
+    def _find(self, url: str, key: str) -> "list[_Found]":
         tars = _TAR_IN_URL.findall(url)
         tar = tars[-1].removeprefix("file:") if tars else url
         if tar != self._tar:
@@ -114,7 +132,8 @@ class _Joiner:
         for place in self._tar_places:
             shard = self._shard(place.shard)
             if (place.tar, key) in shard.entries:
-                found.append(_Found(entry=shard.entries[place.tar, key], labels=shard.labels, audit=shard.audit))
+                entries = shard.entries[place.tar, key]
+                found.append([_Found(entry=entry, labels=shard.labels, audit=shard.audit) for entry in entries])
         if len(found) != 1:
             known = f"{len(found)} clips of this name in tars of this name" if found else "no such clip"
             raise DataError(f"{url}: sample {key}: {known} in {self._root}; read the tars that this dataset lists, by the same paths")
@@ -141,7 +160,9 @@ class _Joiner:
         return found
 
     def _read(self, number: int) -> _Shard:
-        entries = {(entry.tar, entry.sample_key): entry for entry in read_index(self._root, number)}
+        entries: dict[tuple[str, str], list[ClipEntry]] = {}
+        for entry in read_index(self._root, number):
+            entries.setdefault((entry.tar, entry.sample_key), []).append(entry)
         layout, labels, audit = Layout(self._root), self._asked.labels, self._asked.audit
         labelled = storage.exists(layout.label_shard(labels, number))
         audited = audit is not None and storage.exists(layout.audit_shard(audit, number))
@@ -157,6 +178,15 @@ class _Found:
     entry: ClipEntry
     labels: LabelShard | None
     audit: AuditShard | None
+
+
+def _suffix(entry: ClipEntry) -> str:
+    """The video's suffix in its sample, in small letters as webdataset gives it: of a sample of several videos."""
+    return entry.source.rpartition(f"{entry.sample_key}.")[2].lower()
+
+
+def _shared(words: Sequence[str]) -> str:
+    return words[0] if len(set(words)) == 1 else "mixed"
 
 
 def _status_and_labels(found: _Found) -> tuple[str, TrackLabels | None]:

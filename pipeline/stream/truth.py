@@ -1,14 +1,12 @@
 """What a clip's arrays member knows (cameras, depth, true tracks), added to a sample."""
 
-import io
-import zipfile
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from pipeline.errors import DataError
 from pipeline.records import ClipRecord, ClipSample
+from pipeline.records.npz import clip_shapes, read_npz
 from pipeline.stream.config import StreamConfig
 from pipeline.stream.resize import Size, resize_intrinsics, resize_nearest, resize_points
 from pipeline.stream.tracks import frames_in_window
@@ -51,15 +49,13 @@ def add_truth(sample: ClipSample, data: bytes, record: ClipRecord) -> ClipSample
 
 
 def _load(data: bytes, record: ClipRecord) -> dict[str, np.ndarray]:
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in (*_PER_FRAME, *_PER_TRACK) if name in file.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{MEMBER} does not read ({error}); make the dataset again") from error
-    for name, array in arrays.items():
-        expected = (record.frames, record.height, record.width)[: 3 if name in _MAPS else 1]
-        if name in _PER_FRAME and array.shape[: len(expected)] != expected:
-            raise DataError(f"{name} in {MEMBER} is {list(array.shape)}, expected {list(expected)} first; make the dataset again")
+    arrays = read_npz(
+        data,
+        (*_PER_FRAME, *_PER_TRACK),
+        shapes=clip_shapes(frames=record.frames, height=record.height, width=record.width),
+        what=MEMBER,
+        remedy="make the dataset again",
+    )
     return {name: array.astype(np.float32) if array.dtype.kind == "f" else array for name, array in arrays.items()}
 
 

@@ -15,7 +15,7 @@ from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit, TrackTrust
 from pipeline.audit.verdict import Verdict
 from pipeline.errors import DataError
 from pipeline.layout import Layout
-from pipeline.tables import open_table, writing_table
+from pipeline.tables import TableShape, open_table, writing_table
 
 _NCC_SCALE, _NCC_UNKNOWN = 127, -128
 _TYPES: dict[Any, pa.DataType] = {int: pa.int64(), float: pa.float64(), str: pa.string()}
@@ -63,6 +63,9 @@ SCHEMA = pa.schema(
         "pixels": "of a raster of 256 x 256, but query_x, query_y: of the stored clip",
     },
 )
+
+
+_SHAPE = TableShape(schema=SCHEMA, filled=("key", "verdict", "reasons", "video_s", "num_frames", "width", "height"))
 
 
 @contextmanager
@@ -120,18 +123,20 @@ class AuditShard:
             return None
         try:
             return _track_trust(table)
-        except (DataError, KeyError, TypeError, ValueError) as error:
+        except (DataError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{self.uri}: clip {key}: {error}; {_again(self.uri)}") from error
 
     def _row(self, key: str, columns: Sequence[str] | None) -> pa.Table:
         self.clip(key)
         row = list(self.clips).index(key)
-        with open_table(self.uri, "audit") as file:
+        with open_table(self.uri, "audit", shape=_SHAPE) as file:
             if row >= file.metadata.num_row_groups:
                 raise DataError(f"{self.uri}: clip {key} was in row {row}, it has {file.metadata.num_row_groups}; open the shard again")
             try:
                 table = file.read_row_group(row, columns=columns, use_threads=False)
             except (pa.ArrowException, OSError) as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise
                 reason = " ".join(str(error).split())
                 raise DataError(f"{self.uri}: clip {key} cannot be read ({reason}); if it stays so, {_again(self.uri)}") from error
         if table["key"][0].as_py() != key:
@@ -150,8 +155,9 @@ class AuditShard:
 def read_audit_shard(root: str, audit: str, shard: int) -> AuditShard:
     """Verdicts of a shard's clips; no track is decoded. Raises StorageError if it is not audited, FormatError for a newer schema."""
     uri = Layout(root).audit_shard(audit, shard)
-    with open_table(uri, "audit") as file:
+    with open_table(uri, "audit", shape=_SHAPE) as file:
         table = file.read(columns=_CLIP.names, use_threads=False)
+    _SHAPE.check_filled(uri, table)
     clips = (_light(columns, uri) for columns in table.to_pylist())
     return AuditShard(uri=uri, clips={clip.key: clip for clip in clips})
 
@@ -159,9 +165,10 @@ def read_audit_shard(root: str, audit: str, shard: int) -> AuditShard:
 def iterate_audit_shard(root: str, audit: str, shard: int) -> Iterator[ClipAudit]:
     """The clips of a shard one by one, whole, holding one at a time."""
     uri = Layout(root).audit_shard(audit, shard)
-    with open_table(uri, "audit") as file:
+    with open_table(uri, "audit", shape=_SHAPE) as file:
         for group in range(file.metadata.num_row_groups):
             table = file.read_row_group(group, use_threads=False)
+            _SHAPE.check_filled(uri, table)
             yield from (_clip(table, row, uri) for row in range(len(table)))
 
 
@@ -186,7 +193,7 @@ def _light(columns: Mapping[str, Any], uri: str) -> ClipAudit:
             verdict=Verdict(decision=columns["verdict"], reasons=tuple(columns["reasons"])),
             **{name: columns[name] for name in _PLAIN},
         )
-    except (DataError, TypeError) as error:
+    except (DataError, TypeError, ValueError) as error:
         raise DataError(f"{uri}: clip {columns['key']}: {error}; {_again(uri)}") from error
 
 
@@ -201,7 +208,7 @@ def _clip(table: pa.Table, row: int, uri: str) -> ClipAudit:
             measures=ClipMeasures(**{name: columns[name] for name in _CLIP_MEASURES.names}),
             tracks=_track_audit(table, row, light.num_frames),
         )
-    except (DataError, KeyError, TypeError, ValueError) as error:
+    except (DataError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{uri}: clip {light.key}: {error}; {_again(uri)}") from error
 
 

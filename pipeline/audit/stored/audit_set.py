@@ -65,9 +65,20 @@ def read_audit_set(root: str, name: str) -> AuditSet:
         raise ConfigError(f"no audit {name!r} under {root}; there is {choice}")
     document = read_document(uri, "audit")
     try:
-        return AuditSet(**{field: document[field] for field in _FIELDS})
-    except (KeyError, TypeError) as error:
+        audit = AuditSet(**{field: document[field] for field in _FIELDS})
+        _check_kinds(audit)
+        return audit
+    except (KeyError, TypeError, ConfigError, DataError) as error:
         raise DataError(f"{uri}: not the identity of an audit ({error!r}); delete the directory and audit again") from error
+
+
+def _check_kinds(audit: AuditSet) -> None:
+    """Raise DataError for a field of another JSON type than its own."""
+    for name in _FIELDS:
+        value = getattr(audit, name)
+        wanted = dict if name in ("rules", "screen", "calibration") else str
+        if not isinstance(value, wanted) and not (value is None and name in ("checkpoint_sha256", "screen", "calibration", "second")):
+            raise DataError(f"{name} is {value!r:.80}, expected {'an object' if wanted is dict else 'text'}")
 
 
 def list_audits(root: str) -> list[str]:

@@ -13,7 +13,7 @@ from pipeline.audit.clips.video import MEASURES_VERSION, VideoMeasures
 from pipeline.audit.verdict import ScreenRules, Verdict
 from pipeline.errors import ConfigError, DataError
 from pipeline.layout import Layout, committed
-from pipeline.tables import read_document, read_table, write_document, write_table
+from pipeline.tables import TableShape, read_document, read_table, write_document, write_table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +57,8 @@ SCHEMA = pa.schema(
     }
 )
 
+_SHAPE = TableShape(schema=SCHEMA, filled=("key", "verdict", "reasons", "rules"))
+
 
 def write_screen(root: str, shard: int, rows: Sequence[ScreenRow]) -> None:
     """Commit the screen of one shard. Raises DataError for a key that occurs twice."""
@@ -78,6 +80,8 @@ def read_screen(root: str, shard: int) -> list[ScreenRow]:
             f"{uri}: another version measured it, without {', '.join(absent)}; remove {Layout(root).screen} and run"
             " jobs/audit.py screen again"
         )
+    _SHAPE.check(uri, table.schema)
+    _SHAPE.check_filled(uri, table)
     return [_row(columns, uri) for columns in table.to_pylist()]
 
 
@@ -89,7 +93,7 @@ def read_verdicts(root: str, shard: int) -> list[StoredVerdict]:
     uri, columns = Layout(root).screen_shard(shard), ["key", "clip_sha256", "verdict", "reasons"]
     return [
         StoredVerdict(key=row["key"], clip_sha256=row["clip_sha256"], verdict=_verdict(row, uri))
-        for row in read_table(uri, "screen", columns).to_pylist()
+        for row in read_table(uri, "screen", columns, shape=_SHAPE).to_pylist()
     ]
 
 
@@ -113,6 +117,8 @@ def claim_rules(root: str, rules: ScreenRules) -> None:
         write_document(uri, document, "screen")
         return
     found = read_document(uri, "screen")
+    if not isinstance(found.get("rules", {}), dict):
+        raise DataError(f"{uri}: its rules are no object; it was edited: remove {Layout(root).screen} and screen again")
     was, wanted = ({"measures": each.get("measures"), **each.get("rules", {})} for each in (found, document))
     differing = [f"{name}: {was.get(name)} -> {wanted.get(name)}" for name in sorted({*was, *wanted}) if was.get(name) != wanted.get(name)]
     if differing:
@@ -158,5 +164,5 @@ def _row(columns: dict[str, Any], uri: str) -> ScreenRow:
 def _verdict(columns: dict[str, Any], uri: str) -> Verdict:
     try:
         return Verdict(decision=columns["verdict"], reasons=tuple(columns["reasons"]))
-    except DataError as error:
+    except (DataError, TypeError) as error:
         raise DataError(f"{uri}: clip {columns['key']}: {error}; delete this file and run jobs/audit.py screen again") from error

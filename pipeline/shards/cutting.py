@@ -19,6 +19,7 @@ from pipeline.video.copy import copy_spans
 from pipeline.video.encode import encode_spans
 from pipeline.video.open import open_video
 from pipeline.video.probe import VideoProbe
+from pipeline.video.proof import prove_packets, prove_with_lead_in
 from pipeline.video.reader import decode_clip
 from pipeline.video.spans import Span
 
@@ -67,15 +68,22 @@ def _cut_source(clips: Sequence[PlannedClip], probe: VideoProbe | None, policy: 
         return
     if probe is None:
         raise DataError(f"{clips[0].source}: planned, but its probe holds an error; delete plan.parquet and probe/, and run again")
-    pending = set(range(len(clips)))
+    damage = [probe.damage_in(Span(int(clip.first_frame or 0), int(clip.num_frames or 0))) for clip in clips]
+    yield from ((position, DataError(f"{clips[position].source}: {found}; {_FETCH}")) for position, found in enumerate(damage) if found)
+    sound = [position for position, found in enumerate(damage) if not found]
+    pending = set(sound)
     try:
-        for position, data in _videos(clips, probe, policy):
+        for place, data in _videos([clips[position] for position in sound], probe, policy) if sound else ():
+            position = sound[place]
             pending.discard(position)
-            yield position, data if isinstance(data, DataError) else _sample(clips[position], data, probe)
+            yield position, data if isinstance(data, DataError) else _sample(clips[position], data, probe, policy)
     except (DataError, StorageError) as error:
         if isinstance(error, StorageError) and storage.exists(clips[0].source_uri):
             raise
         yield from ((position, DataError(str(error))) for position in sorted(pending))
+
+
+_FETCH = "fetch it again or drop the span from the manifest"
 
 
 def _videos(clips: Sequence[PlannedClip], probe: VideoProbe, policy: ClipPolicy) -> Iterator[tuple[int, bytes | DataError]]:
@@ -86,22 +94,27 @@ def _videos(clips: Sequence[PlannedClip], probe: VideoProbe, policy: ClipPolicy)
     return encode_spans(uri, name, probe, spans, policy.encode)
 
 
-def _sample(clip: PlannedClip, data: bytes, probe: VideoProbe) -> TarSample | DataError:
-    """The clip's members, once a decode of what will be written shows exactly the planned frames."""
+def _sample(clip: PlannedClip, data: bytes, probe: VideoProbe, policy: ClipPolicy) -> TarSample | DataError:
+    """The clip's members, once what will be written is proven to show exactly the planned frames."""
     try:
         record = _record(clip, data, probe)
-        _prove(clip, data, record)
+        _prove(clip, data, record, policy)
         arrays = None if clip.camera_uri is None else _camera_arrays(clip, record)
         return TarSample(record=record, video=data, document=document_bytes(record.document(), "clip"), arrays=arrays)
     except (DataError, StorageError) as error:
         return DataError(str(error))
 
 
-def _prove(clip: PlannedClip, data: bytes, record: ClipRecord) -> None:
-    """Decode what will be written. Raises DataError unless it shows exactly the planned frames."""
+def _prove(clip: PlannedClip, data: bytes, record: ClipRecord, policy: ClipPolicy) -> None:
+    """Raises DataError unless what will be written shows exactly the planned frames: by its packets if it was snapped, else by a decode."""
     try:
-        for _ in decode_clip(data, record):
-            pass
+        if clip.video == "copy" and policy.snap == "key-frames":
+            prove_packets(data, f"clip {clip.key}", record.timestamps)
+        elif clip.video == "copy" and clip.lead_in:
+            prove_with_lead_in(data, f"clip {clip.key}", record.timestamps)
+        else:
+            for _ in decode_clip(data, record):
+                pass
     except DataError as error:
         remedy = "use --video h264 for it" if clip.video == "copy" else "fetch it again or drop it"
         raise DataError(f"{clip.source}: what was cut does not show the planned frames; {remedy} ({error})") from error
@@ -110,10 +123,11 @@ def _prove(clip: PlannedClip, data: bytes, record: ClipRecord) -> None:
 def _record(clip: PlannedClip, data: bytes, probe: VideoProbe) -> ClipRecord:
     first, count = int(clip.first_frame or 0), int(clip.num_frames or 0)
     times = probe.times_s[first : first + count]
-    with open_video(data, f"clip {clip.key}") as (container, stream):
-        turned = probe.quarter_turns % 2 and clip.video == "copy"
-        width, height = (stream.height, stream.width) if turned else (stream.width, stream.height)
-        codec = stream.codec_context.name
+    if clip.video == "copy":
+        width, height, codec = probe.width, probe.height, probe.codec
+    else:
+        with open_video(data, f"clip {clip.key}") as (_, stream):
+            width, height, codec = stream.width, stream.height, stream.codec_context.name
     return ClipRecord(
         key=clip.key,
         source=clip.source,
@@ -132,6 +146,7 @@ def _record(clip: PlannedClip, data: bytes, probe: VideoProbe) -> ClipRecord:
         license=clip.license,
         pose_source=None if clip.camera_uri is None else "pseudo",
         extra=json.loads(clip.extra),
+        notes=probe.notes,
     )
 
 

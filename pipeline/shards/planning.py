@@ -12,7 +12,7 @@ from pipeline.shards.keys import clip_key, split_of
 from pipeline.shards.plan import PlannedClip, assign_shards, extra_json
 from pipeline.shards.policy import ClipPolicy
 from pipeline.shards.probing import ProbedSource, Source
-from pipeline.shards.windows import frames_of, split_at, windows_of
+from pipeline.shards.windows import frames_of, snapped_windows, split_at, windows_of
 from pipeline.video.copy import COPYABLE_CODECS
 from pipeline.video.probe import VideoProbe
 from pipeline.video.spans import Span
@@ -45,6 +45,8 @@ class Planner:
         if item.probe is None:
             self._fail("probe", item.source.relative_uri, DataError(item.error))
             return
+        if item.probe.lost:
+            self._fail("probe", item.source.relative_uri, DataError(f"{item.source.relative_uri}: {item.probe.lost}"))
         windows = [
             (spec, span, window)
             for spec, span in self._spans_of(item.source.relative_uri, item.probe)
@@ -91,18 +93,14 @@ class Planner:
         return sorted(spans, key=lambda pair: (pair[1].first, pair[1].count))
 
     def _windows_of(self, spec: ClipSpec, span: Span, item: ProbedSource) -> list[Span]:
-        policy = self.policy
-        windows = [
-            window
-            for scene in split_at(span, item.cuts)
-            for window in windows_of(scene, policy.clip_frames, policy.clip_stride or policy.clip_frames, policy.min_frames)
-        ]
-        if not windows:
-            self._fail(
-                "plan",
-                spec.relative_uri,
-                DataError(f"{spec.where}: every scene is shorter than --min-frames {policy.min_frames}; lower it"),
-            )
+        scenes = split_at(span, item.no_clip_across)
+        windows = [window for scene in scenes for window in _cut_scene(scene, item, self.policy)]
+        if not windows and self.policy.snap == "none":
+            reason = f"every scene is shorter than --min-frames {self.policy.min_frames}; lower it"
+            self._fail("plan", spec.relative_uri, DataError(f"{spec.where}: {reason}"))
+        elif not windows:
+            reason = "no clip can begin and end at its key frames (open groups of pictures, or too short ones); leave out --snap for it"
+            self._fail("plan", spec.relative_uri, DataError(f"{spec.where}: {reason}"))
         return windows
 
     def _fail(self, stage: str, source: str, error: DataError) -> None:
@@ -117,23 +115,30 @@ def group_specs(specs: Sequence[ClipSpec]) -> dict[str, list[ClipSpec]]:
     return dict(by_source)
 
 
-def mean_lead_in(windows: Sequence[Span], probe: VideoProbe) -> float:
-    """Frames that a copied clip stores before its first, on average."""
-    return sum(probe.lead_in(window.first) for window in windows) / max(1, len(windows))
+def _cut_scene(scene: Span, item: ProbedSource, policy: ClipPolicy) -> list[Span]:
+    if policy.snap == "key-frames" and item.probe is not None:
+        return snapped_windows(scene, item.probe.order, policy.clip_frames, policy.min_frames)
+    return windows_of(scene, policy.clip_frames, policy.clip_stride or policy.clip_frames, policy.min_frames)
 
 
 def video_mode(windows: Sequence[Span], probe: VideoProbe, policy: ClipPolicy) -> str:
-    """copy or h264, for all clips of a source: `auto` copies where the mean lead-in is at most half a clip.
+    """copy or h264, for all clips of a source.
 
-    Raises: DataError if the policy says copy, and mp4 cannot hold the codec.
+    `auto` copies where every clip is a run of packets of its own (`DecodingOrder.whole`: begins at a key frame that needs no lead-in,
+    ends without stragglers), so that every reader sees exactly its frames. Clips that damage touches are not asked.
+    Raises: DataError if the policy says copy, and mp4 cannot hold the codec or the times are not the packets' own.
     """
     copyable = probe.codec in COPYABLE_CODECS
+    if policy.video == "copy" and probe.repaired:
+        raise DataError("its times are repaired, and its packets carry other ones; use --video auto or h264")
     if policy.video == "copy" and not copyable:
         raise DataError(f"{probe.codec} video cannot be copied into mp4; use --video auto or h264")
     if policy.video != "auto":
         return policy.video
-    mean_clip = sum(window.count for window in windows) / max(1, len(windows))
-    return "copy" if copyable and mean_lead_in(windows, probe) <= mean_clip / 2 else "h264"
+    if not copyable or probe.repaired:
+        return "h264"
+    order = probe.order
+    return "copy" if all(order.whole(window) or probe.damage_in(window) for window in windows) else "h264"
 
 
 def estimated_bytes(window: Span, probe: VideoProbe, video: str, policy: ClipPolicy) -> int:

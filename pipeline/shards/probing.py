@@ -1,5 +1,6 @@
 """Probing as a stage of its own: what every source holds, in tables that a later run finds again."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ class ProbedSource:
     cuts: tuple[int, ...] = ()
     error: str | None = None
 
+    @property
+    def no_clip_across(self) -> tuple[int, ...]:
+        """Frames that begin a scene, or a part with another clock, in order."""
+        return tuple(sorted({*self.cuts, *(self.probe.breaks if self.probe else ())}))
+
 
 _SCHEMA = pa.schema(
     {
@@ -50,9 +56,21 @@ _SCHEMA = pa.schema(
         "pts": pa.list_(pa.int64()),
         "key_pts": pa.list_(pa.int64()),
         "cuts": pa.list_(pa.int32()),
+        "stream": pa.int32(),
+        "packet_pts": pa.list_(pa.int64()),  # null: as pts
+        "clean_key_pts": pa.list_(pa.int64()),  # null: as key_pts
+        "damaged": pa.list_(pa.int64()),
+        "breaks": pa.list_(pa.int32()),
+        "repaired": pa.bool_(),
+        "lost": pa.string(),
+        "notes": pa.list_(pa.string()),
     }
 )
-_PLAIN = ("codec", "pixel_format", "width", "height", "quarter_turns", "video_bytes")
+_PLAIN = ("codec", "pixel_format", "width", "height", "quarter_turns", "video_bytes", "stream", "repaired", "lost")
+
+
+_LIKE = {"packet_pts": "pts", "clean_key_pts": "key_pts"}
+_logger = logging.getLogger(__name__)
 
 
 def group_sources(sources: Sequence[Source]) -> list[Sequence[Source]]:
@@ -85,6 +103,8 @@ def probe_source(source: Source, policy: ClipPolicy) -> ProbedSource:
         if isinstance(error.__cause__, FileNotFoundError):
             return ProbedSource(source=source, error=str(error))
         raise
+    for note in probe.notes:
+        _logger.info("%s: %s", source.relative_uri, note)
     return ProbedSource(source=source, probe=probe, cuts=cuts)
 
 
@@ -102,7 +122,11 @@ def _row(item: ProbedSource) -> dict[str, Any]:
     if item.probe is None:
         return row
     plain = {name: getattr(item.probe, name) for name in _PLAIN}
-    lists = {"pts": item.probe.pts.tolist(), "key_pts": item.probe.key_pts.tolist(), "cuts": list(item.cuts)}
+    lists = {name: getattr(item.probe, name).tolist() for name in ("pts", "key_pts", "damaged")}
+    lists |= {"cuts": list(item.cuts), "breaks": list(item.probe.breaks), "notes": list(item.probe.notes)}
+    for name, like in _LIKE.items():  # most sources store no frame before its time: half the table
+        found = getattr(item.probe, name)
+        lists[name] = None if found is None or np.array_equal(found, getattr(item.probe, like)) else found.tolist()
     return {**row, **plain, **lists, "time_base": str(item.probe.time_base)}
 
 
@@ -115,5 +139,10 @@ def _probed(row: dict[str, Any]) -> ProbedSource:
         time_base=Fraction(row["time_base"]),
         pts=np.array(row["pts"], np.int64),
         key_pts=np.array(row["key_pts"], np.int64),
+        damaged=np.array(row["damaged"], np.int64),
+        packet_pts=None if row["packet_pts"] is None else np.array(row["packet_pts"], np.int64),
+        clean_key_pts=None if row["clean_key_pts"] is None else np.array(row["clean_key_pts"], np.int64),
+        breaks=tuple(row["breaks"]),
+        notes=tuple(row["notes"]),
     )
     return ProbedSource(source=source, probe=probe, cuts=tuple(row["cuts"]))

@@ -7,18 +7,21 @@ from fractions import Fraction
 
 import av
 import numpy as np
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.video.copy import seek_before
+from pipeline.video.groups import touched
 from pipeline.video.open import open_video, quarter_turns, to_rgb
+from pipeline.video.packets import Packets, decode_packets
 from pipeline.video.probe import VideoProbe
 from pipeline.video.spans import Span
 
 # Without the first flag x264 gave up to 16 different files in 60 runs on equal input, with one thread too.
 REPEATABLE = "cpu-independent=1"
+# No edit list, and (without B-frames) no time before 0: every reader counts and times the frames alike.
+PLAIN = {"use_editlist": "0"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,59 +57,96 @@ def encode_spans(
     """
     waiting = sorted(enumerate(spans), key=lambda item: (item[1].first, item[1].count))
     active: list[tuple[int, _Encoder]] = []
-    for index, frame in _decode(source, name, probe, waiting[0][1].first):
+    decoder, order = _Decoder(source, name, probe), probe.order
+    for index, frame in decoder.frames(waiting[0][1].first):
         while waiting and waiting[0][1].first <= index:
             position, span = waiting.pop(0)
-            active.append((position, _Encoder(span, probe, policy)))
+            active.append((position, _Encoder(span, probe, policy, order.settled_after(span))))
         for position, encoder in list(active):
             if index <= encoder.span.last:
                 encoder.add(index, frame)
-            if index >= encoder.span.last:
-                yield position, encoder.finish(name)
+            if index >= encoder.settled:
+                yield position, encoder.finish(name, decoder.faults)
                 active.remove((position, encoder))
         if not active and not waiting:
             return
-    for position, span in [*((position, encoder.span) for position, encoder in active), *waiting]:
-        yield position, DataError(f"{name}: frames {span.first}..{span.last} do not decode to the end; fetch it again or drop it")
+    for position, encoder in active:
+        yield position, encoder.finish(name, decoder.faults)
+    for position, span in waiting:
+        yield position, DataError(f"{name}: frames {span.first}..{span.last} do not decode; fetch it again or drop it")
 
 
-def _decode(source: str | bytes, name: str, probe: VideoProbe, first: int) -> Iterator[tuple[int, VideoFrame]]:
-    """Frames from index `first` on with their index, in order; packets that do not decode leave a gap."""
-    key_pts = probe.key_before(first)
-    with open_video(source, name) as (container, stream):
-        seek_before(container, stream, key_pts, probe)
-        for frame in _frames(container, stream):
-            if frame.pts is None or frame.pts < probe.pts[first] or frame.is_corrupt:
-                continue
-            index = int(np.searchsorted(probe.pts, frame.pts))
-            if index < probe.num_frames and probe.pts[index] == frame.pts:
-                yield index, frame
+class _Decoder:
+    """One pass over a source's frames, and what went wrong in it."""
+
+    def __init__(self, source: str | bytes, name: str, probe: VideoProbe) -> None:
+        self._source, self._name, self._probe = source, name, probe
+        self._packet_pts = probe.pts if probe.packet_pts is None else probe.packet_pts
+        self.faults = np.zeros(0, np.int64)  # frames that rest on what does not decode, as far as is known by now
+
+    def frames(self, first: int) -> Iterator[tuple[int, VideoFrame]]:
+        """Frames from index `first` on with their index, in order; what does not decode leaves a gap.
+
+        Raises: DataError if the decoder shows frames in another order than their times say.
+        """
+        probe, last = self._probe, -1
+        with open_video(self._source, self._name, index=probe.stream) as (container, stream):
+            if probe.stamps is None:
+                seek_before(container, stream, probe.key_before(first), probe)
+            for bad, frames in decode_packets(Packets(container, stream, probe.stamps), stream):
+                if bad is not None:
+                    self._spoil(bad)
+                for frame in frames:
+                    if frame.pts is None or frame.pts < probe.pts[first]:
+                        self._check(frame)
+                        continue
+                    index = int(np.searchsorted(probe.pts, frame.pts))
+                    if index == probe.num_frames or probe.pts[index] != frame.pts:
+                        continue
+                    if index <= last:
+                        raise DataError(f"{self._name}: {_OUT_OF_ORDER}".format(frame=index, after=last))
+                    last = index
+                    self._check(frame)
+                    yield index, frame
+
+    def _check(self, frame: VideoFrame) -> None:
+        if frame.is_corrupt and frame.pts is not None:
+            self._spoil(frame.pts)
+
+    def _spoil(self, pts: int) -> None:
+        """Note a packet that does not decode, and the frames that may rest on it."""
+        places = np.flatnonzero(self._packet_pts == pts)
+        if not len(places) or np.isin(np.searchsorted(self._probe.pts, pts), self.faults):
+            return
+        damaged = np.zeros(len(self._packet_pts), bool)
+        damaged[places] = True
+        keys = np.isin(self._packet_pts, self._probe.key_pts)
+        ruined = self._packet_pts[touched(self._packet_pts, keys, damaged)]
+        self.faults = np.union1d(self.faults, np.flatnonzero(np.isin(self._probe.pts, ruined)))
 
 
-def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    for packet in container.demux(stream):
-        try:
-            yield from packet.decode()
-        except av.error.InvalidDataError:
-            continue  # the clip that misses a frame says so
+_OUT_OF_ORDER = (
+    "its times disagree with the order of its pictures (frame {frame} after {after}); make it anew: "
+    "ffmpeg -i IN -vf 'setpts=N/(RATE)/TB' -fps_mode passthrough -c:v libx264 -crf 16 OUT.mp4, with its true RATE"
+)
 
 
 class _Encoder:
     """One clip being encoded."""
 
-    def __init__(self, span: Span, probe: VideoProbe, policy: EncodePolicy) -> None:
-        self.span, self._probe = span, probe
+    def __init__(self, span: Span, probe: VideoProbe, policy: EncodePolicy, settled: int) -> None:
+        self.span, self.settled, self._probe = span, settled, probe
         self._missing: list[int] = []
         self._next = span.first
         self._buffer = io.BytesIO()
-        self._container: OutputContainer = av.open(self._buffer, "w", format="mp4")
+        self._container: OutputContainer = av.open(self._buffer, "w", format="mp4", options=PLAIN)
         self._stream = self._container.add_stream("libx264", rate=Fraction(1 / probe.frame_s).limit_denominator(1001))
         self._stream.width, self._stream.height = policy.size(probe.width, probe.height)
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = probe.time_base
         self._stream.codec_context.thread_count = 1
         self._stream.codec_context.gop_size = policy.key_frame_every
-        self._stream.options = {"crf": str(policy.quality), "preset": policy.preset, "x264-params": REPEATABLE}
+        self._stream.options = {"crf": str(policy.quality), "preset": policy.preset, "bf": "0", "x264-params": REPEATABLE}
 
     def add(self, index: int, frame: VideoFrame) -> None:
         """Encode frame `index` of the source."""
@@ -117,14 +157,19 @@ class _Encoder:
         small.pict_type = 0
         self._container.mux(self._stream.encode(small))
 
-    def finish(self, name: str) -> bytes | DataError:
-        """The clip as mp4, or an error that says which frames are missing."""
-        self._missing += range(self._next, self.span.end)
-        if self._missing:
+    def finish(self, name: str, faults: np.ndarray) -> bytes | DataError:
+        """The clip as mp4, or an error that says which frames are missing, or rest (`faults`) on what does not decode."""
+        missing = {
+            *self._missing,
+            *range(self._next, self.span.end),
+            *faults[(faults >= self.span.first) & (faults < self.span.end)].tolist(),
+        }
+        if missing:
             self._container.close()
-            shown = ", ".join(map(str, self._missing[:5])) + (", ..." if len(self._missing) > 5 else "")
+            shown = ", ".join(map(str, sorted(missing)[:5])) + (", ..." if len(missing) > 5 else "")
             return DataError(
-                f"{name}: {len(self._missing)} frames do not decode ({shown}); fetch it again or drop the span from the manifest"
+                f"{name}: {len(missing)} frames do not decode, or rest on some that do not ({shown}); "
+                "fetch it again or drop the span from the manifest"
             )
         self._container.mux(self._stream.encode(None))
         self._container.close()

@@ -1,7 +1,10 @@
 """Where the picture cuts to another scene (PySceneDetect's content-aware detector)."""
 
+import numpy as np
+
 from pipeline.errors import ConfigError
 from pipeline.video.open import open_video
+from pipeline.video.packets import Packets, decode_packets
 from pipeline.video.probe import VideoProbe
 
 
@@ -31,9 +34,12 @@ def scene_cuts(source: str | bytes, name: str, probe: VideoProbe, *, threshold: 
     if probe.quarter_turns % 2:
         width, height = height, width
     cuts: list[int] = []
-    with open_video(source, name) as (container, stream):
-        shown = (frame for frame in container.decode(stream) if frame.pts is not None and frame.pts >= probe.pts[0])
-        for index, frame in enumerate(shown):
+    with open_video(source, name, index=probe.stream) as (container, stream):
+        frames = (frame for _, some in decode_packets(Packets(container, stream, probe.stamps), stream) for frame in some)
+        for frame in frames:
+            index = -1 if frame.pts is None else int(np.searchsorted(probe.pts, frame.pts))
+            if not 0 <= index < probe.num_frames or probe.pts[index] != frame.pts:
+                continue
             small = frame.to_ndarray(format="bgr24", width=width, height=height, interpolation="FAST_BILINEAR")
             cuts += [cut.frame_num for cut in detector.process_frame(FrameTimecode(index, rate), small)]
     return tuple(sorted({cut for cut in cuts if 0 < cut < probe.num_frames}))

@@ -1,0 +1,69 @@
+"""Proving a copied clip before it is written: by its packets alone, or by decoding also what it does not show."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from pipeline.errors import DataError
+from pipeline.video.open import open_video
+from pipeline.video.packets import Packets, decode_packets
+
+
+def prove_packets(data: bytes, name: str, timestamps: Sequence[float]) -> None:
+    """Check a clip that was cut at clean key frames: a key frame first, one packet per frame and no other, at the planned times.
+
+    Its groups are closed (the plan chose them so), hence the packets hold all that its frames need. Nothing is decoded: damage
+    within a packet that the container does not know of stays unseen.
+    Args:
+        timestamps: of the planned frames, seconds, increasing.
+    Raises: DataError.
+    """
+    with open_video(data, name, options={"probesize": "32", "analyzeduration": "0"}) as (container, stream):
+        packets = list(_sound(container, stream, name))
+        _check_times(packets, name, timestamps)
+        if not packets[0].is_keyframe or len(packets) != len(timestamps):
+            raise DataError(f"{name}: {len(packets)} packets for {len(timestamps)} frames, expected as many, a key frame first")
+
+
+def prove_with_lead_in(data: bytes, name: str, timestamps: Sequence[float]) -> None:
+    """Check a clip that stores more frames than it shows: the edit list shows the planned ones, and every stored one decodes.
+
+    Players decode the frames before the first shown one too: where one of those is damaged, what follows is wrong.
+    Raises: DataError.
+    """
+    with open_video(data, name) as (container, stream):
+        _check_times(list(_sound(container, stream, name)), name, timestamps)
+    with open_video(data, name, options={"ignore_editlist": "1"}) as (container, stream):
+        stored, count = stream.frames, 0
+        for bad, frames in decode_packets(Packets(container, stream), stream):
+            if bad is not None or any(frame.is_corrupt for frame in frames):
+                raise DataError(f"{name}: a stored frame is damaged (number {count + 1} of {stored})")
+            count += len(frames)
+        if count != stored:
+            raise DataError(f"{name}: {count} of {stored} stored frames decode")
+
+
+def _sound(container: InputContainer, stream: VideoStream, name: str) -> Iterator[Packet]:
+    packets = Packets(container, stream)
+    for packet in packets:
+        if packet.is_corrupt or packet.pts is None:
+            raise DataError(f"{name}: a packet is damaged or has no time")
+        yield packet
+    if packets.fault:
+        raise DataError(f"{name}: its packets end early ({packets.fault})")
+
+
+def _check_times(packets: Sequence[Packet], name: str, timestamps: Sequence[float]) -> None:
+    """The shown packets' times are the planned ones, from the first on, to half the least step."""
+    shown = np.sort([float(packet.pts * packet.time_base) for packet in packets if not packet.is_discard])[: len(timestamps)]
+    wanted = np.asarray(timestamps) - timestamps[0]
+    if len(shown) != len(wanted):
+        raise DataError(f"{name}: {len(shown)} frames are shown, expected {len(wanted)}")
+    apart = np.abs(shown - shown[0] - wanted)
+    tolerance = 0.5 * float(np.diff(wanted).min()) if len(wanted) > 1 else np.inf
+    if apart.max() > tolerance:
+        worst = int(apart.argmax())
+        raise DataError(f"{name}: frame {worst} lies at {shown[worst] - shown[0]:.4f} s, expected {wanted[worst]:.4f} s")

@@ -74,7 +74,7 @@ def make_shards(config: ShardingConfig, *, dry_run: bool) -> ShardingOutcome:
     found = [row for stage in ("manifest", "plan", "shards") for row in read_errors(root, stage)]
     errors = [row for row in found if row.exception != "duplicate"]
     return ShardingOutcome(
-        plan=summarise_plan(root),
+        plan=summarise_plan(root, proven_by_packets=config.policy.snap == "key-frames"),
         num_errors=len(errors),
         num_duplicates=len(found) - len(errors),
         failed_clips=sum(row.stage == "shards" and bool(row.key) for row in errors),

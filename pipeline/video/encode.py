@@ -66,12 +66,12 @@ def encode_spans(
             if index <= encoder.span.last:
                 encoder.add(index, frame)
             if index >= encoder.settled:
-                yield position, encoder.finish(name, decoder.faults)
+                yield position, encoder.finish(name, decoder)
                 active.remove((position, encoder))
         if not active and not waiting:
             return
     for position, encoder in active:
-        yield position, encoder.finish(name, decoder.faults)
+        yield position, encoder.finish(name, decoder)
     for position, span in waiting:
         yield position, DataError(f"{name}: frames {span.first}..{span.last} do not decode; fetch it again or drop it")
 
@@ -83,11 +83,12 @@ class _Decoder:
         self._source, self._name, self._probe = source, name, probe
         self._packet_pts = probe.pts if probe.packet_pts is None else probe.packet_pts
         self.faults = np.zeros(0, np.int64)  # frames that rest on what does not decode, as far as is known by now
+        self.disorder = ""  # what is to be said where frames came in another order than their times say
 
     def frames(self, first: int) -> Iterator[tuple[int, VideoFrame]]:
         """Frames from index `first` on with their index, in order; what does not decode leaves a gap.
 
-        Raises: DataError if the decoder shows frames in another order than their times say.
+        Frames that leave the decoder in another order than their times say count as damaged, and `disorder` says so.
         """
         probe, last = self._probe, -1
         with open_video(self._source, self._name, index=probe.stream) as (container, stream):
@@ -104,7 +105,10 @@ class _Decoder:
                     if index == probe.num_frames or probe.pts[index] != frame.pts:
                         continue
                     if index <= last:
-                        raise DataError(f"{self._name}: {_OUT_OF_ORDER}".format(frame=index, after=last))
+                        self.disorder = f"; or its times are wrong (frame {index} comes after {last}): {_REMAKE}"
+                        self._spoil(frame.pts)
+                        self._spoil(int(probe.pts[last]))
+                        continue
                     last = index
                     self._check(frame)
                     yield index, frame
@@ -125,9 +129,8 @@ class _Decoder:
         self.faults = np.union1d(self.faults, np.flatnonzero(np.isin(self._probe.pts, ruined)))
 
 
-_OUT_OF_ORDER = (
-    "its times disagree with the order of its pictures (frame {frame} after {after}); make it anew: "
-    "ffmpeg -i IN -vf 'setpts=N/(RATE)/TB' -fps_mode passthrough -c:v libx264 -crf 16 OUT.mp4, with its true RATE"
+_REMAKE = (
+    "ffmpeg -i IN -vf 'setpts=N/(RATE)/TB' -fps_mode passthrough -c:v libx264 -crf 16 OUT.mp4, with its true RATE in pictures per second"
 )
 
 
@@ -157,8 +160,9 @@ class _Encoder:
         small.pict_type = 0
         self._container.mux(self._stream.encode(small))
 
-    def finish(self, name: str, faults: np.ndarray) -> bytes | DataError:
-        """The clip as mp4, or an error that says which frames are missing, or rest (`faults`) on what does not decode."""
+    def finish(self, name: str, decoder: _Decoder) -> bytes | DataError:
+        """The clip as mp4, or an error that says which frames are missing, or rest on what does not decode."""
+        faults = decoder.faults
         missing = {
             *self._missing,
             *range(self._next, self.span.end),
@@ -169,7 +173,7 @@ class _Encoder:
             shown = ", ".join(map(str, sorted(missing)[:5])) + (", ..." if len(missing) > 5 else "")
             return DataError(
                 f"{name}: {len(missing)} frames do not decode, or rest on some that do not ({shown}); "
-                "fetch it again or drop the span from the manifest"
+                f"fetch it again or drop the span from the manifest{decoder.disorder}"
             )
         self._container.mux(self._stream.encode(None))
         self._container.close()

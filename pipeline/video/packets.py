@@ -52,7 +52,11 @@ class Packets:
 
 
 def decode_packets(packets: Packets, stream: VideoStream) -> Iterator[tuple[int | None, list[VideoFrame]]]:
-    """Decode in stored order: yield (presentation ticks of a packet that does not decode, or None; the frames that came)."""
+    """Decode in stored order: yield (presentation ticks of a packet that does not decode, or None; the frames that came).
+
+    The decoder is told to refuse what it would else conceal in silence (HEVC's and MPEG-4's say nothing of it).
+    """
+    stream.codec_context.options = {"err_detect": "explode"}
     for packet in packets:
         pts = packet.pts
         try:

@@ -98,7 +98,8 @@ def probe_video(source: str | bytes, name: str) -> VideoProbe:
         index, first = stream.index, _first_frame(container, stream, name)
         choice = _choice(container, stream)
     with open_video(source, name, index=index) as (container, stream):
-        stored, listed = read_stored(container, stream), stream.frames
+        stored = read_stored(container, stream)
+        listed = stream.frames - (_empty_chunks(stored) if container.format.name == "avi" else 0)
         origin = _origin(source, name, container, stream)
         codec, pixel_format = stream.codec_context.name, stream.codec_context.pix_fmt or ""
     if not stored.keys.any():
@@ -169,11 +170,9 @@ def _without_end(timeline: Timeline, stored: StoredPackets, listed: int) -> tupl
     """Of a file that was cut short, what is complete; and what is to be said about the rest.
 
     Args:
-        listed: how many packets the container says it has; 0: it does not say. Chunks of 0 bytes count there, and leave a gap in time.
+        listed: how many packets with data the container says it has; 0: it does not say.
     """
-    there = len(stored.pts)
-    gaps = _empty_chunks(stored) if timeline.time_base.numerator == 1 else 0
-    short = listed > there + gaps
+    short = listed > len(stored.pts)
     if not short and not stored.fault:
         return timeline, ""
     shown = timeline.shown.copy()

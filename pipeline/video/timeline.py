@@ -66,7 +66,7 @@ def timeline_of(stored: StoredPackets, origin: Origin) -> Timeline:
         timeline = Timeline(pts=stored.pts, shown=stored.shown, damaged=damaged, time_base=origin.time_base)
     timeline = replace(timeline, damaged=touched(timeline.pts, stored.keys, timeline.damaged))
     timeline = _joined(_from_first_key(timeline, stored, range(len(stored.pts))), stored)
-    return _apart(timeline, origin)
+    return _apart(timeline, stored.keys, origin)
 
 
 def _from_decoder(stored: StoredPackets, origin: Origin) -> Timeline:
@@ -173,14 +173,23 @@ def _restarts(stored: StoredPackets, time_base: Fraction) -> np.ndarray:
     return np.flatnonzero(np.diff(stored.dts) * float(time_base) < -_RESTART_S) + 1
 
 
-def _apart(timeline: Timeline, origin: Origin) -> Timeline:
-    """Pictures that share a time moved apart by one tick each, where they are stored in the order in which they are shown."""
+def _apart(timeline: Timeline, keys: np.ndarray, origin: Origin) -> Timeline:
+    """Pictures that share a time moved apart by one tick each, where they are stored in the order in which they are shown.
+
+    Elsewhere a few such pictures (one in 20) are damage: one of them is left out, and what rests on them is not trusted.
+    """
     places = np.flatnonzero(timeline.shown)
     pts = timeline.pts[places]
     equal = len(pts) - len(np.unique(pts))
     if not equal:
         return timeline
     moved = np.maximum.accumulate(pts - np.arange(len(pts))) + np.arange(len(pts))
+    if (np.diff(pts) < 0).any() and equal * 20 <= len(pts):
+        values, first, counts = np.unique(pts, return_index=True, return_counts=True)
+        shown = np.zeros_like(timeline.shown)
+        shown[places[first]] = True
+        damaged = touched(timeline.pts, keys, timeline.damaged | np.isin(timeline.pts, values[counts > 1]))
+        return replace(timeline, shown=shown, damaged=damaged)
     if (np.diff(pts) < 0).any() or (moved - pts).max() > 2:
         raise DataError(f"{origin.name}: {equal} pictures share a time with another; {origin.remake}")
     all_pts = timeline.pts.copy()

@@ -68,6 +68,8 @@ def complete_up_to(packet_pts: np.ndarray, shown: np.ndarray) -> np.ndarray:
     places = np.flatnonzero(shown)
     ranks = np.argsort(np.argsort(packet_pts[places], kind="stable"), kind="stable")
     closed = np.flatnonzero(np.maximum.accumulate(ranks) == np.arange(len(ranks)))
+    if len(closed) < len(ranks):  # pictures change places: the last ones are complete only where a later one is there
+        closed = closed[closed < len(ranks) - 1]
     result = np.zeros(len(packet_pts), bool)
     if len(closed):
         result[places[: closed[-1] + 1]] = True

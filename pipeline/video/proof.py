@@ -10,6 +10,7 @@ from av.video.stream import VideoStream
 from pipeline.errors import DataError
 from pipeline.video.open import open_video
 from pipeline.video.packets import Packets, decode_packets
+from pipeline.video.sample_table import read_sample_table
 
 
 def prove_packets(data: bytes, name: str, timestamps: Sequence[float]) -> None:
@@ -21,11 +22,12 @@ def prove_packets(data: bytes, name: str, timestamps: Sequence[float]) -> None:
         timestamps: of the planned frames, seconds, increasing.
     Raises: DataError.
     """
-    with open_video(data, name, options={"probesize": "32", "analyzeduration": "0"}) as (container, stream):
-        packets = list(_sound(container, stream, name))
-        _check_times(packets, name, timestamps)
-        if not packets[0].is_keyframe or len(packets) != len(timestamps):
-            raise DataError(f"{name}: {len(packets)} packets for {len(timestamps)} frames, expected as many, a key frame first")
+    table = read_sample_table(data)
+    if not table.begins_with_key or len(table.sizes) != len(timestamps) or int(table.sizes.sum()) != table.media_bytes:
+        raise DataError(f"{name}: {len(table.sizes)} packets for {len(timestamps)} frames, expected as many, a key frame first")
+    _check_times(table.times_s, name, timestamps)
+    if abs(table.times_s.min()) > 1e-3:
+        raise DataError(f"{name}: its first frame is shown at {table.times_s.min():.4f} s, expected 0")
 
 
 def prove_with_lead_in(data: bytes, name: str, timestamps: Sequence[float]) -> None:
@@ -35,7 +37,8 @@ def prove_with_lead_in(data: bytes, name: str, timestamps: Sequence[float]) -> N
     Raises: DataError.
     """
     with open_video(data, name) as (container, stream):
-        _check_times(list(_sound(container, stream, name)), name, timestamps)
+        shown = [float(packet.pts * packet.time_base) for packet in _sound(container, stream, name) if not packet.is_discard]
+        _check_times(np.array(shown), name, timestamps)
     with open_video(data, name, options={"ignore_editlist": "1"}) as (container, stream):
         stored, count = stream.frames, 0
         for bad, frames in decode_packets(Packets(container, stream), stream):
@@ -56,9 +59,9 @@ def _sound(container: InputContainer, stream: VideoStream, name: str) -> Iterato
         raise DataError(f"{name}: its packets end early ({packets.fault})")
 
 
-def _check_times(packets: Sequence[Packet], name: str, timestamps: Sequence[float]) -> None:
+def _check_times(times_s: np.ndarray, name: str, timestamps: Sequence[float]) -> None:
     """The shown packets' times are the planned ones, from the first on, to half the least step."""
-    shown = np.sort([float(packet.pts * packet.time_base) for packet in packets if not packet.is_discard])[: len(timestamps)]
+    shown = np.sort(times_s)[: len(timestamps)]
     wanted = np.asarray(timestamps) - timestamps[0]
     if len(shown) != len(wanted):
         raise DataError(f"{name}: {len(shown)} frames are shown, expected {len(wanted)}")

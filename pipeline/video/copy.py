@@ -96,17 +96,14 @@ class _Cut:
     probe: VideoProbe
     packets: list[Packet] = field(default_factory=list)
     missing: int = field(init=False)
+    key_pts: int = field(init=False)  # where decoding begins; with the next two asked for at every packet
+    first_pts: int = field(init=False)
+    last_pts: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.missing = self.span.count
-
-    @property
-    def key_pts(self) -> int:
-        return self.probe.key_before(self.span.first)
-
-    @property
-    def first_pts(self) -> int:
-        return int(self.probe.pts[self.span.first])
+        self.key_pts = self.probe.key_before(self.span.first)
+        self.first_pts, self.last_pts = int(self.probe.pts[self.span.first]), int(self.probe.pts[self.span.last])
 
     @property
     def complete(self) -> bool:
@@ -116,7 +113,7 @@ class _Cut:
         """Keep a packet, unless it is shown before the key frame."""
         if packet.pts < self.key_pts:
             return
-        if self.first_pts <= packet.pts <= int(self.probe.pts[self.span.last]):
+        if self.first_pts <= packet.pts <= self.last_pts:
             self.missing -= 1
         self.packets.append(packet)
 

@@ -1,6 +1,6 @@
 """Cutting by copying at key frames, proven by packets, against the least that anyone could do: a bare PyAV remux of the same spans.
 
-CPU seconds of this process. Ours plans nothing here: it reads the source, cuts, hashes, proves and makes the record of every clip.
+CPU seconds of this process. Ours reads the source, cuts and proves. Not counted: probing, planning, hashes, records, tar and index.
 The second pair proves by a decode, as clips that begin anywhere need it.
 """
 

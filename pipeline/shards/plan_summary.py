@@ -13,7 +13,8 @@ from pipeline.tables import read_table
 
 _COLUMNS = ["shard", "source", "probe", "num_frames", "lead_in", "video", "estimated_bytes"]
 
-# CPU seconds on one core, from 720p H.264: 2.6 ms of decoding, 2.3 ms of area scaling, 7.8 ms for all of a 512x384 re-encode. Per frame and megapixel of the source: a decode (the proof of a copied clip), and a decode with
+# CPU seconds on one core, from 720p H.264: 2.6 ms of decoding, 2.3 ms of area scaling, 7.8 ms for a whole
+# re-encode to 512x384. Per frame and megapixel of the source: a decode (the proof of a copied clip), and a decode with
 # scaling; per encoded frame: x264 at a long side of 512, and the decode that proves it; per frame copied by its packets alone.
 DECODE_S, DECODE_AND_SCALE_S, ENCODE_S, PACKET_S = 0.003, 0.005, 0.004, 0.0001
 

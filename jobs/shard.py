@@ -42,6 +42,7 @@ def shard(
     camera_root: Annotated[str | None, typer.Option(help="Folder of Sekai's camera files.")] = None,
     clip_frames: Annotated[int, typer.Option(help="Frames per clip; 0 makes every span one clip.")] = 48,
     clip_stride: Annotated[int | None, typer.Option(help="Frames between the starts of two clips; the clip length by default.")] = None,
+    snap: Annotated[str, typer.Option(help="none, or key-frames: clips begin there, and are copied without a decode.")] = "none",
     min_frames: Annotated[int, typer.Option(help="Shorter sources are errors, shorter tails are left out.")] = 6,
     fps: Annotated[float | None, typer.Option(help="Pictures per second: folders of numbered pictures are sources then.")] = None,
     scene_cuts: Annotated[bool, typer.Option("--scene-cuts", help="Split where the picture cuts to another scene.")] = False,
@@ -93,6 +94,7 @@ def shard(
             policy=ClipPolicy(
                 clip_frames=clip_frames,
                 clip_stride=clip_stride,
+                snap=snap,
                 min_frames=min_frames,
                 scene_cuts=scene_cuts,
                 scene_threshold=scene_threshold,

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 
 from av.video.frame import VideoFrame
@@ -24,6 +25,7 @@ from pipeline.video.copy import copy_spans
 from pipeline.video.encode import encode_spans
 from pipeline.video.open import open_video, upright_size
 from pipeline.video.probe import VideoProbe
+from pipeline.video.proof import prove_packets, prove_with_lead_in
 from pipeline.video.reader import decode_clip
 from pipeline.video.spans import Span
 
@@ -86,12 +88,16 @@ def _cut_source(
         return
     if probe is None:
         raise DataError(f"{clips[0].source}: planned, but its probe holds an error; make the dataset again into a new root")
-    pending = set(range(len(clips)))
+    damage = [probe.damage_in(Span(int(clip.first_frame or 0), int(clip.num_frames or 0))) for clip in clips]
+    yield from ((position, DataError(f"{clips[position].source}: {found}; {_FETCH}")) for position, found in enumerate(damage) if found)
+    sound = [position for position, found in enumerate(damage) if not found]
+    pending = set(sound)
     try:
         with border(clips[0].source):
-            for position, data in _videos(clips, probe, policy):
+            for place, data in _videos([clips[position] for position in sound], probe, policy) if sound else ():
+                position = sound[place]
                 pending.discard(position)
-                yield position, data if isinstance(data, DataError) else _sample(clips[position], data, probe)
+                yield position, data if isinstance(data, DataError) else _sample(clips[position], data, probe, policy)
             if pending:
                 raise RuntimeError(f"{len(pending)} of {len(clips)} clips came to nothing, without an error")
     except (DataError, StorageError) as error:
@@ -111,6 +117,9 @@ def _missing(clip: PlannedClip, folder: str | None) -> DataError | StorageError 
     return MissingSourceError(f"{clip.source}: there is no file {clip.source_uri} any more; bring it back, and run the same command again")
 
 
+_FETCH = "fetch it again or drop the span from the manifest"
+
+
 def _videos(clips: Sequence[PlannedClip], probe: VideoProbe, policy: ClipPolicy) -> Iterator[tuple[int, bytes | DataError]]:
     spans = [Span(int(clip.first_frame or 0), int(clip.num_frames or 0)) for clip in clips]
     uri, name = storage.unescape_name(clips[0].source_uri), clips[0].source
@@ -119,12 +128,12 @@ def _videos(clips: Sequence[PlannedClip], probe: VideoProbe, policy: ClipPolicy)
     return encode_spans(uri, name, probe, spans, policy.encode)
 
 
-def _sample(clip: PlannedClip, data: bytes, probe: VideoProbe) -> TarSample | DataError:
-    """The clip's members, once a decode of what will be written shows exactly the planned frames."""
+def _sample(clip: PlannedClip, data: bytes, probe: VideoProbe, policy: ClipPolicy) -> TarSample | DataError:
+    """The clip's members, once what will be written is proven to show exactly the planned frames."""
     try:
         with border(f"clip {clip.key}"):
             record = _record(clip, data, probe)
-            _prove(clip, data, record, probe)
+            _prove(clip, data, record, probe=probe, policy=policy)
             arrays = None if clip.camera_uri is None else _camera_arrays(clip, record)
             return TarSample(record=record, video=data, document=document_bytes(record.document(), "clip"), arrays=arrays)
     except DataError as error:
@@ -135,12 +144,18 @@ def _sample(clip: PlannedClip, data: bytes, probe: VideoProbe) -> TarSample | Da
         return DataError(str(error))
 
 
-def _prove(clip: PlannedClip, data: bytes, record: ClipRecord, probe: VideoProbe) -> None:
-    """Decode what will be written. Raises DataError unless it shows exactly the planned frames, as a player would show them."""
+def _prove(clip: PlannedClip, data: bytes, record: ClipRecord, *, probe: VideoProbe, policy: ClipPolicy) -> None:
+    """Raises DataError unless what will be written shows exactly the planned frames, as a player would show them: by its packets if it
+    was snapped to key frames, else by a decode."""
     try:
-        for index, frame in enumerate(decode_clip(data, record)):
-            if clip.video == "copy":
-                _check_copied(index, frame, probe)
+        if clip.video == "copy" and policy.snap == "key-frames":
+            prove_packets(data, f"clip {clip.key}", record.timestamps)
+        elif clip.video == "copy" and clip.lead_in:
+            prove_with_lead_in(data, f"clip {clip.key}", record.timestamps, partial(_check_copied, probe=probe))
+        else:
+            for index, frame in enumerate(decode_clip(data, record)):
+                if clip.video == "copy":
+                    _check_copied(index, frame, probe)
     except DataError as error:
         remedy = "use --video h264 for it" if clip.video == "copy" else "fetch it again or drop it"
         raise DataError(f"{clip.source}: what was cut does not show the planned frames; {remedy} ({error})") from error
@@ -158,10 +173,11 @@ def _check_copied(index: int, frame: VideoFrame, probe: VideoProbe) -> None:
 def _record(clip: PlannedClip, data: bytes, probe: VideoProbe) -> ClipRecord:
     first, count = int(clip.first_frame or 0), int(clip.num_frames or 0)
     times = probe.times_s[first : first + count]
-    with open_video(data, f"clip {clip.key}") as (container, stream):
-        turned = probe.quarter_turns % 2 and clip.video == "copy"
-        width, height = (stream.height, stream.width) if turned else (stream.width, stream.height)
-        codec = stream.codec_context.name
+    if clip.video == "copy":
+        width, height, codec = probe.width, probe.height, probe.codec
+    else:
+        with open_video(data, f"clip {clip.key}") as (_, stream):
+            width, height, codec = stream.width, stream.height, stream.codec_context.name
     return ClipRecord(
         key=clip.key,
         source=clip.source,

@@ -42,13 +42,14 @@ class PlannedClip:
     span_frames: int | None = None
     video: str = "foreign"  # copy | h264 | foreign | images
     estimated_bytes: int = 0
+    estimated_cpu_s: float = 0.0
     camera_uri: str | None = None  # a reference, as source_uri
     extra: str = "{}"  # JSON: the manifest row's other columns
     rows_sha256: str | None = None  # of the source's manifest rows, where all their clips are planned; None where a limit left some out
     attempt: int = 1  # 2 and more: the clip failed before, and is planned again under the same key; the later one counts
 
 
-_TYPES: dict[Any, pa.DataType] = {int: pa.int64(), str: pa.string(), int | None: pa.int64(), str | None: pa.string()}
+_TYPES: dict[Any, pa.DataType] = {int: pa.int64(), str: pa.string(), int | None: pa.int64(), str | None: pa.string(), float: pa.float64()}
 _COLUMNS = {f.name: pa.int32() if f.name == "shard" else _TYPES[f.type] for f in fields(PlannedClip)}
 SCHEMA = pa.schema({**_COLUMNS, "shard_hash": pa.int64()})  # the identity of a shard's rows, beside each of them
 _PLACES = ("source_uri", "camera_uri")  # where files lie is no part of a plan's identity

@@ -8,10 +8,7 @@ import pyarrow.compute as pc
 
 from pipeline.shards.plan import SCHEMA, PlannedClip, read_plan_columns
 
-_COLUMNS = ["shard", "source", "num_frames", "lead_in", "video", "estimated_bytes"]
-
-# CPU seconds per frame, measured on one core: a proving decode at 720p, and decode + scale + x264 to 512 pixels
-_COPY_S, _ENCODE_S = 0.003, 0.008
+_COLUMNS = ["shard", "source", "num_frames", "lead_in", "video", "estimated_bytes", "estimated_cpu_s"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +41,6 @@ def _summary(table: pa.Table) -> PlanSummary:
     copied = table.filter(pc.equal(table["video"], "copy"))
     frames, lead, num_bytes = (copied[name].to_numpy().astype(float) for name in ("num_frames", "lead_in", "estimated_bytes"))
     shown = (num_bytes * frames / (frames + lead)).sum() if len(frames) else 0.0
-    encoded_frames = pc.sum(table.filter(pc.equal(table["video"], "h264"))["num_frames"]).as_py() or 0
     return PlanSummary(
         sources=len(pc.unique(table["source"])),
         clips=len(table),
@@ -53,6 +49,6 @@ def _summary(table: pa.Table) -> PlanSummary:
         copied_clips=len(copied),
         estimated_bytes=pc.sum(table["estimated_bytes"]).as_py() or 0,
         copy_inflation=float(num_bytes.sum() / shown) if shown else float("nan"),
-        estimated_cpu_hours=float((frames + lead).sum() * _COPY_S + encoded_frames * _ENCODE_S) / 3600,
+        estimated_cpu_hours=(pc.sum(table["estimated_cpu_s"]).as_py() or 0.0) / 3600,
         registered=bool(pc.any(pc.equal(table["video"], "foreign")).as_py()),
     )

@@ -15,12 +15,17 @@ from pipeline.shards.plan import PlannedClip, extra_json
 from pipeline.shards.policy import ClipPolicy
 from pipeline.shards.probing import ProbedSource, Source
 from pipeline.shards.source_roots import SourceRoots
-from pipeline.shards.windows import frames_of, split_at, windows_of
+from pipeline.shards.windows import frames_of, snapped_windows, split_at, windows_of
 from pipeline.video.copy import COPYABLE_CODECS
 from pipeline.video.probe import VideoProbe
 from pipeline.video.spans import Span
+from pipeline.video.timeline import remake
 
 _ENCODED_BITS_PER_PIXEL = 0.25  # of x264 at our settings, for the size estimate only
+# CPU seconds on one core, from 720p H.264: 2.6 ms of decoding, 2.3 ms of area scaling, 7.8 ms for a whole re-encode to 512x384.
+# Per frame and megapixel of the source: a decode (the proof of a copied clip), and a decode with scaling; per encoded frame: x264 at a
+# long side of 512, and the decode that proves it; per frame that is copied: its packets.
+_DECODE_S, _DECODE_AND_SCALE_S, _ENCODE_S, _PACKET_S = 0.003, 0.005, 0.004, 0.0001
 _HALF = 16  # hex digits of the bounds, then as many of the other columns, in `rows_sha256`
 
 
@@ -54,6 +59,8 @@ class Planner:
             self._fail("probe", name, DataError(item.error))
             return []
         probe, known = item.probe, self.planned[name]
+        if probe.lost:
+            self._fail("probe", name, DataError(f"{name}: {probe.lost}"))
         windows = [(spec, span, window) for spec, span in self._spans_of(name, probe) for window in self._windows_of(spec, span, item)]
         keys = [Window(window.first, window.count, span.first, span.count) for _, span, window in windows]
         windows = [windows[place] for place in known.without_planned(keys)]
@@ -62,7 +69,8 @@ class Planner:
         try:
             video = self._video_of(known, [window for _, _, window in windows], probe)
         except DataError as error:
-            self._fail("plan", name, DataError(f"{name}: {error}"))
+            anew = f", or {remake(name, None, index=probe.stream)}" if probe.repaired else ""
+            self._fail("plan", name, DataError(f"{name}: {error}{anew}"))
             return []
         return [
             self._planned(number, item, window=window, key=clip_key(name, known.next_number + place), video=video, known=known)
@@ -95,6 +103,7 @@ class Planner:
             span_frames=span.count,
             video=video,
             estimated_bytes=estimated_bytes(frames, probe, video, self.policy),
+            estimated_cpu_s=estimated_cpu_s(frames, probe, video, self.policy),
             camera_uri=None if spec.camera_uri is None else self._reference(spec.camera_uri),
             extra=extra_json(spec.extra),
             rows_sha256=rows_digest(self.specs[spec.relative_uri]),
@@ -118,18 +127,14 @@ class Planner:
         return sorted(spans, key=lambda pair: (pair[1].first, pair[1].count))
 
     def _windows_of(self, spec: ClipSpec, span: Span, item: ProbedSource) -> list[Span]:
-        policy = self.policy
-        windows = [
-            window
-            for scene in split_at(span, item.cuts)
-            for window in windows_of(scene, policy.clip_frames, policy.clip_stride or policy.clip_frames, policy.min_frames)
-        ]
-        if not windows:
-            self._fail(
-                "plan",
-                spec.relative_uri,
-                DataError(f"{spec.where}: every scene is shorter than --min-frames {policy.min_frames}; lower it"),
-            )
+        scenes = split_at(span, item.no_clip_across)
+        windows = [window for scene in scenes for window in _cut_scene(scene, item, self.policy)]
+        if not windows and self.policy.snap == "none":
+            reason = f"every scene is shorter than --min-frames {self.policy.min_frames}; lower it"
+            self._fail("plan", spec.relative_uri, DataError(f"{spec.where}: {reason}"))
+        elif not windows:
+            reason = "no clip can begin and end at its key frames (open groups of pictures, or too short ones); leave out --snap for it"
+            self._fail("plan", spec.relative_uri, DataError(f"{spec.where}: {reason}"))
         return windows
 
     def _fail(self, stage: str, source: str, error: DataError) -> None:
@@ -168,28 +173,34 @@ def group_specs(specs: Sequence[ClipSpec]) -> dict[str, list[ClipSpec]]:
     return dict(by_source)
 
 
-def mean_lead_in(windows: Sequence[Span], probe: VideoProbe) -> float:
-    """Frames that a copied clip stores before its first, on average."""
-    return sum(probe.lead_in(window.first) for window in windows) / max(1, len(windows))
+def _cut_scene(scene: Span, item: ProbedSource, policy: ClipPolicy) -> list[Span]:
+    if policy.snap == "key-frames" and item.probe is not None:
+        return snapped_windows(scene, item.probe.order, policy.clip_frames, policy.min_frames)
+    return windows_of(scene, policy.clip_frames, policy.clip_stride or policy.clip_frames, policy.min_frames)
 
 
 def video_mode(windows: Sequence[Span], probe: VideoProbe, policy: ClipPolicy) -> str:
-    """copy or h264, for all clips of a source: `auto` copies where the mean lead-in is at most half a clip,
-    and the pictures need no work (HDR, interlaced, other than square pixels, mirrored).
+    """copy or h264, for all clips of a source.
 
-    Raises: DataError if the policy says copy, and mp4 cannot hold the codec, or a copy would not show what a player shows.
+    `auto` copies where every clip is a run of packets of its own (`DecodingOrder.whole`: begins at a key frame that needs no lead-in,
+    ends without stragglers), so that every reader sees exactly its frames, and the pictures need no work (HDR, interlaced, other than
+    square pixels, mirrored). Clips that damage touches are not asked.
+    Raises: DataError if the policy says copy, and mp4 cannot hold the codec, the times are not the packets' own, or a copy would not
+        show what a player shows.
     """
     copyable = probe.codec in COPYABLE_CODECS
+    if policy.video == "copy" and probe.repaired:
+        raise DataError("its times are repaired, and its packets carry other ones; use --video auto or h264")
     if policy.video == "copy" and not copyable:
         raise DataError(f"{probe.codec} video cannot be copied into mp4; use --video auto or h264")
     if policy.video == "copy":
         probe.picture.check_copy()
     if policy.video != "auto":
         return policy.video
-    if probe.picture.needs_encoding:
+    if not copyable or probe.repaired or probe.picture.needs_encoding:
         return "h264"
-    mean_clip = sum(window.count for window in windows) / max(1, len(windows))
-    return "copy" if copyable and mean_lead_in(windows, probe) <= mean_clip / 2 else "h264"
+    order = probe.order
+    return "copy" if all(order.whole(window) or probe.damage_in(window) for window in windows) else "h264"
 
 
 def estimated_bytes(window: Span, probe: VideoProbe, video: str, policy: ClipPolicy) -> int:
@@ -198,3 +209,12 @@ def estimated_bytes(window: Span, probe: VideoProbe, video: str, policy: ClipPol
         return round(probe.video_bytes / probe.num_frames * (window.count + probe.lead_in(window.first)))
     width, height = policy.encode.size(*probe.shown_size)
     return round(width * height * window.count * _ENCODED_BITS_PER_PIXEL / 8)
+
+
+def estimated_cpu_s(window: Span, probe: VideoProbe, video: str, policy: ClipPolicy) -> float:
+    """CPU seconds of cutting a clip on one core: copied by its packets, copied and decoded in proof, or re-encoded."""
+    megapixels = probe.width * probe.height / 1e6
+    if video != "copy":
+        return round(window.count * (_DECODE_AND_SCALE_S * megapixels + _ENCODE_S), 3)
+    proof = 0.0 if policy.snap == "key-frames" else _DECODE_S * megapixels
+    return round((window.count + probe.lead_in(window.first)) * (_PACKET_S + proof), 3)

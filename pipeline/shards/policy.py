@@ -9,6 +9,7 @@ from pipeline.video.encode import EncodePolicy
 from pipeline.video.scenes import require_scene_detection
 
 VIDEO_POLICIES = ("auto", "copy", "h264")
+SNAPS = ("none", "key-frames")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +19,7 @@ class ClipPolicy:
     clip_frames: int = 48  # 0: each span is one clip
     clip_stride: int | None = None  # frames between the starts of two clips; None: clip_frames
     min_frames: int = 6  # shorter sources and spans are errors; shorter tails are left out
+    snap: str = "none"  # none | key-frames: clips begin at key frames of the source, with at most clip_frames frames
     scene_cuts: bool = False  # split spans where the picture cuts
     scene_threshold: float = 27.0  # PySceneDetect's ContentDetector
     video: str = "auto"  # auto | copy | h264
@@ -30,6 +32,10 @@ class ClipPolicy:
     def __post_init__(self) -> None:
         if self.video not in VIDEO_POLICIES:
             raise ConfigError(f"--video is {self.video!r}, expected one of {', '.join(VIDEO_POLICIES)}")
+        if self.snap not in SNAPS:
+            raise ConfigError(f"--snap is {self.snap!r}, expected one of {', '.join(SNAPS)}")
+        if self.snap != "none" and self.clip_stride is not None:
+            raise ConfigError("--snap key-frames and --clip-stride exclude each other: clips begin where the source's key frames are")
         if self.clip_frames and self.clip_frames < self.min_frames:
             raise ConfigError(f"--clip-frames {self.clip_frames} is below --min-frames {self.min_frames}; lower --min-frames too")
         for name in ("min_frames", "clip_stride", "clips_per_shard", "bytes_per_shard", "limit"):

@@ -1,5 +1,6 @@
 """Probing as a stage of its own: what every source holds, in tables that a later run finds again."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -50,6 +51,11 @@ class ProbedSource:
     error: str | None = None
     passing: ErrorRow | None = None  # no verdict: it could not be found, or failed in a way that nobody foresaw. The next run tries again
 
+    @property
+    def no_clip_across(self) -> tuple[int, ...]:
+        """Frames that begin a scene, or a part with another clock, in order."""
+        return tuple(sorted({*self.cuts, *(self.probe.breaks if self.probe else ())}))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProbedGroup:
@@ -76,10 +82,21 @@ _SCHEMA = pa.schema(
         "key_pts": pa.list_(pa.int64()),
         "cuts": pa.list_(pa.int32()),
         "picture": pa.string(),  # PictureTraits as JSON
+        "stream": pa.int32(),
+        "packet_pts": pa.list_(pa.int64()),  # null: as pts
+        "clean_key_pts": pa.list_(pa.int64()),  # null: as key_pts
+        "damaged": pa.list_(pa.int64()),
+        "breaks": pa.list_(pa.int32()),
+        "repaired": pa.bool_(),
+        "lost": pa.string(),
         "notes": pa.list_(pa.string()),
     }
 )
-_PLAIN = ("codec", "pixel_format", "width", "height", "quarter_turns", "video_bytes")
+_PLAIN = ("codec", "pixel_format", "width", "height", "quarter_turns", "video_bytes", "stream", "repaired", "lost")
+
+
+_LIKE = {"packet_pts": "pts", "clean_key_pts": "key_pts"}
+_logger = logging.getLogger(__name__)
 
 
 def group_sources(sources: Sequence[Source]) -> list[Sequence[Source]]:
@@ -113,6 +130,8 @@ def probe_source(source: Source, policy: ClipPolicy) -> ProbedSource:
         with border(source.relative_uri):
             probe = _probe(source)
             cuts = scene_cuts(source.place, source.relative_uri, probe, threshold=policy.scene_threshold) if policy.scene_cuts else ()
+            for note in probe.notes:
+                _logger.info("%s: %s", source.relative_uri, note)
             return ProbedSource(source=source, probe=probe, cuts=cuts)
     except UnexpectedError as error:
         return ProbedSource(source=source, passing=ErrorRow.of(error, stage="probe", key="", source=source.relative_uri))
@@ -161,12 +180,11 @@ def _row(item: ProbedSource) -> dict[str, Any]:
     if item.probe is None:
         return row
     plain = {name: getattr(item.probe, name) for name in _PLAIN}
-    lists = {
-        "pts": item.probe.pts.tolist(),
-        "key_pts": item.probe.key_pts.tolist(),
-        "cuts": list(item.cuts),
-        "notes": list(item.probe.notes),
-    }
+    lists = {name: getattr(item.probe, name).tolist() for name in ("pts", "key_pts", "damaged")}
+    lists |= {"cuts": list(item.cuts), "breaks": list(item.probe.breaks), "notes": list(item.probe.notes)}
+    for name, like in _LIKE.items():  # most sources store no frame before its time: half the table
+        found = getattr(item.probe, name)
+        lists[name] = None if found is None or np.array_equal(found, getattr(item.probe, like)) else found.tolist()
     return {**row, **plain, **lists, "time_base": str(item.probe.time_base), "picture": item.probe.picture.to_json()}
 
 
@@ -175,11 +193,19 @@ def _probed(row: dict[str, Any]) -> ProbedSource:
     if row["error"] is not None:
         return ProbedSource(source=source, error=row["error"])
     probe = VideoProbe(
-        **{name: row[name] for name in _PLAIN},
+        **{name: row[name] for name in _PLAIN if row.get(name) is not None},  # tables of earlier versions lack some
         time_base=Fraction(row["time_base"]),
         pts=np.array(row["pts"], np.int64),
         key_pts=np.array(row["key_pts"], np.int64),
-        picture=PictureTraits.from_json(row.get("picture")),  # tables of earlier versions have neither
+        picture=PictureTraits.from_json(row.get("picture")),
+        damaged=np.array(row.get("damaged") or (), np.int64),
+        packet_pts=_array(row.get("packet_pts")),
+        clean_key_pts=_array(row.get("clean_key_pts")),
+        breaks=tuple(row.get("breaks") or ()),
         notes=tuple(row.get("notes") or ()),
     )
     return ProbedSource(source=source, probe=probe, cuts=tuple(row["cuts"]))
+
+
+def _array(values: list[int] | None) -> np.ndarray | None:
+    return None if values is None else np.array(values, np.int64)

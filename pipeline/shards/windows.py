@@ -4,6 +4,7 @@ import numpy as np
 
 from pipeline.errors import DataError
 from pipeline.records import ClipSpec
+from pipeline.video.groups import DecodingOrder
 from pipeline.video.probe import VideoProbe
 from pipeline.video.spans import Span
 
@@ -55,4 +56,30 @@ def windows_of(span: Span, clip_frames: int, stride: int, min_frames: int) -> li
             windows.append(window)
         if window.end == span.end:
             break
+    return windows
+
+
+def snapped_windows(span: Span, order: DecodingOrder, clip_frames: int, min_frames: int) -> list[Span]:
+    """Clips of at most `clip_frames` frames that begin at the source's key frames, so that their packets alone are the clip.
+
+    A clip takes as many whole groups of pictures as fit. Of a group that is longer than `clip_frames` it takes the longest
+    beginning behind which no packet is missing; the rest of the group is left out. So is what lies before the first clean key
+    frame (one that nothing behind it reaches across), and a clip below `min_frames`. `clip_frames` 0: no limit.
+    """
+    starts = np.flatnonzero(order.starts[span.first : span.end]) + span.first
+    ends = np.flatnonzero(order.boundaries[span.first : span.end + 1]) + span.first
+    limit = clip_frames or span.count
+    windows: list[Span] = []
+    place = 0
+    while place < len(starts):
+        first = int(starts[place])
+        nearer = starts[(starts > first) & (starts <= first + limit)]
+        if span.end <= first + limit and order.boundaries[span.end]:
+            nearer = np.append(nearer, span.end)
+        if not len(nearer):
+            nearer = ends[(ends > first) & (ends <= first + limit)]
+        end = int(nearer[-1]) if len(nearer) else first
+        if end - first >= max(1, min_frames) and order.whole(Span(first, end - first)):
+            windows.append(Span(first, end - first))
+        place = int(np.searchsorted(starts, max(end, first + 1)))
     return windows

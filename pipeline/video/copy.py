@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 from pipeline.errors import DataError
 from pipeline.video.edit_list import show_until
 from pipeline.video.open import open_video
+from pipeline.video.packets import Packets
 from pipeline.video.probe import VideoProbe
 from pipeline.video.spans import Span
 
@@ -19,8 +20,8 @@ from pipeline.video.spans import Span
 COPYABLE_CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg")
 
 
-def copy_spans(source: str | bytes, name: str, probe: VideoProbe, spans: Sequence[Span]) -> Iterator[tuple[int, bytes]]:
-    """Cut spans of one source in one pass, bit-exact: yield (position in `spans`, mp4 bytes) as each is complete.
+def copy_spans(source: str | bytes, name: str, probe: VideoProbe, spans: Sequence[Span]) -> Iterator[tuple[int, bytes | DataError]]:
+    """Cut spans of one source in one pass, bit-exact: yield (position in `spans`, mp4 bytes or why there are none) as each is complete.
 
     Each mp4 begins with the key frame before the span. Those lead-in frames, and frames after the end that others refer to,
     are decoded but not shown: they lie outside the edit list, so that any player shows the span alone.
@@ -29,22 +30,39 @@ def copy_spans(source: str | bytes, name: str, probe: VideoProbe, spans: Sequenc
     """
     waiting = [_Cut(position, span, probe) for position, span in sorted(enumerate(spans), key=lambda item: (item[1].first, item[1].count))]
     active: list[_Cut] = []
-    with open_video(source, name) as (container, stream):
+    with open_video(source, name, index=probe.stream) as (container, stream):
         seek_before(container, stream, waiting[0].key_pts, probe)
-        for packet in container.demux(stream):
-            if not packet.size:
-                continue
+        for packet in Packets(container, stream):
+            if packet.pts is None:
+                continue  # of a damaged place: the clip that misses it says so
             if packet.is_keyframe:
                 active += [cut for cut in waiting if cut.key_pts == packet.pts]
                 waiting = [cut for cut in waiting if cut.key_pts != packet.pts]
             for cut in active:
                 cut.take(packet)
             for cut in [cut for cut in active if cut.complete]:
-                yield cut.position, cut.mux(stream)
+                yield cut.position, _muxed(cut, stream, name)
                 active.remove(cut)
             if not active and not waiting:
                 return
-    raise DataError(f"{name}: {len(active) + len(waiting)} clips ask for frames that are no longer there; it changed since it was probed")
+    for cut in [*active, *waiting]:
+        yield (
+            cut.position,
+            DataError(
+                f"{name}: {cut.missing} of frames {cut.span.first}..{cut.span.last} are not there: "
+                "it is damaged, or changed since it was probed; fetch it again"
+            ),
+        )
+
+
+def _muxed(cut: "_Cut", stream: VideoStream, name: str) -> bytes | DataError:
+    try:
+        return cut.mux(stream)
+    except av.error.FFmpegError as error:
+        return DataError(
+            f"{name}: frames {cut.span.first}..{cut.span.last} cannot be written as mp4 ({error.strerror}); "
+            "use --video h264 for it, or fetch it again"
+        )
 
 
 def _fine(timescale: int) -> int:
@@ -78,17 +96,14 @@ class _Cut:
     probe: VideoProbe
     packets: list[Packet] = field(default_factory=list)
     missing: int = field(init=False)
+    key_pts: int = field(init=False)  # where decoding begins; with the next two asked for at every packet
+    first_pts: int = field(init=False)
+    last_pts: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.missing = self.span.count
-
-    @property
-    def key_pts(self) -> int:
-        return self.probe.key_before(self.span.first)
-
-    @property
-    def first_pts(self) -> int:
-        return int(self.probe.pts[self.span.first])
+        self.key_pts = self.probe.key_before(self.span.first)
+        self.first_pts, self.last_pts = int(self.probe.pts[self.span.first]), int(self.probe.pts[self.span.last])
 
     @property
     def complete(self) -> bool:
@@ -98,7 +113,7 @@ class _Cut:
         """Keep a packet, unless it is shown before the key frame."""
         if packet.pts < self.key_pts:
             return
-        if self.first_pts <= packet.pts <= int(self.probe.pts[self.span.last]):
+        if self.first_pts <= packet.pts <= self.last_pts:
             self.missing -= 1
         self.packets.append(packet)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from pipeline.errors import DataError
 
-_CONTAINERS = (b"moov", b"trak", b"edts")
+_CONTAINERS = (b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl")
 
 
 def show_until(mp4: bytes, end_s: float) -> bytes:
@@ -33,11 +33,16 @@ def show_until(mp4: bytes, end_s: float) -> bytes:
     return bytes(data)
 
 
+def boxes_of(mp4: bytes | bytearray) -> Iterator[tuple[bytes, int]]:
+    """(type, offset of the content) of every box of a file."""
+    return _boxes(mp4, 0, len(mp4))
+
+
 def _put(data: bytearray, at: int, version: int, value: int) -> None:
     struct.pack_into(">Q" if version else ">I", data, at, value)
 
 
-def _boxes(data: bytearray, start: int, end: int) -> Iterator[tuple[bytes, int]]:
+def _boxes(data: bytes | bytearray, start: int, end: int) -> Iterator[tuple[bytes, int]]:
     """(type, offset of the content) of every box; the content of the movie and track boxes is walked too."""
     at = start
     while at + 8 <= end:

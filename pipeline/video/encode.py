@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
+import numpy as np
 from av.container import OutputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
@@ -16,11 +17,13 @@ from pipeline.video.deinterlace import deinterlaced
 from pipeline.video.open import stored_rgb
 from pipeline.video.picture_folder import CODEC as PICTURES
 from pipeline.video.probe import VideoProbe
-from pipeline.video.shown_frames import ShownFrame, shown_frames
+from pipeline.video.shown_frames import FrameSource, ShownFrame
 from pipeline.video.spans import Span
 
 # Without the first flag x264 gave up to 16 different files in 60 runs on equal input, with one thread too.
 REPEATABLE = "cpu-independent=1"
+# No edit list, and (without B-frames) no time before 0: every reader counts and times the frames alike.
+PLAIN = {"use_editlist": "0"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,21 +76,24 @@ def _encode(
     waiting = sorted(enumerate(spans), key=lambda item: (item[1].first, item[1].count))
     active: list[tuple[int, _Encoder]] = []
     first, interlaced = waiting[0][1].first, probe.picture.interlaced
-    frames = shown_frames(source, name, probe, max(0, first - 1) if interlaced else first)  # a field's neighbours count
+    decoded, order = FrameSource(source, name, probe), probe.order
+    frames = decoded.frames(max(0, first - 1) if interlaced else first)  # a field's neighbours count
     for shown in deinterlaced(frames, from_start=interlaced):
         while waiting and waiting[0][1].first <= shown.index:
             position, span = waiting.pop(0)
-            active.append((position, _Encoder(span, probe, policy)))
+            active.append((position, _Encoder(span, probe, policy, order.settled_after(span))))
         for position, encoder in list(active):
             if shown.index <= encoder.span.last:
                 encoder.add(shown)
-            if shown.index >= encoder.span.last:
-                yield position, encoder.finish(name)
+            if shown.index >= encoder.settled:
+                yield position, encoder.finish(name, decoded)
                 active.remove((position, encoder))
         if not active and not waiting:
             return
-    for position, span in [*((position, encoder.span) for position, encoder in active), *waiting]:
-        yield position, DataError(f"{name}: frames {span.first}..{span.last} do not decode to the end; fetch it again or drop it")
+    for position, encoder in active:
+        yield position, encoder.finish(name, decoded)
+    for position, span in waiting:
+        yield position, DataError(f"{name}: frames {span.first}..{span.last} do not decode; fetch it again or drop it")
 
 
 def _each_alone(
@@ -104,14 +110,14 @@ def _each_alone(
 class _Encoder:
     """One clip being encoded. Its first frame decides size and colours."""
 
-    def __init__(self, span: Span, probe: VideoProbe, policy: EncodePolicy) -> None:
-        self.span, self._probe, self._policy = span, probe, policy
+    def __init__(self, span: Span, probe: VideoProbe, policy: EncodePolicy, settled: int) -> None:
+        self.span, self.settled, self._probe, self._policy = span, settled, probe, policy
         self._missing: list[int] = []
         self._next = span.first
         self._first: ShownFrame | None = None
         self._unlike: ShownFrame | None = None  # a frame of another shape than the first
         self._buffer = io.BytesIO()
-        self._container: OutputContainer = av.open(self._buffer, "w", format="mp4")
+        self._container: OutputContainer = av.open(self._buffer, "w", format="mp4", options=PLAIN)
         self._stream = self._container.add_stream("libx264", rate=Fraction(1 / probe.frame_s).limit_denominator(1001))
         self._conversion = VideoReformatter()
 
@@ -131,10 +137,10 @@ class _Encoder:
         picture.pict_type = 0
         self._container.mux(self._stream.encode(picture))
 
-    def finish(self, name: str) -> bytes | DataError:
-        """The clip as mp4, or an error that says which frames are missing, or where the picture changes its size."""
-        self._missing += range(self._next, self.span.end)
-        if not self._missing and self._unlike is None:
+    def finish(self, name: str, decoded: FrameSource) -> bytes | DataError:
+        """The clip as mp4, or an error: frames that are missing or rest on what does not decode, or where the picture's size changes."""
+        missing = self._missing_frames(decoded.faults)
+        if not missing and self._unlike is None:
             self._container.mux(self._stream.encode(None))
         self._container.close()
         if self._first is not None and self._unlike is not None:
@@ -143,12 +149,18 @@ class _Encoder:
                 f"{name}: the picture changes from {self._first.shape} to {self._unlike.shape} at frame {at}, within a clip; "
                 f"list the frames before and from {at} as two rows of a manifest (start_frame, end_frame)"
             )
-        if self._missing:
-            shown = ", ".join(map(str, self._missing[:5])) + (", ..." if len(self._missing) > 5 else "")
+        if missing:
+            shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
             return DataError(
-                f"{name}: {len(self._missing)} frames do not decode ({shown}); fetch it again or drop the span from the manifest"
+                f"{name}: {len(missing)} frames do not decode, or rest on some that do not ({shown}); "
+                f"fetch it again or drop the span from the manifest{decoded.disorder}"
             )
         return self._buffer.getvalue()
+
+    def _missing_frames(self, faults: np.ndarray) -> list[int]:
+        left = range(self._next, self.span.end)
+        touched = faults[(faults >= self.span.first) & (faults < self.span.end)].tolist()
+        return sorted({*self._missing, *left, *touched})
 
     def _begin(self, first: ShownFrame) -> None:
         self._stream.width, self._stream.height = self._policy.size(*first.shape.shown_size)
@@ -157,7 +169,7 @@ class _Encoder:
         codec.time_base, codec.thread_count, codec.gop_size = self._probe.time_base, 1, self._policy.key_frame_every
         codec.colorspace, codec.color_range = self._colour.matrix, self._colour.range
         codec.color_primaries, codec.color_trc = self._colour.primaries, self._colour.transfer
-        self._stream.options = {"crf": str(self._policy.quality), "preset": self._policy.preset, "x264-params": REPEATABLE}
+        self._stream.options = {"crf": str(self._policy.quality), "preset": self._policy.preset, "bf": "0", "x264-params": REPEATABLE}
 
     def _converted(self, shown: ShownFrame) -> VideoFrame:
         """The picture as it is encoded. The plain way stays in YUV; turned, mirrored and HDR pictures pass through small RGB."""

@@ -2,13 +2,14 @@
 
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import cast
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -21,26 +22,50 @@ from pipeline.video.tone_map import tone_mapped
 
 
 @contextmanager
-def open_video(source: str | bytes, name: str, *, threads: int = 1) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a video by uri or from its bytes, and its first video stream; `name` stands in errors.
+def open_video(
+    source: str | bytes, name: str, *, threads: int = 1, index: int | None = None, options: Mapping[str, str] | None = None
+) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a video by uri or from its bytes, and one of its video streams; `name` stands in errors.
 
     Args:
         threads: decoder threads; 0 lets the decoder choose. Frames do not depend on it.
+        index: of the stream in the file; None: the one that `choose_stream` names.
+        options: of libav's demuxer.
     Raises: DataError if it cannot be read as video, in opening or while the block reads from it; StorageError if there is no such file.
     """
     with ExitStack() as stack:
         try:
-            container = stack.enter_context(av.open(_file_of(source, stack)))
-            if not container.streams.video:
-                kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "no streams"
-                raise DataError(f"{name}: no video stream (found {kinds}); drop it from the input")
-            stream = container.streams.video[0]
+            file = _file_of(source, stack)
+            container = stack.enter_context(av.open(file, metadata_errors="replace", options=dict(options or {})))
+            stream = choose_stream(container, name) if index is None else _stream_at(container, name, index)
             stream.codec_context.thread_count = threads
             yield container, stream
         except av.error.FFmpegError as error:
             raise DataError(
                 f"{name}: not readable as video ({error.strerror}); it is damaged or cut short: fetch it again or drop it"
             ) from error
+
+
+def choose_stream(container: InputContainer, name: str) -> VideoStream:
+    """The video stream that a player shows: the default one, then the largest picture, then the first; never cover art.
+
+    Raises: DataError if there is none, or none whose codec is known.
+    """
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not streams:
+        kinds = ", ".join(sorted({"cover art" if stream.type == "video" else stream.type for stream in container.streams}))
+        raise DataError(f"{name}: no video stream (found {kinds or 'no streams'}); drop it from the input")
+    known = [stream for stream in streams if stream.codec_context is not None]
+    if not known:
+        raise DataError(f"{name}: its codec is unknown to libav; convert it to H.264 with the program that made it, or drop it")
+    return max(known, key=lambda stream: (bool(stream.disposition & Disposition.default), stream.width * stream.height, -stream.index))
+
+
+def _stream_at(container: InputContainer, name: str, index: int) -> VideoStream:
+    stream = container.streams[index] if index < len(container.streams) else None
+    if not isinstance(stream, VideoStream) or stream.codec_context is None:
+        raise DataError(f"{name}: stream {index} is no longer a readable video; it changed since it was probed")
+    return stream
 
 
 def _file_of(source: str | bytes, stack: ExitStack) -> object:

@@ -1,16 +1,22 @@
-"""What a source video holds, from its packets alone: no frame is decoded but the first."""
+"""What a source video holds, from its packets alone: only the first frame is decoded, unless the container stores no times."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pipeline.errors import DataError
+from pipeline.video.groups import DecodingOrder, complete_up_to
 from pipeline.video.open import open_video, quarter_turns, upright_size
+from pipeline.video.packets import RAW_FORMATS, Packets, decode_packets
 from pipeline.video.picture import PictureTraits, read_traits, square_size
+from pipeline.video.spans import Span
+from pipeline.video.stored import MISSING, StoredPackets, read_stored
+from pipeline.video.timeline import Origin, Timeline, timeline_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -26,7 +32,14 @@ class VideoProbe:
     pts: np.ndarray  # int64 "F", ticks, increasing
     key_pts: np.ndarray  # int64 "K", ticks, increasing: where decoding can begin; the first may lie before the first shown frame
     video_bytes: int  # of all packets
+    stream: int = 0  # index in the file
+    packet_pts: np.ndarray | None = None  # int64 "P", ticks, of all packets as they are stored; None: stored as shown
+    clean_key_pts: np.ndarray | None = None  # int64, ticks, increasing: key frames that clear the decoder; None: all
+    damaged: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # "D": frames that rest on damaged packets, increasing
+    breaks: tuple[int, ...] = ()  # frames that no clip goes across: a clock began anew before them
+    repaired: bool = False  # the times are ours: packets carry others
     picture: PictureTraits = field(default_factory=PictureTraits)
+    lost: str = ""  # what is missing of the source, in words; empty: nothing
     notes: tuple[str, ...] = ()  # remarks for the records of its clips
 
     @property
@@ -51,6 +64,25 @@ class VideoProbe:
         """Median time between two frames; 1/30 s for a single frame."""
         return float(np.median(np.diff(self.times_s))) if self.num_frames > 1 else 1 / 30
 
+    @property
+    def order(self) -> DecodingOrder:
+        """Where the frames lie in the file. Computed anew at each call."""
+        packet_pts = self.pts if self.packet_pts is None else self.packet_pts
+        clean = self.key_pts if self.clean_key_pts is None else self.clean_key_pts
+        return DecodingOrder.of(pts=self.pts, packet_pts=packet_pts, clean_key_pts=clean)
+
+    @property
+    def stamps(self) -> np.ndarray | None:
+        """int64 "P": the times to give to packets when the file is read again; None: they carry them."""
+        return self.packet_pts if self.repaired else None
+
+    def damage_in(self, span: Span) -> str:
+        """What is wrong with a span's frames, in words; empty: nothing is known to be."""
+        inside = self.damaged[(self.damaged >= span.first) & (self.damaged < span.end)]
+        if not len(inside):
+            return ""
+        return f"{len(inside)} of frames {span.first}..{span.last} rest on damaged or missing data (from frame {inside[0]} on)"
+
     def key_before(self, index: int) -> int:
         """Presentation timestamp (ticks) of the key frame from which frame `index` decodes."""
         return int(self.key_pts[np.searchsorted(self.key_pts, self.pts[index], side="right") - 1])
@@ -68,29 +100,51 @@ def probe_video(source: str | bytes, name: str) -> VideoProbe:
     """Read all packets of a video once, front to back.
 
     Frames that no player shows are left out: those that the container's edit list discards, and pictures before the first
-    key frame.
-    Raises: DataError, naming `name` and the remedy: no video, no timestamps, cut short, fewer than one frame.
+    key frame. Damage does not refuse a source: `damaged` says which frames rest on it, `lost` what is missing at the end.
+    Raises: DataError, naming `name` and the remedy: no video, times that cannot be repaired, no frame.
     """
     with open_video(source, name) as (container, stream):
-        first = next(container.decode(stream), None)
-        if first is None:
-            raise DataError(f"{name}: no frame decodes; it is damaged or empty: fetch it again or drop it")
-        picture = _traits(container, stream, first, name)
+        index, first = stream.index, _first_frame(container, stream, name)
+        choice, picture = _choice(container, stream), _traits(container, stream, first, name)
+    with open_video(source, name, index=index) as (container, stream):
+        stored = read_stored(container, stream)
+        listed = stream.frames - (_empty_chunks(stored) if container.format.name == "avi" else 0)
+        origin = _origin(source, name, container, stream)
+        codec, pixel_format = stream.codec_context.name, stream.codec_context.pix_fmt or ""
+    if not stored.keys.any():
+        raise DataError(f"{name}: no key frame among {len(stored.keys)} packets; it cannot be decoded: drop it")
+    timeline, lost = _without_end(timeline_of(stored, origin), stored, listed)
     width, height = upright_size(first)
-    with open_video(source, name) as (container, stream):
-        packets = _read_packets(container, stream, name)
-        return VideoProbe(
-            codec=stream.codec_context.name,
-            pixel_format=stream.codec_context.pix_fmt or "",
-            width=width,
-            height=height,
-            quarter_turns=quarter_turns(first),
-            time_base=Fraction(stream.time_base),
-            pts=packets.pts,
-            key_pts=packets.key_pts,
-            video_bytes=packets.num_bytes,
-            picture=picture,
-        )
+    pts = np.sort(timeline.pts[timeline.shown])
+    if len(pts) == 0:
+        raise DataError(f"{name}: no frame to show; it is damaged or empty: drop it")
+    return VideoProbe(
+        codec=codec,
+        pixel_format=pixel_format,
+        width=width,
+        height=height,
+        quarter_turns=quarter_turns(first),
+        time_base=timeline.time_base,
+        pts=pts,
+        key_pts=np.unique(timeline.pts[stored.keys]),
+        video_bytes=int(stored.sizes.sum()),
+        stream=index,
+        packet_pts=timeline.pts,
+        clean_key_pts=np.unique(timeline.pts[stored.clean]),
+        damaged=np.flatnonzero(np.isin(pts, timeline.pts[timeline.damaged & timeline.shown])),
+        breaks=tuple(np.searchsorted(pts, timeline.pts[list(timeline.breaks)]).tolist()),
+        repaired=timeline.repaired,
+        picture=picture,
+        lost=lost,
+        notes=(*choice, *timeline.notes),
+    )
+
+
+def _first_frame(container: InputContainer, stream: VideoStream, name: str) -> VideoFrame:
+    for _, frames in decode_packets(Packets(container, stream), stream):
+        if frames:
+            return frames[0]
+    raise DataError(f"{name}: no frame decodes; it is damaged or empty: fetch it again or drop it")
 
 
 def _traits(container: InputContainer, stream: VideoStream, first: VideoFrame, name: str) -> PictureTraits:
@@ -100,35 +154,54 @@ def _traits(container: InputContainer, stream: VideoStream, first: VideoFrame, n
         raise DataError(f"{name}: {error}") from error
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Packets:
-    pts: np.ndarray
-    key_pts: np.ndarray
-    num_bytes: int
+def _choice(container: InputContainer, stream: VideoStream) -> tuple[str, ...]:
+    videos = [other for other in container.streams.video if not other.disposition & Disposition.attached_pic]
+    if len(videos) < 2:
+        return ()
+    others = ", ".join(f"{other.index} ({other.width}x{other.height})" for other in videos if other.index != stream.index)
+    return (f"stream {stream.index} ({stream.width}x{stream.height}) of {len(videos)} video streams taken, not {others}",)
 
 
-def _read_packets(container: InputContainer, stream: VideoStream, name: str) -> _Packets:
-    shown, key_pts, num_packets, num_bytes = [], [], 0, 0
-    for packet in container.demux(stream):
-        if not packet.size:
-            continue
-        if packet.is_corrupt:
-            raise DataError(f"{name}: cut short or damaged after {num_packets} frames; fetch it again or drop it")
-        if packet.pts is None:
-            raise DataError(f"{name}: frames carry no timestamps; wrap it first: ffmpeg -fflags +genpts -r RATE -i IN -c copy OUT.mp4")
-        num_packets += 1
-        num_bytes += packet.size
-        if packet.is_keyframe:
-            key_pts.append(packet.pts)
-        if key_pts and not packet.is_discard:
-            shown.append(packet.pts)
-    if stream.frames and num_packets < stream.frames:
-        raise DataError(f"{name}: cut short: {num_packets} of {stream.frames} frames are there; fetch it again or drop it")
-    if not key_pts:
-        raise DataError(f"{name}: no key frame among {num_packets} packets; it cannot be decoded: drop it")
-    pts = np.sort(np.array([value for value in shown if value >= key_pts[0]], np.int64))
-    if len(pts) == 0:
-        raise DataError(f"{name}: no frame to show; it is damaged or empty: drop it")
-    if (np.diff(pts) == 0).any():
-        raise DataError(f"{name}: two frames share one timestamp; wrap it anew: ffmpeg -fflags +genpts -r RATE -i IN -c copy OUT.mp4")
-    return _Packets(pts, np.unique(np.array(key_pts, np.int64)), num_bytes)
+def _origin(source: str | bytes, name: str, container: InputContainer, stream: VideoStream) -> Origin:
+    raw = container.format.name in RAW_FORMATS
+    rate = _stated_rate(source, name) if raw else stream.guessed_rate
+    return Origin(
+        source=source,
+        name=name,
+        index=stream.index,
+        time_base=Fraction(stream.time_base),
+        rate=Fraction(rate) if rate else None,
+        without_times=raw or (container.format.name == "avi" and stream.codec_context.codec.reorder),
+    )
+
+
+def _stated_rate(source: str | bytes, name: str) -> Fraction | None:
+    """The rate that a raw stream's own parameters state: not the one that the demuxer supposes unless told otherwise."""
+    supposed = Fraction(47)
+    with open_video(source, name, options={"framerate": str(supposed)}) as (_, stream):
+        rate = stream.codec_context.framerate
+    return None if not rate or rate == supposed else Fraction(rate)
+
+
+def _without_end(timeline: Timeline, stored: StoredPackets, listed: int) -> tuple[Timeline, str]:
+    """Of a file that was cut short, what is complete; and what is to be said about the rest.
+
+    Args:
+        listed: how many packets with data the container says it has; 0: it does not say.
+    """
+    short = listed > len(stored.pts)
+    if not short and not stored.fault:
+        return timeline, ""
+    shown = timeline.shown.copy()
+    if stored.damaged[-1]:
+        shown[-1] = False  # the packet within which the file ends
+    shown = complete_up_to(timeline.pts, shown)
+    of = f"{int(shown.sum())} of {listed} frames are there" if short else f"{int(shown.sum())} frames are there, then: {stored.fault}"
+    return replace(timeline, shown=shown), f"cut short: {of}; clips up to there are kept, fetch it again for the rest or drop it"
+
+
+def _empty_chunks(stored: StoredPackets) -> int:
+    """Ticks of the decoding clock without a packet: chunks of 0 bytes in AVI, whose clock ticks once per picture."""
+    if (stored.dts == MISSING).any() or not len(stored.dts):
+        return 0
+    return int(stored.dts[-1] - stored.dts[0]) + 1 - len(stored.dts)

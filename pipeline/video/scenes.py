@@ -1,12 +1,13 @@
 """Where the picture cuts to another scene (PySceneDetect's content-aware detector)."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
+import numpy as np
 from av.video.frame import VideoFrame
 
 from pipeline.errors import ConfigError
 from pipeline.video.open import open_video
+from pipeline.video.packets import Packets, decode_packets
 from pipeline.video.picture_folder import CODEC as PICTURES
 from pipeline.video.picture_folder import picture_frames
 from pipeline.video.probe import VideoProbe
@@ -41,20 +42,23 @@ def scene_cuts(source: str | bytes, name: str, probe: VideoProbe, *, threshold: 
         width, height = height, width
     cuts: list[int] = []
     size: tuple[int, int] | None = None
-    with _shown(source, name, probe) as shown:
-        for index, frame in enumerate(shown):
-            if size not in (None, (frame.width, frame.height)):
-                cuts.append(index)  # clips of two sizes cannot be
-            size = frame.width, frame.height
-            small = frame.to_ndarray(format="bgr24", width=width, height=height, interpolation="FAST_BILINEAR")
-            cuts += [cut.frame_num for cut in detector.process_frame(FrameTimecode(index, rate), small)]
+    for index, frame in _shown(source, name, probe):
+        if size not in (None, (frame.width, frame.height)):
+            cuts.append(index)  # clips of two sizes cannot be
+        size = frame.width, frame.height
+        small = frame.to_ndarray(format="bgr24", width=width, height=height, interpolation="FAST_BILINEAR")
+        cuts += [cut.frame_num for cut in detector.process_frame(FrameTimecode(index, rate), small)]
     return tuple(sorted({cut for cut in cuts if 0 < cut < probe.num_frames}))
 
 
-@contextmanager
-def _shown(source: str | bytes, name: str, probe: VideoProbe) -> Iterator[Iterator[VideoFrame]]:
+def _shown(source: str | bytes, name: str, probe: VideoProbe) -> Iterator[tuple[int, VideoFrame]]:
+    """The frames that clips are cut from, with their index."""
     if probe.codec == PICTURES:
-        yield (frame for _, frame in picture_frames(str(source), name, probe, 0))
+        yield from picture_frames(str(source), name, probe, 0)
         return
-    with open_video(source, name) as (container, stream):
-        yield (frame for frame in container.decode(stream) if frame.pts is not None and frame.pts >= probe.pts[0])
+    with open_video(source, name, index=probe.stream) as (container, stream):
+        frames = (frame for _, some in decode_packets(Packets(container, stream, probe.stamps), stream) for frame in some)
+        for frame in frames:
+            index = -1 if frame.pts is None else int(np.searchsorted(probe.pts, frame.pts))
+            if 0 <= index < probe.num_frames and probe.pts[index] == frame.pts:
+                yield index, frame

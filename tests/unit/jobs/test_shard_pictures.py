@@ -135,7 +135,8 @@ def test_a_copy_is_kept_with_a_note_or_refused_with_the_remedy(videos, tmp_path)
     clips, errors = cut(videos, tmp_path / "root", "copy")
     assert "interlaced video cannot be copied" in errors["interlaced.mp4"]
     assert "pixels are 4:3, not square, cannot be copied" in errors["wide.mp4"]
-    assert "frame 0 of the clip is 96x96, the source began with 160x96" in errors["resized.ts"]
+    assert "use --video h264 for it" in errors["resized.ts"]
+    assert "frame 0 is 96x96, expected 160x96" in errors["resized.ts"]
     assert all("--video auto or h264" in message or "use --video h264" in message for message in errors.values())
     assert clips["hdr.mp4"][0].notes == ("HLG (HDR) as in the source",)
     assert clips["mirrored.mp4"][0].notes == ("mirrored by the display matrix",)

@@ -86,11 +86,13 @@ def test_what_cannot_be_planned_is_an_error_and_the_rest_goes_on():
     assert any("broken" in message for message in errors)
 
 
-def test_auto_copies_where_the_lead_in_is_short_and_encodes_elsewhere():
+def test_auto_copies_where_every_clip_begins_at_a_key_frame_and_encodes_elsewhere():
     windows = [Span(first, 48) for first in range(0, 480, 48)]
     policy = ClipPolicy()
     assert video_mode(windows, probe_of(480, key_every=24), policy) == "copy"
-    assert video_mode(windows, probe_of(480, key_every=240), policy) == "h264"  # Sekai: 96 frames of lead-in on average
+    assert video_mode(windows, probe_of(480, key_every=240), policy) == "h264"  # Sekai
+    assert video_mode(windows, probe_of(480, key_every=36), policy) == "h264"  # a lead-in of 12 frames in one clip is one too many
+    assert video_mode([*windows, Span(24, 48)], probe_of(480, key_every=48), policy) == "h264"
     assert video_mode(windows, probe_of(480, key_every=24, codec="prores"), policy) == "h264"
     assert video_mode(windows, probe_of(480, key_every=240), replace(policy, video="copy")) == "copy"
 

@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.errors import DataError
 from pipeline.records import ClipSpec
-from pipeline.shards.windows import frames_of, split_at, windows_of
+from pipeline.shards.windows import frames_of, snapped_windows, split_at, windows_of
+from pipeline.video.groups import DecodingOrder
 from pipeline.video.probe import VideoProbe
 from pipeline.video.spans import Span
 
@@ -68,3 +69,28 @@ def test_windows_cover_the_span_and_the_tail_keeps_its_length():
 def test_spans_are_split_at_cuts_only_inside():
     assert split_at(Span(10, 50), (5, 10, 30, 45, 60, 70)) == [Span(10, 20), Span(30, 15), Span(45, 15)]
     assert split_at(Span(0, 9), ()) == [Span(0, 9)]
+
+
+def order_of(packet_pts, key_pts) -> DecodingOrder:
+    return DecodingOrder.of(pts=np.sort(np.array(packet_pts)), packet_pts=np.array(packet_pts), clean_key_pts=np.array(key_pts))
+
+
+def test_snapped_clips_take_whole_groups_as_many_as_fit():
+    order = order_of(range(40), [0, 6, 12, 18, 30])
+    assert snapped_windows(Span(0, 40), order, 12, 2) == [Span(0, 12), Span(12, 6), Span(18, 12), Span(30, 10)]
+    assert snapped_windows(Span(3, 20), order, 12, 2) == [Span(6, 12), Span(18, 5)]  # from the first key frame of the span on
+    assert snapped_windows(Span(0, 40), order, 8, 2) == [Span(0, 6), Span(6, 6), Span(12, 6), Span(18, 8), Span(30, 8)]  # rests left out
+    assert snapped_windows(Span(0, 40), order, 0, 2) == [Span(0, 40)]
+
+
+def test_a_snapped_clip_has_no_stragglers():
+    packet_pts = [0, 3, 1, 2, 6, 4, 5, 7]  # 3 and 6 are stored before what is shown before them
+    assert snapped_windows(Span(0, 8), order_of(packet_pts, [0]), 6, 2) == [Span(0, 4)]  # 0..5 would need 6
+
+
+def test_an_open_group_is_no_place_to_begin():
+    packet_pts = [0, 1, 2, 5, 3, 4, 6, 7]  # 3 and 4 lie behind the key frame 5
+    order = order_of(packet_pts, [0, 5])
+    assert snapped_windows(Span(0, 8), order, 4, 2) == [Span(0, 3)]
+    assert not order.whole(Span(5, 3))
+    assert order.whole(Span(0, 8))

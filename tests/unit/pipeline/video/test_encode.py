@@ -89,3 +89,14 @@ def test_a_pixel_format_that_cannot_be_converted_is_named_with_the_remedy(tmp_pa
     probe = probe_video(str(path), path.name)
     with pytest.raises(DataError, match="a.nut: its rgb4 pictures cannot be converted.*-pix_fmt yuv420p"):
         list(encode_spans(str(path), path.name, probe, [Span(0, 4)], EncodePolicy()))
+
+
+def test_every_reader_counts_the_frames_of_an_encoded_clip_alike(make_video, play_with_pyav, play_with_opencv):
+    path = make_video(num_frames=40, form="h264-open-gop")
+    probe = probe_video(str(path), path.name)
+    ((_, data),) = encode_spans(str(path), path.name, probe, [Span(5, 24)], EncodePolicy())
+    assert b"elst" not in data
+    assert len(play_with_pyav(data)) == len(play_with_opencv(data)) == 24
+    again = probe_video(data, "clip")
+    assert (again.pts[0], again.stream, again.order.whole(Span(0, 24))) == (0, 0, True)
+    assert [again.lead_in(index) for index in (0, 12, 23)] == [0, 0, 11]

@@ -56,8 +56,16 @@ def audit_labels(config: AuditingConfig, *, dry_run: bool) -> AuditingOutcome:
 
     Raises: ConfigError; StorageError, once the other shards are done, if some could not be committed.
     """
-    started = time.perf_counter()
     plan = plan_audit(config)
+    root, name = plan.settings.root, plan.audit.name
+    if dry_run:
+        return _audit(config, plan, dry_run=True)
+    with storage.only_one(Layout(root).lock(f"audit/{name}"), f"the audit {name} of {root}"):
+        return _audit(config, plan_audit(config), dry_run=False)  # planned again: another job may have been at it
+
+
+def _audit(config: AuditingConfig, plan: AuditPlan, *, dry_run: bool) -> AuditingOutcome:
+    started = time.perf_counter()
     root, name = plan.settings.root, plan.audit.name
     baseline = _baseline(root, config.baseline)
     report = Layout(root).audit_report(name, "report.html")

@@ -67,6 +67,11 @@ def screen_dataset(config: ScreeningConfig, *, dry_run: bool) -> ScreeningOutcom
     root = storage.absolute(config.root)
     if not plan_uris(root):
         raise ConfigError(f"{root} holds no plan; make it with jobs/shard.py first, or check --root")
+    with storage.only_one(None if dry_run else Layout(root).lock("screen"), f"the screen of {root}"):
+        return _screen_missing(config, root, dry_run=dry_run)
+
+
+def _screen_missing(config: ScreeningConfig, root: str, *, dry_run: bool) -> ScreeningOutcome:
     counts = read_plan_counts(root)
     sizes = dict(zip(counts.shards.tolist(), counts.counts().tolist(), strict=True))
     cut, done = (committed(directory) & {*sizes} for directory in (storage.join(root, "shards"), Layout(root).screen))

@@ -56,7 +56,7 @@ def convert(source: TruthSource, config: ConvertingConfig, *, dry_run: bool) -> 
     sequences = tuple(source.sequences())
     if not sequences:
         raise ConfigError(f"{source.name}: no sequence found; check the folder")
-    with config.executor.session():
+    with storage.only_one(Layout(root).lock("shard"), f"the shards of {root}"), config.executor.session():
         _plan(root, source, sequences, config.policy)
         estimate = estimate_clip(root, source, config.policy) if dry_run else None
         if not dry_run:

@@ -20,6 +20,7 @@ from labelers import QueryPolicy, make_labeler
 from pipeline import storage
 from pipeline.errors import ConfigError, StorageError
 from pipeline.labels import write_label_set
+from pipeline.layout import Layout
 from pipeline.records import LabelSet
 from pipeline.shards.errors_table import ErrorRow, read_errors
 from pipeline.shards.plan import plan_uris, read_plan_counts
@@ -98,7 +99,7 @@ class LabelingOutcome:
 
 
 def label_dataset(config: LabelingConfig, *, dry_run: bool) -> LabelingOutcome:
-    """Label what is cut and not labelled yet.
+    """Label what is cut and not labelled yet. One job at a time makes a label set: the later one waits.
 
     Raises: ConfigError; StorageError, once the other shards are done, if some could not be committed.
     """
@@ -106,7 +107,14 @@ def label_dataset(config: LabelingConfig, *, dry_run: bool) -> LabelingOutcome:
     if not plan_uris(root):
         raise ConfigError(f"{root} holds no plan; make it with jobs/shard.py first, or check --root")
     screen = obeyed_screen(root, config.screen)
-    settings, label_set = config.worker(root, screened=screen is not None), describe(config, screen=screen)
+    label_set = describe(config, screen=screen)
+    lock = None if dry_run else Layout(root).lock(f"labels/{label_set.name}")
+    with storage.only_one(lock, f"the labels {label_set.name} of {root}"):
+        return _label_missing(config, root, label_set, screen=screen, dry_run=dry_run)
+
+
+def _label_missing(config: LabelingConfig, root: str, label_set: LabelSet, *, screen: str | None, dry_run: bool) -> LabelingOutcome:
+    settings = config.worker(root, screened=screen is not None)
     todo = shards_to_label(root, label_set.name)
     shards = [*todo.fresh, *todo.again]
     screened = None if screen is None else check_screened(root, shards)

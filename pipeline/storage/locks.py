@@ -27,13 +27,17 @@ _RENEW_S, _STALE_S = 20.0, 120.0
 
 
 @contextmanager
-def only_one(uri: str, what: str) -> Iterator[None]:
+def only_one(uri: str | None, what: str) -> Iterator[None]:
     """Hold the lock `uri` while the block runs; wait, with a warning in the log, while another process holds it.
 
     Args:
+        uri: None: nothing is held, and nothing waited for.
         what: the work that the lock is for, for the warning.
     Raises: StorageError if the lock cannot be made.
     """
+    if uri is None:
+        yield
+        return
     holding = _local(Path(absolute(uri)), what) if is_local(uri) else _stored(uri, what)
     with holding:
         yield

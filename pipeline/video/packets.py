@@ -54,9 +54,9 @@ class Packets:
 def decode_packets(packets: Packets, stream: VideoStream) -> Iterator[tuple[int | None, list[VideoFrame]]]:
     """Decode in stored order: yield (presentation ticks of a packet that does not decode, or None; the frames that came).
 
-    The decoder is told to refuse what it would else conceal in silence (HEVC's and MPEG-4's say nothing of it).
+    What a decoder conceals comes as a frame that is marked (`is_corrupt`), as far as the decoder knows of it. It is not told to refuse
+    every deviation (`explode`): odd but harmless messages within the stream, which players pass over, would then cost whole videos.
     """
-    stream.codec_context.options = {"err_detect": "explode"}
     for packet in packets:
         pts = packet.pts
         try:

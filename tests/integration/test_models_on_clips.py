@@ -100,7 +100,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_loaded(work, tmp_path):
     checkpoint = ("--checkpoint", work / "trajvg.safetensors")
     missing = run(infer_app, tmp_path / "no.mp4", *checkpoint, "--out", tmp_path, code=2)
     assert "is not there" in missing.stderr
-    assert "plan.parquet" in run(evaluate_app, "model", "--root", tmp_path, *checkpoint, code=2).stderr
+    assert "holds no plan" in run(evaluate_app, "model", "--root", tmp_path, *checkpoint, code=2).stderr
     twice = run(evaluate_app, "model", "--root", work / "root", *checkpoint, *checkpoint, code=2)
     assert "given twice" in twice.stderr
     (tmp_path / "notes.txt").write_text("none")

@@ -3,6 +3,7 @@
 The truth is `read_clip_frames`. Readers that are not installed, or do not load here, are reported as such.
 """
 
+import importlib
 import json
 import multiprocessing
 import subprocess
@@ -19,7 +20,7 @@ import av
 import cv2
 import numpy as np
 import typer
-from material import machine, make_hevc, make_videos
+from material import machine, make_hevc
 
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
@@ -34,7 +35,7 @@ NUM_ASKED = 12  # frames of a clip that are asked for by their numbers, spread e
 NUM_SAMPLED = 8  # frames sampled evenly over the length that the reader reports, as loaders of training code do
 SMALL = (160, 90)  # pixels: on which frames are told apart
 ALIKE = 0.25  # grey levels: of two frames no further apart than this from what was read, it may be either
-CLIP_S = 45  # wall-clock: a reader that answers nothing for so long hangs
+START_S, CLIP_S = 300, 60  # wall-clock: a reader that is not loaded after so long, or says nothing of a clip for so long, hangs
 MOST_FAULTS = 2  # hangs and deaths, after which a reader gets no further clips of a mode
 Show = Callable[[Sequence[int]], Iterator[np.ndarray]]
 
@@ -92,18 +93,13 @@ def main(
     videos: Annotated[Path, typer.Argument(help="Folder of videos (mp4).")],
     mode: Annotated[list[str] | None, typer.Option(help="copy, h264, auto; may be given several times.")] = None,
     clip_frames: int = 24,
-    made: Annotated[
-        bool, typer.Option(help="Also an open-group HEVC with a key frame every 240 frames, an H.264 with one every 30.")
-    ] = True,
+    made: Annotated[bool, typer.Option(help="Also HEVC videos with open groups and a key frame every 240 and every 30 frames.")] = True,
     folder: Annotated[Path, typer.Option(help="Where the made videos are kept.")] = Path("out/bench"),
 ) -> None:
     """Print one JSON document, with the table as lines of Markdown in it."""
     groups = {"folder": sorted(videos.glob("*.mp4"))} if any(videos.glob("*.mp4")) else {}
     if made:
-        groups |= {
-            "HEVC, 240": [make_hevc(folder)],
-            "H.264, 30": make_videos(folder, count=1, num_frames=240, size=(360, 640), key_every=30),
-        }
+        groups |= {f"HEVC, {key}": [make_hevc(folder, num_frames=frames, key_every=key)] for key, frames in ((240, 600), (30, 240))}
     modes = tuple(mode or VIDEO_POLICIES)
     readers, absent = present()
     found: dict[str, dict[str, dict[str, dict[str, Any]]]] = {}
@@ -157,10 +153,13 @@ def read_by(name: str, root: str) -> Tally:
         process = spawning.Process(target=work, args=(sender, name, root, total.clips), daemon=True)
         process.start()
         sender.close()
+        limit_s = START_S
         while total.clips < len(keys):
-            fault = "hangs" if not receiver.poll(CLIP_S) else None
+            fault = "hangs" if not receiver.poll(limit_s) else None
             try:
-                total.add(receiver.recv() if fault is None else lost(keys[total.clips], fault))
+                said = receiver.recv() if fault is None else lost(keys[total.clips], fault)
+                limit_s = CLIP_S
+                total.add(said or Tally())
             except EOFError:
                 fault = "the process dies"
                 total.add(lost(keys[total.clips], fault))
@@ -178,8 +177,11 @@ def lost(key: str, fault: str) -> Tally:
 
 
 def work(sender: Connection, name: str, root: str, start: int) -> None:
-    """In the reader's process: one Tally for each clip from `start` on."""
-    opener = READERS[name][1]
+    """In the reader's process: None when it is loaded, then one Tally for each clip from `start` on."""
+    _, opener, modules = READERS[name]
+    for module in modules.split(", "):
+        importlib.import_module(module)
+    sender.send(None)
     with TemporaryDirectory() as folder:
         for entry in clips(root)[start:]:
             data, tally = read_video(root, entry), Tally()

@@ -7,7 +7,7 @@ from pipeline import storage
 from pipeline.errors import ConfigError, StorageError
 from pipeline.manifest import Manifest, ManifestOptions, read_manifest
 from pipeline.shards.probing import Source
-from pipeline.shards.source_roots import BRING_BACK, SourceRoots
+from pipeline.shards.source_roots import BRING_BACK, SourceRoots, is_gone
 
 
 def read_inputs(inputs: Sequence[str], options: ManifestOptions, names: Mapping[str, str]) -> Manifest:
@@ -53,11 +53,5 @@ def check_present(asked: Iterable[Source], missing: Iterable[str], roots: Source
         by_root[roots.root_of(source.reference) or ""].append(source)
     for folder, sources in by_root.items():
         lost = [source for source in sources if source.relative_uri in gone]
-        if lost and folder and (_is_empty(folder) or (len(lost) == len(sources) > 1)):
+        if lost and folder and (is_gone(folder) or (len(lost) == len(sources) > 1)):
             raise StorageError(f"{folder}: none of its {len(sources)} sources is there, such as {lost[0].uri}; {BRING_BACK}")
-
-
-def _is_empty(folder: str) -> bool:
-    """Whether a folder is not there, or holds nothing: what an unmounted disk leaves behind."""
-    place = storage.unescape_name(folder)
-    return not storage.exists(place) or not storage.list_files(place)

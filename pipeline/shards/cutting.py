@@ -12,13 +12,14 @@ from av.video.frame import VideoFrame
 from pipeline import storage
 from pipeline.border import border, is_disk_full
 from pipeline.errors import DataError, MissingSourceError, StorageError
+from pipeline.layout import Layout
 from pipeline.manifest.cameras import read_pseudo_cameras
 from pipeline.records import ClipRecord
 from pipeline.shards.committing import ShardOutcome, commit_shard
 from pipeline.shards.plan import PlannedClip, read_shard_plan
 from pipeline.shards.policy import ClipPolicy
 from pipeline.shards.probing import read_probe_group
-from pipeline.shards.source_roots import BRING_BACK, SourceRoots, read_source_roots
+from pipeline.shards.source_roots import BRING_BACK, SourceRoots, is_gone, read_source_roots
 from pipeline.shards.tar import TarSample, arrays_npz
 from pipeline.tables import document_bytes
 from pipeline.video.copy import copy_spans
@@ -58,10 +59,19 @@ def _results(
     for (number, source), group in groupby(planned, key=lambda clip: (clip.probe, clip.source)):
         clips = list(group)
         good = [_located(clip, roots) for clip in clips if clip.key not in crashed]
-        probe = next(item.probe for item in read_probe_group(root, int(number or 0)) if item.source.relative_uri == source)
+        probe = _probe_of(root, int(number or 0), source)
         cut = _in_order(_cut_source(good, probe, policy, folder=roots.root_of(clips[0].source_uri)), len(good))
         for clip in clips:
             yield clip, DataError(crashed[clip.key]) if clip.key in crashed else next(cut)
+
+
+def _probe_of(root: str, number: int, source: str) -> VideoProbe:
+    found = next((item.probe for item in read_probe_group(root, number) if item.source.relative_uri == source and item.probe), None)
+    if found is None:
+        raise DataError(
+            f"{Layout(root).probe(number)}: it holds no probe of {source}, which is planned; make the dataset again into a new root"
+        )
+    return found
 
 
 def _located(clip: PlannedClip, roots: SourceRoots) -> PlannedClip:
@@ -81,13 +91,11 @@ def _in_order(results: Iterator[tuple[int, TarSample | DataError]], count: int) 
 
 
 def _cut_source(
-    clips: Sequence[PlannedClip], probe: VideoProbe | None, policy: ClipPolicy, *, folder: str | None
+    clips: Sequence[PlannedClip], probe: VideoProbe, policy: ClipPolicy, *, folder: str | None
 ) -> Iterator[tuple[int, TarSample | DataError]]:
     """Clips of one source, by position; `folder`: the source root that it lies below."""
     if not clips:
         return
-    if probe is None:
-        raise DataError(f"{clips[0].source}: planned, but its probe holds an error; make the dataset again into a new root")
     damage = [probe.damage_in(Span(int(clip.first_frame or 0), int(clip.num_frames or 0))) for clip in clips]
     yield from ((position, DataError(f"{clips[position].source}: {found}; {_FETCH}")) for position, found in enumerate(damage) if found)
     sound = [position for position, found in enumerate(damage) if not found]
@@ -112,7 +120,7 @@ def _missing(clip: PlannedClip, folder: str | None) -> DataError | StorageError 
     place = storage.unescape_name(clip.source_uri)
     if storage.exists(place):
         return None
-    if folder is not None and not storage.exists(storage.unescape_name(folder)):
+    if folder is not None and is_gone(folder):
         return StorageError(f"{folder} is gone, and its sources with it, such as {clip.source_uri}; {BRING_BACK}")
     return MissingSourceError(f"{clip.source}: there is no file {clip.source_uri} any more; bring it back, and run the same command again")
 

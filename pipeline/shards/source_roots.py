@@ -4,6 +4,7 @@
 (`jobs/shard.py --source-root 0=/new/place`), and no table is written anew. Absolute paths, as older roots hold, are read as they are.
 """
 
+import os
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -84,6 +85,12 @@ def write_source_roots(root: str, roots: SourceRoots) -> None:
     """Publish the source roots of a dataset, unless the same are there."""
     if roots != read_source_roots(root):
         write_document(Layout(root).source_roots, {"roots": dict(roots.roots)}, "source_roots")
+
+
+def is_gone(folder: str) -> bool:
+    """Whether a source root is not there, or holds nothing: what an unmounted disk leaves behind."""
+    place = storage.unescape_name(folder)
+    return not storage.exists(place) or (storage.is_local(place) and not any(True for _ in os.scandir(storage.absolute(place))))
 
 
 def _slashed(folder: str) -> str:

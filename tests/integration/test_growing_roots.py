@@ -10,13 +10,19 @@ import duckdb
 import pytest
 
 from jobs.audit import app as audit_app
+from jobs.execution.run import Executor
+from jobs.execution.units import Limits
 from jobs.pseudolabel import app as label_app
 from jobs.shard import app as shard_app
+from jobs.sharding.job import cut_shards
+from pipeline.errors import StorageError
 from pipeline.shards.plan import read_plan_counts
+from pipeline.shards.policy import ClipPolicy
 from pipeline.stream import ClipStream, StreamConfig
 
 # what a run may write anew: made of all shards together, or, source_roots.json, made to be changed
 DERIVED = ("dataset.json", "source_roots.json", "report.html", "summary.json", "clips.parquet", "shards.parquet")
+POLICY = ClipPolicy(clip_frames=12, clips_per_shard=2, video="h264")
 KILL_AT = str(Path(__file__).with_name("kill_at.py"))
 
 
@@ -219,6 +225,30 @@ def test_clips_that_failed_are_appended_under_their_keys_and_the_later_counts(vi
     assert read_plan_counts(str(root)).counts().tolist() == [2, 2]
     shard(root, folder, "--retry-errors")
     assert lasting(published, root) == now
+
+
+def test_a_source_that_goes_away_before_it_is_cut_is_tried_again_by_the_next_run(videos, tmp_path, shard):
+    root, folder = tmp_path / "root", into(tmp_path / "videos", videos[:2])
+    shard(root, folder)
+    for path in (root / "shards").iterdir():  # planned, and not cut yet
+        path.unlink()
+    good = (folder / "v1.mp4").read_bytes()
+    (folder / "v1.mp4").unlink()
+    done = shard(root, folder)
+    assert "v1.mp4: there is no file" in done.stderr
+    assert len(list(ClipStream(StreamConfig(root=root, num_frames=None, epochs=1)))) == 2
+    (folder / "v1.mp4").write_bytes(good)
+    done = shard(root, folder)
+    assert "v1.mp4" not in done.stderr
+    samples = list(ClipStream(StreamConfig(root=root, num_frames=None, epochs=1)))
+    assert len({sample.key for sample in samples}) == len(samples) == 4
+    for path in (root / "shards").iterdir():
+        path.unlink()
+    for path in folder.iterdir():  # what an unmounted disk leaves behind
+        path.unlink()
+    with pytest.raises(StorageError, match="is gone, and its sources with it"):
+        cut_shards(str(root), POLICY, Executor(name="inline", limits=Limits()))
+    assert list((root / "shards").iterdir()) == []
 
 
 def test_other_options_are_refused_while_and_after_a_job_runs(videos, tmp_path, shard):

@@ -39,7 +39,7 @@ class Packets:
             self.fault = error.strerror or type(error).__name__
 
     def _parts(self) -> Iterator[Packet]:
-        packets = (packet for packet in self._container.demux(self._stream) if packet.size)
+        packets = (packet for packet in demuxed(self._container, self._stream) if packet.size)
         if self._stream.codec_context.name != "mpeg4" or self._container.format.name != "avi":
             yield from packets
             return
@@ -49,6 +49,17 @@ class Packets:
             for part in unpack.filter(packet):
                 self.unpacked |= part.size != size
                 yield part
+
+
+def demuxed(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
+    """What `container.demux(stream)` gives, also where a file begins further streams in mid-file: PyAV does not know of those, and
+    raises IndexError at each of their packets. They are passed over."""
+    while True:
+        try:
+            yield from container.demux(stream)
+            return
+        except IndexError:
+            continue
 
 
 def decode_packets(packets: Packets, stream: VideoStream) -> Iterator[tuple[int | None, list[VideoFrame]]]:

@@ -119,7 +119,7 @@ def _is_interlaced(container: InputContainer, stream: VideoStream, first: VideoF
         return False
     try:
         return any(frame.interlaced_frame for frame in islice(container.decode(stream), _LOOKED_AT - 1))
-    except av.error.FFmpegError:
+    except (av.error.FFmpegError, IndexError):  # the latter: streams that begin in mid-file, which PyAV does not know
         return False  # damage is found, and said, where the packets are read and the clips cut
 
 

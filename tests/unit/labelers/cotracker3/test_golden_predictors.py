@@ -111,9 +111,8 @@ def test_online_predictor_chunk_by_chunk(golden, filled_model):
     np.testing.assert_allclose(seen[-1].confidence, expected["model_confidence"][0], rtol=0, atol=5e-5)
 
 
-@pytest.mark.parametrize(
-    ("name", "side", "tolerance"), [("support", 6, 1.5e-3), pytest.param("grid2_frame3", 0, 3e-3, marks=pytest.mark.soak)]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize(("name", "side", "tolerance"), [("support", 6, 1.5e-3), ("grid2_frame3", 0, 3e-3)])
 def test_online_predictor_with_support_grid_or_with_a_grid_on_a_later_frame(name, side, tolerance, golden, filled_model):
     expected, model = golden("predictor_online"), filled_model("online", (64, 96))
     grid = grid_queries(regular_grid(2, model.model_resolution), 3, (60, 80), model)

@@ -94,6 +94,7 @@ def test_online_says_nothing_before_a_query_and_reads_a_stream_once(checkpoints)
     assert np.ptp(labels.tracks_px[:, 0], axis=0).min() > 0
 
 
+@pytest.mark.soak
 def test_windows_before_the_first_query_are_left_out_without_changing_the_rest(checkpoints, monkeypatch):
     queries = [[27, 20, 30], [33, 50, 40]]
     labeler = make_labeler("cotracker3-online", checkpoint=checkpoints["online"], **SMALL)
@@ -137,6 +138,7 @@ def test_labels_do_not_depend_on_the_company(checkpoints):
     assert together[2].tracks_px.shape == (12, 0, 2)
 
 
+@pytest.mark.soak
 def test_bfloat16_drifts_a_little_and_is_recorded(checkpoints):
     clip, options = make_clip(), {"checkpoint": checkpoints["offline"], **SMALL}
     exact = make_labeler("cotracker3-offline", **options).label([clip])[0]

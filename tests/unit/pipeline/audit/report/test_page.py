@@ -108,6 +108,7 @@ def test_nothing_is_loaded_and_nothing_but_its_own_script_may_run(audited: Audit
     ("uri", "linked"), [("https://example.org/a.mp4", True), ("javascript:alert(1)", False), ("data:text/html,x", False)]
 )
 def test_a_link_is_made_of_web_addresses_alone(own: Audited, uri: str, linked: bool) -> None:
+    shutil.rmtree(Path(own.root) / "plan")
     write_plan(own.root, (PlannedClip(shard=0, key=key, source="a", source_uri=uri, source_id=key, split="train") for key in REASONS))
     page = Page(report(own))
     assert (uri in page.links) == linked

@@ -16,9 +16,8 @@ from pipeline.labels import read_label_set, read_label_shard
 from pipeline.layout import Layout, committed
 from pipeline.records import ClipRecord, TrackLabels
 from pipeline.shards.index import ClipEntry, read_index, read_video
-from pipeline.shards.plan import plan_uris, read_plan_counts
+from pipeline.shards.plan import plan_uris, read_plan_columns, read_plan_counts
 from pipeline.shards.tombstones import read_tombstones
-from pipeline.tables import read_table
 from pipeline.video.reader import read_clip_frames
 
 MAX_FRAMES = 300  # of a longer clip only so many are drawn: they lie in memory at full size
@@ -89,12 +88,12 @@ def choose_shown(root: str, label_set: str | None, audit: str | None) -> Shown:
 
 def find_clip(root: str, key: str) -> StoredClip:
     """The clip of this key. Raises ConfigError if the plan has none, or it was not cut."""
-    plan = read_table(Layout(root).plan, "plan", ["key", "shard"])
+    plan = read_plan_columns(root, ["key", "shard"])
     shards = plan.filter(pc.equal(plan["key"], key))["shard"].to_pylist()
     found = [clip for shard in shards for clip in _clips_of(root, shard) if clip.entry.key == key]
     if not found:
         raise ConfigError(f"no clip {key} under {root}; see the keys in shards/*.parquet")
-    return found[0]
+    return found[-1]  # of a clip that was tried again the later one counts
 
 
 def spread_clips(root: str, count: int) -> list[StoredClip]:

@@ -5,6 +5,7 @@ created exclusively, others are the same bytes from both). Locally it is the sys
 object store it is an object that its owner renews; one that nobody renews for a while is taken over.
 """
 
+import errno
 import fcntl
 import json
 import logging
@@ -23,6 +24,7 @@ from pipeline.storage.publish import publish_bytes
 
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.5
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)  # some network file systems have none
 _RENEW_S, _STALE_S = 20.0, 120.0
 
 
@@ -69,7 +71,10 @@ def _locked(path: Path, what: str) -> int:
             except BlockingIOError:
                 told = told or _tell(what, path.read_text(errors="replace").strip() if path.exists() else "")
                 time.sleep(_POLL_S)
-            except OSError:
+            except OSError as error:
+                if error.errno in _NO_LOCKS:
+                    _LOG.warning("%s cannot be locked here (%s): see that no second job works on %s", path, error.strerror, what)
+                    return handle
                 os.close(handle)
                 raise
             os.close(handle)

@@ -111,6 +111,16 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path):
         assert f"process {os.getpid()} " in (tmp_path / "shard").read_text()
 
 
+def test_a_file_system_without_locks_is_said_and_the_job_goes_on(tmp_path, monkeypatch, caplog):
+    def refuse(handle: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("pipeline.storage.locks.fcntl.flock", refuse)
+    with storage.only_one(str(tmp_path / "shard"), "the shards of R"):
+        assert "cannot be locked here (No locks available): see that no second job works on the shards of R" in caplog.text
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_file_and_one_cut_short_are_named(root):
     uri = storage.join(root, "short.bin")
     with pytest.raises(StorageError, match=r"short.bin: there is no such file"):

@@ -21,12 +21,17 @@ def read_inputs(inputs: Sequence[str], options: ManifestOptions, names: Mapping[
     if not there:
         raise StorageError(f"{inputs[0]} is gone, and its sources with it; {BRING_BACK}")
     try:
-        return read_manifest(there, options, names)
+        manifest = read_manifest(there, options, names)
     except ConfigError as error:
         gone = next((given for given in there if _lost_all(given, names)), None)
         if gone is None:
             raise
         raise StorageError(f"{gone} holds none of the sources that it gave before ({error}); {BRING_BACK}") from error
+    if names and not manifest.specs and manifest.count("missing") > 1:
+        raise StorageError(
+            f"none of the {manifest.count('missing')} videos that the rows name is there ({manifest.problems[0]}); {BRING_BACK}"
+        )
+    return manifest
 
 
 def _is_known_and_gone(given: str, names: Mapping[str, str]) -> bool:

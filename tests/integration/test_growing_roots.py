@@ -194,6 +194,18 @@ def test_a_missing_file_is_tried_again_and_a_missing_folder_stops_the_job(videos
     assert "late.mp4" in done.stderr
 
 
+def test_rows_none_of_whose_videos_is_there_stop_the_job(videos, tmp_path, shard, published):
+    root, folder, table = tmp_path / "root", into(tmp_path / "videos", videos[:2]), tmp_path / "clips.csv"
+    table.write_text("path\nv0.mp4\nv1.mp4\n")
+    shard(root, table, "--video-root", folder)
+    before = published(root)
+    for path in folder.iterdir():
+        path.unlink()
+    done = shard(root, table, "--video-root", folder, code=1)
+    assert "none of the 2 videos that the rows name is there" in done.stderr
+    assert published(root) == before
+
+
 def test_a_moved_folder_is_found_again_by_one_line(videos, tmp_path, shard, published):
     root, folder = tmp_path / "root", into(tmp_path / "videos", videos[:2])
     shard(root, folder)

@@ -59,6 +59,7 @@ def test_the_label_set_names_checkpoint_precision_and_rule_and_a_new_checkpoint_
         assert (labels.tracks_px != new[key].tracks_px).any()
 
 
+@pytest.mark.soak  # dis-flow on Ray and in one process is compared by every run (test_pseudolabel_job)
 def test_offline_on_ray_gives_the_bytes_of_one_process(root, checkpoints, run_job, published):
     command = ("pseudolabel.py", "--root", root, "--labeler", "cotracker3-offline", "--queries", 9, "--query-frames", 2, *SMALL)
     command += ("--checkpoint", checkpoints / "offline.pth")

@@ -173,7 +173,7 @@ def test_a_mistake_that_shows_only_on_a_worker_ends_the_job_as_bad_usage(root, r
     assert not (root / "errors").exists()
 
 
-@pytest.mark.parametrize("executor", ["ray", "inline"])
+@pytest.mark.parametrize("executor", [pytest.param("ray", marks=pytest.mark.soak), "inline"])
 def test_a_device_that_a_worker_does_not_have_costs_no_clip(root, run_job, tmp_path, executor):
     arguments = ("--root", root, "--labeler", "misbehaving:OnlyOnce", "--option", f"mark={tmp_path / 'mark'}")
     done = run_job("pseudolabel.py", *arguments, "--option", "device=cuda:99", "--executor", executor, code=2)
@@ -190,7 +190,7 @@ def test_gpus_that_are_not_there_or_not_of_use_are_named(root, run_job, tmp_path
     assert "labeler dis-flow runs on the CPU" in done.stderr
 
 
-@pytest.mark.parametrize("executor", ["ray", "inline"])
+@pytest.mark.parametrize("executor", [pytest.param("ray", marks=pytest.mark.soak), "inline"])
 def test_a_clip_that_does_not_fit_into_memory_is_quarantined_and_counted(root, run_job, executor):
     arguments = ("--root", root, "--labeler", "misbehaving:Standing", "--option", "trouble=crowd", "--clips-per-batch", 3)
     done = run_job("pseudolabel.py", *arguments, "--max-error-rate", 0.2, "--executor", executor)

@@ -13,7 +13,7 @@ from pipeline.shards.plan import read_plan_columns
 from pipeline.tables import document_bytes, read_document, write_document
 
 _NO_PART = ("limit",)  # options of a run, not of a dataset; older roots name them
-_WITHOUT_PLAN = ("probe", "errors", "plan")
+_DRAFTS = ("probe", "errors", "plan")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +57,7 @@ def claim_dataset(root: str, identity: DatasetIdentity) -> None:
     if storage.exists(layout.dataset):
         if not identity.differences(read_document(layout.dataset, "dataset")):
             return
-        left = [uri for folder in _WITHOUT_PLAN for uri in storage.list_files(storage.join(root, folder))]
+        left = [uri for folder in _DRAFTS for uri in storage.list_files(storage.join(root, folder))]
         for uri in [layout.dataset, layout.single_plan, *left]:
             storage.remove(uri)
     document = {

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.errors import DataError
 from pipeline.layout import Layout, committed
-from pipeline.tables import open_table, stamped
+from pipeline.tables import TableShape, open_table, stamped
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +52,9 @@ class PlannedClip:
 _TYPES: dict[Any, pa.DataType] = {int: pa.int64(), str: pa.string(), int | None: pa.int64(), str | None: pa.string(), float: pa.float64()}
 _COLUMNS = {f.name: pa.int32() if f.name == "shard" else _TYPES[f.type] for f in fields(PlannedClip)}
 SCHEMA = pa.schema({**_COLUMNS, "shard_hash": pa.int64()})  # the identity of a shard's rows, beside each of them
+_SHAPE = TableShape(
+    schema=SCHEMA, added=frozenset({"rows_sha256", "attempt", "shard_hash", "estimated_cpu_s"}), filled=("shard", "key", "split")
+)
 _PLACES = ("source_uri", "camera_uri")  # where files lie is no part of a plan's identity
 _BATCH = 8192  # rows of a row group: a shard's rows are found by reading one or two of them
 
@@ -159,7 +162,7 @@ def plan_end(root: str) -> PlanEnd:
     uris = plan_uris(root)
     if not uris:
         return PlanEnd()
-    with open_table(uris[-1], "plan") as file:
+    with open_table(uris[-1], "plan", shape=_SHAPE) as file:
         said = _metadata(file)
         if "end_shard" in said:
             return PlanEnd(part=len(uris), shard=int(said["end_shard"]), probe=int(said["end_probe"]), plan_hash=said["plan_hash"])
@@ -180,7 +183,7 @@ def read_plan_counts(root: str, *, num_parts: int | None = None) -> PlanCounts:
     """
     hashes, tables = [], []
     for uri in (plan_uris(root) or [Layout(root).plan_part(0)])[:num_parts]:
-        with open_table(uri, "plan") as file:
+        with open_table(uri, "plan", shape=_SHAPE) as file:
             has_hash = "shard_hash" in file.schema_arrow.names
             table = file.read(columns=["shard", "split", *(["shard_hash"] if has_hash else [])], use_threads=False)
             tables.append(table if has_hash else table.append_column("shard_hash", pa.array(np.zeros(len(table), np.int64))))
@@ -198,7 +201,7 @@ def read_shard_plan(root: str, shard: int) -> list[PlannedClip]:
     """The planned clips of one shard, in order; reads only the row groups that hold them."""
     uris = plan_uris(root) or [Layout(root).plan_part(0)]
     part = 0 if len(uris) == 1 else bisect_right(uris, shard, lo=1, key=_first_shard) - 1
-    with open_table(uris[part], "plan") as file:
+    with open_table(uris[part], "plan", shape=_SHAPE) as file:
         groups = [group for group in range(file.num_row_groups) if _may_hold(file.metadata.row_group(group), shard)]
         table = file.read_row_groups(groups, use_threads=False)
     return [_planned(row) for row in table.filter(pc.equal(table["shard"], shard)).to_pylist()]
@@ -208,7 +211,7 @@ def read_plan_columns(root: str, columns: Sequence[str]) -> pa.Table:
     """Some columns of all rows of all parts; one that an older part lacks is null there."""
     tables = []
     for uri in plan_uris(root):
-        with open_table(uri, "plan") as file:
+        with open_table(uri, "plan", shape=_SHAPE) as file:
             table = file.read(columns=[name for name in columns if name in file.schema_arrow.names], use_threads=False)
         for name in columns:
             if name not in table.column_names:
@@ -227,7 +230,7 @@ def _planned(row: dict[str, Any]) -> PlannedClip:
 
 
 def _first_shard(uri: str) -> int:
-    with open_table(uri, "plan") as file:
+    with open_table(uri, "plan", shape=_SHAPE) as file:
         return int(_metadata(file)["first_shard"])
 
 

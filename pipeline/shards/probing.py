@@ -149,10 +149,10 @@ def _probe(source: Source) -> VideoProbe:
     return probe_pictures(source.place, source.relative_uri, source.fps)
 
 
-def missing_row(source: Source, key: str = "", stage: str = "probe") -> ErrorRow:
-    """What is said of a source, or of a clip of it, that cannot be found."""
+def missing_row(source: Source) -> ErrorRow:
+    """What is said of a source that cannot be found."""
     message = f"{source.relative_uri}: there is no file {source.uri}; bring it back, and run the same command again"
-    return ErrorRow(stage=stage, key=key, source=source.relative_uri, exception=MISSING, message=message)
+    return ErrorRow(stage="probe", key="", source=source.relative_uri, exception=MISSING, message=message)
 
 
 def read_probe_group(root: str, number: int) -> list[ProbedSource]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import AlreadyThereError, DataError
@@ -53,6 +54,15 @@ def test_a_part_that_is_gone_is_named(tmp_path, root):
     (tmp_path / "plan/000000.parquet").unlink()
     with pytest.raises(DataError, match="one of those before them is gone"):
         read_plan_counts(root)
+
+
+@pytest.mark.parametrize("edit", [lambda t: t.drop_columns(["key"]), lambda t: t.set_column(0, "shard", t["key"])])
+def test_a_plan_that_was_edited_is_named(tmp_path, root, edit):
+    path = tmp_path / "plan/000001.parquet"
+    pq.write_table(edit(pq.read_table(path)), path)
+    for read in (read_plan_counts, plan_end, PlannedSources, lambda root: read_shard_plan(root, 2)):
+        with pytest.raises(DataError, match="000001.parquet"):
+            read(root)
 
 
 def test_what_is_planned_of_a_source_is_found(root):

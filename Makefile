@@ -25,8 +25,8 @@ TESTS := $(BIN)/python -m pytest -q -m 'not soak'
 test: setup lint
 	mkdir -p out
 	$(TESTS) tests/unit > out/unit_tests.txt 2>&1 & unit=$$!; \
-	OMP_NUM_THREADS=1 $(TESTS) tests/integration/test_[a-k]*.py > out/integration_tests.txt 2>&1 & first=$$!; \
-	OMP_NUM_THREADS=1 $(TESTS) tests/integration/test_[l-z]*.py; second=$$?; \
+	OMP_NUM_THREADS=1 $(TESTS) tests/integration/test_[a-m]*.py > out/integration_tests.txt 2>&1 & first=$$!; \
+	OMP_NUM_THREADS=1 $(TESTS) tests/integration/test_[n-z]*.py; second=$$?; \
 	wait $$first; first=$$?; wait $$unit; unit=$$?; cat out/integration_tests.txt out/unit_tests.txt; exit $$((unit | first | second))
 
 lint: setup

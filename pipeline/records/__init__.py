@@ -4,6 +4,17 @@ from pipeline.records.clip import ClipRecord, ClipSpec
 from pipeline.records.frames import ClipFrames, FrameReader, FramesInMemory
 from pipeline.records.labels import LabelSet, TrackLabels
 from pipeline.records.sample import ClipSample
-from pipeline.records.truth import TruthClip
+from pipeline.records.truth import TrackTruth, TruthClip
 
-__all__ = ["ClipFrames", "ClipRecord", "ClipSample", "ClipSpec", "FrameReader", "FramesInMemory", "LabelSet", "TrackLabels", "TruthClip"]
+__all__ = [
+    "ClipFrames",
+    "ClipRecord",
+    "ClipSample",
+    "ClipSpec",
+    "FrameReader",
+    "FramesInMemory",
+    "LabelSet",
+    "TrackLabels",
+    "TrackTruth",
+    "TruthClip",
+]

@@ -20,16 +20,18 @@ from pathlib import Path
 import torch
 
 from trainer.data import ClipBatch, StepLoader
+from trainer.families import Objective
+from trainer.families.trajvg.coupling import labelled_coupling, self_supervised_coupling
+from trainer.families.trajvg.losses import predicted_geometry
+from trainer.families.trajvg.tracking import normalise_tracks, static_tau
 from trainer.loop import read_config
 from trainer.loop.config import TrainConfig
 from trainer.loop.frozen import freeze
-from trainer.loop.process_group import Place
+from trainer.loop.process_group import ProcessRank
 from trainer.loop.train_step import TrainStep
-from trainer.losses import align_geometry, labelled_coupling, normalise_tracks, normalise_truth, self_supervised_coupling, static_tau
+from trainer.losses import align_geometry, normalise_truth
 from trainer.models import ModelOutput, build_model
 from trainer.models.tracker.neighbours import nearest_neighbours
-from trainer.objective import Objective
-from trainer.objective.labelled import predicted_geometry
 
 NEIGHBOUR_POINTS, NEIGHBOUR_QUERIES = 16_384, 4_096
 BUDGETS_MB = (16.0, 256.0)
@@ -59,7 +61,7 @@ def split(config: TrainConfig, device: torch.device, steps: int, warm: int) -> d
     """Medians of what a step is made of, and the share of waiting."""
     model = build_model(config.model.name, config.model.config)
     freeze(model, config.frozen)
-    step = TrainStep(model.to(device), config, Place(device=device))
+    step = TrainStep(model.to(device), config, ProcessRank(device=device))
     objective, learning = Objective(model, config.losses, precision=config.precision), [p for p in model.parameters() if p.requires_grad]
     batches = iter(StepLoader(config.data, num_workers=config.loader_workers))
     watch = Stopwatch(device)

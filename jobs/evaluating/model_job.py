@@ -21,7 +21,9 @@ from pipeline.shards.plan import plan_uris, read_plan_counts
 from pipeline.stream import ClipStream, StreamConfig
 from pipeline.tables import read_document
 from trainer.evaluation import ClipScores, EvaluationSettings, choose_tracks, lacks_truth, measure_clip
-from trainer.inference import fitted_size, predict, resize_frames
+from trainer.families import family_of
+from trainer.geometry.image_sizes import fitted_size
+from trainer.inference import predict, resize_frames
 from trainer.inference.predict import PRECISIONS
 from trainer.models import Backbone
 
@@ -165,7 +167,7 @@ def _limited(stream: ClipStream, limit: int | None) -> Iterator[ClipSample]:
 
 def _measured(model: Backbone, sample: ClipSample, settings: EvaluationSettings, precision: str) -> ClipScores:
     height, width = sample.frames.shape[1:3]
-    size = fitted_size(height, width, pixel_budget=settings.pixel_budget, patch=model.config.encoder.patch_size)
+    size = fitted_size(width / height, settings.pixel_budget, patch=family_of(model_name(model)).patch_size(model))
     chosen = choose_tracks(sample, size, at_most=settings.num_tracks) if "tracks3d" in settings.protocols else None
     frames = resize_frames(sample.frames, size)
     prediction = predict(model, frames, None if chosen is None else chosen.queries, precision=precision)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError
-from trainer.inference import fitted_size, resize_frames
+from trainer.geometry.image_sizes import fitted_size
+from trainer.inference import resize_frames
 
 
 @pytest.mark.parametrize(

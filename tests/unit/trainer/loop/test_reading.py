@@ -8,12 +8,12 @@ import yaml
 
 from pipeline.errors import ConfigError
 from trainer.data.config import ShapeConfig
+from trainer.families import Objective
 from trainer.loop import read_config
 from trainer.loop.frozen import freeze
 from trainer.loop.image_sizes import check_image_sizes
 from trainer.loop.reading import config_table
 from trainer.models import build_model
-from trainer.objective import Objective
 
 CONFIGS = Path(__file__).parents[4] / "configs"
 STAGES = ("tiny", "small", "trajvg_stage1", "trajvg_stage2", "trajvg_stage3")
@@ -24,7 +24,7 @@ def test_shipped_stages_fit_their_network_and_survive_writing(name: str, tmp_pat
     config = read_config(CONFIGS / f"{name}.yaml")
     with torch.device("meta"):
         model = build_model(config.model.name, config.model.config)
-    check_image_sizes(model, config.data.shape, tracks=config.losses.needs_tracker)
+    check_image_sizes(model, config.data.shape, tracks=config.losses.needs_tracks)
     freeze(model, config.frozen)
     Objective(model, config.losses)
     again = tmp_path / "config.yaml"

@@ -14,15 +14,15 @@ import torch
 from pipeline.errors import ConfigError
 from tests.unit.trainer.loop.rendered import TINY, Planes, make_data
 from trainer.data import StepBatch
+from trainer.families.objective import Objective
 from trainer.loop import TrainOutcome, train
 from trainer.loop.checkpoints import checkpoint_steps, read_state
 from trainer.loop.config import CheckpointSettings, LogSettings, ModelSettings, TrainConfig
 from trainer.loop.journal import read_journal
-from trainer.loop.process_group import Place
+from trainer.loop.process_group import ProcessRank
 from trainer.loop.schedule import OptimiserSettings
 from trainer.loop.step_report import StepReport
 from trainer.models.weights.loading import load_model
-from trainer.objective.module import Objective
 
 STEPS = 5
 
@@ -51,7 +51,7 @@ def make_config(out: Path, **changes: object) -> TrainConfig:
 
 
 def run(config: TrainConfig, **options: object) -> TrainOutcome:
-    return train(config, Place(device=torch.device("cpu")), **{"open_batches": Planes, **options})  # type: ignore[arg-type]
+    return train(config, ProcessRank(device=torch.device("cpu")), **{"open_batches": Planes, **options})  # type: ignore[arg-type]
 
 
 def losses(out: Path) -> list[float]:
@@ -173,10 +173,10 @@ def test_tensorboard_gets_curves_and_pictures(tmp_path: Path) -> None:
 
 
 def test_losses_on_tracks_need_a_tracker() -> None:
+    from trainer.families.trajvg import TrajVGLosses
     from trainer.models import build_model
-    from trainer.objective import LossSettings
 
     with torch.device("meta"):
         model = build_model("pi3", TINY)
     with pytest.raises(ConfigError, match="take trajvg, or switch them off"):
-        Objective(model, LossSettings())
+        Objective(model, TrajVGLosses())

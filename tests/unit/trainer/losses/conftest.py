@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainer.losses import ClipGeometry, NormalisedTracks, TrackObservations
+from trainer.families.trajvg.tracking import NormalisedTracks
+from trainer.losses import ClipGeometry, TrackObservations
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "trajvg" / "losses.npz"
 

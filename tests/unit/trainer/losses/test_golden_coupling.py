@@ -3,13 +3,19 @@
 import pytest
 import torch
 
+from trainer.families.trajvg.coupling import (
+    anchor_targets,
+    labelled_coupling,
+    point_map_consistency,
+    point_term,
+    pose_term,
+    track_consistency,
+)
+from trainer.families.trajvg.settings import CouplingSettings, CouplingWeights, GateSettings
+from trainer.families.trajvg.static_gates import residual_gate
+from trainer.families.trajvg.tracking import normalise_tracks, static_mask, static_reference
 from trainer.geometry import fundamental_matrices, masked_median, motion_to_anchor, sample_maps, sampson_squared, transform_points
-from trainer.losses import CouplingSettings, CouplingWeights, GateSettings, labelled_coupling, normalise_tracks
-from trainer.losses.camera import anchor_targets, point_term, pose_term
-from trainer.losses.consistency import point_map_consistency, track_consistency
-from trainer.losses.huber import huber
-from trainer.losses.normalised_tracks import static_mask, static_reference
-from trainer.losses.static_gates import residual_gate
+from trainer.losses.penalties import huber
 
 SUM, MEAN = CouplingSettings(reduction="sum"), CouplingSettings()
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainer.losses import ClipGeometry, CouplingSettings, CouplingTerms, GateSettings, TrackObservations, labelled_coupling
-from trainer.losses.coupling import self_supervised_coupling
-from trainer.losses.huber import huber
+from trainer.families.trajvg.coupling import CouplingTerms, labelled_coupling, self_supervised_coupling
+from trainer.families.trajvg.settings import CouplingSettings, GateSettings
+from trainer.losses import ClipGeometry, TrackObservations
+from trainer.losses.penalties import huber
 
 UNIT = torch.ones(1, dtype=torch.float64)
 

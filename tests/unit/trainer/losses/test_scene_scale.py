@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from trainer.families.trajvg.coupling import labelled_coupling, scene_scale, self_supervised_coupling
+from trainer.families.trajvg.settings import CouplingSettings, GateSettings
 from trainer.geometry import scale_motion
-from trainer.losses import ClipGeometry, CouplingSettings, GateSettings, TrackObservations, labelled_coupling, self_supervised_coupling
-from trainer.losses.scene_scale import scene_scale
+from trainer.losses import ClipGeometry, TrackObservations
 
 NAMES = ("consistency_points", "consistency_tracks", "camera_poses")
 

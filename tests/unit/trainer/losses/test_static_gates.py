@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from trainer.families.trajvg.settings import GateSettings
+from trainer.families.trajvg.static_gates import audit_gate, epipolar_gate, paired_frames, residual_gate, rigidity_vote, static_tracks
 from trainer.geometry import invert_rigid, transform_points
-from trainer.losses import ClipGeometry, GateSettings, TrackObservations
-from trainer.losses.static_gates import audit_gate, epipolar_gate, paired_frames, residual_gate, rigidity_vote, static_tracks
+from trainer.losses import ClipGeometry, TrackObservations
 
 FOCAL, HEIGHT, WIDTH, FRAMES, TRACKS, MOVING = 100.0, 60, 80, 8, 100, 30
 

@@ -1,4 +1,12 @@
-"""The coupling losses of TrajVG, L_cons and L_cam, on labelled clips and on clips with pseudo tracks."""
+"""The coupling losses of TrajVG, L_cons and L_cam, on labelled clips and on clips with pseudo tracks.
+
+TrajVG eq. (6), L_cons = w [rho(p~ - sg p^) + rho(p^ - sg p~)]: point maps and tracks say the same place in space. The first term is printed
+as rho(sg[p~] - p~), which is zero whatever the network does; the text below it ("updates the pointmap branch, tracks detached") fixes the
+reading taken here.
+TrajVG eq. (7), L_cam = sum of w [m rho(C_{t->x} sg p - target) + rho(sg C_{t->x} p - p-bar)]: every frame's points, brought to the anchor
+camera, lie where the anchor's view or the truth says.
+Without truth every residual is relative to the size of the scene, or it would vanish as the scene shrinks to a point.
+"""
 
 from dataclasses import dataclass
 
@@ -6,13 +14,104 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import DataError
-from trainer.geometry import sample_maps, scale_motion
-from trainer.losses.camera import anchor_targets, point_term, pose_term
-from trainer.losses.consistency import point_map_consistency, track_consistency
-from trainer.losses.records import ClipGeometry, NormalisedTracks, TrackObservations
-from trainer.losses.scene_scale import normalised_point_map_consistency, scene_scale
-from trainer.losses.settings import CouplingSettings, CouplingWeights
-from trainer.losses.static_gates import static_tracks
+from trainer.families.trajvg.settings import CouplingSettings, CouplingWeights
+from trainer.families.trajvg.static_gates import static_tracks
+from trainer.families.trajvg.tracking import NormalisedTracks
+from trainer.geometry import masked_mean, motion_to_anchor, sample_maps, scale_motion, transform_points
+from trainer.losses.penalties import huber, reduce_weighted, residual_where
+from trainer.losses.records import ClipGeometry, TrackObservations
+
+
+def point_map_consistency(samples: Tensor, tracks: Tensor, weight: Tensor, settings: CouplingSettings) -> Tensor:
+    """Term A of L_cons: sum of w rho(p~ - sg p^).
+
+    Args:
+        samples: "B T N 3", p~, the point maps at the tracks' pixels.
+        tracks: "B T N 3", p^, of the tracker; detached here.
+        weight: "B T N".
+    Returns:
+        "B". Gradient flows to the point maps, at the four pixels around each seen place; none to tracks or cameras.
+    """
+    residual = residual_where(weight, samples, tracks.detach())
+    return reduce_weighted(huber(residual, settings.huber), weight, settings.reduction)
+
+
+def track_consistency(samples: Tensor, tracks: Tensor, weight: Tensor, settings: CouplingSettings) -> Tensor:
+    """Term B of L_cons: sum of w rho(p^ - sg p~). Arguments as for `point_map_consistency`, the samples detached here.
+
+    Returns:
+        "B". Gradient flows to the tracks alone. A tracker that reads the point maps must be fed them detached, or they would move with
+        it in spite of the detached samples.
+    """
+    residual = residual_where(weight, tracks, samples.detach())
+    return reduce_weighted(huber(residual, settings.huber), weight, settings.reduction)
+
+
+def pose_term(points: Tensor, camera_to_world: Tensor, target: Tensor, weight: Tensor, settings: CouplingSettings) -> Tensor:
+    """First term of L_cam: sum of w m rho(C_{t->x} Hom(sg p) - sg target).
+
+    Args:
+        points: "B T N 3", p~ in each frame's camera; detached here.
+        camera_to_world: "B T 4 4".
+        target: "B T N 3" in the anchor camera, detached here: the truth p-bar, or p~_x of every track (see `anchor_targets`).
+        weight: "B T N", w m.
+    Returns:
+        "B". Gradient flows to C_t and C_x, not from t = x; none to points.
+    """
+    moved = transform_points(motion_to_anchor(camera_to_world, settings.anchor), points.detach())
+    residual = residual_where(weight, moved, target.detach())
+    return reduce_weighted(huber(residual, settings.huber), weight, settings.reduction)
+
+
+def point_term(points: Tensor, camera_to_world: Tensor, target: Tensor, weight: Tensor, settings: CouplingSettings) -> Tensor:
+    """Second term of L_cam: sum of w rho(sg C_{t->x} Hom(p) - p-bar). No static mask: p-bar moves with the points.
+
+    Args:
+        points: "B T N 3": p~, so that the point maps learn (as printed), or p^, so that the tracks do (as the text has it).
+        camera_to_world: "B T 4 4", detached here. target: "B T N 3", p-bar. weight: "B T N", w.
+    Returns:
+        "B". Gradient flows to `points` alone.
+    """
+    moved = transform_points(motion_to_anchor(camera_to_world.detach(), settings.anchor), points)
+    residual = residual_where(weight, moved, target.detach())
+    return reduce_weighted(huber(residual, settings.huber), weight, settings.reduction)
+
+
+def anchor_targets(samples: Tensor, weight: Tensor, anchor: int) -> tuple[Tensor, Tensor]:
+    """The target that needs no truth: each track's own sample in the anchor frame, sg p~_x, and the weight w_t w_x that goes with it.
+
+    Args:
+        samples: "B T N 3", p~. weight: "B T N". anchor: x.
+    Returns:
+        target "B T N 3", detached, and weight "B T N". At t = x the residual is zero, while the weight stays, and with it in the divisor.
+    """
+    target = samples.detach()[:, anchor, None].expand_as(samples)
+    return target, weight * weight[:, anchor, None]
+
+
+def scene_scale(samples: Tensor, weight: Tensor) -> Tensor:
+    """N = mean of |p~| over what is seen, "B"; 1 for a clip that sees nothing. Gradient flows to the samples; callers detach.
+
+    Args:
+        samples: "B T N 3". weight: "B T N".
+    """
+    seen = weight > 0
+    distance = samples.where(seen[..., None], samples.new_ones(())).norm(dim=-1)
+    return masked_mean(distance, seen) + (~seen.flatten(1).any(1)).to(samples.dtype)
+
+
+def normalised_point_map_consistency(samples: Tensor, tracks: Tensor, weight: Tensor, settings: CouplingSettings) -> Tensor:
+    """Term A of L_cons over a scene of size 1: sum of w rho(p~ / N - sg[p^ / N]).
+
+    Dividing by a constant N makes the value, but not the gradient, independent of the scene's size: p~ would be drawn towards a p^ held
+    fixed, and on average to smaller scenes. With settings.scale_gradient "invariant" gradient flows through N as well, so that the
+    gradient along a common factor of all of p~ is exactly zero; "detached" takes N as a constant.
+
+    Returns: "B". Gradient flows to the point maps alone.
+    """
+    scale = scene_scale(samples, weight)[:, None, None, None]
+    divisor = scale if settings.scale_gradient == "invariant" else scale.detach()
+    return point_map_consistency(samples / divisor, tracks / scale.detach(), weight, settings)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -1,15 +1,13 @@
-"""Pictures of what the network makes of a clip while it learns."""
-
-from dataclasses import dataclass
+"""Pictures of a reconstruction while the network learns."""
 
 import cv2
 import numpy as np
 import torch
+from networks.pi3 import ModelOutput
 from torch import Tensor
 
 from trainer.data import ClipBatch
 from trainer.geometry import transform_points
-from trainer.models import ModelOutput
 
 _MOST_FRAMES = 4
 _LEAST_HEIGHT = 168  # pixels: smaller frames are shown larger, by a whole number
@@ -17,18 +15,13 @@ _TOP_VIEW = 256  # pixels, square
 _SHARE = 0.98  # of the points that the view from above holds
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Pictures:
-    """Of one clip; RGB, uint8 "H W 3" each."""
+def draw_reconstruction(clips: ClipBatch, output: ModelOutput, clip: int = 0) -> dict[str, np.ndarray]:
+    """Pictures of one clip of a batch by name, RGB uint8 "H W 3": for families whose output is geometry, and tracks where there are any.
 
-    frames: np.ndarray  # some frames, with tracks where they count; small ones enlarged
-    depth: np.ndarray  # the same frames; near is red, far is blue
-    points_from_above: np.ndarray  # all frames' points in the first camera: x right, z up, in their own colours
-    tracks_from_above: np.ndarray | None  # the tracker's points likewise, by time from blue to red
-
-
-def draw(clips: ClipBatch, output: ModelOutput, clip: int = 0) -> Pictures:
-    """Draw one clip of a batch."""
+    frames: some frames with the tracks that count, small ones enlarged; depth: the same frames, near is red, far is blue;
+    points_from_above: all frames' points in the first camera, x right, z up, in their own colours; tracks_from_above: the tracker's points
+    likewise, by time from blue to red.
+    """
     chosen = np.unique(np.linspace(0, clips.images.shape[1] - 1, _MOST_FRAMES).round().astype(int))
     images = _array(clips.images[clip]).transpose(0, 2, 3, 1)
     pixels, weight = _array(clips.observations.tracks_px[clip]), _array(clips.observations.frame_weights[clip])
@@ -42,12 +35,12 @@ def draw(clips: ClipBatch, output: ModelOutput, clip: int = 0) -> Pictures:
     if output.traj3d_camera is not None:
         moved = _in_first_camera(output, output.traj3d_camera[-1][clip], clip)
         tracks = _from_above(moved, np.broadcast_to(_turbo(np.linspace(0.1, 0.9, len(moved)))[:, None], moved.shape), extent, 2)
-    return Pictures(
-        frames=np.concatenate(rows, axis=1),
-        depth=np.concatenate([_enlarged(_depth_colours(depth[frame], depth), factor) for frame in chosen], axis=1),
-        points_from_above=_from_above(points, colours, extent, 1),
-        tracks_from_above=tracks,
-    )
+    pictures = {
+        "frames": np.concatenate(rows, axis=1),
+        "depth": np.concatenate([_enlarged(_depth_colours(depth[frame], depth), factor) for frame in chosen], axis=1),
+        "points_from_above": _from_above(points, colours, extent, 1),
+    }
+    return pictures if tracks is None else {**pictures, "tracks_from_above": tracks}
 
 
 def _enlarged(image: np.ndarray, factor: int) -> np.ndarray:

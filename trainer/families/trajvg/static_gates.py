@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import DataError
+from trainer.families.trajvg.settings import GateSettings
 from trainer.geometry import (
     fundamental_matrices,
     masked_median,
@@ -19,7 +20,6 @@ from trainer.geometry import (
     turned_pixels,
 )
 from trainer.losses.records import ClipGeometry, TrackObservations
-from trainer.losses.settings import GateSettings
 
 _MAD_TO_SIGMA = 1.4826
 

@@ -62,8 +62,9 @@ def split(config: TrainConfig, device: torch.device, steps: int, warm: int) -> d
     model = build_model(config.model.name, config.model.config)
     freeze(model, config.frozen)
     step = TrainStep(model.to(device), config, ProcessRank(device=device))
-    objective, learning = Objective(model, config.losses, precision=config.precision), [p for p in model.parameters() if p.requires_grad]
-    batches = iter(StepLoader(config.data, num_workers=config.loader_workers))
+    patch = family_of(config.model.name).patch_size(model)
+    objective, learning = make_objective(model, config), [p for p in model.parameters() if p.requires_grad]
+    batches = iter(StepLoader(config.data, patch=patch, num_workers=config.loader_workers))
     watch = Stopwatch(device)
     for number in range(warm + steps):
         if number == warm:
@@ -99,7 +100,7 @@ def coupling_share(config: TrainConfig, device: torch.device, num_tracks: int, r
     """Both coupling losses, forward and backward, beside a step without them, at so many tracks."""
     config = replace(config, data=replace(config.data, num_tracks=num_tracks), loader_workers=0)
     model = build_model(config.model.name, config.model.config).to(device)
-    batch = next(iter(StepLoader(config.data))).to(device)
+    batch = next(iter(StepLoader(config.data, patch=family.patch_size(model)))).to(device)
     bare = Objective(model, replace(config.losses, coupling=None, self_supervised=None), precision=config.precision)
     watch, timed = Stopwatch(device), [clips for clips in (batch.labelled, batch.pseudo) if clips]
     for _ in range(repeats):

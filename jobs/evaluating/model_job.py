@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 import torch
+from networks import model_name
 
 from jobs.console import ProgressLine
 from jobs.devices import choose_device, choose_precision

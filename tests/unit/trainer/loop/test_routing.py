@@ -7,7 +7,7 @@ import torch
 
 from tests.unit.trainer.loop.rendered import TINY, make_clips
 from trainer.data import StepBatch
-from trainer.families import ClipShares, Objective
+from trainer.families import ClipShares, Objective, family_of
 from trainer.families.trajvg import TrajVGLosses
 from trainer.families.trajvg.settings import CouplingWeights
 from trainer.losses import GeometryWeights
@@ -27,7 +27,7 @@ def reached(settings: TrajVGLosses) -> set[str]:
         for parameter in model.camera_head.parameters():
             parameter.mul_(3)
     batch = StepBatch(step=0, labelled=make_clips(0, 1, labelled=True), pseudo=make_clips(1, 1, labelled=False))
-    Objective(model, settings)(batch, ClipShares(labelled=1.0, pseudo=1.0)).total.backward()
+    Objective(family_of("trajvg"), model, settings)(batch, ClipShares(labelled=1.0, pseudo=1.0)).total.backward()
     return {name.split(".")[0] for name, parameter in model.named_parameters() if parameter.grad is not None and parameter.grad.any()}
 
 
@@ -49,9 +49,10 @@ def test_each_coupling_term_moves_its_own_heads_alone(side: str, term: str, head
 
 def test_what_no_loss_weighs_is_not_computed() -> None:
     weights = GeometryWeights(normals=0.0, confidence=0.0)
-    objective = Objective(build_model("trajvg", TINY), TrajVGLosses(geometry=weights, tracking=None, coupling=None, self_supervised=None))
+    settings = TrajVGLosses(geometry=weights, tracking=None, coupling=None, self_supervised=None)
+    objective = Objective(family_of("trajvg"), build_model("trajvg", TINY), settings)
     clips = make_clips(0, 1, labelled=True)
     losses = objective(StepBatch(step=0, labelled=clips, pseudo=None), ClipShares(labelled=1.0, pseudo=0.0))
     assert {term.name for term in losses.labelled.terms} == {f"geometry/{name}" for name in ("points", "camera", "translation", "rotation")}
     assert objective.predict(clips).traj3d_camera is None
-    assert Objective(objective.model, TrajVGLosses()).predict(clips).traj3d_camera is not None
+    assert Objective(objective.family, objective.model, TrajVGLosses()).predict(clips).traj3d_camera is not None

@@ -14,7 +14,7 @@ import torch
 from pipeline.errors import ConfigError
 from tests.unit.trainer.loop.rendered import TINY, Planes, make_data
 from trainer.data import StepBatch
-from trainer.families.objective import Objective
+from trainer.families.trajvg import TrajVGLosses
 from trainer.loop import TrainOutcome, train
 from trainer.loop.checkpoints import checkpoint_steps, read_state
 from trainer.loop.config import CheckpointSettings, LogSettings, ModelSettings, TrainConfig
@@ -172,11 +172,8 @@ def test_tensorboard_gets_curves_and_pictures(tmp_path: Path) -> None:
     assert written.count(b"\x89PNG") == 8
 
 
-def test_losses_on_tracks_need_a_tracker() -> None:
-    from trainer.families.trajvg import TrajVGLosses
-    from trainer.models import build_model
-
-    with torch.device("meta"):
-        model = build_model("pi3", TINY)
-    with pytest.raises(ConfigError, match="take trajvg, or switch them off"):
-        Objective(model, TrajVGLosses())
+def test_losses_are_of_the_model_s_family(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="losses are TrajVGLosses, expected Pi3Losses, of model pi3"):
+        make_config(tmp_path, model=ModelSettings(name="pi3", config=TINY), losses=TrajVGLosses())
+    with pytest.raises(ConfigError, match="'cotracker3-online' cannot be trained; models that can are pi3, pi3x, trajvg"):
+        make_config(tmp_path, model=ModelSettings(name="cotracker3-online"), losses=None)

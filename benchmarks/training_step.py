@@ -20,16 +20,15 @@ from pathlib import Path
 import torch
 
 from trainer.data import ClipBatch, StepLoader
-from trainer.families import Objective
+from trainer.families import family_of
 from trainer.families.trajvg.coupling import labelled_coupling, self_supervised_coupling
-from trainer.families.trajvg.losses import predicted_geometry
 from trainer.families.trajvg.tracking import normalise_tracks, static_tau
 from trainer.loop import read_config
 from trainer.loop.config import TrainConfig
 from trainer.loop.frozen import freeze
 from trainer.loop.process_group import ProcessRank
-from trainer.loop.train_step import TrainStep
-from trainer.losses import align_geometry, normalise_truth
+from trainer.loop.train_step import TrainStep, make_objective
+from trainer.losses import align_geometry, normalise_truth, predicted_geometry
 from trainer.models import ModelOutput, build_model
 from trainer.models.tracker.neighbours import nearest_neighbours
 
@@ -100,8 +99,8 @@ def coupling_share(config: TrainConfig, device: torch.device, num_tracks: int, r
     """Both coupling losses, forward and backward, beside a step without them, at so many tracks."""
     config = replace(config, data=replace(config.data, num_tracks=num_tracks), loader_workers=0)
     model = build_model(config.model.name, config.model.config).to(device)
-    batch = next(iter(StepLoader(config.data, patch=family.patch_size(model)))).to(device)
-    bare = Objective(model, replace(config.losses, coupling=None, self_supervised=None), precision=config.precision)
+    batch = next(iter(StepLoader(config.data, patch=family_of(config.model.name).patch_size(model)))).to(device)
+    bare = make_objective(model, replace(config, losses=replace(config.losses, coupling=None, self_supervised=None)))
     watch, timed = Stopwatch(device), [clips for clips in (batch.labelled, batch.pseudo) if clips]
     for _ in range(repeats):
         for clips in timed:

@@ -10,10 +10,11 @@ from pipeline.errors import ConfigError
 Record = TypeVar("Record")
 
 
-def parse_record(kind: type[Record], table: object, where: str) -> Record:
-    """Build a dataclass from a table of its fields; what the table leaves out has its default.
+def parse_record(kind: type[Record], table: object, where: str, default: Record | None = None) -> Record:
+    """Build a dataclass from a table of its fields; what the table leaves out has its default, also within the records it holds.
 
     Args:
+        default: the record that holds these defaults; None for those of the dataclass.
         where: what messages call the table, such as "losses.coupling"; "" for the whole file.
     Raises: ConfigError for an unknown, missing or unfitting value, naming it.
     """
@@ -22,31 +23,27 @@ def parse_record(kind: type[Record], table: object, where: str) -> Record:
     if unknown := [str(name) for name in table if name not in _names(kind)]:
         raise ConfigError(f"{where or 'the configuration'} has no {', '.join(unknown)}; it has {', '.join(_names(kind))}")
     hints = get_type_hints(kind)
-    values = {name: parse_value(hints[name], value, f"{where}.{name}".lstrip(".")) for name, value in table.items()}
-    required = [
-        field.name
-        for field in dataclasses.fields(kind)  # type: ignore[arg-type]  # a dataclass, whichever
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    ]
-    if missing := [name for name in required if name not in values]:
+    defaults = _defaults(kind) if default is None else {name: getattr(default, name) for name in _names(kind)}
+    values = {name: parse_value(hints[name], value, f"{where}.{name}".lstrip("."), defaults.get(name)) for name, value in table.items()}
+    if missing := [name for name in _names(kind) if name not in values and name not in defaults]:
         raise ConfigError(f"{where or 'the configuration'} lacks {', '.join(missing)}")
     try:
-        return kind(**values)
+        return kind(**{**defaults, **values})
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}" if where else str(error)) from error
 
 
-def parse_value(hint: Any, value: object, where: str) -> Any:
+def parse_value(hint: Any, value: object, where: str, default: object = None) -> Any:
     """One value by its type hint: a dataclass, tuple, optional or plain type; whole numbers pass as real ones, lists as tuples."""
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         if isinstance(value, hint):  # parsed already
             return value
-        return parse_record(hint, value, where)
+        return parse_record(hint, value, where, default if isinstance(default, hint) else None)
     origin, options = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in options:
             return None
-        return parse_value(next(option for option in options if option is not type(None)), value, where)
+        return parse_value(next(option for option in options if option is not type(None)), value, where, default)
     if origin is tuple:
         return _parse_tuple(options, value, where)
     if hint is Any or origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
@@ -72,6 +69,17 @@ def _plain(value: object) -> object:
 
 def _names(kind: type) -> list[str]:
     return [field.name for field in dataclasses.fields(kind)]
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """The dataclass's own defaults by field; fields without one are absent."""
+    found = {}
+    for field in dataclasses.fields(kind):
+        if field.default is not dataclasses.MISSING:
+            found[field.name] = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            found[field.name] = field.default_factory()
+    return found
 
 
 def _parse_tuple(options: tuple[Any, ...], value: object, where: str) -> tuple[Any, ...]:

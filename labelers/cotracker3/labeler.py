@@ -17,10 +17,9 @@ from labelers.cotracker3.ladder import Rung, descend, rungs_alone
 from labelers.cotracker3.model import Variant, build_model, compile_parts
 from labelers.cotracker3.network import CoTracker3
 from labelers.cotracker3.tracks import RULES
-from labelers.grey import grey_frames
 from labelers.options import check_choice
 from labelers.protocol import LabelerProvenance
-from labelers.reseeding import ReseedingRule, Track, reseed
+from labelers.reseeding import ReseedingRule, Track, grey_frames, reseed
 from pipeline.errors import ConfigError, MemoryExhausted
 from pipeline.records import ClipFrames, TrackLabels
 

@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 
-from labelers.queries.sift import sift_points
+from labelers.queries import sift_points
 
 
 def blots() -> np.ndarray:

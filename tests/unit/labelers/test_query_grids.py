@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from labelers.queries.even import grid_points, random_points
+from labelers.queries import grid_points, random_points
 
 
 def test_a_square_number_on_a_square_image_lies_in_the_middle_of_square_cells():

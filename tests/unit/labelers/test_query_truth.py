@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from labelers import QueryPolicy, choose_queries
-from labelers.queries.truth import true_points
+from labelers.queries import true_points
 from pipeline.errors import ConfigError, DataError
 from pipeline.records import ClipFrames, FramesInMemory
 from pipeline.records.track_truth import TrackTruth

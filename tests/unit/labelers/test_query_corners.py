@@ -1,6 +1,6 @@
 import numpy as np
 
-from labelers.queries.corners import corner_points
+from labelers.queries import corner_points
 
 
 def half_textured() -> np.ndarray:

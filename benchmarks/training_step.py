@@ -19,6 +19,9 @@ from pathlib import Path
 
 import torch
 
+from networks import build_model
+from networks.pi3 import ModelOutput
+from networks.trajvg.pyramid import nearest_neighbours
 from trainer.data import ClipBatch, StepLoader
 from trainer.families import family_of
 from trainer.families.trajvg.coupling import labelled_coupling, self_supervised_coupling
@@ -29,8 +32,6 @@ from trainer.loop.frozen import freeze
 from trainer.loop.process_group import ProcessRank
 from trainer.loop.train_step import TrainStep, make_objective
 from trainer.losses import align_geometry, normalise_truth, predicted_geometry
-from trainer.models import ModelOutput, build_model
-from trainer.models.tracker.neighbours import nearest_neighbours
 
 NEIGHBOUR_POINTS, NEIGHBOUR_QUERIES = 16_384, 4_096
 BUDGETS_MB = (16.0, 256.0)

@@ -8,12 +8,13 @@ from itertools import islice
 from typing import Any
 
 import torch
-from networks import model_name
 
 from jobs.console import ProgressLine
 from jobs.devices import choose_device, choose_precision
 from jobs.evaluating.job import ClipError
 from jobs.loading_models import CheckpointInfo, load_checkpoint
+from networks import model_name
+from networks.building import Network
 from pipeline import storage
 from pipeline.errors import ConfigError, DataError
 from pipeline.layout import Layout
@@ -26,7 +27,6 @@ from trainer.families import family_of
 from trainer.geometry.image_sizes import fitted_size
 from trainer.inference import predict, resize_frames
 from trainer.inference.predict import PRECISIONS
-from trainer.models import Backbone
 
 _LOG = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ def _limited(stream: ClipStream, limit: int | None) -> Iterator[ClipSample]:
     return islice(stream, limit)
 
 
-def _measured(model: Backbone, sample: ClipSample, settings: EvaluationSettings, precision: str) -> ClipScores:
+def _measured(model: Network, sample: ClipSample, settings: EvaluationSettings, precision: str) -> ClipScores:
     height, width = sample.frames.shape[1:3]
     size = fitted_size(width / height, settings.pixel_budget, patch=family_of(model_name(model)).patch_size(model))
     chosen = choose_tracks(sample, size, at_most=settings.num_tracks) if "tracks3d" in settings.protocols else None

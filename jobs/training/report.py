@@ -3,6 +3,7 @@
 import torch
 
 from jobs.console import DONE, FAILED, print_summary
+from networks import build_model
 from pipeline.stream import MixtureConfig
 from trainer.families import family_of
 from trainer.loop import TrainConfig, TrainOutcome
@@ -10,7 +11,6 @@ from trainer.loop.frozen import freeze
 from trainer.loop.image_sizes import check_image_sizes
 from trainer.loop.schedule import make_optimiser
 from trainer.loop.train_step import make_objective
-from trainer.models import build_model
 
 _MOST_LOST = 0.5  # of the steps of a run; beyond, it has not trained
 

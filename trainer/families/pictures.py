@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 import torch
-from networks.pi3 import ModelOutput
 from torch import Tensor
 
+from networks.pi3 import ModelOutput
 from trainer.data import ClipBatch
 from trainer.geometry import transform_points
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
-from networks.pi3 import ModelOutput
 from torch import Tensor, nn
 
+from networks.pi3 import ModelOutput
 from trainer.data import ClipBatch
 from trainer.losses import ClipLosses
 

@@ -5,18 +5,19 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from networks import model_name
 from torch import Tensor
 
+from networks import model_name
+from networks.building import Network
+from networks.pi3 import ModelOutput
 from pipeline.errors import ConfigError, MemoryExhausted
 from trainer.families import family_of
 from trainer.inference.prediction import PredictedTracks, Prediction
-from trainer.models import Backbone, ModelOutput
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
-def predict(model: Backbone, frames: np.ndarray, queries: np.ndarray | None = None, *, precision: str = "float32") -> Prediction:
+def predict(model: Network, frames: np.ndarray, queries: np.ndarray | None = None, *, precision: str = "float32") -> Prediction:
     """Reconstruct T frames at once, and follow points of frame 0 if there are any and the model can.
 
     The model computes on the device where its weights are.
@@ -57,7 +58,7 @@ def arithmetic(device: torch.device, precision: str) -> Iterator[None]:
         yield
 
 
-def _forward(model: Backbone, images: Tensor, queries: np.ndarray | None) -> tuple[ModelOutput, np.ndarray | None]:
+def _forward(model: Network, images: Tensor, queries: np.ndarray | None) -> tuple[ModelOutput, np.ndarray | None]:
     """The output, and the queries that it answers."""
     family = family_of(model_name(model))
     if queries is None or not len(queries) or not family.tracks(model):

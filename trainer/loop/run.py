@@ -9,6 +9,9 @@ from typing import Any, Protocol
 import torch
 import yaml
 
+from networks import build_model
+from networks.building import Network
+from networks.weights import read_weights, start_from
 from pipeline import storage
 from pipeline.errors import ConfigError
 from trainer.data import StepBatch, StepLoader
@@ -22,9 +25,6 @@ from trainer.loop.reading import config_table
 from trainer.loop.step_log import OnStep, StepLog
 from trainer.loop.step_report import GUARDED, SKIPPED
 from trainer.loop.train_step import TrainStep, make_objective
-from trainer.models import Backbone, build_model
-from trainer.models.weights.reading import read_weights
-from trainer.models.weights.starting import start_from
 
 _log = logging.getLogger(__name__)
 _MAY_CHANGE = ("out", "checkpoints", "logs", "loader_workers")  # between a run and its continuation
@@ -159,7 +159,7 @@ class _Loop:
         _log.info("step %d: saved %s", state.step, weights)
 
 
-def _make_model(config: TrainConfig, *, begins: bool) -> tuple[Backbone, str | None]:
+def _make_model(config: TrainConfig, *, begins: bool) -> tuple[Network, str | None]:
     """The network, and the licence of the weights that it begins from."""
     settings = config.model
     model = build_model(settings.name, settings.config, generator=torch.Generator().manual_seed(config.seed))

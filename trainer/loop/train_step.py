@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from networks.building import Network
 from trainer.data import ClipBatch, StepBatch
 from trainer.families import ClipShares, Objective, StepLosses, family_of
 from trainer.loop.averaging import WeightAverage
@@ -15,7 +16,6 @@ from trainer.loop.config import TrainConfig
 from trainer.loop.process_group import ProcessRank, gathered, summed
 from trainer.loop.schedule import make_optimiser, rate_factor, set_rate
 from trainer.loop.step_report import GUARDED, SKIPPED, STEPPED, StepReport, mean_terms, number, term_sums
-from trainer.models import Backbone
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class _Backward:
 class TrainStep:
     """Owns optimiser and average; every process of a group has one, and all do the same."""
 
-    def __init__(self, model: Backbone, config: TrainConfig, process: ProcessRank) -> None:
+    def __init__(self, model: Network, config: TrainConfig, process: ProcessRank) -> None:
         """Args:
         model: on the process's device, its frozen parts frozen.
         """

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import torch
-from networks.pi3 import ModelOutput
 from torch import Tensor
 
+from networks.pi3 import ModelOutput
 from trainer.losses.alignment import AlignedGeometry, align_geometry, normalise_truth
 from trainer.losses.geometry_terms import geometry_terms
 from trainer.losses.records import ClipGeometry, GeometryTruth, NormalisedTruth

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from networks.pi3 import ModelOutput, expect_backbone
 from torch import Tensor, nn
 
+from networks.pi3 import ModelOutput, expect_backbone
 from pipeline.errors import ConfigError
 from trainer.data import ClipBatch
 from trainer.families.pictures import draw_reconstruction

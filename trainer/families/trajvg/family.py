@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
-from networks.pi3 import ModelOutput
-from networks.trajvg import TrajVG
 from torch import Tensor, nn
 
+from networks.pi3 import ModelOutput
+from networks.trajvg import TrajVG
 from pipeline.errors import ConfigError
 from trainer.data import ClipBatch
 from trainer.families.pictures import draw_reconstruction

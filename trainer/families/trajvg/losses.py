@@ -1,7 +1,6 @@
 """TrajVG's losses of labelled and of pseudo-labelled clips, term by term."""
 
 from networks.pi3 import ModelOutput
-
 from trainer.data import ClipBatch
 from trainer.families.trajvg.coupling import CouplingTerms, labelled_coupling, self_supervised_coupling
 from trainer.families.trajvg.settings import CouplingWeights, TrackingWeights, TrajVGLosses

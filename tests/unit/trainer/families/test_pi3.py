@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from networks import build_model
 
+from networks import build_model
 from pipeline.errors import ConfigError, DataError
 from tests.unit.trainer.loop.rendered import TINY, Planes, make_clips, make_data
 from trainer.data import StepBatch

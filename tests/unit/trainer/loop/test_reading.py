@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 
+from networks import build_model
 from pipeline.errors import ConfigError
 from trainer.data.config import ShapeConfig
 from trainer.families import family_of
@@ -15,7 +16,6 @@ from trainer.loop.frozen import freeze
 from trainer.loop.image_sizes import check_image_sizes
 from trainer.loop.reading import config_table
 from trainer.loop.train_step import make_objective
-from trainer.models import build_model
 
 CONFIGS = Path(__file__).parents[4] / "configs"
 STAGES = ("tiny", "small", "trajvg_stage1", "trajvg_stage2", "trajvg_stage3")

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from networks import build_model
 from tests.unit.trainer.loop.rendered import TINY, make_clips
 from trainer.data import StepBatch
 from trainer.families import ClipShares, Objective, family_of
 from trainer.families.trajvg import TrajVGLosses
 from trainer.families.trajvg.settings import CouplingWeights
 from trainer.losses import GeometryWeights
-from trainer.models import build_model
 
 NONE = {"consistency_points": 0.0, "consistency_tracks": 0.0, "camera_poses": 0.0, "camera_points": 0.0}
 GEOMETRY = {"point_head", "point_decoder"}

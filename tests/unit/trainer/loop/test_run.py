@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from networks.weights import load_model
 from pipeline.errors import ConfigError
 from tests.unit.trainer.loop.rendered import TINY, Planes, make_data
 from trainer.data import StepBatch
@@ -22,7 +23,6 @@ from trainer.loop.journal import read_journal
 from trainer.loop.process_group import ProcessRank
 from trainer.loop.schedule import OptimiserSettings
 from trainer.loop.step_report import StepReport
-from trainer.models.weights.loading import load_model
 
 STEPS = 5
 

@@ -57,4 +57,4 @@ def test_bounds_that_are_none_are_refused():
     with pytest.raises(ConfigError, match="frames is \\(5, 2\\)"):
         ShapeConfig(frames=(5, 2))
     with pytest.raises(ConfigError, match="pixels"):
-        ShapeConfig(pixels=(10, 100))
+        ShapeConfig(pixels=(0, 100))

@@ -69,7 +69,7 @@ def test_clips_without_truth_are_of_no_use_and_named() -> None:
     objective = Objective(family_of("pi3"), build_model("pi3", PI3), Pi3Losses())
     clips = make_clips(1, 1, labelled=False, side=48)
     losses = objective(StepBatch(step=0, labelled=None, pseudo=clips), ClipShares(labelled=1.0, pseudo=1.0))
-    assert (float(losses.total), losses.pseudo) == (0.0, None)
+    assert (losses.total.item(), losses.pseudo) == (0.0, None)
     with pytest.raises(DataError, match="pseudo-1-0 have no truth; list their dataset under data.pseudo"):
         objective.labelled_losses(objective.predict(clips), clips)
 

@@ -40,7 +40,7 @@ def test_images_too_small_for_the_tracker_are_refused_before_the_first_step() ->
     with torch.device("meta"):
         model = build_model("trajvg", config.model.config)
     small = ShapeConfig(pixels=(1500, 4300), aspect=(1.0, 2.0))
-    with pytest.raises(ConfigError, match=r"steps may draw images of 42 x 28 pixels; .*fewer than its 8 neighbours.*raise pixels\[0\]"):
+    with pytest.raises(ConfigError, match=r"steps may draw images of 49 x 28 pixels; .*fewer than its 8 neighbours.*raise pixels\[0\]"):
         check_image_sizes(family_of("trajvg"), model, small, TrajVGLosses())
     without = TrajVGLosses(tracking=None, coupling=None, self_supervised=None)
     check_image_sizes(family_of("trajvg"), model, small, without)

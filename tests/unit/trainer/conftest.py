@@ -11,7 +11,7 @@ from torch import Tensor
 from trainer.families.trajvg.tracking import NormalisedTracks
 from trainer.losses import ClipGeometry, TrackObservations
 
-GOLDEN = Path(__file__).parents[3] / "golden" / "trajvg" / "losses.npz"
+GOLDEN = Path(__file__).parents[2] / "golden" / "trajvg" / "losses.npz"
 
 
 @pytest.fixture(scope="session", autouse=True)

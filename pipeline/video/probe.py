@@ -107,7 +107,7 @@ def probe_video(source: str | bytes, name: str) -> VideoProbe:
         index, first = stream.index, _first_frame(container, stream, name)
         choice, picture = _choice(container, stream), _traits(container, stream, first, name)
     with open_video(source, name, index=index) as (container, stream):
-        stored = read_stored(container, stream)
+        stored = read_stored(container, stream, source)
         listed = stream.frames - (_empty_chunks(stored) if container.format.name == "avi" else 0)
         origin = _origin(source, name, container, stream)
         codec, pixel_format = stream.codec_context.name, stream.codec_context.pix_fmt or ""

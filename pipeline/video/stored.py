@@ -9,7 +9,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from pipeline import storage
-from pipeline.video.nal import FrameNumbers, begins_anew
+from pipeline.video.nal import FrameNumbers, begins_anew, parameter_sets
 from pipeline.video.packets import Packets
 from pipeline.video.transport_stream import read_pes_packets
 
@@ -27,6 +27,7 @@ class StoredPackets:
     clean: np.ndarray  # bool "P": key frames that clear the decoder
     shown: np.ndarray  # bool "P": not discarded by an edit list
     damaged: np.ndarray  # bool "P": damaged as far as the container knows, or a picture is missing before it
+    changes: tuple[int, ...]  # key packets with other parameters (size, interlacing, ...) than those before
     fault: str  # what ended the packets before the end of the file; empty: nothing
     unpacked: bool  # packed B-frames were taken apart
 
@@ -38,9 +39,14 @@ def read_stored(container: InputContainer, stream: VideoStream, source: str | by
     if codec == "h264" and "mp4" not in container.format.name:
         sequence = FrameNumbers(extradata)
     rows: list[tuple[int, int, int, int, bool, bool, bool, bool, bool]] = []
+    changes: list[int] = []
+    parameters: tuple[bytes, ...] = ()
     packets = Packets(container, stream)
     for packet in packets:
         data = bytes(packet) if sequence or packet.is_keyframe else b""
+        if packet.is_keyframe and (found := parameter_sets(codec, data, extradata)):
+            changes += [len(rows)] if parameters not in ((), found) else []
+            parameters = found
         rows.append(
             (
                 MISSING if packet.pts is None else packet.pts,
@@ -62,6 +68,7 @@ def read_stored(container: InputContainer, stream: VideoStream, source: str | by
         dts=numbers[:, 1],
         sizes=numbers[:, 2],
         **{name: flags[:, column] for column, name in enumerate(names)},
+        changes=tuple(changes),
         fault=packets.fault,
         unpacked=packets.unpacked,
     )

@@ -86,9 +86,11 @@ def _begins_picture(rows: np.ndarray, codec: str) -> np.ndarray:
 
 def _runs(file: IO[bytes]) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
     """Packets in a row: (position int64 "n", bytes uint8 "n 188", whether they end with something that is no packet)."""
-    data, at, distances, in_step, chunk = b"", 0, _DISTANCES, False, b"first"
-    while chunk:
+    distances: tuple[int, ...] = _DISTANCES
+    data, at, in_step, ended = b"", 0, False, False
+    while not ended:
         chunk = file.read(_CHUNK)
+        ended = not chunk
         data += chunk or bytes(distances[-1] - _LENGTH)  # nothing need follow the last packet
         while True:
             found = (0, distances[0]) if in_step else _framing(data, distances)

@@ -17,8 +17,7 @@ _CHUNK = 1 << 22  # bytes read at once
 _FIRST_UNITS = {
     "h264": (0x1F, (6, 7, 8, 9)),
     "hevc": (0x7E, (32 << 1, 33 << 1, 34 << 1, 35 << 1, 39 << 1)),
-    "mpeg2video": (0xFF, (0x00, 0xB3, 0xB8)),
-    "mpeg1video": (0xFF, (0x00, 0xB3, 0xB8)),
+    **dict.fromkeys(("mpeg1video", "mpeg2video"), (0xFF, (0x00, 0xB3, 0xB8))),
 }
 
 
@@ -53,8 +52,7 @@ def read_pes_packets(file: IO[bytes], pid: int, codec: str) -> PesPackets:
     for places, packets, breaks_off in _runs(file):
         if breaks_off:
             breaks.append(places[-1:] + 1)
-        chosen = ((packets[:, 1] & 31).astype(np.int64) << 8 | packets[:, 2]) == pid
-        chosen &= packets[:, 3] & 0x30 != 0
+        chosen = (packets[:, 1] & 31 == pid >> 8) & (packets[:, 2] == pid & 255) & (packets[:, 3] & 0x30 != 0)
         places, rows = places[chosen], packets[chosen]
         if not len(rows):
             continue
@@ -89,8 +87,7 @@ def _runs(file: IO[bytes]) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
     distances: tuple[int, ...] = _DISTANCES
     data, at, in_step, ended = b"", 0, False, False
     while not ended:
-        chunk = file.read(_CHUNK)
-        ended = not chunk
+        ended = not (chunk := file.read(_CHUNK))
         data += chunk or bytes(distances[-1] - _LENGTH)  # nothing need follow the last packet
         while True:
             found = (0, distances[0]) if in_step else _framing(data, distances)

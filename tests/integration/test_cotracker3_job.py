@@ -33,9 +33,9 @@ def checkpoints(tmp_path_factory):
 
 @pytest.fixture
 def root(make_video, tmp_path, run_job):
-    """Clips of 24 and 12 frames of a moving texture."""
-    make_video("v/a.mp4", num_frames=36)
-    run_job("shard.py", tmp_path / "v", "--root", tmp_path / "root", "--clip-frames", 24, "--executor", "inline")
+    """Clips of 12 and 6 frames of a moving texture."""
+    make_video("v/a.mp4", num_frames=18)
+    run_job("shard.py", tmp_path / "v", "--root", tmp_path / "root", "--clip-frames", 12, "--executor", "inline")
     return tmp_path / "root"
 
 
@@ -84,7 +84,7 @@ def test_the_documents_python_runs_as_it_stands(checkpoints):
     for shown, here in (
         ('build_model("offline")', 'build_model("offline", model_resolution=(64, 96))'),  # to be quick
         ("hf://facebook/cotracker3/scaled_offline.pth", str(checkpoints / "offline.pth")),
-        ("(48, 720, 1280, 3)", "(24, 720, 1280, 3)"),
+        ("(48, 720, 1280, 3)", "(24, 180, 320, 3)"),
     ):
         assert shown in code
         code = code.replace(shown, here)

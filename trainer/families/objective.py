@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from networks.building import Network
 from pipeline.errors import ConfigError
 from trainer.data import ClipBatch, StepBatch
 from trainer.families.protocol import Family, LossSettings
@@ -41,7 +42,7 @@ class StepLosses:
 class Objective(nn.Module):
     """What training lowers."""
 
-    def __init__(self, family: Family, model: nn.Module, settings: LossSettings, *, precision: str = "float32") -> None:
+    def __init__(self, family: Family, model: Network, settings: LossSettings, *, precision: str = "float32") -> None:
         """Args:
             settings: of the family.
             precision: float32, or bfloat16 autocast of what the network does not keep in float32.

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
+from networks.building import Network
 from networks.pi3 import ModelOutput
 from trainer.data import ClipBatch
 from trainer.losses import ClipLosses
@@ -40,19 +41,19 @@ class Family(Protocol):
 
     settings_type: type[LossSettings]
 
-    def patch_size(self, model: nn.Module) -> int:
+    def patch_size(self, model: Network) -> int:
         """Pixels: sides of images must be multiples of it."""
 
-    def tracks(self, model: nn.Module) -> bool:
+    def tracks(self, model: Network) -> bool:
         """Whether the model follows points that it is asked for."""
 
-    def check_settings(self, model: nn.Module, settings: Any) -> None:
+    def check_settings(self, model: Network, settings: Any) -> None:
         """Raises: ConfigError if the model cannot give what the losses need."""
 
-    def check_shape(self, model: nn.Module, settings: Any, height: int, width: int) -> None:
+    def check_shape(self, model: Network, settings: Any, height: int, width: int) -> None:
         """Raises: DataError if images of this size, in pixels, cannot be trained on."""
 
-    def forward(self, model: nn.Module, clips: ClipBatch, settings: Any) -> Any:
+    def forward(self, model: Network, clips: ClipBatch, settings: Any) -> Any:
         """The model's output on clips, as far as the losses need it."""
 
     def labelled_losses(self, output: Any, clips: ClipBatch, settings: Any) -> ClipLosses:
@@ -64,7 +65,7 @@ class Family(Protocol):
     def pictures(self, clips: ClipBatch, output: Any) -> Mapping[str, np.ndarray]:
         """Pictures of the first clip, uint8 "H W 3" RGB each, by name."""
 
-    def predict(self, model: nn.Module, images: Tensor, query_points: Tensor | None) -> ModelOutput:
+    def predict(self, model: Network, images: Tensor, query_points: Tensor | None) -> ModelOutput:
         """Geometry of one video, and tracks if points are asked for and the model tracks.
 
         Args:

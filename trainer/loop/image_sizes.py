@@ -1,8 +1,8 @@
 """Whether the network can take the images that the steps will draw, asked before the first of them."""
 
 import numpy as np
-from torch import nn
 
+from networks.building import Network
 from pipeline.errors import ConfigError, DataError
 from trainer.data.config import ShapeConfig
 from trainer.families import Family, LossSettings
@@ -11,7 +11,7 @@ from trainer.geometry.image_sizes import fitted_size
 _ASPECTS = 65  # that are tried between the least and the most
 
 
-def check_image_sizes(family: Family, model: nn.Module, shape: ShapeConfig, losses: LossSettings) -> None:
+def check_image_sizes(family: Family, model: Network, shape: ShapeConfig, losses: LossSettings) -> None:
     """Try the smallest images of a training. Raises: ConfigError if they are too small for the model and its losses."""
     patch, (least, most) = family.patch_size(model), shape.pixels
     sizes = {fitted_size(aspect, least, patch=patch, most_pixels=most) for aspect in np.geomspace(*shape.aspect, _ASPECTS)}

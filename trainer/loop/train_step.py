@@ -108,7 +108,7 @@ class TrainStep:
         return _Backward(outcome=GUARDED, gradient_norm=norm, reason=f"the loss is {loss:.4g}, more than {self.config.loss_guard:g}")
 
 
-def make_objective(model: nn.Module, config: TrainConfig) -> Objective:
+def make_objective(model: Network, config: TrainConfig) -> Objective:
     """The objective of a configuration, by its model's family."""
     return Objective(family_of(config.model.name), model, config.loss_settings, precision=config.precision)
 

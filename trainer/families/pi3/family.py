@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
+from networks.building import Network
 from networks.pi3 import ModelOutput, expect_backbone
 from pipeline.errors import ConfigError
 from trainer.data import ClipBatch
@@ -51,21 +52,21 @@ class Pi3Family:
 
     settings_type = Pi3Losses
 
-    def patch_size(self, model: nn.Module) -> int:
+    def patch_size(self, model: Network) -> int:
         """The encoder's."""
         return expect_backbone(model).config.encoder.patch_size
 
-    def tracks(self, model: nn.Module) -> bool:
+    def tracks(self, model: Network) -> bool:
         """Never."""
         return False
 
-    def check_settings(self, model: nn.Module, settings: Pi3Losses) -> None:
+    def check_settings(self, model: Network, settings: Pi3Losses) -> None:
         """All losses are of geometry, which the model gives."""
 
-    def check_shape(self, model: nn.Module, settings: Pi3Losses, height: int, width: int) -> None:
+    def check_shape(self, model: Network, settings: Pi3Losses, height: int, width: int) -> None:
         """Any multiple of the patch will do."""
 
-    def forward(self, model: nn.Module, clips: ClipBatch, settings: Pi3Losses) -> ModelOutput:
+    def forward(self, model: Network, clips: ClipBatch, settings: Pi3Losses) -> ModelOutput:
         """Geometry."""
         return self.predict(model, clips.images, None)
 
@@ -82,7 +83,7 @@ class Pi3Family:
         """Frames, depth, and the points from above."""
         return draw_reconstruction(clips, output)
 
-    def predict(self, model: nn.Module, images: Tensor, query_points: Tensor | None) -> ModelOutput:
+    def predict(self, model: Network, images: Tensor, query_points: Tensor | None) -> ModelOutput:
         """Geometry; points that are asked for are not tracked."""
         output: ModelOutput = model(images)
         return output

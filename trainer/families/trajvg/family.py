@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
+from networks.building import Network
 from networks.pi3 import ModelOutput
 from networks.trajvg import TrajVG
 from pipeline.errors import ConfigError
@@ -20,24 +21,24 @@ class TrajVGFamily:
 
     settings_type = TrajVGLosses
 
-    def patch_size(self, model: nn.Module) -> int:
+    def patch_size(self, model: Network) -> int:
         """The encoder's."""
         return _trajvg(model).config.encoder.patch_size
 
-    def tracks(self, model: nn.Module) -> bool:
+    def tracks(self, model: Network) -> bool:
         """Always."""
         return True
 
-    def check_settings(self, model: nn.Module, settings: TrajVGLosses) -> None:
+    def check_settings(self, model: Network, settings: TrajVGLosses) -> None:
         """The model gives what all losses need."""
         _trajvg(model)
 
-    def check_shape(self, model: nn.Module, settings: TrajVGLosses, height: int, width: int) -> None:
+    def check_shape(self, model: Network, settings: TrajVGLosses, height: int, width: int) -> None:
         """Images must hold the tracker's coarsest map, unless no loss needs tracks."""
         if settings.needs_tracks:
             _trajvg(model).check_trackable(height, width)
 
-    def forward(self, model: nn.Module, clips: ClipBatch, settings: TrajVGLosses) -> ModelOutput:
+    def forward(self, model: Network, clips: ClipBatch, settings: TrajVGLosses) -> ModelOutput:
         """Geometry, and the clips' tracks where a loss needs any."""
         return self.predict(model, clips.images, clips.query_points if settings.needs_tracks else None)
 
@@ -54,7 +55,7 @@ class TrajVGFamily:
         """Frames with tracks, depth, points and tracks from above."""
         return draw_reconstruction(clips, output)
 
-    def predict(self, model: nn.Module, images: Tensor, query_points: Tensor | None) -> ModelOutput:
+    def predict(self, model: Network, images: Tensor, query_points: Tensor | None) -> ModelOutput:
         """Geometry, and tracks of the points that are asked for."""
         if query_points is None:
             return _trajvg(model).geometry(images).output
@@ -62,7 +63,7 @@ class TrajVGFamily:
         return output
 
 
-def _trajvg(model: nn.Module) -> TrajVG:
+def _trajvg(model: Network) -> TrajVG:
     if not isinstance(model, TrajVG):
         raise ConfigError(f"{type(model).__name__} is no TrajVG")
     return model

@@ -82,7 +82,7 @@ def test_the_documents_python_runs_as_it_stands(checkpoints):
     document = (REPO / "docs" / "cotracker3.md").read_text()
     code = re.search(r"```python\n(.*?)```", document, re.DOTALL)[1]
     for shown, here in (
-        ('build_model("offline")', 'build_model("offline", model_resolution=(64, 96))'),  # to be quick
+        ('build_model("cotracker3-offline")', 'build_model("cotracker3-offline", {"model_resolution": (64, 96)})'),  # to be quick
         ("hf://facebook/cotracker3/scaled_offline.pth", str(checkpoints / "offline.pth")),
         ("(48, 720, 1280, 3)", "(8, 180, 320, 3)"),
         ("[20, 100, 50]", "[6, 100, 50]"),

@@ -1,4 +1,4 @@
-"""What the page says of a calibration, and of none."""
+"""The page on a calibration, and on none."""
 
 from pipeline.audit.calibrating.record_file import calibration_document
 from pipeline.audit.calibrating.records import (
@@ -11,8 +11,10 @@ from pipeline.audit.calibrating.records import (
     SuiteHalf,
 )
 from pipeline.audit.calibration import Calibration
-from pipeline.audit.report.calibration_card import calibration_card
-from pipeline.audit.report.limits import calibration_of, limits_of
+from pipeline.audit.report.limits import limits_of
+from pipeline.audit.report.measures import calibration_card
+from pipeline.audit.report.page import environment
+from pipeline.audit.stored.audit_set import AuditSet
 from tests.unit.pipeline.audit.report.audited import HOSTILE, audit_set
 
 NAN = float("nan")
@@ -57,19 +59,24 @@ def record() -> CalibrationRecord:
     )
 
 
+def card(audit: AuditSet) -> str:
+    return environment().get_template("calibration.html").render(calibration=calibration_card(audit))
+
+
 def test_the_card_shows_fit_and_test_apart_and_measures_by_rank() -> None:
-    page = calibration_card(calibration_of(calibration_document(record())))
+    page = card(audit_set(calibration=calibration_document(record())))
     assert page.index("wild 11aabbcc") < page.index("wild 59aabbcc")
     assert page.index("neigh_max") < page.index("ncc_mean") < page.index("visible_iou")
     assert "44 clips, 17,600 tracks, 28.0 % of them bad" in page
     assert "off by more than 4 px" in page
     assert "– ± 0.05" in page  # what is not known
     assert HOSTILE not in page
+    assert page.count("&lt;img src=x onerror=alert(1)&gt;") == 2
     assert page.count("<circle") == 1
 
 
 def test_without_a_calibration_the_card_says_what_that_means() -> None:
-    assert "There is no calibration for this labeler" in calibration_card(None)
+    assert "There is no calibration for this labeler" in card(audit_set(calibration=None))
 
 
 def test_gates_of_the_test_are_lines_in_the_histogram() -> None:

@@ -1,7 +1,7 @@
 """One clip: its truth and its labels read, joined query by query, and measured."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,16 +18,16 @@ from pipeline.shards.track_truth import ARRAYS, read_track_truth
 
 
 @dataclass(slots=True)
-class SetProgress:
-    """One label set while the shards are walked."""
+class ShardOfSet:
+    """One label set in one shard, and what is measured of it."""
 
     name: str
-    clips: list[ClipMeasures]
-    errors: ErrorHistogram
-    shard: LabelShard | None = None  # labels of the shard at hand; None while it is not labelled
+    labels: LabelShard | None  # None: it is not labelled
+    clips: list[ClipMeasures] = field(default_factory=list)
+    errors: ErrorHistogram = field(default_factory=ErrorHistogram)
 
 
-def measure_in_all(root: str, entry: ClipEntry, sets: Sequence[SetProgress], *, query_mode: str) -> str | None:
+def measure_in_all(root: str, entry: ClipEntry, sets: Sequence[ShardOfSet], *, query_mode: str) -> str | None:
     """Measure a clip in every set, or in none: sets are compared on the same clips. Gives why it is left out, or None.
 
     Raises: DataError if truth or labels cannot be read; ConfigError if no query of a set is a true point of the clip.
@@ -38,7 +38,7 @@ def measure_in_all(root: str, entry: ClipEntry, sets: Sequence[SetProgress], *, 
     if entry.member(ARRAYS) is None:
         return "no true tracks"
     for labelled in sets:
-        status = labelled.shard.entry(entry.key).status if labelled.shard else "not labelled"
+        status = labelled.labels.entry(entry.key).status if labelled.labels else "not labelled"
         if status != "ok":
             return f"{labelled.name}: {status}"
     truth = read_track_truth(root, entry)
@@ -51,12 +51,12 @@ def measure_in_all(root: str, entry: ClipEntry, sets: Sequence[SetProgress], *, 
     return None
 
 
-def _compare(labelled: SetProgress, record: ClipRecord, truth: TrackTruth, *, query_mode: str) -> tuple[LabelComparison, int]:
+def _compare(labelled: ShardOfSet, record: ClipRecord, truth: TrackTruth, *, query_mode: str) -> tuple[LabelComparison, int]:
     """The labels that have a true track beside it, and how many have none."""
-    if labelled.shard is None:
+    if labelled.labels is None:
         raise DataError(f"clip {record.key} is not labelled by {labelled.name}")
-    labelled.shard.check_clip(record.key, record.sha256)
-    labels = labelled.shard.labels(record.key)
+    labelled.labels.check_clip(record.key, record.sha256)
+    labels = labelled.labels.labels(record.key)
     tracks = match_queries(labels.queries, truth)
     matched = np.flatnonzero(tracks >= 0)
     if len(tracks) and not len(matched):

@@ -11,8 +11,7 @@ import numpy as np
 from jobs.console import ProgressLine
 from jobs.devices import choose_device
 from jobs.evaluating.job import ClipError
-from jobs.evaluating.model_stage import READING, Computing, ModelStage
-from jobs.evaluating.scores_document import scores_of_document
+from jobs.evaluating.model_stage import READING, Computing, ModelStage, scores_of_document
 from jobs.evaluating.shard_results import ShardResults, errors_of, made_from, results_folder
 from jobs.execution.missing import shards_to_do
 from jobs.execution.run import Executor

@@ -1,18 +1,21 @@
 """Measuring one checkpoint as a stage: a unit is a shard, a part is a clip, and each process loads the model once."""
 
 import logging
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
+import numpy as np
+
 from jobs.devices import choose_device, choose_precision
-from jobs.evaluating.scores_document import scores_document
 from jobs.evaluating.shard_results import ShardResults, error_documents
 from jobs.loading_models import CheckpointInfo, load_checkpoint
 from pipeline.border import begin_part, border
 from pipeline.errors import DataError
+from pipeline.metrics import RelativePoseErrors
 from pipeline.records import ClipSample
 from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.suspects import hold_back_suspects
@@ -135,3 +138,49 @@ class ModelStage:
         queries = None if chosen is None else chosen.queries
         prediction = predict(loaded.model, resize_frames(sample.frames, size), queries, precision=loaded.precision)
         return measure_clip(prediction, sample, chosen, self.settings)
+
+
+def scores_document(clip: ClipScores) -> dict[str, Any]:
+    """A clip's scores in JSON types, exactly; NaN is null."""
+    pairs = clip.pairs
+    return {
+        "key": clip.key,
+        "num_frames": clip.num_frames,
+        "values": dict(zip(clip.values, _without_nan(clip.values.values()), strict=True)),
+        "undefined": dict(clip.undefined),
+        "valid_pixels": clip.valid_pixels,
+        "num_tracks": clip.num_tracks,
+        "pairs": pairs
+        and {
+            "rotation_deg": _without_nan(pairs.rotation_deg.tolist()),
+            "translation_deg": _without_nan(pairs.translation_deg.tolist()),
+            "static": pairs.static.tolist(),
+        },
+    }
+
+
+def scores_of_document(document: Mapping[str, Any]) -> ClipScores:
+    """The scores of such a document."""
+    pairs = document["pairs"]
+    return ClipScores(
+        key=document["key"],
+        num_frames=document["num_frames"],
+        values=dict(zip(document["values"], _with_nan(document["values"].values()), strict=True)),
+        undefined=document["undefined"],
+        valid_pixels=document["valid_pixels"],
+        num_tracks=document["num_tracks"],
+        pairs=pairs
+        and RelativePoseErrors(
+            rotation_deg=np.array(_with_nan(pairs["rotation_deg"]), np.float64),
+            translation_deg=np.array(_with_nan(pairs["translation_deg"]), np.float64),
+            static=np.array(pairs["static"], bool),
+        ),
+    )
+
+
+def _without_nan(values: Iterable[float]) -> list[float | None]:
+    return [None if math.isnan(value) else float(value) for value in values]
+
+
+def _with_nan(values: Iterable[float | None]) -> list[float]:
+    return [math.nan if value is None else value for value in values]

@@ -1,26 +1,43 @@
-"""Measuring label sets as a stage: a unit is a shard, a part is a clip."""
+"""Measuring label sets as a stage: a unit is a shard, a part is a clip, whose truth and labels are joined query by query."""
 
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.evaluating.clip import ShardOfSet, measure_in_all
-from jobs.evaluating.measures import clip_document
+import numpy as np
+
+from jobs.evaluating.measures import ClipMeasures, clip_document, measure_clip
 from jobs.evaluating.shard_results import ShardResults, error_documents
 from pipeline import storage
 from pipeline.border import begin_part, border
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError
 from pipeline.labels import LabelShard, read_label_shard
 from pipeline.layout import Layout
+from pipeline.metrics.error_histogram import ErrorHistogram
+from pipeline.metrics.label_comparison import LabelComparison, compare_labels
+from pipeline.metrics.query_match import match_queries
+from pipeline.records import ClipRecord, TrackLabels
+from pipeline.records.track_truth import TrackTruth
 from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.index import ClipEntry, read_index
 from pipeline.shards.suspects import hold_back_suspects
 from pipeline.shards.tombstones import read_tombstones
+from pipeline.shards.track_truth import ARRAYS, read_track_truth
 
 _LOG = logging.getLogger(__name__)
 UNREADABLE = "cannot be read"
+
+
+@dataclass(slots=True)
+class ShardOfSet:
+    """One label set in one shard, and what is measured of it."""
+
+    name: str
+    labels: LabelShard | None  # None: it is not labelled
+    clips: list[ClipMeasures] = field(default_factory=list)
+    errors: ErrorHistogram = field(default_factory=ErrorHistogram)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,3 +101,48 @@ class EvaluateStage:
     def _labels(self, name: str, shard: int) -> LabelShard | None:
         there = storage.exists(Layout(self.root).label_shard(name, shard))
         return read_label_shard(self.root, name, shard) if there else None
+
+
+def measure_in_all(root: str, entry: ClipEntry, sets: Sequence[ShardOfSet], *, query_mode: str) -> str | None:
+    """Measure a clip in every set, or in none: sets are compared on the same clips. Gives why it is left out, or None.
+
+    Raises: DataError if truth or labels cannot be read; ConfigError if no query of a set is a true point of the clip.
+    """
+    record = entry.record
+    if record is None:
+        return "not cut"
+    if entry.member(ARRAYS) is None:
+        return "no true tracks"
+    for labelled in sets:
+        status = labelled.labels.entry(entry.key).status if labelled.labels else "not labelled"
+        if status != "ok":
+            return f"{labelled.name}: {status}"
+    truth = read_track_truth(root, entry)
+    if truth is None:
+        return "no true tracks"
+    compared = [_compare(labelled, record, truth, query_mode=query_mode) for labelled in sets]
+    for labelled, (comparison, num_unmatched) in zip(sets, compared, strict=True):
+        labelled.clips.append(measure_clip(entry.key, comparison, num_unmatched=num_unmatched))
+        labelled.errors.add(comparison)
+    return None
+
+
+def _compare(labelled: ShardOfSet, record: ClipRecord, truth: TrackTruth, *, query_mode: str) -> tuple[LabelComparison, int]:
+    """The labels that have a true track beside it, and how many have none."""
+    if labelled.labels is None:
+        raise DataError(f"clip {record.key} is not labelled by {labelled.name}")
+    labelled.labels.check_clip(record.key, record.sha256)
+    labels = labelled.labels.labels(record.key)
+    tracks = match_queries(labels.queries, truth)
+    matched = np.flatnonzero(tracks >= 0)
+    if len(tracks) and not len(matched):
+        raise ConfigError(
+            f"label set {labelled.name}, clip {record.key}: none of its {len(tracks)} queries is a true point of the clip, so nothing can"
+            " be measured; label the dataset with jobs/pseudolabel.py --query-policy truth"
+        )
+    chosen = TrackLabels(queries=labels.queries[matched], tracks_px=labels.tracks_px[:, matched], visibility=labels.visibility[:, matched])
+    try:
+        comparison = compare_labels(chosen, truth.chosen(tracks[matched]), height=record.height, width=record.width, query_mode=query_mode)
+    except DataError as error:
+        raise DataError(f"label set {labelled.name}, clip {record.key}: {error}") from error
+    return comparison, len(tracks) - len(matched)

@@ -1,6 +1,5 @@
 """Measuring one checkpoint as a stage: a unit is a shard, a part is a clip, and each process loads the model once."""
 
-import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +25,6 @@ from trainer.evaluation import ClipScores, EvaluationSettings, choose_tracks, la
 from trainer.inference import fitted_size, predict, resize_frames
 from trainer.models import Backbone
 
-_LOG = logging.getLogger(__name__)
 READING = "reading"  # the stage of errors of clips that could not be read
 NO_TRUTH = "no poses, depth or tracks in space"
 
@@ -68,7 +66,6 @@ class ModelStage:
             sample = self._read(survivor, crashed.get(survivor.entry.key))
             found = sample if isinstance(sample, ErrorRow) else self._scores(loaded, sample)
             if isinstance(found, ErrorRow):
-                _LOG.warning("left out: clip %s: %s", found.key, found.message)
                 errors.append(found)
             elif isinstance(found, ClipScores) and isinstance(sample, ClipSample):
                 clips.append(found)

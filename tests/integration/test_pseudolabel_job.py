@@ -13,11 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 
-from jobs.pseudolabel import app
 from pipeline.labels import read_labels
 from pipeline.shards.tombstones import write_tombstones
 from pipeline.stream import ClipStream, StreamConfig
-from tests.integration import misbehaving
 
 HERE = Path(__file__).parent
 
@@ -124,12 +122,21 @@ def test_a_clip_that_cannot_be_labelled_is_a_row(root, run_job, trouble, says):
     assert says in found["v4"][1]
 
 
-STANDING = f"{misbehaving.__name__}:Standing"  # for the Ray that the tests of this process share
-
-
-def test_a_clip_that_kills_its_worker_is_quarantined_and_the_job_ends(root, run_app, local_ray):
-    arguments = ("--root", root, "--labeler", STANDING, "--option", "trouble=exit", "--max-error-rate", 0.5, "--num-workers", 2)
-    label_set = run_app(app, *arguments).stdout.splitlines()[-1]
+def test_a_clip_that_kills_its_worker_is_quarantined_and_the_job_ends(root, run_job):
+    done = run_job(
+        "pseudolabel.py",
+        "--root",
+        root,
+        "--labeler",
+        "misbehaving:Standing",
+        "--option",
+        "trouble=exit",
+        "--max-error-rate",
+        0.5,
+        "--num-workers",
+        2,
+    )
+    label_set = done.stdout.splitlines()[-1]
     found = statuses(root, label_set)
     assert [status for status, _ in found.values()].count("ok") == 8
     assert found["v4"][0] == "quarantined"
@@ -140,9 +147,9 @@ def test_a_clip_that_kills_its_worker_is_quarantined_and_the_job_ends(root, run_
     assert len(samples) == 8
 
 
-def test_a_clip_that_never_ends_is_stopped(root, run_app, local_ray):
-    done = run_app(
-        app, "--root", root, "--labeler", STANDING, "--option", "trouble=sleep", "--max-error-rate", 0.5,
+def test_a_clip_that_never_ends_is_stopped(root, run_job):
+    done = run_job(
+        "pseudolabel.py", "--root", root, "--labeler", "misbehaving:Standing", "--option", "trouble=sleep", "--max-error-rate", 0.5,
         "--clip-time-limit", 6, "--max-attempts", 1, "--num-workers", 1,
     )  # fmt: skip
     found = statuses(root, done.stdout.splitlines()[-1])
@@ -151,16 +158,16 @@ def test_a_clip_that_never_ends_is_stopped(root, run_app, local_ray):
     assert [status for status, _ in found.values()].count("ok") == 8
 
 
-def test_a_labeler_that_cannot_be_made_on_a_worker_ends_the_job(root, run_app, local_ray, tmp_path):
-    arguments = ("--root", root, "--labeler", f"{misbehaving.__name__}:OnlyOnce", "--option", f"mark={tmp_path / 'mark'}")
-    done = run_app(app, *arguments, code=1)
+def test_a_labeler_that_cannot_be_made_on_a_worker_ends_the_job(root, run_job, tmp_path):
+    arguments = ("--root", root, "--labeler", "misbehaving:OnlyOnce", "--option", f"mark={tmp_path / 'mark'}")
+    done = run_job("pseudolabel.py", *arguments, code=1)
     assert "a labeler could not be made on a worker" in done.stderr
     assert "no such checkpoint on this node" in done.stderr
 
 
-def test_a_mistake_that_shows_only_on_a_worker_ends_the_job_as_bad_usage(root, run_app, local_ray, tmp_path):
-    arguments = ("--root", root, "--labeler", f"{misbehaving.__name__}:OnlyOnce", "--option", f"mark={tmp_path / 'mark'}")
-    done = run_app(app, *arguments, "--option", "mistake=true", code=2)
+def test_a_mistake_that_shows_only_on_a_worker_ends_the_job_as_bad_usage(root, run_job, tmp_path):
+    arguments = ("--root", root, "--labeler", "misbehaving:OnlyOnce", "--option", f"mark={tmp_path / 'mark'}")
+    done = run_job("pseudolabel.py", *arguments, "--option", "mistake=true", code=2)
     assert done.stderr.strip().splitlines()[-1] == "error: this node cannot do that on cpu"
     assert "Traceback" not in done.stderr
     assert not (root / "errors").exists()
@@ -200,9 +207,9 @@ def test_a_clip_that_does_not_fit_into_memory_is_quarantined_and_counted(root, r
     assert "8 clips were labelled otherwise than configured" in summary
 
 
-def test_ray_and_inline_write_the_same_bytes(root, run_job, run_app, local_ray, published):
+def test_ray_and_inline_write_the_same_bytes(root, run_job, published):
     arguments = ("--root", root, "--labeler", "dis-flow", "--queries", 64)
-    label_set = run_app(app, *arguments, "--executor", "ray", "--clips-per-batch", 2).stdout.splitlines()[-1]
+    label_set = run_job("pseudolabel.py", *arguments, "--executor", "ray", "--clips-per-batch", 2).stdout.splitlines()[-1]
     on_ray = published(root / "labels" / label_set)
     for path in (root / "labels" / label_set).iterdir():
         path.unlink()

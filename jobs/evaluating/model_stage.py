@@ -23,6 +23,7 @@ from pipeline.stream import ClipStream, StreamConfig
 from pipeline.stream.assemble import assemble
 from pipeline.stream.survivors import Survivor
 from trainer.evaluation import ClipScores, EvaluationSettings, choose_tracks, lacks_truth, measure_clip
+from trainer.families import family_of
 from trainer.geometry.image_sizes import fitted_size
 from trainer.inference import predict, resize_frames
 

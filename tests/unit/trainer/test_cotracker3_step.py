@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from networks import build_model
-from trainer.losses import visibility_loss
+from trainer.families.trajvg.tracking import visibility_loss
 from trainer.losses.penalties import huber
 
 

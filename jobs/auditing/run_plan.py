@@ -15,7 +15,7 @@ from pipeline.audit.weights import FALLBACK_VERSION
 from pipeline.errors import ConfigError, StorageError
 from pipeline.labels import labelled_shards, read_label_set
 from pipeline.layout import Layout, committed
-from pipeline.records import LabelSet
+from pipeline.records import LabelSet, TrackLabels
 from pipeline.shards.errors_table import units_to_retry
 from pipeline.shards.plan import plan_uris, read_plan_counts
 from pipeline.tables import read_document
@@ -66,7 +66,7 @@ def plan_audit(config: AuditingConfig) -> AuditPlan:
     root = storage.absolute(config.root)
     if not plan_uris(root):
         raise ConfigError(f"{root} holds no plan; make it with jobs/shard.py first, or check --root")
-    label_set = read_label_set(root, config.label_set)
+    label_set = read_label_set(root, config.label_set, kind=TrackLabels.kind)
     counts = read_plan_counts(root)
     sizes = dict(zip(counts.shards.tolist(), counts.counts().tolist(), strict=True))
     shards, not_labelled = _labelled(root, config.label_set, {*sizes})
@@ -141,7 +141,7 @@ def _labelled(root: str, label_set: str, planned: set[int]) -> tuple[tuple[int, 
 
 
 def _check_second(root: str, second: str, shards: tuple[int, ...]) -> None:
-    read_label_set(root, second)
+    read_label_set(root, second, kind=TrackLabels.kind)
     missing = sorted({*shards} - {*labelled_shards(root, second)})
     if missing:
         raise ConfigError(

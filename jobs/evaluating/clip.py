@@ -56,7 +56,7 @@ def _compare(labelled: SetProgress, record: ClipRecord, truth: TrackTruth, *, qu
     if labelled.shard is None:
         raise DataError(f"clip {record.key} is not labelled by {labelled.name}")
     labelled.shard.check_clip(record.key, record.sha256)
-    labels = labelled.shard.labels(record.key)
+    labels = labelled.shard.tracks(record.key)
     tracks = match_queries(labels.queries, truth)
     matched = np.flatnonzero(tracks >= 0)
     if len(tracks) and not len(matched):

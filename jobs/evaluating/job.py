@@ -15,7 +15,7 @@ from pipeline.labels import read_label_set, read_label_shard
 from pipeline.layout import Layout, committed
 from pipeline.metrics.error_histogram import ErrorHistogram
 from pipeline.metrics.tapvid import QUERY_MODES
-from pipeline.records import LabelSet
+from pipeline.records import LabelSet, TrackLabels
 from pipeline.shards.index import ClipEntry, read_index
 from pipeline.shards.plan import plan_uris, read_plan_counts
 from pipeline.shards.tombstones import read_tombstones
@@ -85,7 +85,7 @@ def evaluate_labels(config: EvaluatingConfig) -> Evaluation:
     root = storage.absolute(config.root)
     if not plan_uris(root):
         raise ConfigError(f"{root} holds no plan; make it with jobs/convert.py or jobs/synthesize.py first, or check --root")
-    label_sets = [read_label_set(root, name) for name in config.label_sets]
+    label_sets = [read_label_set(root, name, kind=TrackLabels.kind) for name in config.label_sets]
     sets = [SetProgress(name=name, clips=[], errors=ErrorHistogram()) for name in config.label_sets]
     plan = read_plan_counts(root)
     left_out: Counter[str] = Counter()

@@ -29,7 +29,7 @@ class ItemSummary:
     quarantined: int  # did not fit into memory; clips that cost their worker are counted by the driver
     screened: int  # left out on purpose
     degraded: int  # of `ok`: labelled otherwise than configured, such as on a lower rung of the memory ladder
-    points: int  # point-frames labelled
+    values: int  # labelled: point-frames of tracks, pixels of depth
     busy_s: float  # spent in the labeler, without the waiting
     waited_s: float  # the labeler stood still, waiting for frames: before the item, and within long clips
     unexpected: Mapping[str, UnexpectedError] = field(default_factory=dict)  # by key: of the failed ones, those that nobody foresaw

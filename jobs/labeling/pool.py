@@ -173,7 +173,7 @@ class _Pool:
         )
         self.totals.quarantined += 1
         self._progress.advance(1, 1)
-        self._store(item, ray.put(encode_clip(entry, Unlabelled(status="quarantined", reason=error)).table))
+        self._store(item, ray.put(encode_clip(entry, Unlabelled(status="quarantined", reason=error), self._settings.kind).table))
 
     def _store(self, item: LabelItem, rows: ray.ObjectRef) -> None:
         shard = self._open.get(item.shard)

@@ -25,7 +25,7 @@ class LabelTotals:
     screened: int = 0
     quarantined: int = 0
     degraded: int = 0  # of `ok`
-    points: int = 0
+    values: int = 0
     busy_s: float = 0.0
     waited_s: float = 0.0
     shards: int = 0
@@ -34,7 +34,7 @@ class LabelTotals:
 
     def add(self, summary: ItemSummary) -> None:
         """Count one item."""
-        self.ok, self.failed, self.points = self.ok + summary.ok, self.failed + summary.failed, self.points + summary.points
+        self.ok, self.failed, self.values = self.ok + summary.ok, self.failed + summary.failed, self.values + summary.values
         self.screened, self.degraded = self.screened + summary.screened, self.degraded + summary.degraded
         self.quarantined += summary.quarantined
         self.busy_s, self.waited_s = self.busy_s + summary.busy_s, self.waited_s + summary.waited_s

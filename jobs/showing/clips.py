@@ -167,7 +167,7 @@ def _labels(shown: Shown, clip: StoredClip) -> TrackLabels | None:
     if labelled.entry(key).status != "ok":
         return None
     labelled.check_clip(key, clip.record.sha256)
-    return labelled.labels(key)
+    return labelled.tracks(key)
 
 
 def _audit(shown: Shown, clip: StoredClip) -> ClipAudit | None:

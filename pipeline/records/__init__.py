@@ -2,8 +2,20 @@
 
 from pipeline.records.clip import ClipRecord, ClipSpec
 from pipeline.records.frames import ClipFrames, FrameReader, FramesInMemory
-from pipeline.records.labels import LabelSet, TrackLabels
+from pipeline.records.labels import DepthLabels, Labels, LabelSet, TrackLabels
 from pipeline.records.sample import ClipSample
 from pipeline.records.truth import TruthClip
 
-__all__ = ["ClipFrames", "ClipRecord", "ClipSample", "ClipSpec", "FrameReader", "FramesInMemory", "LabelSet", "TrackLabels", "TruthClip"]
+__all__ = [
+    "ClipFrames",
+    "ClipRecord",
+    "ClipSample",
+    "ClipSpec",
+    "DepthLabels",
+    "FrameReader",
+    "FramesInMemory",
+    "LabelSet",
+    "Labels",
+    "TrackLabels",
+    "TruthClip",
+]

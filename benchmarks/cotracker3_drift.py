@@ -37,7 +37,7 @@ def drift(settings: Settings) -> dict[str, object]:
 def _against_truth(found: Found, queries: np.ndarray, truth: TrueTracks, size: tuple[int, int]) -> dict[str, float]:
     assert found.visibility is not None  # our engine gives both
     assert found.confidence is not None
-    kept = truth.valid
+    kept = truth.track_valid
     labels = TrackLabels(
         queries=queries[kept], tracks_px=found.tracks[:, kept], visibility=(found.visibility * found.confidence > 0.6)[:, kept]
     )

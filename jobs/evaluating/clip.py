@@ -11,10 +11,9 @@ from pipeline.labels import LabelShard
 from pipeline.metrics.error_histogram import ErrorHistogram
 from pipeline.metrics.label_comparison import LabelComparison, compare_labels
 from pipeline.metrics.query_match import match_queries
-from pipeline.records import ClipRecord, TrackLabels
-from pipeline.records.track_truth import TrackTruth
-from pipeline.shards.index import ClipEntry
-from pipeline.shards.track_truth import ARRAYS, read_track_truth
+from pipeline.records import ClipRecord, TrackLabels, TrackTruth
+from pipeline.shards.index import ARRAYS, ClipEntry
+from pipeline.shards.track_truth import read_track_truth
 
 
 @dataclass(slots=True)

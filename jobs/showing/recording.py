@@ -14,8 +14,8 @@ from pipeline.drawing.style import colour_indices, palette
 from pipeline.errors import ConfigError
 from pipeline.labels import read_label_set
 from pipeline.records import ClipSample, TrackLabels
-from pipeline.shards.index import read_member
-from pipeline.stream.truth import MEMBER, add_truth
+from pipeline.shards.index import ARRAYS, read_member
+from pipeline.stream.clip_arrays import add_truth
 
 SUFFIX = ".rrd"
 
@@ -108,7 +108,7 @@ def _sample(shown: Shown, clip: LoadedClip) -> ClipSample:
         supervision="metric" if record.is_metric else "pseudo",
         is_metric=record.is_metric,
     )
-    arrays = entry.member(MEMBER)
+    arrays = entry.member(ARRAYS)
     return sample if arrays is None else add_truth(sample, read_member(shown.root, entry, arrays), record)
 
 

@@ -12,8 +12,7 @@ from labelers.queries.even import grid_points, random_points
 from labelers.queries.sift import sift_points
 from labelers.queries.truth import true_points
 from pipeline.errors import ConfigError, DataError
-from pipeline.records import FrameReader
-from pipeline.records.track_truth import TrackTruth
+from pipeline.records import FrameReader, TrackTruth
 
 POLICIES = ("grid", "random", "corners", "sift", "truth")
 

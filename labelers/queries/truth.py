@@ -3,7 +3,7 @@
 import numpy as np
 
 from labelers.queries.draw import generator_for
-from pipeline.records.track_truth import TrackTruth
+from pipeline.records import TrackTruth
 
 
 def true_points(truth: TrackTruth, *, count: int, height: int, width: int, key: str) -> np.ndarray:

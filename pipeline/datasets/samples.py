@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.datasets.policy import ConversionPolicy
 from pipeline.errors import DataError
 from pipeline.records import ClipRecord
+from pipeline.records.fields import FIELDS, arrays_of
 from pipeline.records.truth import TruthClip
 from pipeline.shards.index import video_sha256
 from pipeline.shards.plan import PlannedClip
@@ -17,20 +18,6 @@ from pipeline.video.encode_frames import encode_frames
 from pipeline.video.reader import VideoData, decode_clip
 
 _HALF_BELOW_M = 200.0  # depth up to here is stored as float16: its steps are 1/2048 of the value or finer
-_ARRAYS = (
-    "intrinsics",
-    "camera_to_world",
-    "pose_valid",
-    "depth",
-    "sky_mask",
-    "dynamic_mask",
-    "tracks2d",
-    "tracks3d",
-    "tracks3d_world",
-    "visibility",
-    "track_valid",
-    "query_frame",
-)
 
 
 def sample_of(clip: PlannedClip, truth: TruthClip, policy: ConversionPolicy) -> TarSample:
@@ -42,7 +29,7 @@ def sample_of(clip: PlannedClip, truth: TruthClip, policy: ConversionPolicy) -> 
     record = _record(clip, truth, data)
     for _ in decode_clip(data, record):
         pass
-    arrays = {name: array for name in _ARRAYS if (array := getattr(truth, name)) is not None}
+    arrays = {name: array for name, array in arrays_of(truth).items() if FIELDS[name].stored}
     if "depth" in arrays:
         arrays["depth"] = stored_depth(arrays["depth"])
     return TarSample(

@@ -2,14 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from pipeline.datasets.projection import NEAR_M, camera_from_world, inside
 from pipeline.records.truth import TruthClip
-
-_PER_FRAME_AND_TRACK = ("tracks2d", "tracks3d", "tracks3d_world", "visibility", "track_valid")
+from pipeline.records.views import take_tracks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -65,7 +63,7 @@ def finished(truth: TruthClip) -> TruthClip:
     visible = truth.visibility & valid & inside(truth.tracks2d, truth.frames.shape[1:3])
     begins = np.where(visible[truth.query_frame, np.arange(visible.shape[1])], truth.query_frame, first_frame_of(visible))
     marked = replace(truth, visibility=visible, track_valid=valid, query_frame=begins.astype(np.int32))
-    return _chosen(marked, np.flatnonzero(visible.any(axis=0)))
+    return take_tracks(marked, np.flatnonzero(visible.any(axis=0)))
 
 
 def thinned(truth: TruthClip, most: int | None, key: str) -> TruthClip:
@@ -74,13 +72,7 @@ def thinned(truth: TruthClip, most: int | None, key: str) -> TruthClip:
         return truth
     digest = hashlib.sha256(f"tracks:{key}".encode()).digest()
     drawn = np.random.default_rng(int.from_bytes(digest[:8], "big")).permutation(truth.tracks2d.shape[1])[:most]
-    return _chosen(truth, np.sort(drawn))
-
-
-def _chosen(truth: TruthClip, which: np.ndarray) -> TruthClip:
-    """The clip with these tracks, by index "M"."""
-    fields: dict[str, Any] = {name: array[:, which] for name in _PER_FRAME_AND_TRACK if (array := getattr(truth, name)) is not None}
-    return replace(truth, **fields, query_frame=None if truth.query_frame is None else truth.query_frame[which])
+    return take_tracks(truth, np.sort(drawn))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

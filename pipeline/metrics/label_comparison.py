@@ -8,8 +8,8 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.metrics.tapvid import QUERY_MODES
 from pipeline.metrics.tapvid_counts import THRESHOLDS_PX, PointOutcomes, TapvidCounts, count_points
 from pipeline.raster import RASTER, to_raster
+from pipeline.records import TrackTruth
 from pipeline.records.labels import TrackLabels
-from pipeline.records.track_truth import TrackTruth
 
 SURVIVAL_PX = 50  # a track is lost for good once it is farther from a visible truth than this, in pixels of the raster
 
@@ -89,7 +89,7 @@ def compare_labels(labels: TrackLabels, truth: TrackTruth, *, height: int, width
     return LabelComparison(
         distance_px=np.linalg.norm(here - there, axis=-1),
         age=age,
-        evaluated=(age > 0 if query_mode == "first" else age != 0) & truth.valid,
+        evaluated=(age > 0 if query_mode == "first" else age != 0) & truth.track_valid,
         visible=truth.seen,
         predicted_visible=labels.visibility,
     )

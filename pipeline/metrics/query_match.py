@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.records.track_truth import TrackTruth
+from pipeline.records import TrackTruth
 
 
 def match_queries(queries: np.ndarray, truth: TrackTruth) -> np.ndarray:

@@ -4,7 +4,7 @@ from pipeline.records.clip import ClipRecord, ClipSpec
 from pipeline.records.frames import ClipFrames, FrameReader, FramesInMemory
 from pipeline.records.labels import DepthLabels, Labels, LabelSet, TrackLabels
 from pipeline.records.sample import ClipSample
-from pipeline.records.truth import TruthClip
+from pipeline.records.truth import TrackTruth, TruthClip
 
 __all__ = [
     "ClipFrames",
@@ -17,5 +17,6 @@ __all__ = [
     "LabelSet",
     "Labels",
     "TrackLabels",
+    "TrackTruth",
     "TruthClip",
 ]

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from pipeline.errors import DataError
-
-Shape = tuple[int | None, ...]  # None: any length
+from pipeline.records.fields import Shape
 
 # What zipfile, its codecs and NumPy's header reader raise over damaged files.
 BROKEN_NPZ = (
@@ -67,16 +66,6 @@ def npz_names(data: bytes) -> tuple[str, ...]:
     """Names of the arrays of a sound .npz file."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return tuple(name.removesuffix(".npy") for name in archive.namelist())
-
-
-def clip_shapes(*, frames: int, height: int, width: int) -> dict[str, Shape]:
-    """Shapes of the arrays that a clip's member may hold, by name: see ClipSample."""
-    per_track = (frames, None)
-    tracks: dict[str, Shape] = dict.fromkeys(("visibility", "visibility_score", "confidence", "track_valid"), per_track)
-    points: dict[str, Shape] = {"tracks2d": (*per_track, 2), "tracks3d": (*per_track, 3), "tracks3d_world": (*per_track, 3)}
-    cameras: dict[str, Shape] = {"intrinsics": (frames, 3, 3), "camera_to_world": (frames, 4, 4), "pose_valid": (frames,)}
-    maps: dict[str, Shape] = dict.fromkeys(("depth", "sky_mask", "dynamic_mask"), (frames, height, width))
-    return {**tracks, **points, **cameras, **maps, "query_frame": (None,), "track_weights": (None,)}
 
 
 def _array(archive: zipfile.ZipFile, name: str, expected: Shape | None, what: str) -> np.ndarray:

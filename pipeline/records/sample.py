@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.records.arrays import check_array, check_finite
+from pipeline.records.arrays import check_finite
+from pipeline.records.fields import check_arrays
 
 SUPERVISION = ("metric", "pseudo")
 
@@ -16,7 +17,8 @@ SUPERVISION = ("metric", "pseudo")
 class ClipSample:
     """T frames of one clip with whatever is known about them; what is not known is None.
 
-    Pixels are those of `frames` (integer = pixel centre). Cameras are OpenCV's (x right, y down, z forward).
+    Pixels are those of `frames` (integer = pixel centre). Cameras are OpenCV's (x right, y down, z forward). Dtypes and axes of the
+    arrays, and how they follow a resize, crop or mirror, are in `pipeline.records.fields`.
     """
 
     key: str
@@ -57,35 +59,6 @@ class ClipSample:
     def __post_init__(self) -> None:
         if self.supervision not in SUPERVISION:
             raise DataError(f"clip {self.key}: supervision is {self.supervision!r}, expected metric or pseudo")
-        check_array(f"clip {self.key}: frames", self.frames, "uint8", (None, None, None, 3))
-        num_frames, height, width, _ = self.frames.shape
-        num_tracks = None if self.tracks2d is None else self.tracks2d.shape[1]
-        per_track, image = (num_frames, num_tracks), (num_frames, height, width)
-        shapes: dict[str, tuple[str, tuple[int | None, ...]]] = {
-            "frame_indices": ("int64", (num_frames,)),
-            "frame_times": ("float64", (num_frames,)),
-            "tracks2d": ("float32", (*per_track, 2)),
-            "visibility": ("bool", per_track),
-            "visibility_score": ("float32", per_track),
-            "confidence": ("float32", per_track),
-            "query_frame": ("int32", (num_tracks,)),
-            "track_valid": ("bool", per_track),
-            "track_weights": ("float32", (num_tracks,)),
-            "frame_weights": ("float32", per_track),
-            "static_score": ("float32", (num_tracks,)),
-            "pose_signal": ("bool", (num_frames,)),
-            "tracks3d": ("float32", (*per_track, 3)),
-            "tracks3d_world": ("float32", (*per_track, 3)),
-            "intrinsics": ("float32", (num_frames, 3, 3)),
-            "camera_to_world": ("float32", (num_frames, 4, 4)),
-            "pose_valid": ("bool", (num_frames,)),
-            "depth": ("float32", image),
-            "sky_mask": ("bool", image),
-            "dynamic_mask": ("bool", image),
-        }
-        for name, (dtype, shape) in shapes.items():
-            array = getattr(self, name)
-            if array is not None:
-                check_array(f"clip {self.key}: {name}", array, dtype, shape)
+        check_arrays(self, f"clip {self.key}: ")
         if self.tracks2d is not None:
             check_finite(f"clip {self.key}: tracks2d", self.tracks2d)

@@ -1,4 +1,4 @@
-"""One clip with ground truth, as a dataset's reader or the renderer gives it: what a conversion stores."""
+"""Ground truth of one clip: as a dataset's reader or the renderer gives it, and the true 2D tracks of a stored clip."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_array, check_finite
+from pipeline.records.fields import FIELDS, arrays_of, check_arrays
 
 TRACK_SOURCES = ("gt", "reprojection")
 
@@ -43,32 +44,11 @@ class TruthClip:
     meta: Mapping[str, Any] = field(default_factory=dict)  # dataset, sequence, camera, orig_size, stride, ...: JSON types
 
     def __post_init__(self) -> None:
-        check_array("frames", self.frames, "uint8", (None, None, None, 3))
-        num_frames, height, width, _ = self.frames.shape
-        num_tracks = None if self.tracks2d is None else self.tracks2d.shape[1]
-        image, per_track = (num_frames, height, width), (num_frames, num_tracks)
-        for name, dtype, shape in (
-            ("frame_times", "float64", (num_frames,)),
-            ("intrinsics", "float32", (num_frames, 3, 3)),
-            ("camera_to_world", "float32", (num_frames, 4, 4)),
-            ("pose_valid", "bool", (num_frames,)),
-            ("depth", "float32", image),
-            ("sky_mask", "bool", image),
-            ("dynamic_mask", "bool", image),
-            ("tracks2d", "float32", (*per_track, 2)),
-            ("tracks3d", "float32", (*per_track, 3)),
-            ("tracks3d_world", "float32", (*per_track, 3)),
-            ("visibility", "bool", per_track),
-            ("track_valid", "bool", per_track),
-            ("query_frame", "int32", (num_tracks,)),
-        ):
-            array = getattr(self, name)
-            if array is not None:
-                check_array(name, array, dtype, shape)
-        for name in ("intrinsics", "camera_to_world", "depth", "tracks2d", "tracks3d", "tracks3d_world"):
-            if getattr(self, name) is not None:
-                check_finite(name, getattr(self, name))
-        self._check_company(num_frames)
+        check_arrays(self)
+        for name, array in arrays_of(self).items():
+            if FIELDS[name].dtype == "float32":
+                check_finite(name, array)
+        self._check_company(len(self.frames))
 
     def _check_company(self, num_frames: int) -> None:
         for name, company in (("camera_to_world", ("pose_valid",)), ("tracks2d", ("visibility", "track_valid", "query_frame"))):
@@ -81,3 +61,38 @@ class TruthClip:
             raise DataError("depth holds negative values; 0 is the one mark of invalid depth")
         if self.images is not None and len(self.images) != num_frames:
             raise DataError(f"{len(self.images)} image files for {num_frames} frames")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TrackTruth:
+    """True 2D tracks of one stored clip: labels are measured against them, and queries may be taken from them.
+
+    N points over its T frames, in pixels of the stored clip (integer = pixel centre).
+    """
+
+    tracks_px: np.ndarray  # float32 "T N 2"  (x, y)
+    visibility: np.ndarray  # bool "T N"
+    track_valid: np.ndarray  # bool "T N": the position can be used; where not, nothing is known of the point
+    query_frame: np.ndarray  # int32 "N": where the track begins
+
+    def __post_init__(self) -> None:
+        size = self.tracks_px.shape[:2]
+        check_array("tracks2d", self.tracks_px, "float32", (*size, 2))
+        check_array("visibility", self.visibility, "bool", size)
+        check_array("track_valid", self.track_valid, "bool", size)
+        check_array("query_frame", self.query_frame, "int32", size[1:])
+        check_finite("tracks2d", self.tracks_px)
+
+    @property
+    def seen(self) -> np.ndarray:
+        """bool "T N": visible at a position that can be used."""
+        return np.logical_and(self.visibility, self.track_valid)
+
+    def chosen(self, tracks: np.ndarray) -> "TrackTruth":
+        """The truth of some of the tracks: "n" indices, in this order."""
+        return TrackTruth(
+            tracks_px=self.tracks_px[:, tracks],
+            visibility=self.visibility[:, tracks],
+            track_valid=self.track_valid[:, tracks],
+            query_frame=self.query_frame[tracks],
+        )

@@ -19,6 +19,7 @@ from pipeline.tables import TableShape, read_table, write_table
 from pipeline.video.reader import VideoData
 
 VIDEO_SUFFIXES = ("mp4", "mkv", "webm", "mov", "avi", "m4v")
+ARRAYS = "arrays.npz"  # the member that holds a clip's arrays
 _IMAGE = re.compile(r"(\d{4,})\.(?:jpg|png)")
 
 

@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 
 from pipeline.records import ClipRecord
-from pipeline.shards.index import ClipEntry, Member
+from pipeline.shards.index import ARRAYS, ClipEntry, Member
 from pipeline.video.reader import VideoData
 
 
@@ -26,7 +26,7 @@ class TarSample:
     def members(self) -> dict[str, bytes]:
         """The sample's files by their suffix."""
         pictures = {"mp4": self.video} if isinstance(self.video, bytes) else self._images(self.video)
-        return {**pictures, "json": self.document, **({} if self.arrays is None else {"arrays.npz": self.arrays})}
+        return {**pictures, "json": self.document, **({} if self.arrays is None else {ARRAYS: self.arrays})}
 
     def _images(self, images: tuple[bytes, ...]) -> dict[str, bytes]:
         return {f"{index:04d}.{self.record.codec}": data for index, data in enumerate(images)}

@@ -3,12 +3,11 @@
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.records import ClipRecord
-from pipeline.records.npz import clip_shapes, read_npz
-from pipeline.records.track_truth import TrackTruth
-from pipeline.shards.index import ClipEntry, read_member
+from pipeline.records import ClipRecord, TrackTruth
+from pipeline.records.fields import stored_shapes
+from pipeline.records.npz import read_npz
+from pipeline.shards.index import ARRAYS, ClipEntry, read_member
 
-ARRAYS = "arrays.npz"  # the member that holds a clip's arrays
 _FIELDS = ("tracks2d", "visibility", "track_valid", "query_frame")
 
 
@@ -30,7 +29,7 @@ def read_track_truth(root: str, entry: ClipEntry) -> TrackTruth | None:
         truth = TrackTruth(
             tracks_px=arrays["tracks2d"],
             visibility=arrays["visibility"],
-            valid=arrays["track_valid"],
+            track_valid=arrays["track_valid"],
             query_frame=arrays["query_frame"],
         )
     except DataError as error:
@@ -44,7 +43,7 @@ def read_track_truth(root: str, entry: ClipEntry) -> TrackTruth | None:
 
 
 def _load(data: bytes, record: ClipRecord) -> dict[str, np.ndarray]:
-    shapes = clip_shapes(frames=record.frames, height=record.height, width=record.width)
+    shapes = stored_shapes(frames=record.frames, height=record.height, width=record.width)
     shapes = {name: (None, *shapes[name][1:]) for name in _FIELDS}  # the length is checked with words of its own
     what = f"clip {record.key}: {ARRAYS}"
     return read_npz(data, _FIELDS, shapes=shapes, what=what, remedy="convert this dataset again")

@@ -1,22 +1,63 @@
-"""One survivor to one ClipSample: video by recorded byte range, then truth, then labels."""
+"""Survivors to samples, one by one: video by recorded byte range, then truth, then labels; what cannot be read is skipped if asked to."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.errors import DataError, StorageError
+from pipeline.border import border
+from pipeline.errors import DataError, StorageError, UnexpectedError
 from pipeline.records import ClipRecord, ClipSample
-from pipeline.shards.index import read_member, read_video
+from pipeline.shards.index import ARRAYS, read_member, read_video
+from pipeline.stream.clip_arrays import add_labels, add_truth, is_withheld
 from pipeline.stream.config import StreamConfig
+from pipeline.stream.order import window_indices
 from pipeline.stream.survivors import Survivor
-from pipeline.stream.tracks import add_labels
 from pipeline.stream.trust import add_trust, clip_trust
-from pipeline.stream.truth import MEMBER, add_truth, is_withheld
-from pipeline.stream.windows import window_indices
 from pipeline.video.reader import read_clip_frames
 
+_log = logging.getLogger(__name__)
+
 _SKIP = 'stream with on_error="skip"'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SkippedClip:
+    """Stands for a clip that could not be read, so that workers' turns stay in step."""
+
+    key: str
+    index: int
+
+
+class ItemReader:
+    """Reads clips of one dataset, and counts how many on end could not be read."""
+
+    def __init__(self, config: StreamConfig) -> None:
+        self._config = config
+        self._skips_in_row = 0
+
+    def read(self, survivor: Survivor) -> ClipSample | SkippedClip:
+        """One clip. Raises: DataError or StorageError if it cannot be read, unless `on_error` is "skip"."""
+        try:
+            item = self._assembled(survivor)
+        except (DataError, StorageError) as error:
+            self._skips_in_row += 1
+            if self._config.on_error == "raise" or self._skips_in_row > self._config.max_skips_in_row:
+                raise
+            _log.warning("skipped: %s", error)
+            return SkippedClip(key=survivor.entry.key, index=survivor.index)
+        self._skips_in_row = 0
+        return item
+
+    def _assembled(self, survivor: Survivor) -> ClipSample:
+        where = f"{self._config.root}: shard {survivor.shard:06d}, clip {survivor.entry.key}"
+        try:
+            with border(where):
+                return assemble(self._config, survivor)
+        except UnexpectedError as error:
+            raise UnexpectedError(f'{error}; make this shard again, or stream with on_error="skip"', error.kind, error.trace) from error
 
 
 def assemble(config: StreamConfig, survivor: Survivor) -> ClipSample:
@@ -66,7 +107,7 @@ def _of_clip(config: StreamConfig, survivor: Survivor) -> ClipSample:
         license=entry.license,
         extra=record.extra,
     )
-    arrays = entry.member(MEMBER)
+    arrays = entry.member(ARRAYS)
     if arrays is not None and with_truth:
         sample = add_truth(sample, read_member(config.root, entry, arrays), record)
     return sample

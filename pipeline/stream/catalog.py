@@ -9,13 +9,13 @@ from pipeline.audit.stored.audit_rows import AuditShard, read_audit_shard
 from pipeline.errors import DataError
 from pipeline.labels import LabelShard, read_label_shard
 from pipeline.layout import Layout
-from pipeline.shards.index import ClipEntry, read_index
+from pipeline.shards.index import ARRAYS, ClipEntry, read_index
 from pipeline.shards.plan import PlanCounts
 from pipeline.shards.tombstones import Tombstones
 from pipeline.stream.audits import audit_command
+from pipeline.stream.clip_arrays import is_withheld
 from pipeline.stream.config import StreamConfig
-from pipeline.stream.truth import MEMBER, is_withheld
-from pipeline.stream.windows import is_too_short
+from pipeline.stream.order import is_too_short
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class ShardCatalog:
         found = (
             entry.key
             for entry, reason in zip(entries, left_out, strict=True)
-            if reason is None and entry.record and entry.member(MEMBER) and is_withheld(self._config, entry.record)
+            if reason is None and entry.record and entry.member(ARRAYS) and is_withheld(self._config, entry.record)
         )
         first = None if self._told_withheld else next(found, None)
         if first is not None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.records import ClipSample
+from pipeline.stream.assemble import ItemReader, SkippedClip
 from pipeline.stream.clip_stream import ClipStream
 from pipeline.stream.config import StreamConfig
-from pipeline.stream.items import ItemReader, SkippedClip
-from pipeline.stream.part_order import PartOrder
+from pipeline.stream.order import PartOrder
 from pipeline.stream.survivors import Survivor
 
 

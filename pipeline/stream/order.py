@@ -1,8 +1,8 @@
-"""The one infinite sequence: which planned clip stands at index i. Pure functions of the plan's counts and the seed.
+"""The one infinite sequence: which planned clip stands at index i, which of its frames come, and which dataset of a mixture is next.
 
-Index i is place i % n of epoch i // n, where n is the number of planned clips. Each epoch permutes the shards, takes blocks
-of K shards in that order, and permutes the clips within each block: reading in order touches K shards at a time, and
-finding index i needs no walk from the start.
+Pure functions of the plan's counts, the weights and the seed. Index i is place i % n of epoch i // n, where n is the number of planned
+clips. Each epoch permutes the shards, takes blocks of K shards in that order, and permutes the clips within each block: reading in
+order touches K shards at a time, and finding index i needs no walk from the start.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import ConfigError
+from pipeline.stream.config import StreamConfig
+
+# Second words of the draws' seeds, where the order has an epoch: windows, and datasets of a mixture.
+_WINDOW, _PART = 2**32 - 1, 2**32 - 2
+_MIXED_PLACES = 64
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # (sqrt(5) - 1) / 2 of the 64-bit circle
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -73,6 +79,69 @@ class ClipOrder:
             block = self.block_at(index)
             yield block
             index = block.end
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartOrder:
+    """The datasets 0, 1, ... of a mixture in proportion to their weights, which need not sum to 1.
+
+    Places are dealt to the datasets by the golden-ratio sequence, which keeps the share of every stretch of n places within about
+    log(n) / n of the weights. It is regular, though: readers that take every W-th place might get one dataset for long. So places
+    are mixed within blocks before they are dealt.
+    """
+
+    weights: tuple[float, ...]
+    seed: int
+
+    def parts(self, first: int, end: int) -> np.ndarray:
+        """Datasets at the places [first, end), int64 "N"."""
+        if end <= first:
+            return np.zeros(0, np.int64)
+        numbers = range(first // _MIXED_PLACES, (end - 1) // _MIXED_PLACES + 1)
+        return np.concatenate([self._block(number) for number in numbers])[first - numbers[0] * _MIXED_PLACES :][: end - first]
+
+    def parts_from(self, first: int) -> Iterator[int]:
+        """Datasets at place `first` and all after it, without end."""
+        while True:
+            end = (first // _MIXED_PLACES + 1) * _MIXED_PLACES
+            yield from self.parts(first, end).tolist()
+            first = end
+
+    def _block(self, number: int) -> np.ndarray:
+        places = number * _MIXED_PLACES + permutation(_MIXED_PLACES, self.seed, _PART, number)
+        start = np.random.PCG64(np.random.SeedSequence([self.seed, _PART])).random_raw(1)
+        where = start + places.astype(np.uint64) * _GOLDEN  # modulo 2^64: on the circle
+        shares = np.cumsum(self.weights)
+        bounds = np.array([min(int(share / shares[-1] * 2**64), 2**64 - 1) for share in shares[:-1]], np.uint64)
+        return np.searchsorted(bounds, where, side="right").astype(np.int64)
+
+
+def span_frames(config: StreamConfig) -> int:
+    """Stored frames that a full window covers, from its first to its last; 1 when whole clips are delivered."""
+    return 1 if config.num_frames is None else (config.num_frames - 1) * config.frame_stride + 1
+
+
+def is_too_short(config: StreamConfig, num_stored: int) -> bool:
+    """Whether a clip is left out for its length: only with `short_clips="skip"`."""
+    return config.short_clips == "skip" and num_stored < span_frames(config)
+
+
+def window_indices(config: StreamConfig, index: int, num_stored: int) -> np.ndarray:
+    """Frames of the stored clip to deliver at index i.
+
+    The start is uniform among those that leave room for the window. A clip that is too short for one, and every clip with
+    `num_frames=None`, is delivered from its first frame to its end at the stride.
+
+    Args:
+        num_stored: frames of the stored clip.
+    Returns: int64 "T", increasing.
+    """
+    spare = num_stored - span_frames(config)
+    if config.num_frames is None or spare < 0:
+        return np.arange(0, num_stored, config.frame_stride)
+    # Raw output, which numpy never changes; the modulo's bias is below spare / 2^64.
+    start = np.random.PCG64(np.random.SeedSequence([config.seed, _WINDOW, index])).random_raw() % (spare + 1)
+    return start + config.frame_stride * np.arange(config.num_frames)
 
 
 def permutation(length: int, *words: int) -> np.ndarray:

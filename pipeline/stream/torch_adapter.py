@@ -8,9 +8,9 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from pipeline.errors import TrackmillError
 from pipeline.records import ClipSample
+from pipeline.stream.assemble import SkippedClip
 from pipeline.stream.audits import announce_unjudged
 from pipeline.stream.config import StreamConfig
-from pipeline.stream.items import SkippedClip
 from pipeline.stream.mixture import MixtureConfig, open_stream
 
 T = TypeVar("T")

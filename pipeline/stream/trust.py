@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from pipeline.audit.stored.audit_rows import AuditShard
 from pipeline.audit.weights import frame_weights
 from pipeline.errors import DataError
 from pipeline.records import ClipSample, TrackLabels
+from pipeline.records.fields import take_frames_of
 
 _TAIL = 3  # pairs begin at every fourth frame: so many frames at most lie behind the last pair of a clip
 
@@ -64,12 +66,11 @@ def pose_signal(pairs: Sequence[StaticPair], num_frames: int) -> np.ndarray:
 
 def add_trust(sample: ClipSample, trust: ClipTrust, verdict: str) -> ClipSample:
     """The sample with its tracks' weights, for its frames."""
-    at = sample.frame_indices
-    return replace(
-        sample,
-        track_weights=trust.weight,
-        frame_weights=trust.frame_weights[at],
-        static_score=trust.static_score,
-        pose_signal=trust.pose_signal[at],
-        verdict=verdict,
-    )
+    arrays = {
+        "track_weights": trust.weight,
+        "frame_weights": trust.frame_weights,
+        "static_score": trust.static_score,
+        "pose_signal": trust.pose_signal,
+    }
+    changes: dict[str, Any] = take_frames_of(arrays, sample.frame_indices)
+    return replace(sample, **changes, verdict=verdict)

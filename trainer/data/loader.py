@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from pipeline.errors import ConfigError, TrackmillError
 from pipeline.records import ClipSample
 from pipeline.stream import MixtureStream
-from pipeline.stream.items import SkippedClip
+from pipeline.stream.assemble import SkippedClip
 from trainer.data.batches import ClipBatch, StepBatch
 from trainer.data.collating import collate
 from trainer.data.config import DataConfig

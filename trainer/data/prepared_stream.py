@@ -11,7 +11,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from pipeline.errors import ConfigError, DataError, TrackmillError
 from pipeline.records import ClipSample
 from pipeline.stream import ClipStream, MixtureConfig, MixtureStream
-from pipeline.stream.items import SkippedClip
+from pipeline.stream.assemble import SkippedClip
 from trainer.data.config import DataConfig
 from trainer.data.prepared import PreparedClip
 from trainer.data.preparing import prepare_labelled, prepare_pseudo

@@ -8,15 +8,13 @@ from torch import Tensor
 
 from pipeline.errors import DataError
 from pipeline.records import ClipSample
-from trainer.data.clip_views import crop_and_resize, mirror, take_frames, take_tracks
-from trainer.data.colours import draw_colour_matrix, recolour
+from pipeline.records.views import crop, mirror, resize, take_frames, take_tracks
+from trainer.data.augmentation import draw_colour_matrix, draw_crop, draw_window, moved_to_hold, recolour
 from trainer.data.config import AugmentConfig, DataConfig
-from trainer.data.crops import draw_crop, moved_to_hold
 from trainer.data.prepared import PreparedClip
 from trainer.data.step_shape import StepShape
 from trainer.data.tracks_seen import clip_name, draw_tracks, pseudo_starts, seen_weight, true_starts
 from trainer.data.truth import check_truth, frames_with_geometry, prepared_truth
-from trainer.data.windows import draw_window
 
 
 def prepare_labelled(sample: ClipSample, shape: StepShape, config: DataConfig, draw: np.random.Generator) -> PreparedClip:
@@ -62,14 +60,14 @@ def prepare_pseudo(sample: ClipSample, shape: StepShape, config: DataConfig, dra
 def _changed(sample: ClipSample, shape: StepShape, augment: AugmentConfig, draw: np.random.Generator, *, pseudo: bool) -> ClipSample:
     """Cropped about one of the tracks that are seen in the first frame, mirrored and recoloured."""
     stored, size = sample.frames.shape[1:3], (shape.height, shape.width)
-    crop = draw_crop(stored, size, augment.crop_side, draw)
+    rectangle = draw_crop(stored, size, augment.crop_side, draw)
     if sample.tracks2d is not None:
         seen = seen_weight(sample, pseudo=pseudo)[0]
         held = draw_tracks(seen, 1, draw)
-        crop = crop if not len(held) else moved_to_hold(crop, stored, sample.tracks2d[0, held[0]])
+        rectangle = rectangle if not len(held) else moved_to_hold(rectangle, stored, sample.tracks2d[0, held[0]])
     is_mirrored = draw.random() < augment.mirror
     colours = draw_colour_matrix(augment, draw)
-    sample = crop_and_resize(sample, crop, size)
+    sample = resize(crop(sample, rectangle), size)
     sample = mirror(sample) if is_mirrored else sample
     return replace(sample, frames=recolour(sample.frames, colours))
 

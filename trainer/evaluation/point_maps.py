@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.metrics import PointMapMetrics, point_map_metrics
 from pipeline.records import ClipSample
-from pipeline.stream.resize import resize_intrinsics, resize_nearest
+from pipeline.records.pixel_transforms import resize_intrinsics, resize_nearest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.records import ClipSample
-from pipeline.stream.resize import resize_points
+from pipeline.records.pixel_transforms import resize_points
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

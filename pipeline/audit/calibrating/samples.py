@@ -11,9 +11,8 @@ from pipeline.audit.tracks.masked import max_where, median_where
 from pipeline.audit.tracks.query_frames import query_frames
 from pipeline.errors import DataError
 from pipeline.raster import to_raster
-from pipeline.records import TrackLabels
+from pipeline.records import TrackLabels, TrackTruth
 from pipeline.records.arrays import check_array
-from pipeline.records.track_truth import TrackTruth
 
 BAD_PX = 4.0
 BAD_DEFINITION = (

@@ -4,8 +4,7 @@ import pytest
 from labelers import QueryPolicy, choose_queries
 from labelers.queries.truth import true_points
 from pipeline.errors import ConfigError, DataError
-from pipeline.records import ClipFrames, FramesInMemory
-from pipeline.records.track_truth import TrackTruth
+from pipeline.records import ClipFrames, FramesInMemory, TrackTruth
 
 SIZE = {"height": 48, "width": 80}
 
@@ -16,7 +15,7 @@ def make_truth(num_tracks=5, num_frames=4, **changes) -> TrackTruth:
     arrays = {
         "tracks_px": np.stack([n / 3 + t, 2 * n + 0.1 * t], axis=-1).astype(np.float32),
         "visibility": np.ones(t.shape, bool),
-        "valid": np.ones(t.shape, bool),
+        "track_valid": np.ones(t.shape, bool),
         "query_frame": np.zeros(num_tracks, np.int32),
     }
     return TrackTruth(**{**arrays, **changes})
@@ -39,7 +38,7 @@ def test_a_track_is_queried_in_the_first_frame_from_its_own_on_in_which_it_is_se
     visibility[:2, 1] = False  # hidden until frame 2
     valid[0, 2] = False  # unknown in frame 0
     visibility[2:, 3] = False  # seen before its query frame alone
-    truth = make_truth(visibility=visibility, valid=valid, query_frame=np.array([0, 0, 0, 2, 3], np.int32))
+    truth = make_truth(visibility=visibility, track_valid=valid, query_frame=np.array([0, 0, 0, 2, 3], np.int32))
     queries = points(truth)
     assert queries[:, 0].tolist() == [0, 1, 2, 3], "tracks 0, 2, 1, 4 in the order of their frames; track 3 is left out"
     np.testing.assert_array_equal(queries[:, 1:], [truth.tracks_px[t, n] for t, n in ((0, 0), (1, 2), (2, 1), (3, 4))])

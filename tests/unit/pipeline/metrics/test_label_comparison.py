@@ -7,8 +7,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.metrics import tapvid_from_labels
 from pipeline.metrics.label_comparison import compare_labels, comparison_settings
 from pipeline.metrics.tapvid_counts import fractions_of
-from pipeline.records import TrackLabels
-from pipeline.records.track_truth import TrackTruth
+from pipeline.records import TrackLabels, TrackTruth
 
 SIZE = {"height": 256, "width": 256}  # the raster's own size: pixels are the raster's
 
@@ -21,7 +20,7 @@ def make_pair(offsets, *, visible=None, said=None, valid=None, query_frame=0) ->
     truth = TrackTruth(
         tracks_px=tracks,
         visibility=every if visible is None else np.array(visible, bool),
-        valid=every if valid is None else np.array(valid, bool),
+        track_valid=every if valid is None else np.array(valid, bool),
         query_frame=np.full(offsets.shape[1], query_frame, np.int32),
     )
     queries = np.tile(np.array([query_frame, 100, 100], np.float32), (offsets.shape[1], 1))

@@ -1,14 +1,14 @@
 import numpy as np
 
 from pipeline.metrics.query_match import match_queries
-from pipeline.records.track_truth import TrackTruth
+from pipeline.records import TrackTruth
 
 
 def make_truth(**changes) -> TrackTruth:
     """Three tracks over two frames; the last two stand on one spot in frame 1."""
     tracks = np.array([[[0.1, 5], [2, 6], [3, 7]], [[1, 5], [9, 9], [9, 9]]], np.float32)
     every = np.ones((2, 3), bool)
-    arrays = {"tracks_px": tracks, "visibility": every, "valid": every, "query_frame": np.zeros(3, np.int32)}
+    arrays = {"tracks_px": tracks, "visibility": every, "track_valid": every, "query_frame": np.zeros(3, np.int32)}
     return TrackTruth(**{**arrays, **changes})
 
 
@@ -27,7 +27,7 @@ def test_a_place_of_another_frame_or_a_hair_beside_is_no_match():
 def test_of_two_tracks_on_one_spot_it_is_the_first_one_that_is_seen():
     assert match((1, 9, 9)) == [1]
     assert match((1, 9, 9), visibility=np.array([[1, 1, 1], [1, 0, 1]], bool)) == [2]
-    assert match((1, 9, 9), valid=np.array([[1, 1, 1], [1, 0, 0]], bool)) == [-1]
+    assert match((1, 9, 9), track_valid=np.array([[1, 1, 1], [1, 0, 0]], bool)) == [-1]
 
 
 def test_minus_zero_is_zero():

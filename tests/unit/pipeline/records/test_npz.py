@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.records.npz import clip_shapes, read_npz
+from pipeline.records.fields import stored_shapes
+from pipeline.records.npz import read_npz
 
-SHAPES = clip_shapes(frames=4, height=6, width=8)
+SHAPES = stored_shapes(frames=4, height=6, width=8)
 
 
 def npy(shape: str, data: bytes, dtype: str = "<f4") -> bytes:

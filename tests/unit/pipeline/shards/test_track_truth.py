@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.records import ClipRecord
-from pipeline.records.track_truth import TrackTruth
+from pipeline.records import ClipRecord, TrackTruth
 from pipeline.shards.index import ClipEntry, Member
 from pipeline.shards.tar import arrays_npz
 from pipeline.shards.track_truth import read_track_truth
@@ -41,7 +40,7 @@ def _read(tmp_path):
 
 def test_the_arrays_come_back_and_others_are_left_alone(read):
     found = read({**TRUTH, "depth": np.ones((3, 4, 4), np.float16)})
-    for name, array in zip(("tracks_px", "visibility", "valid", "query_frame"), TRUTH.values(), strict=True):
+    for name, array in zip(("tracks_px", "visibility", "track_valid", "query_frame"), TRUTH.values(), strict=True):
         np.testing.assert_array_equal(getattr(found, name), array)
     assert found.seen.tolist() == [[True, False], [True, False], [False, True]]
 

@@ -1,10 +1,14 @@
+"""Which clip, dataset and frames come at a place of the sequence."""
+
+from collections import Counter
 from itertools import islice
 
 import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.stream.order import ClipOrder, permutation
+from pipeline.stream.config import StreamConfig
+from pipeline.stream.order import ClipOrder, PartOrder, is_too_short, permutation, window_indices
 
 SHARDS, COUNTS = np.array([0, 1, 2, 5, 7]), np.array([3, 1, 0, 4, 2])
 
@@ -77,3 +81,94 @@ def test_the_order_is_pinned_for_saved_states_rest_on_it():
 def test_a_plan_without_clips_is_refused():
     with pytest.raises(ConfigError, match="no clip to stream; check the split"):
         ClipOrder(shards=np.arange(2), counts=np.zeros(2, int), seed=0)
+
+
+@pytest.mark.parametrize("weights", [(0.3, 0.3, 0.4), (1.0,), (0.02, 0.98), (5.0, 1.0, 1.0, 3.0)])
+@pytest.mark.parametrize("seed", [0, 7])
+def test_shares_hold_within_one_percent_over_every_stretch_of_two_thousand(weights, seed):
+    order = PartOrder(weights=weights, seed=seed)
+    wanted = np.array(weights) / sum(weights)
+    for first in (0, 1, 333, 10**9):
+        found = np.bincount(order.parts(first, first + 2000), minlength=len(weights)) / 2000
+        np.testing.assert_allclose(found, wanted, atol=0.01)
+
+
+def test_shares_hold_for_the_readers_of_every_world_size():
+    order = PartOrder(weights=(0.3, 0.3, 0.4), seed=0)
+    parts = order.parts(0, 64 * 2000)
+    for world_size in (2, 5, 8, 13, 21, 34, 64):
+        share = parts[3 % world_size :: world_size]
+        np.testing.assert_allclose(np.bincount(share) / len(share), [0.3, 0.3, 0.4], atol=0.02)
+        runs = np.diff(np.flatnonzero(np.diff(share)))
+        assert runs.max() < 20, "no reader gets one dataset for long"
+
+
+def test_a_place_has_one_part_however_it_is_reached():
+    order = PartOrder(weights=(1.0, 2.0), seed=3)
+    whole = order.parts(0, 700)
+    assert list(islice(order.parts_from(250), 300)) == whole[250:550].tolist()
+    np.testing.assert_array_equal(order.parts(130, 131), whole[130:131])
+    assert order.parts(5, 5).tolist() == []
+
+
+def test_another_seed_is_another_order():
+    assert not np.array_equal(PartOrder(weights=(1.0, 1.0), seed=0).parts(0, 200), PartOrder(weights=(1.0, 1.0), seed=1).parts(0, 200))
+
+
+def test_only_the_ratio_of_weights_counts():
+    whole, shares = (PartOrder(weights=weights, seed=0).parts(0, 500) for weights in ((1.0, 3.0), (0.25, 0.75)))
+    np.testing.assert_array_equal(whole, shares)
+
+
+def test_the_order_is_the_same_for_ever():
+    assert "".join(map(str, PartOrder(weights=(0.3, 0.3, 0.4), seed=0).parts(0, 40))) == "0122101122200012010220201010202221212221"
+
+
+def make_config(**options):
+    return StreamConfig(root="nowhere", **options)
+
+
+def test_a_window_lies_inside_the_clip_at_the_stride():
+    for index in range(200):
+        window = window_indices(make_config(num_frames=3, frame_stride=2), index, 9)
+        assert window.dtype == "int64"
+        assert (window - window[0]).tolist() == [0, 2, 4]
+        assert 0 <= window[0] <= 4
+
+
+def test_every_possible_start_is_drawn_about_equally_often():
+    starts = Counter(int(window_indices(make_config(num_frames=3), index, 6)[0]) for index in range(2000))
+    assert set(starts) == {0, 1, 2, 3}
+    assert all(400 < count < 600 for count in starts.values())  # 500 +- 5 standard deviations
+
+
+def test_a_window_depends_on_seed_and_index_alone():
+    window = window_indices(make_config(num_frames=4), 12, 50)
+    assert (window == window_indices(make_config(num_frames=4, rank=1, world_size=3, size=(8, 8)), 12, 50)).all()
+    others = {int(window_indices(make_config(num_frames=4, seed=seed), 12, 50)[0]) for seed in range(20)}
+    assert len(others) > 5
+
+
+def test_the_draw_is_pinned_for_a_saved_run_to_be_repeated():
+    assert [int(window_indices(make_config(num_frames=4), index, 1000)[0]) for index in range(4)] == [94, 945, 653, 380]
+
+
+def test_a_clip_that_just_fits_has_one_window():
+    assert window_indices(make_config(num_frames=3, frame_stride=2), 5, 5).tolist() == [0, 2, 4]
+
+
+def test_a_short_clip_comes_whole_at_the_stride():
+    assert window_indices(make_config(num_frames=4, frame_stride=2), 5, 5).tolist() == [0, 2, 4]
+    assert window_indices(make_config(num_frames=4, frame_stride=2), 5, 6).tolist() == [0, 2, 4]
+
+
+def test_whole_clips_are_delivered_when_no_length_is_asked_for():
+    assert window_indices(make_config(num_frames=None), 5, 4).tolist() == [0, 1, 2, 3]
+    assert window_indices(make_config(num_frames=None, frame_stride=3), 5, 7).tolist() == [0, 3, 6]
+
+
+@pytest.mark.parametrize(("num_stored", "expected"), [(4, True), (5, False)])
+def test_only_skip_leaves_out_clips_shorter_than_a_window(num_stored, expected):
+    assert is_too_short(make_config(num_frames=3, frame_stride=2, short_clips="skip"), num_stored) == expected
+    assert not is_too_short(make_config(num_frames=3, frame_stride=2), num_stored)
+    assert not is_too_short(make_config(num_frames=None, short_clips="skip"), 1)

@@ -5,8 +5,8 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.shards.plan import PlanCounts
+from pipeline.stream.clip_stream import index_of, state_at
 from pipeline.stream.config import StreamConfig
-from pipeline.stream.state import index_of, state_at
 
 
 def make_plan(*hashes: str) -> PlanCounts:

@@ -13,8 +13,7 @@ from pipeline.audit.calibrating.terms import TermPlan
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.tracks.measure import MEASURES_VERSION
 from pipeline.errors import ConfigError, DataError, FormatError
-from pipeline.records import LabelSet, TrackLabels
-from pipeline.records.track_truth import TrackTruth
+from pipeline.records import LabelSet, TrackLabels, TrackTruth
 
 PLAN = TermPlan(measures={"ncc_mean": "one-minus", "neigh_max": "log"}, num_knots=2)
 LABELS = LabelSet(labeler="dis-flow", configuration={"options": {"blur_px": 0.8, "preset": "medium"}, "queries": {"policy": "truth"}})
@@ -128,7 +127,7 @@ def test_errors_are_of_frames_that_both_see():
     truth = TrackTruth(
         tracks_px=np.float32([[[10, 10], [20, 20]]] * 3),
         visibility=np.array([[True, True], [True, True], [False, True]]),
-        valid=np.ones((3, 2), bool),
+        track_valid=np.ones((3, 2), bool),
         query_frame=np.zeros(2, np.int32),
     )
     largest, median = track_errors(labels, truth, height=128, width=128)

@@ -1,18 +1,8 @@
-from dataclasses import fields
-
 import numpy as np
 import pytest
 
-from pipeline.records import ClipSample
-from trainer.data.clip_views import PER_FRAME, PER_TRACK, Crop, crop_and_resize, mirror, take_frames, take_tracks
-
-OF_THE_CLIP = {
-    *("key", "source", "split", "index", "supervision", "dataset", "license", "extra", "verdict", "pose_source", "is_metric"),
-}
-
-
-def test_every_field_of_a_clip_is_known_to_belong_to_frames_tracks_or_the_whole():
-    assert {field.name for field in fields(ClipSample)} == OF_THE_CLIP | set(PER_FRAME) | set(PER_TRACK)
+from pipeline.records.pixel_transforms import Crop
+from pipeline.records.views import crop, mirror, resize, take_frames, take_tracks
 
 
 def test_frames_are_taken_in_the_order_asked_for_and_queries_follow(make_clip):
@@ -31,10 +21,10 @@ def test_tracks_are_taken_with_all_that_belongs_to_them(make_clip):
     np.testing.assert_array_equal(taken.tracks3d_world, sample.tracks3d_world[:, [3, 1]])
 
 
-@pytest.mark.parametrize("crop", [Crop(left=0, top=0, width=80, height=60), Crop(left=13, top=4, width=50, height=41)])
+@pytest.mark.parametrize("rectangle", [Crop(left=0, top=0, width=80, height=60), Crop(left=13, top=4, width=50, height=41)])
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_points_projected_by_the_changed_cameras_are_the_changed_tracks(make_clip, project, crop, mirrored):
-    sample = crop_and_resize(make_clip(), crop, (56, 98))
+def test_points_projected_by_the_changed_cameras_are_the_changed_tracks(make_clip, project, rectangle, mirrored):
+    sample = resize(crop(make_clip(), rectangle), (56, 98))
     sample = mirror(sample) if mirrored else sample
     expected = project(sample.tracks3d_world, sample.intrinsics, sample.camera_to_world)
     np.testing.assert_allclose(sample.tracks2d, expected, atol=2e-4)
@@ -42,7 +32,7 @@ def test_points_projected_by_the_changed_cameras_are_the_changed_tracks(make_cli
 
 def test_a_crop_moves_points_and_cameras_as_worked_out_by_hand(make_clip):
     sample = make_clip(num_tracks=1, tracks2d=np.full((6, 1, 2), [20.0, 10.0], np.float32))
-    changed = crop_and_resize(sample, Crop(left=10, top=6, width=40, height=20), (40, 120))  # twice as high, three times as wide
+    changed = resize(crop(sample, Crop(left=10, top=6, width=40, height=20)), (40, 120))  # twice as high, three times as wide
     np.testing.assert_allclose(changed.tracks2d[0, 0], [(20 - 10 + 0.5) * 3 - 0.5, (10 - 6 + 0.5) * 2 - 0.5])
     np.testing.assert_allclose(
         changed.intrinsics[0], [[210, 4.5, (36 - 10 + 0.5) * 3 - 0.5], [0, 132, (31 - 6 + 0.5) * 2 - 0.5], [0, 0, 1]]
@@ -51,7 +41,7 @@ def test_a_crop_moves_points_and_cameras_as_worked_out_by_hand(make_clip):
 
 def test_colours_and_depth_go_where_the_tracks_go(make_clip):
     """The wall is as red as it lies right in the world: red and depth at a pixel must be those of the point that is seen there."""
-    sample = mirror(crop_and_resize(make_clip(num_tracks=200), Crop(left=9, top=7, width=60, height=48), (42, 56)))
+    sample = mirror(resize(crop(make_clip(num_tracks=200), Crop(left=9, top=7, width=60, height=48)), (42, 56)))
     at = sample.tracks2d.round().astype(int)
     inside = ((at >= 0) & (at < [56, 42])).all(-1)
     frame = np.broadcast_to(np.arange(6)[:, None], inside.shape)[inside]

@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 
-from pipeline.stream.resize import resize_intrinsics, resize_nearest, resize_points
+from pipeline.records.pixel_transforms import resize_intrinsics, resize_nearest, resize_points
 
 
 def test_points_keep_to_their_pixels_with_an_own_scale_per_axis():

@@ -15,6 +15,7 @@ LABELERS = {
     "cotracker-package": "labelers.cotracker_package:CoTrackerPackageLabeler",
     "dis-flow": "labelers.dis_flow:DisFlowLabeler",
     "lucas-kanade": "labelers.lucas_kanade:LucasKanadeLabeler",
+    "transformers-depth": "labelers.depth.transformers_depth:TransformersDepthLabeler",
 }
 
 _NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -17,6 +17,7 @@ import pyarrow as pa
 from pipeline.errors import DataError
 from pipeline.labels.kinds.kind import CLIP_COLUMNS, LabelKind, metadata_number
 from pipeline.records import TrackLabels
+from pipeline.records.fields import names_along
 
 POSITION_SCALE = 32
 SCORE_SCALE = 255
@@ -174,11 +175,7 @@ TRACKS = LabelKind(
         "write_page_checksum": True,
     },
     has_queries=True,
-    # true tracks are of other points than labelled ones: none of their fields stays
-    fields=(
-        *("tracks2d", "visibility", "visibility_score", "confidence", "query_frame", "track_valid", "track_weights"),
-        *("tracks3d", "tracks3d_world"),
-    ),
+    fields=names_along("N"),  # true tracks are of other points than labelled ones: nothing that is known of those stays
     check=_check,
     encode=_encode,
     decode=_decode,

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jobs.auditing.run_plan import AuditingConfig, plan_audit
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.labeling.job import LabelingConfig, LabelingOutcome, label_dataset
@@ -132,13 +133,13 @@ def test_a_stream_of_depth_alone_warns_of_no_missing_audit(labelled, caplog):
     assert f"the labels {by_hand} are used without an audit" in caplog.text
 
 
-def test_two_sets_of_one_kind_are_refused_as_are_jobs_that_need_tracks(labelled, checkpoint, run_job):
+def test_two_sets_of_one_kind_are_refused_as_is_an_audit_of_depth(labelled, checkpoint):
     root, _, outcome = labelled
     other = label_dataset(asked(root, checkpoint, scale="relative"), dry_run=False).label_set
     with pytest.raises(ConfigError, match="both hold depth; a stream takes one set per kind"):
         ClipStream(StreamConfig(root=root, labels=(outcome.label_set, other)))
-    done = run_job("audit.py", "run", "--root", root, "--labels", outcome.label_set, "--executor", "inline", code=2)
-    assert "holds depth, where tracks are asked for" in " ".join(done.stderr.split())
+    with pytest.raises(ConfigError, match="holds depth, where tracks are asked for"):
+        plan_audit(AuditingConfig(root=str(root), label_set=outcome.label_set, executor=asked(root, checkpoint).executor))
 
 
 def test_it_is_drawn_beside_the_frames_with_a_legend(labelled):

@@ -33,10 +33,10 @@ from trainer.losses import (
     align_geometry,
     geometry_terms,
     labelled_coupling,
+    normalise_tracks,
     normalise_truth,
     self_supervised_coupling,
     track_loss,
-    track_truth,
 )
 from trainer.losses.static_gates import static_tracks
 
@@ -153,16 +153,16 @@ class Material:
         )
         self.truth = normalise_truth(truth)
         visible = rows(scene.visible, LABELLED)
-        self.observed = TrackObservations(pixels=rows(scene.pixels, LABELLED), weight=visible.float())
-        self.tracks = track_truth(
+        self.observed = TrackObservations(tracks_px=rows(scene.pixels, LABELLED), frame_weights=visible.float())
+        self.tracks = normalise_tracks(
             rows(scene.tracks_world, LABELLED), truth.camera_to_world, visible, norm=self.truth.norm, tau=0.05 / self.truth.norm
         )
         noisy = scene.pixels + noise_px * WIDTH / IMAGE_WIDTH * rng.normal(size=scene.pixels.shape)
         noisy[0] = scene.pixels[0]  # where the tracker was asked
         frames = (0, *REST)
         self.pseudo = TrackObservations(
-            pixels=rows(noisy, frames),
-            weight=rows(scene.visible, frames).float(),
+            tracks_px=rows(noisy, frames),
+            frame_weights=rows(scene.visible, frames).float(),
             static_score=torch.as_tensor(~scene.moving, dtype=torch.float32)[None],
         )
 
@@ -261,7 +261,7 @@ def measured(prediction: ClipGeometry, scene: ToyScene, material: Material, arm:
     to_first = (scene.tracks_world - scene.camera_to_world[0, :3, 3]) @ scene.camera_to_world[0, :3, :3]
     moved = transform_points(motion_to_anchor(prediction.camera_to_world, 0), prediction.tracks)[0].numpy()
     mine = frames_of(prediction, (0, *REST))
-    samples = sample_maps(mine.local_points, material.pseudo.pixels)
+    samples = sample_maps(mine.local_points, material.pseudo.tracks_px)
     chosen = static_tracks(mine, samples, material.pseudo, 0, GateSettings(gates=arm.gates))[0].numpy()
     return {
         "ate_m": trajectory.ate,

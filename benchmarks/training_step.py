@@ -25,7 +25,7 @@ from trainer.loop.config import TrainConfig
 from trainer.loop.frozen import freeze
 from trainer.loop.process_group import Place
 from trainer.loop.train_step import TrainStep
-from trainer.losses import align_geometry, labelled_coupling, normalise_truth, self_supervised_coupling, static_tau, track_truth
+from trainer.losses import align_geometry, labelled_coupling, normalise_tracks, normalise_truth, self_supervised_coupling, static_tau
 from trainer.models import ModelOutput, build_model
 from trainer.models.tracker.neighbours import nearest_neighbours
 from trainer.objective import Objective
@@ -131,7 +131,7 @@ def coupled(config: TrainConfig, output: ModelOutput, clips: ClipBatch) -> Calla
     normalised = normalise_truth(clips.geometry)
     scale = align_geometry(prediction, normalised, config.losses.geometry_settings).scale
     tau = static_tau(normalised.norm, clips.is_metric, settings)
-    truth = track_truth(clips.tracks_world, clips.geometry.camera_to_world, clips.tracks_visible, norm=normalised.norm, tau=tau)
+    truth = normalise_tracks(clips.tracks3d_world, clips.geometry.camera_to_world, clips.visibility, norm=normalised.norm, tau=tau)
     return lambda: labelled_coupling(prediction, clips.observations, truth, scale=scale, settings=settings).total(weights).sum()
 
 

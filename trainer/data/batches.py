@@ -28,9 +28,9 @@ class ClipBatch:
     observations: TrackObservations  # where the tracks are seen, in these pixels, and how much they count
     is_metric: Tensor  # bool "B": lengths of the truth are metres
     geometry: GeometryTruth | None = None  # in the clip's own world and unit; None without truth, as the three below
-    tracks_world: Tensor | None = None  # float32 "B T N 3", in the world of the cameras; NaN where not known
-    tracks_known: Tensor | None = None  # bool "B T N"
-    tracks_visible: Tensor | None = None  # bool "B T N": known, and seen within the image
+    tracks3d_world: Tensor | None = None  # float32 "B T N 3", in the world of the cameras; NaN where not known
+    track_valid: Tensor | None = None  # bool "B T N"
+    visibility: Tensor | None = None  # bool "B T N": known, and seen within the image
 
     def __post_init__(self) -> None:
         num_clips, num_frames, _, height, width = self.images.shape
@@ -40,17 +40,17 @@ class ClipBatch:
             "images": (num_clips, num_frames, 3, height, width),
             "query_points": (num_clips, num_tracks, 2),
             "is_metric": (num_clips,),
-            "tracks_world": (*per_track, 3),
-            "tracks_known": per_track,
-            "tracks_visible": per_track,
+            "tracks3d_world": (*per_track, 3),
+            "track_valid": per_track,
+            "visibility": per_track,
         }.items():
             tensor = getattr(self, name)
             if tensor is not None and tensor.shape != shape:
                 raise DataError(f"clips {', '.join(self.keys)}: {name} is {list(tensor.shape)}, expected {list(shape)}")
-        found = tuple(self.observations.weight.shape)
+        found = tuple(self.observations.frame_weights.shape)
         if found != per_track or not len(self.keys) == len(self.datasets) == len(self.licenses) == num_clips:
             raise DataError(f"clips {', '.join(self.keys)}: {num_clips} clips, observations {list(found)}, expected {list(per_track)}")
-        truth = (self.geometry, self.tracks_world, self.tracks_known, self.tracks_visible)
+        truth = (self.geometry, self.tracks3d_world, self.track_valid, self.visibility)
         if len({part is None for part in truth}) > 1:
             raise DataError(f"clips {', '.join(self.keys)}: geometry and true tracks come together or not at all")
 

@@ -17,28 +17,28 @@ def collate(clips: Sequence[PreparedClip], without_normals: Collection[str] = ()
     """
     if not clips:
         return None
-    pixels = torch.stack([clip.pixels for clip in clips])
+    tracks_px = torch.stack([clip.tracks_px for clip in clips])
     observations = TrackObservations(
-        pixels=pixels,
-        weight=torch.stack([clip.weight for clip in clips]),
-        static_score=_stack([clip.static_score for clip in clips], lambda clip: torch.full_like(clips[clip].weight[0], torch.nan)),
-        pose_weight=_stack([clip.pose_weight for clip in clips], lambda clip: torch.ones_like(clips[clip].weight[:, 0])),
+        tracks_px=tracks_px,
+        frame_weights=torch.stack([clip.frame_weights for clip in clips]),
+        static_score=_stack([clip.static_score for clip in clips], lambda clip: torch.full_like(clips[clip].frame_weights[0], torch.nan)),
+        pose_weight=_stack([clip.pose_weight for clip in clips], lambda clip: torch.ones_like(clips[clip].frame_weights[:, 0])),
     )
     truths = [clip.truth for clip in clips if clip.truth is not None]
-    tracks_world = torch.stack([truth.tracks_world for truth in truths]) if truths else None
+    tracks3d_world = torch.stack([truth.tracks3d_world for truth in truths]) if truths else None
     with_normals = torch.tensor([clip.dataset not in without_normals for clip in clips])
     return ClipBatch(
         keys=tuple(clip.key for clip in clips),
         datasets=tuple(clip.dataset for clip in clips),
         licenses=tuple(clip.license for clip in clips),
         images=torch.stack([clip.images for clip in clips]).movedim(-1, 2).contiguous().float().div_(255),
-        query_points=pixels[:, 0].clone(),
+        query_points=tracks_px[:, 0].clone(),
         observations=observations,
         is_metric=torch.tensor([clip.is_metric for clip in clips]),
         geometry=_geometry(truths, with_normals) if truths else None,
-        tracks_world=tracks_world,
-        tracks_known=None if tracks_world is None else tracks_world.isfinite().all(-1),
-        tracks_visible=torch.stack([truth.visible for truth in truths]) if truths else None,
+        tracks3d_world=tracks3d_world,
+        track_valid=None if tracks3d_world is None else tracks3d_world.isfinite().all(-1),
+        visibility=torch.stack([truth.visibility for truth in truths]) if truths else None,
     )
 
 
@@ -65,7 +65,7 @@ def _geometry(truths: Sequence[PreparedTruth], with_normals: Tensor) -> Geometry
         camera_to_world=torch.stack([truth.camera_to_world for truth in truths]),
         valid=depth > 0,
         pose_valid=torch.stack([truth.pose_valid for truth in truths]),
-        sky=_stack([truth.sky for truth in truths], lambda clip: torch.zeros_like(truths[clip].depth, dtype=torch.bool)),
+        sky_mask=_stack([truth.sky_mask for truth in truths], lambda clip: torch.zeros_like(truths[clip].depth, dtype=torch.bool)),
         with_normals=with_normals,
     )
 

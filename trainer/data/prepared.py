@@ -13,9 +13,9 @@ class PreparedTruth:
     intrinsics: Tensor  # float32 "T 3 3"
     camera_to_world: Tensor  # float32 "T 4 4"; the identity where not valid
     pose_valid: Tensor  # bool "T"
-    sky: Tensor | None  # bool "T H W"
-    tracks_world: Tensor  # float32 "T N 3", NaN where not known
-    visible: Tensor  # bool "T N": known, and seen within the image
+    sky_mask: Tensor | None  # bool "T H W"
+    tracks3d_world: Tensor  # float32 "T N 3", NaN where not known
+    visibility: Tensor  # bool "T N": known, and seen within the image
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -28,8 +28,8 @@ class PreparedClip:
     index: int  # in its dataset's sequence
     is_metric: bool
     images: Tensor  # uint8 "T H W 3"
-    pixels: Tensor  # float32 "T N 2"
-    weight: Tensor  # float32 "T N"
+    tracks_px: Tensor  # float32 "T N 2"
+    frame_weights: Tensor  # float32 "T N"
     static_score: Tensor | None = None  # float32 "N"
     pose_weight: Tensor | None = None  # float32 "T"
     truth: PreparedTruth | None = None

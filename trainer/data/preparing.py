@@ -33,7 +33,7 @@ def prepare_labelled(sample: ClipSample, shape: StepShape, config: DataConfig, d
         asked = seen_weight(sample, pseudo=False)[0]
         sample = take_tracks(sample, draw_tracks(asked, config.num_tracks, draw))
     clip = _prepared(sample, seen_weight(sample, pseudo=False), config.num_tracks)
-    return replace(clip, truth=prepared_truth(sample, clip.weight > 0, config.num_tracks))
+    return replace(clip, truth=prepared_truth(sample, clip.frame_weights > 0, config.num_tracks))
 
 
 def prepare_pseudo(sample: ClipSample, shape: StepShape, config: DataConfig, draw: np.random.Generator) -> PreparedClip:
@@ -86,10 +86,10 @@ def _prepared(sample: ClipSample, weight: np.ndarray, num_tracks: int) -> Prepar
     """The clip with its tracks filled up to N: at the middle of the image, with weight 0."""
     assert sample.tracks2d is not None, "a clip without tracks was given none"
     num_frames, height, width, _ = sample.frames.shape
-    pixels = torch.tensor([(width - 1) / 2, (height - 1) / 2]).repeat(num_frames, num_tracks, 1)
+    tracks_px = torch.tensor([(width - 1) / 2, (height - 1) / 2]).repeat(num_frames, num_tracks, 1)
     filled = torch.zeros(num_frames, num_tracks)
     found = weight.shape[1]
-    pixels[:, :found], filled[:, :found] = torch.from_numpy(sample.tracks2d), torch.from_numpy(weight)
+    tracks_px[:, :found], filled[:, :found] = torch.from_numpy(sample.tracks2d), torch.from_numpy(weight)
     return PreparedClip(
         key=sample.key,
         dataset=sample.dataset or "",
@@ -97,8 +97,8 @@ def _prepared(sample: ClipSample, weight: np.ndarray, num_tracks: int) -> Prepar
         index=sample.index,
         is_metric=sample.is_metric,
         images=torch.from_numpy(np.ascontiguousarray(sample.frames)),
-        pixels=pixels,
-        weight=filled,
+        tracks_px=tracks_px,
+        frame_weights=filled,
     )
 
 

@@ -46,7 +46,7 @@ def prepared_truth(sample: ClipSample, seen: torch.Tensor, num_tracks: int) -> P
     valid = _pose_valid(sample)
     poses = np.where(valid[:, None, None], _poses(sample), np.eye(4, dtype=np.float32))
     world = np.full((len(poses), num_tracks, 3), np.nan, np.float32)
-    tracks = _tracks_world(sample, valid)
+    tracks = _tracks3d_world(sample, valid)
     world[:, : tracks.shape[1]] = tracks
     known = torch.from_numpy(np.isfinite(world).all(-1))
     return PreparedTruth(
@@ -54,13 +54,13 @@ def prepared_truth(sample: ClipSample, seen: torch.Tensor, num_tracks: int) -> P
         intrinsics=torch.from_numpy(_intrinsics(sample)),
         camera_to_world=torch.from_numpy(poses),
         pose_valid=torch.from_numpy(valid),
-        sky=None if sample.sky_mask is None else torch.from_numpy(np.ascontiguousarray(sample.sky_mask)),
-        tracks_world=torch.from_numpy(world),
-        visible=seen & known,
+        sky_mask=None if sample.sky_mask is None else torch.from_numpy(np.ascontiguousarray(sample.sky_mask)),
+        tracks3d_world=torch.from_numpy(world),
+        visibility=seen & known,
     )
 
 
-def _tracks_world(sample: ClipSample, pose_valid: np.ndarray) -> np.ndarray:
+def _tracks3d_world(sample: ClipSample, pose_valid: np.ndarray) -> np.ndarray:
     """float32 "T N 3"; NaN where not known, which a track in 2D alone never is, nor one in a frame without pose."""
     assert sample.tracks2d is not None, "a clip without tracks was given none"
     known = known_tracks(sample) & pose_valid[:, None]

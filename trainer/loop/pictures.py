@@ -31,7 +31,7 @@ def draw(clips: ClipBatch, output: ModelOutput, clip: int = 0) -> Pictures:
     """Draw one clip of a batch."""
     chosen = np.unique(np.linspace(0, clips.images.shape[1] - 1, _MOST_FRAMES).round().astype(int))
     images = _array(clips.images[clip]).transpose(0, 2, 3, 1)
-    pixels, weight = _array(clips.observations.pixels[clip]), _array(clips.observations.weight[clip])
+    pixels, weight = _array(clips.observations.tracks_px[clip]), _array(clips.observations.frame_weights[clip])
     factor = max(1, round(_LEAST_HEIGHT / images.shape[1]))
     rows = [_with_tracks(_enlarged(images[frame], factor), (pixels[frame] + 0.5) * factor - 0.5, weight[frame]) for frame in chosen]
     depth = _array(output.local_points[clip, ..., 2])

@@ -1,17 +1,18 @@
 """The losses, pure functions one family per file: TrajVG's coupling (L_cons, L_cam, L_self), π³'s supervised losses, the tracker's.
 
-A typical labelled batch: `normalise_truth`, `align_geometry`, `geometry_terms`; `track_truth`, then `labelled_coupling`, `track_loss` and
-`visibility_loss` with the scale of the alignment. A batch of pseudo tracks: `pseudo_track_weights`, `self_supervised_coupling`.
+A typical labelled batch: `normalise_truth`, `align_geometry`, `geometry_terms`; `normalise_tracks`, then `labelled_coupling`,
+`track_loss` and `visibility_loss` with the scale of the alignment. A batch of pseudo tracks: `pseudo_track_weights`,
+`self_supervised_coupling`.
 """
 
 from trainer.losses.alignment import AlignedGeometry, align_geometry
 from trainer.losses.coupling import CouplingTerms, labelled_coupling, self_supervised_coupling
 from trainer.losses.geometry_terms import GeometryTerms, geometry_terms
 from trainer.losses.normalisation import normalise_truth
+from trainer.losses.normalised_tracks import normalise_tracks, static_tau
 from trainer.losses.pseudo_weights import pseudo_track_weights
-from trainer.losses.records import ClipGeometry, GeometryTruth, NormalisedTruth, TrackObservations, TrackTruth
+from trainer.losses.records import ClipGeometry, GeometryTruth, NormalisedTracks, NormalisedTruth, TrackObservations
 from trainer.losses.settings import CouplingSettings, CouplingWeights, GateSettings, GeometrySettings, GeometryWeights, TrackingSettings
-from trainer.losses.track_truth import static_tau, track_truth
 from trainer.losses.tracking import track_loss, visibility_loss
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
     "GeometryWeights",
     "NormalisedTruth",
     "TrackObservations",
-    "TrackTruth",
+    "NormalisedTracks",
     "TrackingSettings",
     "align_geometry",
     "geometry_terms",
@@ -37,6 +38,6 @@ __all__ = [
     "self_supervised_coupling",
     "static_tau",
     "track_loss",
-    "track_truth",
+    "normalise_tracks",
     "visibility_loss",
 ]

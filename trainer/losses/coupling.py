@@ -9,7 +9,7 @@ from pipeline.errors import DataError
 from trainer.geometry import sample_maps, scale_motion
 from trainer.losses.camera import anchor_targets, point_term, pose_term
 from trainer.losses.consistency import point_map_consistency, track_consistency
-from trainer.losses.records import ClipGeometry, TrackObservations, TrackTruth
+from trainer.losses.records import ClipGeometry, NormalisedTracks, TrackObservations
 from trainer.losses.scene_scale import normalised_point_map_consistency, scene_scale
 from trainer.losses.settings import CouplingSettings, CouplingWeights
 from trainer.losses.static_gates import static_tracks
@@ -37,7 +37,7 @@ class CouplingTerms:
 
 
 def labelled_coupling(
-    prediction: ClipGeometry, observed: TrackObservations, truth: TrackTruth, *, scale: Tensor, settings: CouplingSettings
+    prediction: ClipGeometry, observed: TrackObservations, truth: NormalisedTracks, *, scale: Tensor, settings: CouplingSettings
 ) -> CouplingTerms:
     """L_cons and both terms of L_cam on clips with true tracks.
 
@@ -51,12 +51,12 @@ def labelled_coupling(
     Raises: DataError if the prediction has no tracks or frames and tracks disagree.
     """
     tracks = _check(prediction, observed, settings, truth)
-    with torch.autocast(observed.weight.device.type, enabled=False):
+    with torch.autocast(observed.frame_weights.device.type, enabled=False):
         factor = scale if settings.scale_gradient == "invariant" else scale.detach()
-        samples = sample_maps(prediction.local_points, observed.pixels) * factor[:, None, None, None]
-        tracks, weight = tracks * scale.detach()[:, None, None, None], observed.weight
+        samples = sample_maps(prediction.local_points, observed.tracks_px) * factor[:, None, None, None]
+        tracks, weight = tracks * scale.detach()[:, None, None, None], observed.frame_weights
         cameras = scale_motion(prediction.camera_to_world, scale.detach())
-        known = weight * truth.known
+        known = weight * truth.track_valid
         pose_weight = _on_frames(known, observed) * truth.static
         target = truth.anchor_points
         if settings.cam_target == "anchor":
@@ -86,8 +86,8 @@ def self_supervised_coupling(prediction: ClipGeometry, observed: TrackObservatio
     Raises: DataError if the prediction has no tracks, frames and tracks disagree, or the audit's gate finds no scores.
     """
     tracks = _check(prediction, observed, settings)
-    with torch.autocast(observed.weight.device.type, enabled=False):
-        samples, weight = sample_maps(prediction.local_points, observed.pixels), observed.weight
+    with torch.autocast(observed.frame_weights.device.type, enabled=False):
+        samples, weight = sample_maps(prediction.local_points, observed.tracks_px), observed.frame_weights
         static = static_tracks(prediction, samples, observed, settings.anchor, settings.gate)[:, None]
         scale = scene_scale(samples, weight).detach()
         unit = scale[:, None, None, None]
@@ -111,12 +111,14 @@ def _share(part: Tensor, whole: Tensor) -> Tensor:
     return part.sum(dim=(1, 2)) / whole.sum(dim=(1, 2)).clamp_min(torch.finfo(whole.dtype).tiny)
 
 
-def _check(prediction: ClipGeometry, observed: TrackObservations, settings: CouplingSettings, truth: TrackTruth | None = None) -> Tensor:
+def _check(
+    prediction: ClipGeometry, observed: TrackObservations, settings: CouplingSettings, truth: NormalisedTracks | None = None
+) -> Tensor:
     """The predicted tracks, if everything is of the same clips, frames and tracks."""
     if prediction.tracks is None:
         raise DataError("the prediction has no tracks; coupling losses need a model that tracks, such as trajvg")
-    shape = tuple(observed.weight.shape)
-    others = [tuple(prediction.tracks.shape[:3])] + ([] if truth is None else [tuple(truth.known.shape)])
+    shape = tuple(observed.frame_weights.shape)
+    others = [tuple(prediction.tracks.shape[:3])] + ([] if truth is None else [tuple(truth.track_valid.shape)])
     if any(other != shape for other in others):
         raise DataError(f"observations are [B, T, N] = {list(shape)}, predicted (and true) tracks {others}")
     if settings.anchor >= shape[1]:

@@ -102,6 +102,6 @@ def confidence_loss(logits: Tensor, aligned: AlignedGeometry, truth: GeometryTru
         raise DataError(f"confidence is {list(logits.shape)}, expected {list(truth.valid.shape)}")
     right = (point_errors(aligned, truth).detach() < settings.confident_below).to(logits.dtype)
     loss = masked_mean(F.binary_cross_entropy_with_logits(logits, right, reduction="none"), truth.valid)
-    if truth.sky is None:
+    if truth.sky_mask is None:
         return loss
-    return loss + masked_mean(F.softplus(logits), truth.sky & ~truth.valid)
+    return loss + masked_mean(F.softplus(logits), truth.sky_mask & ~truth.valid)

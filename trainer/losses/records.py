@@ -34,17 +34,17 @@ class ClipGeometry:
 class TrackObservations:
     """Where N points of each clip were seen: data, never what a network gives."""
 
-    pixels: Tensor  # "B T N 2", of the point map's raster; finite, also where the weight is 0
-    weight: Tensor  # "B T N" in [0, 1], 0 where not seen
+    tracks_px: Tensor  # "B T N 2", of the point map's raster; finite, also where the weight is 0
+    frame_weights: Tensor  # "B T N" in [0, 1], 0 where not seen
     static_score: Tensor | None = None  # "B N" from an audit, at least 0.5 is static, NaN is unknown
     pose_weight: Tensor | None = None  # "B T" in [0, 1]: how far a loss on cameras may use the frame; None: all
 
     def __post_init__(self) -> None:
-        if self.weight.ndim != 3:
-            raise DataError(f"weight is {list(self.weight.shape)}, expected [B, T, N]")
-        clips, frames, num_tracks = self.weight.shape
-        check_floats("pixels", self.pixels, (clips, frames, num_tracks, 2))
-        check_floats("weight", self.weight, (clips, frames, num_tracks))
+        if self.frame_weights.ndim != 3:
+            raise DataError(f"frame_weights is {list(self.frame_weights.shape)}, expected [B, T, N]")
+        clips, frames, num_tracks = self.frame_weights.shape
+        check_floats("tracks_px", self.tracks_px, (clips, frames, num_tracks, 2))
+        check_floats("frame_weights", self.frame_weights, (clips, frames, num_tracks))
         if self.static_score is not None:
             check_floats("static_score", self.static_score, (clips, num_tracks))
         if self.pose_weight is not None:
@@ -52,20 +52,20 @@ class TrackObservations:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class TrackTruth:
-    """Where those N points truly are, in the clip's normalised unit; made by `track_truth`. Unknown places hold 0."""
+class NormalisedTracks:
+    """True 3D positions of those N points in the clip's normalised unit; made by `normalise_tracks`. Unknown ones are 0."""
 
     camera_points: Tensor  # "B T N 3", in the camera of each frame: p*
     anchor_points: Tensor  # "B T N 3", in the anchor's camera: p-bar
-    known: Tensor  # bool "B T N"
-    visible: Tensor  # bool "B T N"; what is visible is known
+    track_valid: Tensor  # bool "B T N": the position is known
+    visibility: Tensor  # bool "B T N"; what is visible is known
     static: Tensor  # bool "B T N": m
 
     def __post_init__(self) -> None:
-        shape = tuple(self.known.shape)
+        shape = tuple(self.track_valid.shape)
         for name in ("camera_points", "anchor_points"):
             check_floats(name, getattr(self, name), (*shape, 3))
-        for name in ("known", "visible", "static"):
+        for name in ("track_valid", "visibility", "static"):
             check_mask(name, getattr(self, name), shape)
 
 
@@ -80,14 +80,14 @@ class GeometryTruth:
     camera_to_world: Tensor  # "B T 4 4", rigid; anything finite where the pose is not valid, which the first may not be
     valid: Tensor  # bool "B T H W": the point is known
     pose_valid: Tensor | None = None  # bool "B T"; None: all are known
-    sky: Tensor | None = None  # bool "B T H W"; None: not known
+    sky_mask: Tensor | None = None  # bool "B T H W"; None: not known
     with_normals: Tensor | None = None  # bool "B": depth good enough for normals; None: all
 
     def __post_init__(self) -> None:
         shape = tuple(self.valid.shape)
         check_floats("local_points", self.local_points, (*shape, 3))
         check_floats("camera_to_world", self.camera_to_world, (*shape[:2], 4, 4))
-        for name, expected in (("valid", shape), ("pose_valid", shape[:2]), ("sky", shape), ("with_normals", shape[:1])):
+        for name, expected in (("valid", shape), ("pose_valid", shape[:2]), ("sky_mask", shape), ("with_normals", shape[:1])):
             mask = getattr(self, name)
             if mask is not None:
                 check_mask(name, mask, expected)

@@ -41,16 +41,16 @@ def static_tracks(prediction: ClipGeometry, samples: Tensor, observed: TrackObse
         samples: "B T N 3", p~.
     Raises: DataError if the audit's gate is asked for and the observations hold no static score.
     """
-    static = torch.ones_like(observed.weight[:, 0], dtype=torch.bool)
-    counted = paired_frames(observed.weight, anchor)
+    static = torch.ones_like(observed.frame_weights[:, 0], dtype=torch.bool)
+    counted = paired_frames(observed.frame_weights, anchor)
     for gate in settings.gates:
         if gate == "audit":
             static = static & audit_gate(observed, settings)
         elif gate == "residual":
-            passes = residual_gate(samples, prediction.camera_to_world, observed.weight, anchor, settings).passes
+            passes = residual_gate(samples, prediction.camera_to_world, observed.frame_weights, anchor, settings).passes
             static = static & rigidity_vote(passes, counted, settings.vote_share)
         else:
-            passes = epipolar_gate(prediction, samples, observed.pixels, anchor, settings)
+            passes = epipolar_gate(prediction, samples, observed.tracks_px, anchor, settings)
             static = static & rigidity_vote(passes, counted, settings.vote_share)
     return static
 

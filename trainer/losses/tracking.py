@@ -9,13 +9,13 @@ from torch import Tensor
 from pipeline.errors import DataError
 from trainer.losses.huber import huber
 from trainer.losses.normalisation import depth_weights
-from trainer.losses.records import TrackTruth
+from trainer.losses.records import NormalisedTracks
 from trainer.losses.settings import TrackingSettings
 
 _NEAREST_DEPTH = 0.1  # of the frame's mean depth: nearer points weigh no more; as for π³'s points
 
 
-def track_loss(iterations: Sequence[Tensor], truth: TrackTruth, *, scale: Tensor, settings: TrackingSettings) -> Tensor:
+def track_loss(iterations: Sequence[Tensor], truth: NormalisedTracks, *, scale: Tensor, settings: TrackingSettings) -> Tensor:
     """L_trk = 1/K sum over k of gamma^(K-k) times the mean error of s* p^(k) over known points and coordinates.
 
     Args:
@@ -31,11 +31,11 @@ def track_loss(iterations: Sequence[Tensor], truth: TrackTruth, *, scale: Tensor
             f"predicted tracks are {[list(tracks.shape) for tracks in iterations]}, true ones {list(truth.camera_points.shape)};"
             " one tensor per iteration is expected"
         )
-    weight = torch.where(truth.visible, 1.0, settings.occluded_weight) * truth.known
-    relative = depth_weights(truth.camera_points[..., 2], truth.known, _NEAREST_DEPTH) if settings.depth_weighted else 1
+    weight = torch.where(truth.visibility, 1.0, settings.occluded_weight) * truth.track_valid
+    relative = depth_weights(truth.camera_points[..., 2], truth.track_valid, _NEAREST_DEPTH) if settings.depth_weighted else 1
     errors = []
     for tracks in iterations:
-        difference = torch.where(truth.known[..., None], tracks * scale.detach()[:, None, None, None] - truth.camera_points, 0)
+        difference = torch.where(truth.track_valid[..., None], tracks * scale.detach()[:, None, None, None] - truth.camera_points, 0)
         size = difference.abs().sum(-1) if settings.huber is None else huber(difference, settings.huber)
         errors.append(_mean(relative * size / 3, weight))
     return _over_iterations(errors, settings.gamma)

@@ -6,15 +6,15 @@ from trainer.losses import (
     ClipGeometry,
     GeometryTruth,
     GeometryWeights,
+    NormalisedTracks,
     NormalisedTruth,
-    TrackTruth,
     align_geometry,
     geometry_terms,
     labelled_coupling,
+    normalise_tracks,
     normalise_truth,
     static_tau,
     track_loss,
-    track_truth,
     visibility_loss,
 )
 from trainer.models import ModelOutput
@@ -63,23 +63,23 @@ def _geometry(
 
 
 def _tracking(
-    output: ModelOutput, aligned: AlignedGeometry, truth: TrackTruth, weights: TrackingWeights, settings: LossSettings
+    output: ModelOutput, aligned: AlignedGeometry, truth: NormalisedTracks, weights: TrackingWeights, settings: LossSettings
 ) -> tuple[LossTerm, ...]:
     tracks = track_loss(output.traj3d_camera or [], truth, scale=aligned.scale, settings=settings.tracking_settings)
-    seen = visibility_loss(output.visibility_logits or [], truth.visible, truth.known)
+    seen = visibility_loss(output.visibility_logits or [], truth.visibility, truth.track_valid)
     return (
         LossTerm(name="tracking/tracks", weight=weights.tracks, values=tracks),
         LossTerm(name="tracking/visibility", weight=weights.visibility, values=seen),
     )
 
 
-def _true_tracks(batch: ClipBatch, geometry: GeometryTruth, normalised: NormalisedTruth, settings: LossSettings) -> TrackTruth:
-    assert batch.tracks_world is not None  # a batch has all of its truth or none
-    assert batch.tracks_visible is not None
-    return track_truth(
-        batch.tracks_world,
+def _true_tracks(batch: ClipBatch, geometry: GeometryTruth, normalised: NormalisedTruth, settings: LossSettings) -> NormalisedTracks:
+    assert batch.tracks3d_world is not None  # a batch has all of its truth or none
+    assert batch.visibility is not None
+    return normalise_tracks(
+        batch.tracks3d_world,
         geometry.camera_to_world,
-        batch.tracks_visible,
+        batch.visibility,
         norm=normalised.norm,
         tau=static_tau(normalised.norm, batch.is_metric, settings.coupling_settings),
         anchor=settings.coupling_settings.anchor,

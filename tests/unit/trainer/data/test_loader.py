@@ -59,8 +59,8 @@ def assert_equal(one: StepBatch, other: StepBatch) -> None:
     for first, second in ((one.labelled, other.labelled), (one.pseudo, other.pseudo)):
         assert first.keys == second.keys
         assert torch.equal(first.images, second.images)
-        assert torch.equal(first.observations.pixels, second.observations.pixels)
-        assert torch.equal(first.observations.weight, second.observations.weight)
+        assert torch.equal(first.observations.tracks_px, second.observations.tracks_px)
+        assert torch.equal(first.observations.frame_weights, second.observations.frame_weights)
 
 
 def test_a_step_has_clips_of_both_kinds_in_one_shape(config):
@@ -75,7 +75,7 @@ def test_a_step_has_clips_of_both_kinds_in_one_shape(config):
         assert pseudo.geometry is None
         assert not pseudo.is_metric.any()  # two of the clips have truth, which stays on disk
         assert pseudo.observations.static_score is not None
-        assert (pseudo.observations.weight[:, 0] > 0).any(1).all()
+        assert (pseudo.observations.frame_weights[:, 0] > 0).any(1).all()
 
 
 @pytest.mark.parametrize("num_workers", [1, 3])
@@ -103,7 +103,7 @@ def test_two_ranks_take_what_one_with_twice_the_clips_would(config):
             own = ranks[rank][step]
             assert own.labelled.keys == batch.labelled.keys[rank::2]
             assert torch.equal(own.labelled.images, batch.labelled.images[rank::2])
-            assert torch.equal(own.pseudo.observations.pixels, batch.pseudo.observations.pixels[rank::2])
+            assert torch.equal(own.pseudo.observations.tracks_px, batch.pseudo.observations.tracks_px[rank::2])
 
 
 def test_states_of_all_ranks_are_equal_and_serve_another_number_of_ranks(config):

@@ -9,7 +9,7 @@ from trainer.data.config import AS_STORED, AugmentConfig, DataConfig
 from trainer.data.preparing import prepare_labelled, prepare_pseudo
 from trainer.data.step_shape import StepShape
 from trainer.geometry import sample_maps, transform_points
-from trainer.losses import normalise_truth, track_truth
+from trainer.losses import normalise_tracks, normalise_truth
 
 SHAPE = StepShape(frames=4, height=42, width=56)
 
@@ -29,18 +29,18 @@ def test_true_points_lie_on_the_point_maps_where_the_tracks_say(make_clip, seed)
     assert batch.images.shape == (2, 4, 3, 42, 56)
     assert ((batch.images >= 0) & (batch.images <= 1)).all()
     truth = normalise_truth(batch.geometry)
-    tracks = track_truth(
-        batch.tracks_world, batch.geometry.camera_to_world, batch.tracks_visible, norm=truth.norm, tau=torch.full((2,), 0.01)
+    tracks = normalise_tracks(
+        batch.tracks3d_world, batch.geometry.camera_to_world, batch.visibility, norm=truth.norm, tau=torch.full((2,), 0.01)
     )
-    on_map = sample_maps(truth.truth.local_points, batch.observations.pixels)
-    inner = batch.observations.pixels.sub(torch.tensor([27.5, 20.5])).abs().sub(torch.tensor([26.0, 19.0])).amax(-1) < 0
-    seen = (batch.observations.weight > 0) & inner
+    on_map = sample_maps(truth.truth.local_points, batch.observations.tracks_px)
+    inner = batch.observations.tracks_px.sub(torch.tensor([27.5, 20.5])).abs().sub(torch.tensor([26.0, 19.0])).amax(-1) < 0
+    seen = (batch.observations.frame_weights > 0) & inner
     assert seen.sum() > 50
     torch.testing.assert_close(on_map[seen], tracks.camera_points[seen], rtol=0.01, atol=0.01)
-    torch.testing.assert_close(batch.query_points, batch.observations.pixels[:, 0])
-    assert tracks.static[batch.tracks_visible].all()  # nothing moves in that world, mirrored or not
+    torch.testing.assert_close(batch.query_points, batch.observations.tracks_px[:, 0])
+    assert tracks.static[batch.visibility].all()  # nothing moves in that world, mirrored or not
     world = transform_points(batch.geometry.camera_to_world, tracks.camera_points * truth.norm[:, None, None, None])
-    torch.testing.assert_close(world[batch.tracks_known], batch.tracks_world[batch.tracks_known], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(world[batch.track_valid], batch.tracks3d_world[batch.track_valid], rtol=1e-4, atol=1e-4)
 
 
 def test_unprojection_by_hand():
@@ -53,25 +53,25 @@ def test_unprojection_by_hand():
 
 def test_asked_tracks_are_seen_in_the_first_frame_and_missing_ones_count_nothing(make_clip):
     clip = prepare_labelled(make_clip(num_tracks=10), SHAPE, config(augment=AS_STORED), draw())
-    seen = clip.weight[0] > 0
+    seen = clip.frame_weights[0] > 0
     found = int(seen.sum())
     assert 0 < found <= 10
     assert seen[:found].all()
-    assert (clip.weight[:, found:] == 0).all()
-    assert (clip.pixels[:, found:] == torch.tensor([27.5, 20.5])).all()
-    assert clip.truth.tracks_world[:, :found].isfinite().all()
-    assert clip.truth.tracks_world[:, found:].isnan().all()
-    assert not clip.truth.visible[:, found:].any()
+    assert (clip.frame_weights[:, found:] == 0).all()
+    assert (clip.tracks_px[:, found:] == torch.tensor([27.5, 20.5])).all()
+    assert clip.truth.tracks3d_world[:, :found].isfinite().all()
+    assert clip.truth.tracks3d_world[:, found:].isnan().all()
+    assert not clip.truth.visibility[:, found:].any()
 
 
 def test_what_leaves_the_crop_is_not_seen_any_more(make_clip):
     tall = StepShape(frames=6, height=56, width=14)
     clip = prepare_labelled(make_clip(num_tracks=300), tall, config(num_tracks=300, augment=AS_STORED), draw(3))
-    found = clip.truth.tracks_world[0, :, 0].isfinite()
-    outside = (clip.pixels[..., 0] < -0.5) | (clip.pixels[..., 0] > 13.5)
+    found = clip.truth.tracks3d_world[0, :, 0].isfinite()
+    outside = (clip.tracks_px[..., 0] < -0.5) | (clip.tracks_px[..., 0] > 13.5)
     assert outside[:, found].any()
-    assert (clip.weight[outside] == 0).all()
-    assert not clip.truth.visible[outside].any()
+    assert (clip.frame_weights[outside] == 0).all()
+    assert not clip.truth.visibility[outside].any()
 
 
 def test_windows_begin_where_pose_and_depth_are_known(make_clip):
@@ -90,14 +90,14 @@ def test_windows_begin_where_pose_and_depth_are_known(make_clip):
         assert clip.truth.pose_valid[0]
         assert (clip.truth.depth[0] > 0).any()
         assert clip.truth.camera_to_world.isfinite().all()
-        assert clip.truth.tracks_world[~clip.truth.pose_valid].isnan().all()
+        assert clip.truth.tracks3d_world[~clip.truth.pose_valid].isnan().all()
 
 
 def test_a_clip_without_tracks_teaches_geometry(make_clip):
     sample = make_clip(num_tracks=0, tracks2d=None, visibility=None, tracks3d_world=None, query_frame=None)
     clip = prepare_labelled(sample, SHAPE, config(), draw())
-    assert (clip.weight == 0).all()
-    assert clip.truth.tracks_world.isnan().all()
+    assert (clip.frame_weights == 0).all()
+    assert clip.truth.tracks3d_world.isnan().all()
     assert (clip.truth.depth > 0).all()
 
 
@@ -123,7 +123,7 @@ def test_pseudo_windows_begin_where_tracks_were_asked(make_clip):
     sample = make_clip(pseudo=True, query_frame=asked)
     for seed in range(12):
         clip = prepare_pseudo(sample, SHAPE, config(augment=AS_STORED), draw(seed))
-        moved = clip.pixels[0, :1, 0].item()  # AS_STORED: 56 of 80 pixels wide
+        moved = clip.tracks_px[0, :1, 0].item()  # AS_STORED: 56 of 80 pixels wide
         assert clip.truth is None
         places = (sample.tracks2d[[1, 4]][..., 0] + 0.5) * 0.7 - 0.5
         assert np.abs(places - moved).min() < 1e-3
@@ -143,16 +143,16 @@ def test_pseudo_tracks_are_drawn_by_weight_and_weigh_what_the_audit_says(make_cl
     assert (kept <= scores[8]).all()
     assert (kept <= scores[4]).float().mean() >= 0.8
     assert clip.pose_weight.tolist() == [1, 1, 0, 0]
-    assert set(clip.weight.unique().tolist()) <= {0.0, 1.0, np.float32(0.01).item()}
+    assert set(clip.frame_weights.unique().tolist()) <= {0.0, 1.0, np.float32(0.01).item()}
     few = prepare_pseudo(sample, SHAPE, config(num_tracks=24, augment=AS_STORED), draw())
-    assert int((few.weight[0] > 0).sum()) <= 8
+    assert int((few.frame_weights[0] > 0).sum()) <= 8
     assert few.static_score[8:].isnan().all()
 
 
 def test_pseudo_tracks_without_audit_count_by_confidence(make_clip):
     sample = make_clip(pseudo=True, confidence=np.full((6, 40), 0.25, np.float32))
     clip = prepare_pseudo(sample, SHAPE, config(augment=AS_STORED), draw())
-    assert set(clip.weight.unique().tolist()) == {0.0, 0.25} or set(clip.weight.unique().tolist()) == {0.25}
+    assert set(clip.frame_weights.unique().tolist()) == {0.0, 0.25} or set(clip.frame_weights.unique().tolist()) == {0.25}
     assert clip.static_score is None
     assert collate([clip]).geometry is None
 
@@ -174,7 +174,7 @@ def test_pseudo_tracks_that_say_nothing_are_refused_by_name(make_clip, change, m
 def test_the_same_draws_give_the_same_clip(make_clip):
     first, again, other = (prepare_labelled(make_clip(), SHAPE, config(), draw(seed)) for seed in (4, 4, 5))
     assert torch.equal(first.images, again.images)
-    assert torch.equal(first.pixels, again.pixels)
+    assert torch.equal(first.tracks_px, again.tracks_px)
     assert not torch.equal(first.images, other.images)
 
 
@@ -186,11 +186,11 @@ def test_clips_that_know_less_are_filled_up(make_clip):
     assert batch.observations.pose_weight.tolist() == [[1] * 4, [0] * 4]
     sky = make_clip(sky_mask=np.ones((6, 60, 80), bool))
     geometry = collate([prepare_labelled(sample, SHAPE, config(), draw()) for sample in (make_clip(), sky)], ["walls"]).geometry
-    assert geometry.sky.flatten(1).all(1).tolist() == [False, True]
+    assert geometry.sky_mask.flatten(1).all(1).tolist() == [False, True]
     assert geometry.with_normals.tolist() == [False, False]
     assert collate([]) is None
 
 
 def test_a_batch_moves_as_a_whole(make_clip):
     batch = collate([prepare_labelled(make_clip(), SHAPE, config(), draw())]).to("meta")
-    assert batch.images.device.type == batch.geometry.local_points.device.type == batch.observations.weight.device.type == "meta"
+    assert batch.images.device.type == batch.geometry.local_points.device.type == batch.observations.frame_weights.device.type == "meta"

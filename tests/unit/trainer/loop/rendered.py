@@ -45,7 +45,7 @@ def make_clips(seed: int, num_clips: int, *, labelled: bool) -> ClipBatch:
     in_camera = world - cameras[:, :, None, :3, 3]
     pixels = in_camera[..., :2] / in_camera[..., 2:] * FOCAL + SIDE / 2
     seen = (pixels > 0).all(-1) & (pixels < SIDE - 1).all(-1)
-    observations = TrackObservations(pixels=pixels, weight=seen.float(), static_score=torch.ones(num_clips, TRACKS))
+    observations = TrackObservations(tracks_px=pixels, frame_weights=seen.float(), static_score=torch.ones(num_clips, TRACKS))
     valid = torch.ones(num_clips, FRAMES, SIDE, SIDE, dtype=torch.bool)
     truth = GeometryTruth(local_points=plane.expand(num_clips, FRAMES, -1, -1, -1), camera_to_world=cameras, valid=valid)
     return ClipBatch(
@@ -57,9 +57,9 @@ def make_clips(seed: int, num_clips: int, *, labelled: bool) -> ClipBatch:
         observations=observations,
         is_metric=torch.ones(num_clips, dtype=torch.bool),
         geometry=truth if labelled else None,
-        tracks_world=world if labelled else None,
-        tracks_known=torch.ones_like(seen) if labelled else None,
-        tracks_visible=seen if labelled else None,
+        tracks3d_world=world if labelled else None,
+        track_valid=torch.ones_like(seen) if labelled else None,
+        visibility=seen if labelled else None,
     )
 
 
@@ -91,12 +91,14 @@ def share(clips: ClipBatch, mine: slice) -> ClipBatch:
         licenses=clips.licenses[mine],
         images=clips.images[mine],
         query_points=clips.query_points[mine],
-        observations=TrackObservations(pixels=seen.pixels[mine], weight=seen.weight[mine], static_score=seen.static_score[mine]),
+        observations=TrackObservations(
+            tracks_px=seen.tracks_px[mine], frame_weights=seen.frame_weights[mine], static_score=seen.static_score[mine]
+        ),
         is_metric=clips.is_metric[mine],
         geometry=None
         if truth is None
         else GeometryTruth(local_points=truth.local_points[mine], camera_to_world=truth.camera_to_world[mine], valid=truth.valid[mine]),
-        tracks_world=None if clips.tracks_world is None else clips.tracks_world[mine],
-        tracks_known=None if clips.tracks_known is None else clips.tracks_known[mine],
-        tracks_visible=None if clips.tracks_visible is None else clips.tracks_visible[mine],
+        tracks3d_world=None if clips.tracks3d_world is None else clips.tracks3d_world[mine],
+        track_valid=None if clips.track_valid is None else clips.track_valid[mine],
+        visibility=None if clips.visibility is None else clips.visibility[mine],
     )

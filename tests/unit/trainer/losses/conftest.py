@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainer.losses import ClipGeometry, TrackObservations, TrackTruth
+from trainer.losses import ClipGeometry, NormalisedTracks, TrackObservations
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "trajvg" / "losses.npz"
 
@@ -39,19 +39,19 @@ def close() -> Callable[..., None]:
 
 
 @pytest.fixture
-def golden_clip(golden) -> tuple[ClipGeometry, TrackObservations, TrackTruth]:
+def golden_clip(golden) -> tuple[ClipGeometry, TrackObservations, NormalisedTracks]:
     """The golden file's clip: leaves that take gradient, what was seen, what is true."""
     prediction = ClipGeometry(
         local_points=golden["pointmap"][None].clone().requires_grad_(),
         camera_to_world=golden["poses"][None].clone().requires_grad_(),
         tracks=golden["p_hat"][None].clone().requires_grad_(),
     )
-    observed = TrackObservations(pixels=golden["q"][None], weight=golden["w"][None])
-    truth = TrackTruth(
+    observed = TrackObservations(tracks_px=golden["q"][None], frame_weights=golden["w"][None])
+    truth = NormalisedTracks(
         camera_points=torch.zeros_like(golden["p_bar"])[None],
         anchor_points=golden["p_bar"][None],
-        known=torch.ones_like(golden["gt_visible"])[None],
-        visible=golden["gt_visible"][None],
+        track_valid=torch.ones_like(golden["gt_visible"])[None],
+        visibility=golden["gt_visible"][None],
         static=golden["static_mask"][None],
     )
     return prediction, observed, truth

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from trainer.geometry import fundamental_matrices, masked_median, motion_to_anchor, sample_maps, sampson_squared, transform_points
-from trainer.losses import CouplingSettings, CouplingWeights, GateSettings, labelled_coupling, track_truth
+from trainer.losses import CouplingSettings, CouplingWeights, GateSettings, labelled_coupling, normalise_tracks
 from trainer.losses.camera import anchor_targets, point_term, pose_term
 from trainer.losses.consistency import point_map_consistency, track_consistency
 from trainer.losses.huber import huber
+from trainer.losses.normalised_tracks import static_mask, static_reference
 from trainer.losses.static_gates import residual_gate
-from trainer.losses.track_truth import static_mask, static_reference
 
 SUM, MEAN = CouplingSettings(reduction="sum"), CouplingSettings()
 
@@ -45,7 +45,7 @@ def test_gradients_of_consistency(golden, golden_clip, close):
 
 
 def test_true_tracks_in_the_anchor_camera(golden, close):
-    truth = track_truth(
+    truth = normalise_tracks(
         golden["gt_tracks_world"][None],
         golden["gt_poses"][None],
         golden["gt_visible"][None],

@@ -9,8 +9,8 @@ from trainer.losses import (
     GeometrySettings,
     GeometryTruth,
     GeometryWeights,
+    NormalisedTracks,
     TrackingSettings,
-    TrackTruth,
     align_geometry,
     geometry_terms,
     normalise_truth,
@@ -97,11 +97,11 @@ def test_solver(golden, close):
 
 def test_tracks_and_visibility(golden, close):
     known = golden["seq_valid"][None] > 0
-    truth = TrackTruth(
+    truth = NormalisedTracks(
         camera_points=golden["seq_target"][None],
         anchor_points=golden["seq_target"][None],
-        known=known,
-        visible=known,
+        track_valid=known,
+        visibility=known,
         static=known,
     )
     unit = torch.ones(1, dtype=torch.float64)

@@ -25,12 +25,12 @@ def touches(gradient: Tensor) -> Tensor:
 
 def footprint(observed: TrackObservations, tracks: Tensor, size: tuple[int, int]) -> Tensor:
     """Pixels around places that are seen, of the chosen tracks: bool "T H W"; counted one by one."""
-    frames, num_tracks = observed.weight.shape[1:]
+    frames, num_tracks = observed.frame_weights.shape[1:]
     touched = torch.zeros(frames, *size, dtype=torch.bool)
     for t in range(frames):
         for i in range(num_tracks):
-            if tracks[t, i] and observed.weight[0, t, i] > 0:
-                x, y = observed.pixels[0, t, i].tolist()
+            if tracks[t, i] and observed.frame_weights[0, t, i] > 0:
+                x, y = observed.tracks_px[0, t, i].tolist()
                 for row in range(size[0]):
                     for column in range(size[1]):
                         touched[t, row, column] |= abs(row - y) < 1 and abs(column - x) < 1
@@ -63,7 +63,7 @@ def pseudo(golden_clip):
 def test_consistency_a_moves_the_point_map_where_tracks_are_seen(request, golden_clip, kind):
     prediction, observed, _ = golden_clip
     to_map, to_tracks, to_cameras = gradients(request.getfixturevalue(kind)().consistency_points, prediction)
-    everything = torch.ones_like(observed.weight[0], dtype=torch.bool)
+    everything = torch.ones_like(observed.frame_weights[0], dtype=torch.bool)
     touched = footprint(observed, everything, to_map.shape[1:3])
     assert 0 < touched.sum() < touched.numel()
     assert torch.equal(touches(to_map), touched)
@@ -76,7 +76,7 @@ def test_consistency_b_moves_the_tracks_that_are_seen(request, golden_clip, kind
     prediction, observed, _ = golden_clip
     to_map, to_tracks, to_cameras = gradients(request.getfixturevalue(kind)().consistency_tracks, prediction)
     assert not to_map.any()
-    assert torch.equal((to_tracks != 0).any(-1), observed.weight[0] > 0)
+    assert torch.equal((to_tracks != 0).any(-1), observed.frame_weights[0] > 0)
     assert not to_cameras.any()
 
 
@@ -96,10 +96,10 @@ def test_consistency_b_leaves_tracks_alone_that_agree(golden, golden_clip):
 @pytest.mark.parametrize("cam_target", ["gt", "anchor"])
 def test_pose_term_moves_cameras_that_see_static_tracks(golden, golden_clip, cam_target):
     prediction, observed, truth = golden_clip
-    lone = observed.weight.clone()
+    lone = observed.frame_weights.clone()
     lone[0, 2] = 0  # frame 2 sees nothing; frame 3 only what moves
     lone[0, 3] = torch.where(truth.static[0, 3], 0, lone[0, 3])
-    seen = TrackObservations(pixels=observed.pixels, weight=lone)
+    seen = TrackObservations(tracks_px=observed.tracks_px, frame_weights=lone)
     assert ((lone[0] > 0) & (lone[0, 0] > 0) & truth.static[0]).any(-1).tolist() == [True, True, False, False, True]
     assert (lone[0, 3] > 0).any()
     terms = labelled_coupling(prediction, seen, truth, scale=UNIT, settings=CouplingSettings(cam_target=cam_target))
@@ -112,9 +112,9 @@ def test_pose_term_moves_cameras_that_see_static_tracks(golden, golden_clip, cam
 
 def test_pose_term_of_the_anchor_alone_moves_no_camera(golden_clip, golden):
     prediction, observed, truth = golden_clip
-    lone = torch.zeros_like(observed.weight)
-    lone[0, 0] = observed.weight[0, 0]
-    seen = TrackObservations(pixels=observed.pixels, weight=lone)
+    lone = torch.zeros_like(observed.frame_weights)
+    lone[0, 0] = observed.frame_weights[0, 0]
+    seen = TrackObservations(tracks_px=observed.tracks_px, frame_weights=lone)
     terms = labelled_coupling(prediction, seen, truth, scale=UNIT, settings=CouplingSettings())
     assert terms.camera_poses.item() > 0  # the anchor's samples are not where the truth is
     assert not any(each.any() for each in gradients(terms.camera_poses, prediction))
@@ -133,7 +133,7 @@ def test_pose_term_without_labels_moves_cameras_only(pseudo, golden_clip):
 def test_frames_without_pose_signal_move_no_camera(golden_clip):
     prediction, observed, _ = golden_clip
     signal = torch.tensor([[1.0, 1, 0, 1, 1]], dtype=torch.float64)
-    seen = TrackObservations(pixels=observed.pixels, weight=observed.weight, pose_weight=signal)
+    seen = TrackObservations(tracks_px=observed.tracks_px, frame_weights=observed.frame_weights, pose_weight=signal)
     terms = self_supervised_coupling(prediction, seen, CouplingSettings(gate=GateSettings(gates=())))
     moved = (gradients(terms.camera_poses, prediction)[2] != 0).flatten(1).any(1)
     assert moved.tolist() == [True, True, False, True, True]
@@ -144,9 +144,9 @@ def test_frames_without_pose_signal_move_no_camera(golden_clip):
 def test_a_track_that_the_anchor_does_not_see_moves_no_camera_towards_it(golden_clip, kind):
     """Its sample there is of whatever hides it."""
     prediction, observed, truth = golden_clip
-    weight = observed.weight.clone()
+    weight = observed.frame_weights.clone()
     weight[0, 0] = 0
-    seen = TrackObservations(pixels=observed.pixels, weight=weight)
+    seen = TrackObservations(tracks_px=observed.tracks_px, frame_weights=weight)
     settings = CouplingSettings(cam_target="anchor", gate=GateSettings(gates=()))
     if kind == "labelled":
         terms = labelled_coupling(prediction, seen, truth, scale=UNIT, settings=settings)
@@ -164,10 +164,10 @@ def test_point_term_moves_whom_the_settings_name(labelled, golden_clip, points):
     assert to_tracks.any() == (points != "pointmap")
     assert not to_cameras.any()
     if points != "track":
-        everything = torch.ones_like(observed.weight[0], dtype=torch.bool)
+        everything = torch.ones_like(observed.frame_weights[0], dtype=torch.bool)
         assert torch.equal(touches(to_map), footprint(observed, everything, to_map.shape[1:3]))
     if points != "pointmap":
-        dynamic = (observed.weight[0] > 0) & ~truth.static[0]
+        dynamic = (observed.frame_weights[0] > 0) & ~truth.static[0]
         assert dynamic.any()
         assert (to_tracks[dynamic] != 0).any(-1).all()
 

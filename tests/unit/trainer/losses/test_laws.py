@@ -14,25 +14,25 @@ from trainer.losses import (
     GateSettings,
     GeometrySettings,
     GeometryTruth,
+    NormalisedTracks,
     TrackingSettings,
     TrackObservations,
-    TrackTruth,
     align_geometry,
     geometry_terms,
     labelled_coupling,
+    normalise_tracks,
     normalise_truth,
     pseudo_track_weights,
     self_supervised_coupling,
     static_tau,
     track_loss,
-    track_truth,
     visibility_loss,
 )
 from trainer.losses.huber import huber
 from trainer.losses.normalisation import depth_weights
+from trainer.losses.normalised_tracks import static_mask
 from trainer.losses.normals import depth_edges, normal_loss
 from trainer.losses.scale_solver import evenly_chosen, solve_scale
-from trainer.losses.track_truth import static_mask
 
 
 def make_truth(clips=1, frames=3, height=6, width=7, seed=0) -> GeometryTruth:
@@ -141,7 +141,7 @@ def test_one_frame_has_no_pair_and_poses_that_are_not_valid_do_not_count():
 
 
 def test_confidence_is_asked_to_be_low_in_the_sky():
-    truth = replace(make_truth(), sky=torch.ones(1, 3, 6, 7, dtype=torch.bool))
+    truth = replace(make_truth(), sky_mask=torch.ones(1, 3, 6, 7, dtype=torch.bool))
     normalised = normalise_truth(truth)
     aligned = align_geometry(prediction_of(truth), normalised, GeometrySettings())
     logits = torch.full(truth.valid.shape, 2.0, dtype=torch.float64, requires_grad=True)
@@ -237,23 +237,23 @@ def test_unknown_places_of_true_tracks_cost_nothing():
     world[0, 1, 0] = float("nan")
     cameras = torch.eye(4, dtype=torch.float64).expand(1, 3, 4, 4)
     unit = torch.ones(1, dtype=torch.float64)
-    truth = track_truth(world, cameras, torch.ones(1, 3, 2, dtype=torch.bool), norm=unit, tau=unit)
-    assert truth.known.flatten().tolist() == [True, True, False, True, True, True]
+    truth = normalise_tracks(world, cameras, torch.ones(1, 3, 2, dtype=torch.bool), norm=unit, tau=unit)
+    assert truth.track_valid.flatten().tolist() == [True, True, False, True, True, True]
     tracks = torch.rand(1, 3, 2, 3, dtype=torch.float64, requires_grad=True)
     loss = track_loss([tracks, tracks], truth, scale=unit, settings=TrackingSettings())
     (gradient,) = torch.autograd.grad(loss.sum(), tracks)
     assert gradient.isfinite().all()
-    assert (gradient != 0).any(-1)[0].tolist() == truth.known[0].tolist()
+    assert (gradient != 0).any(-1)[0].tolist() == truth.track_valid[0].tolist()
 
 
 def test_later_iterations_count_more():
     known = torch.ones(1, 1, 1, dtype=torch.bool)
     zero = torch.zeros(1, 1, 1, 3)
-    truth = TrackTruth(camera_points=zero, anchor_points=zero, known=known, visible=known, static=known)
+    truth = NormalisedTracks(camera_points=zero, anchor_points=zero, track_valid=known, visibility=known, static=known)
     settings = TrackingSettings(gamma=0.5, depth_weighted=False)
     loss = track_loss([zero + 4, zero + 8], truth, scale=torch.tensor([0.5]), settings=settings)
     assert loss.item() == (0.5 * 2 + 4) / 2
-    hidden = replace(truth, visible=~known)
+    hidden = replace(truth, visibility=~known)
     settings = replace(settings, occluded_weight=0.0)
     assert track_loss([zero + 4], hidden, scale=torch.ones(1), settings=settings).item() == 0
 
@@ -281,14 +281,14 @@ def make_pair(**settings):
         camera_to_world=torch.eye(4).repeat(1, 3, 1, 1).requires_grad_(),
         tracks=torch.rand(1, 3, 4, 3, generator=generator).requires_grad_(),
     )
-    observed = TrackObservations(pixels=2 * torch.ones(1, 3, 4, 2), weight=torch.ones(1, 3, 4))
+    observed = TrackObservations(tracks_px=2 * torch.ones(1, 3, 4, 2), frame_weights=torch.ones(1, 3, 4))
     return prediction, observed, CouplingSettings(**settings)
 
 
 @pytest.mark.parametrize("gates", [(), ("residual",), ("epipolar",)])
 def test_a_clip_that_sees_nothing_costs_nothing(gates):
     prediction, observed, settings = make_pair(gate=GateSettings(gates=gates))
-    blind = replace(observed, weight=torch.zeros(1, 3, 4))
+    blind = replace(observed, frame_weights=torch.zeros(1, 3, 4))
     terms = self_supervised_coupling(prediction, blind, settings)
     total = terms.total(CouplingWeights())
     assert total.item() == 0
@@ -299,8 +299,8 @@ def test_a_clip_that_sees_nothing_costs_nothing(gates):
 def test_every_track_is_trusted_as_it_deserves():
     """Doubling one track's trust is like seeing it twice."""
     prediction, observed, settings = make_pair(reduction="sum", gate=GateSettings(gates=()))
-    half = replace(observed, weight=torch.tensor([1.0, 1, 1, 0.5]).expand(1, 3, 4))
-    none = replace(observed, weight=torch.tensor([1.0, 1, 1, 0.0]).expand(1, 3, 4))
+    half = replace(observed, frame_weights=torch.tensor([1.0, 1, 1, 0.5]).expand(1, 3, 4))
+    none = replace(observed, frame_weights=torch.tensor([1.0, 1, 1, 0.0]).expand(1, 3, 4))
     # the size of the scene is fixed by hand, as it is a mean over the tracks that count
     settings = replace(settings, scale_gradient="detached")
     prediction.local_points.data.fill_(1.0)
@@ -345,14 +345,14 @@ def test_labelled_frames_and_scale_cancel():
     cameras[0, :, 0, 3] = torch.tensor([0.0, 0.5, 1.0])
     visible = torch.ones(1, 3, 2, dtype=torch.bool)
     norm = torch.tensor([4.0], dtype=torch.float64)
-    truth = track_truth(world, cameras, visible, norm=norm, tau=torch.full((1,), 0.1, dtype=torch.float64))
+    truth = normalise_tracks(world, cameras, visible, norm=norm, tau=torch.full((1,), 0.1, dtype=torch.float64))
     assert truth.static.all()
     local = 10 * (world - cameras[:, :, None, :3, 3])
     point_map = local[:, :, None].expand(1, 3, 2, 2, 3)  # column i shows point i
     moved = cameras.clone()
     moved[..., :3, 3] *= 10
     pixels = torch.tensor([[0.0, 0], [1, 0]], dtype=torch.float64).expand(1, 3, 2, 2)
-    observed = TrackObservations(pixels=pixels, weight=visible.to(torch.float64))
+    observed = TrackObservations(tracks_px=pixels, frame_weights=visible.to(torch.float64))
     prediction = ClipGeometry(local_points=point_map, camera_to_world=moved, tracks=local)
     for target in ("gt", "anchor"):
         settings = CouplingSettings(cam_target=target, points="both")
@@ -382,11 +382,11 @@ def test_a_point_right_before_the_camera_weighs_no_more_than_one_at_a_tenth_of_t
 
 def test_only_tracks_that_pass_the_gate_move_cameras():
     prediction, observed, settings = make_pair()
-    pixels = torch.rand(observed.pixels.shape, generator=torch.Generator().manual_seed(8)) * 4
+    pixels = torch.rand(observed.tracks_px.shape, generator=torch.Generator().manual_seed(8)) * 4
     scores = torch.tensor([[1.0, 0.1, float("nan"), 0.9]])
-    gated = self_supervised_coupling(prediction, replace(observed, pixels=pixels, static_score=scores), settings)
-    dynamic = self_supervised_coupling(prediction, replace(observed, pixels=pixels, static_score=0 * scores.nan_to_num()), settings)
-    everything = self_supervised_coupling(prediction, replace(observed, pixels=pixels), replace(settings, gate=GateSettings(gates=())))
+    gated = self_supervised_coupling(prediction, replace(observed, tracks_px=pixels, static_score=scores), settings)
+    dynamic = self_supervised_coupling(prediction, replace(observed, tracks_px=pixels, static_score=0 * scores.nan_to_num()), settings)
+    everything = self_supervised_coupling(prediction, replace(observed, tracks_px=pixels), replace(settings, gate=GateSettings(gates=())))
     assert (gated.static_share.item(), dynamic.static_share.item(), everything.static_share.item()) == (0.5, 0, 1)
     assert dynamic.camera_poses.item() == 0
     assert gated.camera_poses.item() != everything.camera_poses.item()

@@ -18,7 +18,7 @@ def terms_at(golden, factor, scale_gradient="invariant", gates=()):
     prediction = ClipGeometry(
         local_points=golden["pointmap"][None] * factor, camera_to_world=cameras, tracks=golden["p_hat"][None] * factor
     )
-    observed = TrackObservations(pixels=golden["q"][None], weight=golden["w"][None])
+    observed = TrackObservations(tracks_px=golden["q"][None], frame_weights=golden["w"][None])
     settings = CouplingSettings(scale_gradient=scale_gradient, gate=GateSettings(gates=gates))
     return self_supervised_coupling(prediction, observed, settings)
 
@@ -39,7 +39,7 @@ def test_the_point_maps_size_feels_no_pull(golden, scale_gradient, shrinks):
     prediction = ClipGeometry(
         local_points=golden["pointmap"][None] * factor, camera_to_world=golden["poses"][None], tracks=golden["p_hat"][None]
     )
-    observed = TrackObservations(pixels=golden["q"][None], weight=golden["w"][None])
+    observed = TrackObservations(tracks_px=golden["q"][None], frame_weights=golden["w"][None])
     settings = CouplingSettings(scale_gradient=scale_gradient, gate=GateSettings(gates=()))
     terms = self_supervised_coupling(prediction, observed, settings)
     (pull,) = torch.autograd.grad(terms.consistency_points.sum() + terms.camera_poses.sum(), factor)
@@ -84,7 +84,7 @@ def test_descent_does_not_shrink_the_scene(golden):
     for scale_gradient in ("invariant", "detached"):
         leaves = [golden[key][None].clone().requires_grad_() for key in ("pointmap", "poses", "p_hat")]
         settings = CouplingSettings(scale_gradient=scale_gradient, gate=GateSettings(gates=()))
-        observed = TrackObservations(pixels=golden["q"][None], weight=golden["w"][None])
+        observed = TrackObservations(tracks_px=golden["q"][None], frame_weights=golden["w"][None])
         for _ in range(200):
             prediction = ClipGeometry(local_points=leaves[0], camera_to_world=leaves[1], tracks=leaves[2])
             terms = self_supervised_coupling(prediction, observed, settings)

@@ -28,7 +28,7 @@ class Scene:
         y, x = torch.meshgrid(torch.arange(float(HEIGHT)), torch.arange(float(WIDTH)), indexing="ij")
         rays = torch.stack([(x - middle[0]) / FOCAL, (y - middle[1]) / FOCAL, torch.ones_like(x)], dim=-1)
         self.prediction = ClipGeometry(local_points=(5 * rays).repeat(1, FRAMES, 1, 1, 1), camera_to_world=self.cameras)
-        self.observed = TrackObservations(pixels=self.pixels, weight=torch.ones(1, FRAMES, TRACKS))
+        self.observed = TrackObservations(tracks_px=self.pixels, frame_weights=torch.ones(1, FRAMES, TRACKS))
 
     def static(self, *gates: str) -> torch.Tensor:
         return static_tracks(self.prediction, self.samples, self.observed, 0, GateSettings(gates=gates))[0]
@@ -61,7 +61,7 @@ def test_without_gates_everything_is_static():
 def test_one_outlier_does_not_unmake_a_static_track_and_a_slow_mover_does_not_pass():
     scene = Scene((0.0, 0.06, 0.0), noise_px=0.0)
     scene.samples[0, 3, 0] += 1.0
-    passes = residual_gate(scene.samples, scene.cameras, scene.observed.weight, 0, GateSettings()).passes
+    passes = residual_gate(scene.samples, scene.cameras, scene.observed.frame_weights, 0, GateSettings()).passes
     assert not passes[0, 3, 0]
     assert passes[0, 1, -MOVING:].any()  # not yet
     static = scene.static("residual")
@@ -82,7 +82,7 @@ def test_frames_that_are_not_seen_have_no_vote():
 
 def test_the_audits_gate_takes_no_unknown_track():
     scores = torch.tensor([[0.5, 0.49, float("nan"), 1.0]])
-    observed = TrackObservations(pixels=torch.zeros(1, 2, 4, 2), weight=torch.ones(1, 2, 4), static_score=scores)
+    observed = TrackObservations(tracks_px=torch.zeros(1, 2, 4, 2), frame_weights=torch.ones(1, 2, 4), static_score=scores)
     assert audit_gate(observed, GateSettings()).tolist() == [[True, False, False, True]]
 
 
@@ -90,6 +90,6 @@ def test_gates_carry_no_gradient():
     scene = Scene((0.0, 0.2, 0.0))
     cameras, samples = scene.cameras.clone().requires_grad_(), scene.samples.clone().requires_grad_()
     prediction = ClipGeometry(local_points=scene.prediction.local_points.clone().requires_grad_(), camera_to_world=cameras)
-    gate = residual_gate(samples, cameras, scene.observed.weight, 0, GateSettings())
+    gate = residual_gate(samples, cameras, scene.observed.frame_weights, 0, GateSettings())
     assert not gate.residual.requires_grad
     assert not epipolar_gate(prediction, samples, scene.pixels, 0, GateSettings()).requires_grad

@@ -1,39 +1,39 @@
-"""True tracks as the losses want them: in each camera, in the anchor's, and which of them stand still."""
+"""True tracks in normalised units: in each frame's camera, in the anchor's, and which of them stand still."""
 
 import torch
 from torch import Tensor
 
 from trainer.geometry import invert_rigid, masked_median, transform_points
-from trainer.losses.records import TrackTruth
+from trainer.losses.records import NormalisedTracks
 from trainer.losses.settings import CouplingSettings
 
 
-def track_truth(
-    tracks_world: Tensor, camera_to_world: Tensor, visible: Tensor, *, norm: Tensor, tau: Tensor, anchor: int = 0
-) -> TrackTruth:
-    """Prepare true tracks.
+def normalise_tracks(
+    tracks3d_world: Tensor, camera_to_world: Tensor, visibility: Tensor, *, norm: Tensor, tau: Tensor, anchor: int = 0
+) -> NormalisedTracks:
+    """True tracks in each frame's camera and in the anchor's.
 
     Args:
-        tracks_world: "B T N 3", X*, in the world of the cameras; not finite where unknown.
+        tracks3d_world: "B T N 3", X*, in the world of the cameras; not finite where unknown.
         camera_to_world: "B T 4 4", C*, in the unit of the tracks.
-        visible: bool "B T N"; counts where the position is known.
+        visibility: bool "B T N"; counts where the position is known.
         norm: "B", the normalised unit in the tracks' unit (`NormalisedTruth.norm`).
         tau: "B", see `static_tau`.
         anchor: x.
     """
-    known = tracks_world.isfinite().all(dim=-1)
-    visible = visible & known
-    world = torch.where(known[..., None], tracks_world, 0)
+    known = tracks3d_world.isfinite().all(dim=-1)
+    visibility = visibility & known
+    world = torch.where(known[..., None], tracks3d_world, 0)
     from_world = invert_rigid(camera_to_world)
     unit = norm[:, None, None, None]
     in_camera = transform_points(from_world, world) / unit
     in_anchor = transform_points(from_world[:, anchor, None], world) / unit
-    return TrackTruth(
+    return NormalisedTracks(
         camera_points=torch.where(known[..., None], in_camera, 0),
         anchor_points=torch.where(known[..., None], in_anchor, 0),
-        known=known,
-        visible=visible,
-        static=static_mask(in_anchor, visible, tau) & known,
+        track_valid=known,
+        visibility=visibility,
+        static=static_mask(in_anchor, visibility, tau) & known,
     )
 
 

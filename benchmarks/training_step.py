@@ -19,6 +19,9 @@ from pathlib import Path
 
 import torch
 
+from networks import build_model
+from networks.pi3 import ModelOutput
+from networks.trajvg.pyramid import nearest_neighbours
 from trainer.data import ClipBatch, StepLoader
 from trainer.loop import read_config
 from trainer.loop.config import TrainConfig
@@ -26,8 +29,6 @@ from trainer.loop.frozen import freeze
 from trainer.loop.process_group import Place
 from trainer.loop.train_step import TrainStep
 from trainer.losses import align_geometry, labelled_coupling, normalise_tracks, normalise_truth, self_supervised_coupling, static_tau
-from trainer.models import ModelOutput, build_model
-from trainer.models.tracker.neighbours import nearest_neighbours
 from trainer.objective import Objective
 from trainer.objective.labelled import predicted_geometry
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from trainer.models import Backbone, model_name
-from trainer.models.weights import load_model, read_weights
-from trainer.models.weights.loading import license_of
+from networks import model_name
+from networks.pi3 import Backbone, expect_backbone
+from networks.weights import license_of, load_model, read_weights
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,5 +29,5 @@ def load_checkpoint(source: str, device: torch.device) -> tuple[Backbone, Checkp
     """The model that a file holds, and what file that is. Raises ConfigError or StorageError, see `load_model`."""
     file = read_weights(source)
     with device:
-        model = load_model(source, sha256=file.sha256)
+        model = expect_backbone(load_model(source, sha256=file.sha256))
     return model, CheckpointInfo(source=source, sha256=file.sha256, model=model_name(model), license=license_of(file))

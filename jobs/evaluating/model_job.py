@@ -13,6 +13,7 @@ from jobs.console import ProgressLine
 from jobs.devices import choose_device, choose_precision
 from jobs.evaluating.job import ClipError
 from jobs.loading_models import CheckpointInfo, load_checkpoint
+from networks.pi3 import Backbone
 from pipeline import storage
 from pipeline.errors import ConfigError, DataError
 from pipeline.layout import Layout
@@ -23,7 +24,6 @@ from pipeline.tables import read_document
 from trainer.evaluation import ClipScores, EvaluationSettings, choose_tracks, lacks_truth, measure_clip
 from trainer.inference import fitted_size, predict, resize_frames
 from trainer.inference.predict import PRECISIONS
-from trainer.models import Backbone
 
 _LOG = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from jobs.devices import choose_device, choose_precision
 from jobs.inferring.frames import FrameChoice, InputFrames, read_frames
 from jobs.inferring.scene import preview, require_rerun, write_rerun
 from jobs.loading_models import CheckpointInfo, load_checkpoint
+from networks.trajvg.track_head import grid_queries
 from pipeline import storage
 from pipeline.drawing import write_image
 from pipeline.errors import ConfigError
@@ -20,7 +21,6 @@ from trainer.inference.files import VISIBLE, write_arrays, write_cloud, write_tr
 from trainer.inference.focal_lengths import fitted_intrinsics
 from trainer.inference.predict import PRECISIONS
 from trainer.inference.surfaces import trusted_points
-from trainer.models.tracker.queries import grid_queries
 
 ARRAYS, CLOUD, TRAJECTORY, PREVIEW, RECORDING, DOCUMENT = (
     "predictions.npz",

@@ -3,12 +3,13 @@
 import torch
 
 from jobs.console import DONE, FAILED, print_summary
+from networks import build_model
+from networks.pi3 import expect_backbone
 from pipeline.stream import MixtureConfig
 from trainer.loop import TrainConfig, TrainOutcome
 from trainer.loop.frozen import freeze
 from trainer.loop.image_sizes import check_image_sizes
 from trainer.loop.schedule import make_optimiser
-from trainer.models import build_model
 from trainer.objective import Objective
 
 _MOST_LOST = 0.5  # of the steps of a run; beyond, it has not trained
@@ -17,7 +18,7 @@ _MOST_LOST = 0.5  # of the steps of a run; beyond, it has not trained
 def report_stage(config: TrainConfig) -> int:
     """What would be trained, after everything that can be checked without reading data or weights."""
     with torch.device("meta"):
-        model = build_model(config.model.name, config.model.config)
+        model = expect_backbone(build_model(config.model.name, config.model.config))
     check_image_sizes(model, config.data.shape, tracks=config.losses.needs_tracker)
     freeze(model, config.frozen)
     Objective(model, config.losses, precision=config.precision)

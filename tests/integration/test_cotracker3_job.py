@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmarks.formula_weights import formula_state_dict
-from labelers.cotracker3 import build_model
+from networks import build_model
 from pipeline.labels import read_labels
 
 REPO = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ SMALL = ("--option", "height=96", "--option", "width=128", "--option", "iteratio
 def checkpoints(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     for variant in ("offline", "online"):
-        state = build_model(variant).state_dict()
+        state = build_model(f"cotracker3-{variant}").state_dict()
         state.update(formula_state_dict({name: tuple(entry.shape) for name, entry in state.items()}))
         torch.save(state, folder / f"{variant}.pth")
     state["corr_mlp.fc2.bias"] += 0.1  # another training

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from networks.pi3 import Backbone, ModelOutput
+from networks.trajvg.trajvg import TrajVG
 from pipeline.errors import ConfigError, MemoryExhausted
 from trainer.inference.prediction import PredictedTracks, Prediction
-from trainer.models import Backbone, ModelOutput
-from trainer.models.trajvg import TrajVG
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from networks.pi3 import Backbone
+from networks.trajvg.trajvg import TrajVG
 from pipeline.errors import ConfigError, DataError
 from trainer.data.config import ShapeConfig
 from trainer.data.step_shape import fitting_size
-from trainer.models import Backbone
-from trainer.models.trajvg import TrajVG
 
 _ASPECTS = 65  # that are tried between the least and the most
 

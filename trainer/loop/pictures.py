@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from networks.pi3 import ModelOutput
 from trainer.data import ClipBatch
 from trainer.geometry import transform_points
-from trainer.models import ModelOutput
 
 _MOST_FRAMES = 4
 _LEAST_HEIGHT = 168  # pixels: smaller frames are shown larger, by a whole number

@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 
 from pipeline.errors import ConfigError
+from pipeline.records.parsing import parse_record, plain_table
 from pipeline.stream import MixtureConfig, StreamConfig
 from trainer.data import parse_data_config
 from trainer.loop.config import TrainConfig
-from trainer.loop.parsing import parse_record, plain_table
 
 FILLED_IN = ("on_error", "split", "num_frames")  # by `parse_data_config`, in other ways than StreamConfig would
 

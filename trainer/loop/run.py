@@ -9,6 +9,9 @@ from typing import Any, Protocol
 import torch
 import yaml
 
+from networks import build_model
+from networks.pi3 import Backbone, expect_backbone
+from networks.weights import read_weights, start_from
 from pipeline import storage
 from pipeline.errors import ConfigError
 from trainer.data import StepBatch, StepLoader
@@ -21,9 +24,6 @@ from trainer.loop.reading import config_table
 from trainer.loop.step_report import GUARDED, SKIPPED
 from trainer.loop.train_step import TrainStep
 from trainer.loop.watching import OnStep, Watch
-from trainer.models import Backbone, build_model
-from trainer.models.weights.reading import read_weights
-from trainer.models.weights.starting import start_from
 from trainer.objective.module import Objective
 
 _log = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ class _Loop:
 def _make_model(config: TrainConfig, *, begins: bool) -> tuple[Backbone, str | None]:
     """The network, and the licence of the weights that it begins from."""
     settings = config.model
-    model = build_model(settings.name, settings.config, generator=torch.Generator().manual_seed(config.seed))
+    model = expect_backbone(build_model(settings.name, settings.config, generator=torch.Generator().manual_seed(config.seed)))
     if settings.start is None or not begins:
         return model, None
     return model, start_from(model, read_weights(settings.start, sha256=settings.start_sha256)).license

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from networks.pi3 import Backbone
 from trainer.data import ClipBatch, StepBatch
 from trainer.loop.averaging import WeightAverage
 from trainer.loop.config import TrainConfig
 from trainer.loop.process_group import Place, gathered, summed
 from trainer.loop.schedule import make_optimiser, rate_factor, set_rate
 from trainer.loop.step_report import GUARDED, SKIPPED, STEPPED, StepReport, mean_terms, number, term_sums
-from trainer.models import Backbone
 from trainer.objective.module import ClipShares, Objective, StepLosses
 
 _log = logging.getLogger(__name__)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 
+from networks.pi3 import ModelOutput
 from trainer.data import ClipBatch, StepBatch
 from trainer.loop.config import LogSettings
 from trainer.loop.journal import Journal
@@ -11,7 +12,6 @@ from trainer.loop.pictures import draw
 from trainer.loop.process_group import Place
 from trainer.loop.step_report import StepReport
 from trainer.loop.tensorboard import Board
-from trainer.models import ModelOutput
 from trainer.objective.module import Objective
 
 OnStep = Callable[[StepReport], None]

@@ -1,5 +1,6 @@
 """The losses of clips with truth."""
 
+from networks.pi3 import ModelOutput
 from trainer.data import ClipBatch
 from trainer.losses import (
     AlignedGeometry,
@@ -17,7 +18,6 @@ from trainer.losses import (
     track_loss,
     visibility_loss,
 )
-from trainer.models import ModelOutput
 from trainer.objective.clip_losses import ClipLosses, LossTerm, coupling_terms
 from trainer.objective.settings import LossSettings, TrackingWeights
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from networks.pi3 import Backbone, ModelOutput
+from networks.trajvg.trajvg import TrajVG
 from pipeline.errors import ConfigError, DataError
 from trainer.data import ClipBatch, StepBatch
-from trainer.models import Backbone, ModelOutput
-from trainer.models.trajvg import TrajVG
 from trainer.objective.clip_losses import ClipLosses
 from trainer.objective.labelled import labelled_losses
 from trainer.objective.pseudo import pseudo_losses

@@ -1,8 +1,8 @@
 """The losses of clips that nobody knows the truth of."""
 
+from networks.pi3 import ModelOutput
 from trainer.data import ClipBatch
 from trainer.losses import CouplingWeights, self_supervised_coupling
-from trainer.models import ModelOutput
 from trainer.objective.clip_losses import ClipLosses, coupling_terms
 from trainer.objective.labelled import predicted_geometry
 from trainer.objective.settings import LossSettings

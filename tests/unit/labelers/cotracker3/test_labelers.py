@@ -10,7 +10,8 @@ import torch
 
 from benchmarks.formula_weights import formula_state_dict
 from labelers import make_labeler
-from labelers.cotracker3 import CoTracker3Engine, EngineConfig, build_model
+from labelers.cotracker3 import CoTracker3Engine, EngineConfig
+from networks import build_model
 from pipeline.errors import ConfigError, DataError
 from pipeline.records import ClipFrames, FramesInMemory
 
@@ -23,7 +24,7 @@ def checkpoints(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     paths = {}
     for variant in ("offline", "online"):
-        state = build_model(variant).state_dict()
+        state = build_model(f"cotracker3-{variant}").state_dict()
         state.update(formula_state_dict({name: tuple(entry.shape) for name, entry in state.items()}))
         paths[variant] = str(folder / f"{variant}.pth")
         torch.save({"model": state}, paths[variant])

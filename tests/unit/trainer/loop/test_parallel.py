@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 from torch import distributed, multiprocessing
 
+from networks.weights import read_weights
 from tests.unit.trainer.loop.rendered import Planes, share
 from tests.unit.trainer.loop.test_run import losses, make_config
 from trainer.loop import train
 from trainer.loop.process_group import Place
 from trainer.loop.schedule import OptimiserSettings
-from trainer.models.weights.reading import read_weights
 
 STEPS = 3
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 import yaml
 
+from networks import build_model
 from pipeline.errors import ConfigError
 from trainer.data.config import ShapeConfig
 from trainer.loop import read_config
 from trainer.loop.frozen import freeze
 from trainer.loop.image_sizes import check_image_sizes
 from trainer.loop.reading import config_table
-from trainer.models import build_model
 from trainer.objective import Objective
 
 CONFIGS = Path(__file__).parents[4] / "configs"

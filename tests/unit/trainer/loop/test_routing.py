@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from networks import build_model
 from tests.unit.trainer.loop.rendered import TINY, make_clips
 from trainer.data import StepBatch
 from trainer.losses import CouplingWeights, GeometryWeights
-from trainer.models import build_model
 from trainer.objective import LossSettings, Objective
 from trainer.objective.module import ClipShares
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from networks.weights import load_model
 from pipeline.errors import ConfigError
 from tests.unit.trainer.loop.rendered import TINY, Planes, make_data
 from trainer.data import StepBatch
@@ -21,7 +22,6 @@ from trainer.loop.journal import read_journal
 from trainer.loop.process_group import Place
 from trainer.loop.schedule import OptimiserSettings
 from trainer.loop.step_report import StepReport
-from trainer.models.weights.loading import load_model
 from trainer.objective.module import Objective
 
 STEPS = 5
@@ -173,7 +173,7 @@ def test_tensorboard_gets_curves_and_pictures(tmp_path: Path) -> None:
 
 
 def test_losses_on_tracks_need_a_tracker() -> None:
-    from trainer.models import build_model
+    from networks import build_model
     from trainer.objective import LossSettings
 
     with torch.device("meta"):

@@ -20,8 +20,8 @@ import av
 import cv2
 import numpy as np
 import pyarrow as pa
-
 from material import machine
+
 from pipeline.synthetic.clip import film
 from pipeline.synthetic.domains import DOMAINS
 from pipeline.synthetic.staging import ClipRequest

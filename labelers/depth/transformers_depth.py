@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from labelers.depth.maps import depth_of, resize_maps
+from labelers.depth.maps import PRECISIONS, depth_of, forward_precision, resize_maps
 from labelers.depth.preprocessing import Preprocessing, parse_preprocessing
 from labelers.options import check_choice, check_count
 from labelers.protocol import LabelerProvenance
@@ -23,7 +23,6 @@ from pipeline.storage.sources import LocatedFile, locate_file
 
 INSTALL = "pip install 'trackmill[depth]'"
 CONFIG, PREPROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
-PRECISIONS = ("float32", "bfloat16", "float16")
 
 # What the networks of an architecture give. DepthPro's field of view, by which its inverse depth would be metric, is not used.
 _SCALES: dict[str, DepthScale] = {"depth_pro": "inverse", "dpt": "inverse", "glpn": "metric", "zoedepth": "metric"}
@@ -126,8 +125,7 @@ class TransformersDepthLabeler:
 
     def _depth(self, frames: np.ndarray) -> np.ndarray:
         images = self._checkpoint.preprocessing(frames, self._device)
-        dtype = None if self._precision == "float32" else getattr(torch, self._precision)
-        with torch.inference_mode(), torch.autocast(self._device.type, dtype, enabled=dtype is not None):
+        with torch.inference_mode(), forward_precision(self._device, self._precision):
             predicted = self._model(pixel_values=images).predicted_depth
         return depth_of(resize_maps(predicted, frames.shape[1:3]), self._scale)
 

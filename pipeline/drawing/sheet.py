@@ -59,7 +59,13 @@ def clip_cell(key: str, frames: np.ndarray, labels: TrackLabels | None, *, note:
 
 
 def contact_sheet(
-    cells: Sequence[SheetCell], *, title: str, subtitle: str = "", columns: int = 1, ramp: np.ndarray | None = None, legend: Legend = "tracks"
+    cells: Sequence[SheetCell],
+    *,
+    title: str,
+    subtitle: str = "",
+    columns: int = 1,
+    ramp: np.ndarray | None = None,
+    legend: Legend = "tracks",
 ) -> np.ndarray:
     """Lay cells out under a title and a legend. Text that is too long is shortened, so that nothing overlaps or is cut.
 

@@ -1,10 +1,10 @@
 """Label files to labels: a whole set, or one clip out of a shard by reading its row group (and its files) only."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar, overload
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -91,20 +91,23 @@ class LabelShard:
             )
 
 
-@overload
-def read_labels(root: str | os.PathLike[str], labelset: str) -> Iterator[tuple[str, TrackLabels]]: ...
-@overload
-def read_labels(root: str | os.PathLike[str], labelset: str, record: type[L]) -> Iterator[tuple[str, L]]: ...
-def read_labels(root: str | os.PathLike[str], labelset: str, record: type = TrackLabels) -> Iterator[tuple[str, Labels]]:
-    """Key and labels of every clip that was labelled and not tombstoned, shard by shard.
+def read_labels(root: str | os.PathLike[str], labelset: str) -> Iterator[tuple[str, TrackLabels]]:
+    """Key and tracks of every clip that was labelled and not tombstoned, shard by shard.
+
+    Raises: ConfigError for a set that does not exist, or holds labels of another kind.
+    """
+    return read_labels_as(root, labelset, TrackLabels)
+
+
+def read_labels_as(root: str | os.PathLike[str], labelset: str, record: type[L]) -> Iterator[tuple[str, L]]:
+    """Key and labels of a set of any kind, as `read_labels` gives tracks.
 
     Args:
         record: what the labels are: TrackLabels, DepthLabels.
-    Raises: ConfigError for a set that does not exist, or is of another kind.
     """
     root = os.fspath(root)
     read_label_set(root, labelset, kind=record.kind)
-    return _labels_of(root, labelset, read_tombstones(root))
+    return _labels_of(root, labelset, record, read_tombstones(root))
 
 
 def labelled_shards(root: str, label_set: str) -> list[int]:
@@ -134,19 +137,22 @@ def read_encoded_rows(root: str, label_set: str, shard: int) -> pa.Table:
     return with_files(table, kind, _tar(uri)) if kind.dense else table
 
 
-def _labels_of(root: str, label_set: str, tombstones: Tombstones) -> Iterator[tuple[str, Labels]]:
+def _labels_of(root: str, label_set: str, record: type[L], tombstones: Tombstones) -> Iterator[tuple[str, L]]:
     for shard in labelled_shards(root, label_set):
-        forgotten = forgotten_keys(root, shard, tombstones)
-        yield from (pair for pair in _labels_in(Layout(root).label_shard(label_set, shard)) if pair[0] not in forgotten)
+        forgotten, uri = forgotten_keys(root, shard, tombstones), Layout(root).label_shard(label_set, shard)
+        for key, labels in _labels_in(uri, forgotten):
+            if not isinstance(labels, record):
+                raise DataError(f"{uri} holds {labels.kind}, its label set {record.kind}; {_relabel(uri)}")
+            yield key, labels
 
 
-def _labels_in(uri: str) -> Iterator[tuple[str, Labels]]:
+def _labels_in(uri: str, forgotten: Collection[str]) -> Iterator[tuple[str, Labels]]:
     with _open_labels(uri) as (file, kind):
         for group in range(file.metadata.num_row_groups):
             table = file.read_row_group(group, columns=kind.schema.names, use_threads=False)
             _shape(kind).check_filled(uri, table)
             for row, (key, status) in enumerate(zip(table["key"].to_pylist(), table["status"].to_pylist(), strict=True)):
-                if status == "ok":
+                if status == "ok" and key not in forgotten:
                     yield key, _labels(uri, table, row)
 
 

@@ -15,7 +15,7 @@ from jobs.showing.pictures import draw_clip, draw_sheet
 from labelers import QueryPolicy
 from pipeline.drawing.depth import NO_DEPTH
 from pipeline.errors import ConfigError
-from pipeline.labels import read_label_set, read_labels
+from pipeline.labels import read_label_set, read_labels_as
 from pipeline.records import ClipSample, DepthLabels, TrackLabels
 from pipeline.records.views import mirror
 from pipeline.stream import ClipStream, StreamConfig
@@ -73,7 +73,7 @@ def test_every_clip_is_labelled_and_the_set_says_what_its_depth_is(labelled):
     found = read_label_set(str(root), outcome.label_set)
     assert (found.kind, found.configuration["depth_scale"]) == ("depth", "inverse")
     assert not {"queries", "visibility_rule"} & set(found.configuration)
-    depths = dict(read_labels(root, outcome.label_set, DepthLabels))
+    depths = dict(read_labels_as(root, outcome.label_set, DepthLabels))
     assert list(depths) == ["c0", "c1", "c2"]
     assert all(labels.depth.shape == (NUM_FRAMES, *SIZE) and labels.depth.std() > 0 for labels in depths.values())
 
@@ -102,7 +102,7 @@ def test_on_ray_the_bytes_are_the_same(labelled, checkpoint, published, local_ra
 
 def test_depth_is_streamed_with_tracks_in_the_window_at_the_size_asked_for(labelled):
     root, by_hand, outcome = labelled
-    stored = dict(read_labels(root, outcome.label_set, DepthLabels))["c1"].depth
+    stored = dict(read_labels_as(root, outcome.label_set, DepthLabels))["c1"].depth
     sample = sample_of(root, labels=(outcome.label_set, by_hand), num_frames=3, size=(18, 24))
     assert (sample.depth_source, sample.depth_scale, sample.supervision) == ("pseudo", "inverse", "pseudo")
     # every other pixel is centred on the edge between two stored ones: the later of them
@@ -149,7 +149,7 @@ def test_it_is_drawn_beside_the_frames_with_a_legend(labelled):
     height, width = SIZE
     assert frames.shape[1] > height  # the legend
     assert frames.shape[2] == 2 * width + 8
-    depth = dict(read_labels(root, outcome.label_set, DepthLabels))["c1"].depth
+    depth = dict(read_labels_as(root, outcome.label_set, DepthLabels))["c1"].depth
     pictures = frames[:, :height, width + 8 :]
     np.testing.assert_array_equal((pictures == NO_DEPTH).all(-1), depth == 0)
     valid = depth[0] > 0

@@ -78,7 +78,13 @@ def test_grown_by_a_clip_it_is_extended_and_what_was_there_keeps_its_bytes(old):
     shutil.copy(videos / "walk1.mp4", videos / "walk3.mp4")
     policy = ClipPolicy(clip_frames=8, clips_per_shard=2)
     config = ShardingConfig(
-        inputs=(str(videos),), root=str(root), preset="auto", manifest=ManifestOptions(), policy=policy, executor=INLINE, source_roots={"0": str(videos)}
+        inputs=(str(videos),),
+        root=str(root),
+        preset="auto",
+        manifest=ManifestOptions(),
+        policy=policy,
+        executor=INLINE,
+        source_roots={"0": str(videos)},
     )
     assert make_shards(config, dry_run=False).num_errors == 0
     outcome = label_dataset(labelling(root), dry_run=False)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from networks.pi3.inputs import PIXEL_BUDGET
 from pipeline.errors import ConfigError
 from pipeline.metrics import DepthProtocol, published_protocol
 from trainer.inference.files import VISIBLE
-from trainer.inference.image_size import PIXEL_BUDGET
 
 PROTOCOL_NAMES = ("poses", "video_depth", "point_maps", "tracks3d")
 

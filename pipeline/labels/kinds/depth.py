@@ -37,7 +37,7 @@ def encode_depth(depth: np.ndarray) -> np.ndarray:
     """Codes, uint16 of any shape. Raises DataError for a depth outside what they reach."""
     valid = depth > 0
     codes = np.rint(np.log2(np.where(valid, depth, 1).astype(np.float32)) * STEPS_PER_OCTAVE) + _MIDDLE
-    if codes.size and not (1 <= codes.min() and codes.max() < 2**16):
+    if codes.size and not (codes.min() >= 1 and codes.max() < 2**16):
         raise DataError(
             f"depth reaches from {depth[valid].min():.3g} to {depth[valid].max():.3g}, expected within 2^-32 and 2^32; let the labeler mark"
             " what lies outside as invalid (0)"

@@ -102,7 +102,10 @@ def test_weights_that_are_not_there_are_not_drawn_at_random(checkpoint, tmp_path
 
 @pytest.mark.parametrize(
     ("missing", "message"),
-    [("preprocessor_config.json", "there is no file .*preprocessor_config.json"), ("model.safetensors", "from_pretrained and save_pretrained")],
+    [
+        ("preprocessor_config.json", "there is no file .*preprocessor_config.json"),
+        ("model.safetensors", "from_pretrained and save_pretrained"),
+    ],
 )
 def test_a_checkpoint_that_lacks_a_file_is_refused(checkpoint, tmp_path, missing, message):
     copy = shutil.copytree(checkpoint, tmp_path / "copy")

@@ -19,6 +19,7 @@ from pipeline.labels import (
     read_label_set,
     read_label_shard,
     read_labels,
+    read_labels_as,
     write_label_set,
     write_label_shard,
     write_label_tables,
@@ -101,7 +102,7 @@ def test_any_tool_reads_the_files(root, depth_set):
 
 def test_a_set_and_a_shard_are_read_by_kind(root, depth_set, make_row):
     assert read_label_set(root, depth_set.name).kind == "depth"
-    found = dict(read_labels(root, depth_set.name, DepthLabels))
+    found = dict(read_labels_as(root, depth_set.name, DepthLabels))
     assert list(found) == ["a", "c"]
     np.testing.assert_allclose(found["a"].depth, make_depth(1).depth, rtol=1.01 * HALF_A_STEP)
     with pytest.raises(ConfigError, match="holds depth, where tracks are asked for"):

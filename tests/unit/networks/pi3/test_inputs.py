@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from networks.pi3.inputs import fitted_size, resize_frames
 from pipeline.errors import ConfigError
-from trainer.inference import fitted_size, resize_frames
 
 
 @pytest.mark.parametrize(

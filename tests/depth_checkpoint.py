@@ -9,7 +9,7 @@ SIDE = 28  # pixels at which it sees frames
 
 
 def write_depth_checkpoint(folder: Path, *, depth_type: str = "metric") -> Path:
-    """Depth Anything with two narrow layers; the weights are scaled up so that the picture shows in the depth. Skips without transformers."""
+    """Depth Anything with two narrow layers; weights large enough that the picture shows in the depth. Skips without transformers."""
     transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install 'trackmill[depth]'")
     import torch
 

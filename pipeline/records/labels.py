@@ -112,7 +112,7 @@ class LabelSet:
 
     @property
     def name(self) -> str:
-        """Directory name: `<labeler>-<8 hex of the configuration and checkpoint hash>`. Sets of tracks are named as before there were kinds."""
+        """Directory name: `<labeler>-<8 hex of the configuration and checkpoint hash>`; of tracks without the kind."""
         identity = [self.labeler, self.configuration, self.checkpoint_sha256, self.precision]
         if self.kind != TrackLabels.kind:
             identity.append(self.kind)

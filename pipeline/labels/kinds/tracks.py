@@ -27,6 +27,7 @@ SCORE_SCALE = 255
 # is footer: against four clips in a group, 1.5 % more bytes at 48 x 1,024 and 4 % at 48 x 256.
 CLIPS_PER_ROW_GROUP = 1
 
+_CONVENTION = "pixels of the stored clip, x right, y down; integer values are pixel centres, the image covers [-0.5, width - 0.5]"
 _INT32_MAX = np.iinfo(np.int32).max
 _SPLIT = ("tracks_x", "tracks_y", "visibility_score", "confidence", "cycle_error_px", "query_x", "query_y")
 
@@ -163,7 +164,7 @@ TRACKS = LabelKind(
             "position_error_bound_px": str(0.5 / POSITION_SCALE),
             "score_scale": str(SCORE_SCALE),
             "order": "frame t of track n is element n * num_frames + t",
-            "convention": "pixels of the stored clip, x right, y down; integer values are pixel centres, the image covers [-0.5, width - 0.5]",
+            "convention": _CONVENTION,
         },
     ),
     writer_options={  # level 9 of zstd is 3 % smaller than the default here, and no slower to read

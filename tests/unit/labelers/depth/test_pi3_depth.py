@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_any_size_is_labelled_and_provenance_says_by_what(checkpoint):
     (labels,) = labeler.label([clip_of((30, 50), 2)])
     assert labels.depth.shape == labels.confidence.shape == (2, 30, 50)
     made = labeler.provenance()
-    assert made.checkpoint_sha256 == hashlib.sha256(open(path, "rb").read()).hexdigest()
+    assert made.checkpoint_sha256 == hashlib.sha256(Path(path).read_bytes()).hexdigest()
     assert (made.options, made.license) == ({"network": name, "pixel_budget": BUDGET}, "CC0")
     assert made.facts["depth_scale"] == "relative"
 

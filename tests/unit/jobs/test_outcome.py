@@ -62,13 +62,13 @@ def test_how_labels_were_made_stands_in_the_notes(entry):
     assert encoded.table.select(["status", "notes", "error", "num_tracks"]).to_pylist() == [
         {"status": "ok", "notes": "rung 2", "error": None, "num_tracks": 2}
     ]
-    assert encoded.num_points == 6
+    assert encoded.num_values == 6
     assert encode_clip(entry, labels()).row.notes is None
 
 
 def test_a_clip_without_labels_says_why(entry):
     encoded = encode_clip(entry, Unlabelled(status="quarantined", reason="too large"))
-    assert (encoded.row.status, encoded.row.error, encoded.num_points) == ("quarantined", "too large", 0)
+    assert (encoded.row.status, encoded.row.error, encoded.num_values) == ("quarantined", "too large", 0)
     assert encoded.table["clip_sha256"].to_pylist() == ["ab" * 32]
 
 

@@ -184,7 +184,7 @@ def video_mode(windows: Sequence[Span], probe: VideoProbe, policy: ClipPolicy) -
 
     `auto` copies where every clip is a run of packets of its own (`DecodingOrder.whole`: begins at a key frame that needs no lead-in,
     ends without stragglers), so that every reader sees exactly its frames, and the pictures need no work (HDR, interlaced, other than
-    square pixels, mirrored). Clips that damage touches are not asked.
+    square pixels, mirrored, a change within the source). Clips that damage touches are not asked.
     Raises: DataError if the policy says copy, and mp4 cannot hold the codec, the times are not the packets' own, or a copy would not
         show what a player shows.
     """
@@ -197,7 +197,7 @@ def video_mode(windows: Sequence[Span], probe: VideoProbe, policy: ClipPolicy) -
         probe.picture.check_copy()
     if policy.video != "auto":
         return policy.video
-    if not copyable or probe.repaired or probe.picture.needs_encoding:
+    if not copyable or probe.repaired or probe.breaks or probe.picture.needs_encoding:
         return "h264"
     order = probe.order
     return "copy" if all(order.whole(window) or probe.damage_in(window) for window in windows) else "h264"

@@ -38,9 +38,8 @@ def copy_spans(source: str | bytes, name: str, probe: VideoProbe, spans: Sequenc
             if packet.is_keyframe:
                 active += [cut for cut in waiting if cut.key_pts == packet.pts]
                 waiting = [cut for cut in waiting if cut.key_pts != packet.pts]
-            for cut in active:
-                cut.take(packet)
-            for cut in [cut for cut in active if cut.complete]:
+            complete = [cut for cut in active if cut.take(packet)]
+            for cut in complete:
                 yield cut.position, _muxed(cut, stream, name)
                 active.remove(cut)
             if not active and not waiting:
@@ -105,35 +104,30 @@ class _Cut:
         self.key_pts = self.probe.key_before(self.span.first)
         self.first_pts, self.last_pts = int(self.probe.pts[self.span.first]), int(self.probe.pts[self.span.last])
 
-    @property
-    def complete(self) -> bool:
+    def take(self, packet: Packet) -> bool:
+        """Keep a packet, unless it is shown before the key frame. Returns: whether nothing is missing now."""
+        pts = packet.pts
+        if pts >= self.key_pts:
+            self.missing -= self.first_pts <= pts <= self.last_pts
+            self.packets.append(packet)
         return self.missing == 0
-
-    def take(self, packet: Packet) -> None:
-        """Keep a packet, unless it is shown before the key frame."""
-        if packet.pts < self.key_pts:
-            return
-        if self.first_pts <= packet.pts <= self.last_pts:
-            self.missing -= 1
-        self.packets.append(packet)
 
     def mux(self, stream: VideoStream) -> bytes:
         """The clip as mp4: its first frame at time 0, the lead-in before it."""
-        buffer = io.BytesIO()
-        with av.open(buffer, "w", format="mp4", options={"movie_timescale": str(_fine(stream.time_base.denominator))}) as output:
+        buffer, time_base = io.BytesIO(), stream.time_base
+        times = [packet.pts for packet in self.packets]
+        with av.open(buffer, "w", format="mp4", options={"movie_timescale": str(_fine(time_base.denominator))}) as output:
             copy = output.add_stream_from_template(stream, opaque=False)
-            for packet, decoding_time in zip(self.packets, decoding_times([packet.pts for packet in self.packets]), strict=True):
-                moved = Packet(bytes(packet))
-                moved.pts, moved.dts, moved.duration = packet.pts - self.first_pts, decoding_time - self.first_pts, packet.duration
-                moved.time_base, moved.is_keyframe, moved.stream = packet.time_base, packet.is_keyframe, copy
-                output.mux(moved)
-        return show_until(buffer.getvalue(), self._end_s())
+            for packet, shown, decoded in zip(self.packets, times, decoding_times(times), strict=True):
+                moved = Packet(packet)  # its bytes alone: other clips may hold the packet too, and mp4 would store its flags
+                moved.pts, moved.dts, moved.duration = shown - self.first_pts, decoded - self.first_pts, packet.duration
+                moved.time_base, moved.is_keyframe, moved.stream = time_base, packet.is_keyframe, copy
+                output.mux_one(moved)
+        show_until(buffer.getbuffer(), self._end_s(frames_follow=max(times) > self.last_pts))
+        return buffer.getvalue()
 
-    def _end_s(self) -> float:
-        """Half a frame after the last frame begins: every player shows that frame, none the next."""
-        end_s = self.probe.time_after(self.span.last) - self.probe.times_s[self.span.first]
-        last_s = self.probe.times_s[self.span.last] - self.probe.times_s[self.span.first]
-        return float(last_s + end_s) / 2 if self._frames_follow() else float(end_s)
-
-    def _frames_follow(self) -> bool:
-        return any(packet.pts > self.probe.pts[self.span.last] for packet in self.packets)
+    def _end_s(self, *, frames_follow: bool) -> float:
+        """When the last frame ends; where others follow, half of that: every player shows that frame, none the next."""
+        times, after = self.probe.times_s, self.probe.time_after(self.span.last)
+        end_s, last_s = after - times[self.span.first], times[self.span.last] - times[self.span.first]
+        return float(last_s + end_s) / 2 if frames_follow else float(end_s)

@@ -8,12 +8,11 @@ from pipeline.errors import DataError
 _CONTAINERS = (b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl")
 
 
-def show_until(mp4: bytes, end_s: float) -> bytes:
-    """The same file, whose one video track is shown from its edit list's start for `end_s` seconds and no longer.
+def show_until(data: bytearray | memoryview, end_s: float) -> None:
+    """Write into an mp4 that its one video track is shown from its edit list's start for `end_s` seconds and no longer.
 
     Raises: DataError if the file has no edit list of one entry (the muxer always writes it where lead-in frames precede the clip).
     """
-    data = bytearray(mp4)
     boxes = dict(_boxes(data, 0, len(data)))
     if b"mvhd" not in boxes or b"tkhd" not in boxes:
         raise DataError("the mp4 has no movie or track header")
@@ -30,19 +29,18 @@ def show_until(mp4: bytes, end_s: float) -> bytes:
     if entries != 1:
         raise DataError(f"the mp4 has an edit list of {entries} entries, expected 1")
     _put(data, at + 8, version, duration)
-    return bytes(data)
 
 
-def boxes_of(mp4: bytes | bytearray) -> Iterator[tuple[bytes, int]]:
+def boxes_of(mp4: bytes) -> Iterator[tuple[bytes, int]]:
     """(type, offset of the content) of every box of a file."""
     return _boxes(mp4, 0, len(mp4))
 
 
-def _put(data: bytearray, at: int, version: int, value: int) -> None:
+def _put(data: bytearray | memoryview, at: int, version: int, value: int) -> None:
     struct.pack_into(">Q" if version else ">I", data, at, value)
 
 
-def _boxes(data: bytes | bytearray, start: int, end: int) -> Iterator[tuple[bytes, int]]:
+def _boxes(data: bytes | bytearray | memoryview, start: int, end: int) -> Iterator[tuple[bytes, int]]:
     """(type, offset of the content) of every box; the content of the movie and track boxes is walked too."""
     at = start
     while at + 8 <= end:

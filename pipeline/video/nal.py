@@ -1,4 +1,5 @@
-"""What the network abstraction layer (NAL) of H.264 and HEVC says of a packet: whether decoding begins anew, what is lost before it.
+"""What the network abstraction layer (NAL) of H.264 and HEVC says of a packet: whether decoding begins anew, with which parameters,
+what is lost before it.
 
 ITU-T H.264 7.3.1, 7.3.2.1.1, 7.3.3, 7.4.3 (frame_num); H.265 7.4.2.2.
 """
@@ -21,7 +22,8 @@ def units(codec: str, data: bytes, extradata: bytes | None) -> Iterator[bytes]:
         return
     at = data.find(b"\0\0\1")
     while at >= 0:
-        yield data[at + 3 : at + 3 + _HEAD]
+        end = data.find(b"\0\0\1", at + 3, at + 3 + _HEAD)
+        yield data[at + 3 : at + 3 + _HEAD if end < 0 else end]
         at = data.find(b"\0\0\1", at + 3)
 
 
@@ -35,6 +37,14 @@ def begins_anew(codec: str, data: bytes, extradata: bytes | None) -> bool:
     if codec == "hevc":
         return any(16 <= unit[0] >> 1 & 63 <= 21 for unit in units(codec, data, extradata) if unit)
     return True
+
+
+def parameter_sets(codec: str, data: bytes, extradata: bytes | None) -> tuple[bytes, ...]:
+    """The heads of the sequence parameter sets that a packet carries (H.264, HEVC): size, interlacing and colours of what follows."""
+    if codec not in ("h264", "hevc"):
+        return ()
+    mask, kind = (0x1F, 7) if codec == "h264" else (0x7E, 33 << 1)
+    return tuple(unit.rstrip(b"\0") for unit in units(codec, data, extradata) if unit and unit[0] & mask == kind)
 
 
 class FrameNumbers:

@@ -36,7 +36,7 @@ class VideoProbe:
     packet_pts: np.ndarray | None = None  # int64 "P", ticks, of all packets as they are stored; None: stored as shown
     clean_key_pts: np.ndarray | None = None  # int64, ticks, increasing: key frames that clear the decoder; None: all
     damaged: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # "D": frames that rest on damaged packets, increasing
-    breaks: tuple[int, ...] = ()  # frames that no clip goes across: a clock began anew before them
+    breaks: tuple[int, ...] = ()  # frames that no clip goes across: a clock began anew, or size or interlacing may change
     repaired: bool = False  # the times are ours: packets carry others
     picture: PictureTraits = field(default_factory=PictureTraits)
     lost: str = ""  # what is missing of the source, in words; empty: nothing
@@ -107,7 +107,7 @@ def probe_video(source: str | bytes, name: str) -> VideoProbe:
         index, first = stream.index, _first_frame(container, stream, name)
         choice, picture = _choice(container, stream), _traits(container, stream, first, name)
     with open_video(source, name, index=index) as (container, stream):
-        stored = read_stored(container, stream)
+        stored = read_stored(container, stream, source)
         listed = stream.frames - (_empty_chunks(stored) if container.format.name == "avi" else 0)
         origin = _origin(source, name, container, stream)
         codec, pixel_format = stream.codec_context.name, stream.codec_context.pix_fmt or ""
@@ -132,7 +132,7 @@ def probe_video(source: str | bytes, name: str) -> VideoProbe:
         packet_pts=timeline.pts,
         clean_key_pts=np.unique(timeline.pts[stored.clean]),
         damaged=np.flatnonzero(np.isin(pts, timeline.pts[timeline.damaged & timeline.shown])),
-        breaks=tuple(np.searchsorted(pts, timeline.pts[list(timeline.breaks)]).tolist()),
+        breaks=tuple(np.unique(np.searchsorted(pts, timeline.pts[[*timeline.breaks, *stored.changes]])).tolist()),
         repaired=timeline.repaired,
         picture=picture,
         lost=lost,

@@ -66,7 +66,7 @@ def timeline_of(stored: StoredPackets, origin: Origin) -> Timeline:
     else:
         damaged = stored.damaged.copy()
         for first in _restarts(stored, origin.time_base):
-            damaged[max(0, first - 2) : first] = False  # a jump of the packet counter where two recordings meet is no damage
+            damaged[first - 1] = False  # a jump of the packet counter where two recordings meet is no damage
         timeline = Timeline(pts=stored.pts, shown=stored.shown, damaged=damaged, time_base=origin.time_base)
     timeline = replace(timeline, damaged=touched(timeline.pts, stored.keys, timeline.damaged))
     timeline = _joined(_from_first_key(timeline, stored, range(len(stored.pts))), stored)

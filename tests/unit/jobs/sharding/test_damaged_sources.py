@@ -23,4 +23,4 @@ def test_one_lost_packet_costs_one_clip(options, way, tmp_path):
         (first, 12, way) for first in (0, 12, 24, 36, 48)
     }
     (row,) = read_errors(str(tmp_path), "shards")
-    assert "one_lost_packet.ts: 5 of frames 24..35 rest on damaged or missing data (from frame 31 on)" in row.message
+    assert "one_lost_packet.ts: 4 of frames 24..35 rest on damaged or missing data (from frame 32 on)" in row.message

@@ -12,6 +12,8 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.records import FrameReader, TrackTruth
 
 POLICIES = ("grid", "random", "corners", "sift", "truth")
+BLOCK = 7  # of corners: pixels, side of the window over which gradients are gathered
+CELL = 0.7  # of corners: side of the cells of at most one point each, in units of the points' even spacing; about two cells per point
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,10 +132,6 @@ def random_points(shape: tuple[int, int], count: int, rng: np.random.Generator, 
     height, width = shape
     low = margin_px - 0.5
     return rng.uniform((low, low), (width - 0.5 - margin_px, height - 0.5 - margin_px), (count, 2)).astype(np.float32)
-
-
-BLOCK = 7  # pixels, side of the window over which gradients are gathered
-CELL = 0.7  # side of the cells that hold at most one point each, in units of the points' even spacing: about two cells per point
 
 
 def corner_points(image: np.ndarray, count: int, rng: np.random.Generator, *, allowed: np.ndarray) -> np.ndarray:

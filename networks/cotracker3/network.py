@@ -25,7 +25,7 @@ VIRTUAL_TRACKS = 64
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CoTracker3Config:
-    """Sizes that change no weight but the time embedding, which is none: the network itself has one size."""
+    """Resolution and window. The weights have one size; only the time embedding, a constant, has the window's."""
 
     model_resolution: tuple[int, int] = (384, 512)  # (H, W) that frames are resized to; the public checkpoints were trained at this one
     window_len: int | None = None  # rows of the time embedding; None for what the public checkpoints hold: 60 offline, 16 online

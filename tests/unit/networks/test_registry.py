@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from networks import MODELS, build_model, model_name
+from networks.pi3 import expect_backbone
 from pipeline.errors import ConfigError
 
 
@@ -27,6 +28,13 @@ def test_every_name_builds_a_network_that_bears_it(name):
 def test_unknown_names_are_refused_with_those_there_are():
     with pytest.raises(ConfigError, match="there is no model 'vggt'; there are pi3, pi3x, trajvg, cotracker3-offline, cotracker3-online"):
         build_model("vggt")
+
+
+def test_where_point_maps_are_needed_a_tracker_is_refused():
+    with torch.device("meta"):
+        model = build_model("cotracker3-online")
+    with pytest.raises(ConfigError, match="cotracker3-online gives no point maps; take pi3, pi3x or trajvg"):
+        expect_backbone(model)
 
 
 def test_a_fresh_cotracker3_is_drawn_from_its_generator_alone():

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pipeline.border import border
 from pipeline.errors import MemoryExhausted, StorageError, TrackmillError, UnexpectedError
 from pipeline.labels import LabelRow, encode_rows
-from pipeline.records import Labels, TrackLabels
+from pipeline.records import Labels
 from pipeline.shards.index import ClipEntry
 
 Result = TypeVar("Result")
@@ -63,7 +63,7 @@ def noted(labels: L, note: str | None, *, first: bool = False) -> L:
     return replace(labels, degraded="; ".join(filter(None, said)) or None)
 
 
-def encode_clip(entry: ClipEntry, result: Labels | Unlabelled, kind: str = TrackLabels.kind) -> EncodedClip:
+def encode_clip(entry: ClipEntry, result: Labels | Unlabelled, kind: str) -> EncodedClip:
     """The row of one clip of a set of this kind. Labels that do not fit the clip or the format make it a failed one."""
     record = entry.record
     if isinstance(result, Unlabelled) or record is None:

@@ -14,10 +14,10 @@ import pyarrow as pa
 from jobs.execution.threads import pin_threads
 from jobs.labeling.batch import label_batch, label_there_and_back
 from jobs.labeling.compute import check_device
-from jobs.labeling.items import ItemSummary, LabelItem
 from jobs.labeling.outcome import NOT_CUT, EncodedClip, Unlabelled, at_border, encode_clip
 from jobs.labeling.read_ahead import ReadAhead
 from jobs.labeling.screened import DroppedClips
+from jobs.labeling.shards import ItemSummary, LabelItem
 from labelers import QueryPolicy, choose_queries, make_labeler
 from pipeline.records import ClipFrames, ClipRecord, FrameReader, FramesInMemory, TrackLabels
 from pipeline.shards.index import ClipEntry, read_video, tar_uri

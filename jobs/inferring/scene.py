@@ -37,7 +37,13 @@ def preview(name: str, prediction: Prediction, *, shown: np.ndarray, visible: fl
     labels = track_labels(prediction, fitted_intrinsics(prediction.local_points, prediction.confidence), visible=visible)
     cells: list[SheetCell] = [
         clip_cell("tracks", prediction.frames, labels, note="" if labels else "no tracks, or no camera that projects them"),
-        clip_cell("depth", depth_pictures(prediction.depth, shown).frames, None, note=f"{shown.mean():.0%} of the points in the cloud"),
+        clip_cell(
+            "depth",
+            depth_pictures(prediction.depth, shown).frames,
+            None,
+            note=f"{shown.mean():.0%} of the points in the cloud",
+            legend="depth",
+        ),
     ]
     return contact_sheet(cells, title=name, subtitle="predicted by the model; lengths in a unit of its own")
 

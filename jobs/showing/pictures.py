@@ -50,11 +50,12 @@ def _cells(clip: LoadedClip) -> list[SheetCell]:
     """The clip with its tracks; or as it is, and its depth in a cell of its own."""
     frames = clip.stored.record.frames
     notes = [audit_note(clip), f"the first of {frames} frames" if frames > MAX_FRAMES else ""]
-    cell = clip_cell(clip.stored.entry.key, clip.frames, clip.labels, note="   ".join(note for note in notes if note), style=clip.style)
-    return [cell] if clip.depth is None else [cell, _depth_cell(clip.stored.entry.key, clip.depth)]
+    key, note, legend = clip.stored.entry.key, "   ".join(note for note in notes if note), "tracks" if clip.depth is None else "depth"
+    cell = clip_cell(key, clip.frames, clip.labels, note=note, style=clip.style, legend=legend)
+    return [cell] if clip.depth is None else [cell, _depth_cell(key, clip.depth)]
 
 
 def _depth_cell(key: str, labels: DepthLabels) -> SheetCell:
     pictures = depth_pictures(labels.depth)
     valid = f"{(labels.depth > 0).mean():.0%} of the pixels have depth"
-    return clip_cell(f"{key} depth", pictures.frames, None, note=f"{pictures.range_text(labels.scale)}   {valid}")
+    return clip_cell(f"{key} depth", pictures.frames, None, note=f"{pictures.range_text(labels.scale)}   {valid}", legend="depth")

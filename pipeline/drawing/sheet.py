@@ -35,13 +35,22 @@ class SheetCell:
     strip: np.ndarray  # uint8 "h w 3", w at most CELL_WIDTH
 
 
-def clip_cell(key: str, frames: np.ndarray, labels: TrackLabels | None, *, note: str = "", style: TrackStyle | None = None) -> SheetCell:
+def clip_cell(
+    key: str,
+    frames: np.ndarray,
+    labels: TrackLabels | None,
+    *,
+    note: str = "",
+    style: TrackStyle | None = None,
+    legend: Legend = "tracks",
+) -> SheetCell:
     """Draw a clip's cell: as many frames, spread in time, as fit side by side.
 
     Args:
         frames: uint8 "T H W 3", RGB: the whole clip.
         labels: tracks of these frames, or None for a clip without; then `note` should say why.
         note: shown behind the key, size and share visible.
+        legend: of what the sheet shows; a sheet of depth says nothing of tracks.
     Raises: DataError, naming the clip, if there is no frame, or labels of another length.
     """
     num_frames, height, width = frames.shape[:3]
@@ -54,7 +63,7 @@ def clip_cell(key: str, frames: np.ndarray, labels: TrackLabels | None, *, note:
     strip = np.full((panel_height, count * (panel_width + _GAP) - _GAP, 3), _GROUND, np.uint8)
     for place, panel in enumerate(panels):
         strip[:, place * (panel_width + _GAP) :][:, :panel_width] = panel
-    facts = [f"{num_frames} frames", f"{width} x {height}", *_facts(labels), *([note] if note else [])]
+    facts = [f"{num_frames} frames", f"{width} x {height}", *(_facts(labels) if legend == "tracks" else []), *([note] if note else [])]
     return SheetCell(key=key, note="   ".join(facts), strip=strip)
 
 

@@ -1,6 +1,7 @@
 """Depth as a label set, end to end: labelled, killed and resumed, streamed with tracks, joined, shown; the same on Ray."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,29 @@ from tests.depth_checkpoint import write_depth_checkpoint
 from tests.labelled_dataset import LabelledClip, write_dataset
 
 SIZE, NUM_FRAMES = (36, 48), 6
+
+
+OWN_LABELER = """
+import numpy as np
+from labelers import LabelerProvenance
+from pipeline.records import DepthLabels
+
+class Brightness:
+    kind = "depth"
+    fails_on = ()
+
+    def label(self, clips):
+        return [self.one(clip) for clip in clips]
+
+    def one(self, clip):
+        if clip.key in Brightness.fails_on:
+            raise KeyError("depth")
+        assert len(clip.queries) == 0
+        return DepthLabels(depth=clip.array()[..., 0].astype(np.float32), scale="relative")
+
+    def provenance(self):
+        return LabelerProvenance(name="brightness", options={}, facts={"depth_scale": "relative"})
+"""
 
 
 def moving(seed: int) -> np.ndarray:
@@ -87,6 +111,30 @@ def test_a_killed_job_ends_with_the_bytes_of_an_undisturbed_one(labelled, checkp
     tar.write_bytes(tar.read_bytes()[:700])
     assert label_dataset(asked(root, checkpoint), dry_run=False).num_shards == 1
     assert published(directory) == before
+
+
+@pytest.mark.unexpected
+def test_a_labeler_of_ones_own_and_a_clip_that_is_tried_again_beside_those_that_are_kept(tmp_path, monkeypatch, published):
+    (tmp_path / "brightness.py").write_text(OWN_LABELER)
+    monkeypatch.syspath_prepend(tmp_path)
+    import brightness
+
+    found = []
+    for folder, fails_on in (("undisturbed", ()), ("tried_again", ("c1",))):
+        root = tmp_path / folder
+        clips = [LabelledClip(key=f"c{index}", grey=moving(index), labels=tracks()) for index in range(3)]
+        write_dataset(root, [clips])
+        config = replace(asked(root, Path()), labeler="brightness:Brightness", labeler_options={})
+        for brightness.Brightness.fails_on in (fails_on, ()):
+            outcome = label_dataset(config, dry_run=False)
+        assert outcome.totals.ok == len(fails_on)
+        found.append(published(root / "labels" / outcome.label_set))
+    assert found[0] == found[1]
+    with pytest.raises(ConfigError, match="--cycle follows tracks back; labeler brightness:Brightness makes depth"):
+        label_dataset(replace(config, cycle=True), dry_run=True)
+    monkeypatch.setattr(brightness.Brightness, "kind", "smell")
+    with pytest.raises(ConfigError, match="makes labels of kind 'smell'; there are tracks, depth"):
+        label_dataset(config, dry_run=True)
 
 
 @pytest.mark.soak

@@ -1,8 +1,10 @@
 """Depth as a label set, end to end: labelled, killed and resumed, streamed with tracks, joined, shown; the same on Ray."""
 
 import logging
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from pipeline.stream import ClipStream, StreamConfig
 from tests.depth_checkpoint import write_depth_checkpoint
 from tests.labelled_dataset import LabelledClip, write_dataset
 
+REPO = Path(__file__).parents[2]
 SIZE, NUM_FRAMES = (36, 48), 6
 
 
@@ -47,6 +50,11 @@ class Brightness:
     def provenance(self):
         return LabelerProvenance(name="brightness", options={}, facts={"depth_scale": "relative"})
 """
+
+
+def blocks(document: str, language: str) -> list[str]:
+    """Fenced code of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", (REPO / document).read_text(), re.DOTALL)
 
 
 def moving(seed: int) -> np.ndarray:
@@ -158,6 +166,20 @@ def test_depth_is_streamed_with_tracks_in_the_window_at_the_size_asked_for(label
     assert 0 < (sample.depth == 0).mean() < 1
     np.testing.assert_array_equal(sample.tracks2d, np.full((3, 4, 2), 10.5 / 2 - 0.5, np.float32))
     np.testing.assert_array_equal(mirror(sample).depth, sample.depth[:, :, ::-1])
+
+
+def test_the_documents_code_runs(labelled):
+    root, by_hand, outcome = labelled
+    stored = dict(read_labels_as(root, outcome.label_set, DepthLabels))["c1"].depth
+    code = next(block for block in blocks("docs/formats.md", "python") if "DEPTHSET" in block)
+    names: dict[str, Any] = {}
+    exec(code.replace("ROOT", str(root)).replace("DEPTHSET", outcome.label_set).replace("KEY.0007", "c1.0005"), names)
+    np.testing.assert_allclose(names["depth"], stored[5], rtol=1e-6)
+    code = blocks("docs/depth.md", "python")[0].replace("/data/walks", str(root))
+    code = code.replace("dis-flow-1a2b3c4d", by_hand).replace("transformers-depth-1a2b3c4d", outcome.label_set)
+    names = {"ClipStream": ClipStream, "StreamConfig": StreamConfig}
+    exec(code, names)
+    assert (names["sample"].depth.shape, names["sample"].depth_source) == ((NUM_FRAMES, 288, 512), "pseudo")
 
 
 def test_a_state_knows_the_sets_in_whatever_order_they_are_named(labelled):

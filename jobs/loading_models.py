@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from networks import model_name
-from networks.pi3 import Backbone, expect_backbone
+from networks.building import Network
 from networks.weights import license_of, load_model, read_weights
 
 
@@ -25,9 +25,9 @@ class CheckpointInfo:
         return {**asdict(self), "source": source}
 
 
-def load_checkpoint(source: str, device: torch.device) -> tuple[Backbone, CheckpointInfo]:
+def load_checkpoint(source: str, device: torch.device) -> tuple[Network, CheckpointInfo]:
     """The model that a file holds, and what file that is. Raises ConfigError or StorageError, see `load_model`."""
     file = read_weights(source)
     with device:
-        model = expect_backbone(load_model(source, sha256=file.sha256))
+        model = load_model(source, sha256=file.sha256)
     return model, CheckpointInfo(source=source, sha256=file.sha256, model=model_name(model), license=license_of(file))

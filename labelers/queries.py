@@ -9,7 +9,8 @@ import numpy as np
 
 from labelers.options import check_choice, check_count, check_number
 from pipeline.errors import ConfigError, DataError
-from pipeline.records import FrameReader, TrackTruth
+from pipeline.records import FrameReader
+from pipeline.records.truth import TrackTruth
 
 POLICIES = ("grid", "random", "corners", "sift", "truth")
 BLOCK = 7  # of corners: pixels, side of the window over which gradients are gathered

@@ -13,7 +13,9 @@ import numpy as np
 from jobs.devices import choose_device, choose_precision
 from jobs.evaluating.shard_results import ShardResults, error_documents
 from jobs.loading_models import CheckpointInfo, load_checkpoint
-from networks.pi3 import Backbone
+from networks import model_name
+from networks.building import Network
+from networks.inputs import fitted_size, resize_frames
 from pipeline.border import begin_part, border
 from pipeline.errors import DataError
 from pipeline.metrics import RelativePoseErrors
@@ -24,7 +26,8 @@ from pipeline.stream import ClipStream, StreamConfig
 from pipeline.stream.assemble import assemble
 from pipeline.stream.survivors import Survivor
 from trainer.evaluation import ClipScores, EvaluationSettings, choose_tracks, lacks_truth, measure_clip
-from trainer.inference import fitted_size, predict, resize_frames
+from trainer.families import family_of
+from trainer.inference import predict
 
 _LOG = logging.getLogger(__name__)
 READING = "reading"  # the stage of errors of clips that could not be read
@@ -42,7 +45,7 @@ class Computing:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    model: Backbone
+    model: Network
     info: CheckpointInfo
     precision: str
 
@@ -131,8 +134,8 @@ class ModelStage:
 
     def _measured(self, loaded: _Loaded, sample: ClipSample) -> ClipScores:
         height, width = sample.frames.shape[1:3]
-        patch = loaded.model.config.encoder.patch_size
-        size = fitted_size(height, width, pixel_budget=self.settings.pixel_budget, patch=patch)
+        patch = family_of(model_name(loaded.model)).patch_size(loaded.model)
+        size = fitted_size(width / height, self.settings.pixel_budget, patch=patch)
         asked = "tracks3d" in self.settings.protocols
         chosen = choose_tracks(sample, size, at_most=self.settings.num_tracks) if asked else None
         queries = None if chosen is None else chosen.queries

@@ -11,9 +11,9 @@ from labelers.depth.maps import PRECISIONS, depth_of, forward_precision, resize_
 from labelers.options import check_choice, check_count
 from labelers.protocol import LabelerProvenance
 from networks import model_name
+from networks.inputs import PIXEL_BUDGET, fitted_size, resize_frames
 from networks.pi3 import Backbone, ModelOutput, expect_backbone
 from networks.pi3.geometry import ConvGeometry
-from networks.pi3.inputs import PIXEL_BUDGET, fitted_size, resize_frames
 from networks.weights import license_of, load_model, read_weights
 from pipeline.errors import MemoryExhausted
 from pipeline.records import ClipFrames, DepthLabels
@@ -53,7 +53,7 @@ class Pi3DepthLabeler:
         self._license = license or license_of(self._file)
         with self._device:
             self._model: Backbone = expect_backbone(load_model(checkpoint, sha256=self._file.sha256)).eval()
-        fitted_size(1, 1, pixel_budget=pixel_budget, patch=self._patch)  # a budget below one patch is an error now
+        fitted_size(1.0, pixel_budget, patch=self._patch)  # a budget below one patch is an error now
 
     def label(self, clips: Sequence[ClipFrames]) -> list[DepthLabels]:
         """Depth of each clip, at its own size. A clip's frames lie in the device's memory together."""
@@ -79,7 +79,7 @@ class Pi3DepthLabeler:
 
     def _label_clip(self, clip: ClipFrames) -> DepthLabels:
         num_frames, height, width = clip.reader.shape
-        seen = fitted_size(height, width, pixel_budget=self._pixel_budget, patch=self._patch)
+        seen = fitted_size(width / height, self._pixel_budget, patch=self._patch)
         frames = resize_frames(clip.array(), seen)
         try:
             with torch.inference_mode(), forward_precision(self._device, self._precision):

@@ -35,9 +35,9 @@ def parse_record(kind: type[Record], table: object, where: str, default: Record 
 
 def parse_value(hint: Any, value: object, where: str, default: object = None) -> Any:
     """One value by its type hint: a dataclass, tuple, optional or plain type; whole numbers pass as real ones, lists as tuples."""
+    if dataclasses.is_dataclass(value):  # parsed already
+        return value
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        if isinstance(value, hint):  # parsed already
-            return value
         return parse_record(hint, value, where, default if isinstance(default, hint) else None)
     origin, options = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):

@@ -20,7 +20,7 @@ HOME = {
     "cotracker": "labelers",
     "transformers": "labelers",
     "torch": "networks labelers trainer",
-    **dict.fromkeys(("av", "webdataset", "pyarrow", "fsspec", "s3fs"), "pipeline"),
+    **dict.fromkeys(("av", "jinja2", "webdataset", "pyarrow", "fsspec", "s3fs"), "pipeline"),
 }
 GRANTED = {("pipeline/stream/torch_adapter.py", "torch"), ("trainer/ray_loop.py", "ray")}
 FILES = [(room, path) for room in DOORS for path in sorted((ROOT / room).rglob("*.py"))]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from networks.pi3.inputs import PIXEL_BUDGET
+from networks.inputs import PIXEL_BUDGET
 from pipeline.errors import ConfigError
 from pipeline.metrics import DepthProtocol, published_protocol
 from trainer.inference.files import VISIBLE

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from networks.pi3 import Backbone
+from networks.building import Network
 from networks.weights import load_weights, read_weights, save_weights
 from pipeline import storage
 from pipeline.errors import ConfigError, FormatError
@@ -42,7 +42,7 @@ class RunState:
 class Learner:
     """What a checkpoint holds besides the state."""
 
-    model: Backbone
+    model: Network
     optimiser: torch.optim.AdamW
     average: WeightAverage | None
 

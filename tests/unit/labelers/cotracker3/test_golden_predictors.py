@@ -128,6 +128,7 @@ def test_online_predictor_with_support_grid_or_with_a_grid_on_a_later_frame(name
     assert (visible_by_product(tracks) == expected[f"{name}_visibility"][0]).all()
 
 
+@pytest.mark.soak  # as chunk by chunk, with other chunks
 def test_streaming_calls_of_the_online_model(golden, filled_model):
     expected = golden("online_T36")
     engine = CoTracker3Engine(filled_model("online", (64, 96)), EngineConfig(support_grid=0, iterations=4))

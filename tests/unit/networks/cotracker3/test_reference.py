@@ -90,6 +90,7 @@ def test_the_support_points_are_the_recorded_grid():
     torch.testing.assert_close(support_queries((96, 128)), torch.nn.functional.pad(recorded, (1, 0)))
 
 
+@pytest.mark.soak
 def test_the_online_predictor_gives_the_recorded_tracks_and_booleans(online):
     online.model_resolution, golden = (64, 96), _load("predictor_online.npz")
     found = track_stream(online, golden["video"][:, :24], golden["queries"], state=StreamState())

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.console import error_exit, print_summary, run_job
+from jobs.console import error_exit, print_summary, run_job, say_unexpected
 from jobs.evaluating.job import EvaluatingConfig, Evaluation, evaluate_labels
 from jobs.evaluating.model_job import ModelEvaluatingConfig, ModelEvaluation, evaluate_models
 from jobs.evaluating.model_report import model_document
@@ -61,6 +61,7 @@ def labels_command(
         if out is not None:
             write_evaluation(storage.absolute(out), evaluation)
         print_summary("evaluation", summary_rows(evaluation, out))
+        say_unexpected(evaluation.unexpected)
         return error_exit(len(evaluation.clip_errors), evaluation.num_clips, max_error_rate, see="the warnings above")
 
     run_job(body)
@@ -146,6 +147,7 @@ def model_command(
         if out is not None:
             write_document(storage.join(storage.absolute(out), MODEL_DOCUMENT), model_document(evaluation), "model_evaluation")
         print_summary("evaluation", model_summary_rows(evaluation, out))
+        say_unexpected(evaluation.unexpected)
         errors = len({error.key for error in evaluation.clip_errors}) + evaluation.num_unreadable
         return error_exit(errors, evaluation.num_clips, max_error_rate, see="the warnings above")
 

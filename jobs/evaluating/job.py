@@ -1,5 +1,6 @@
 """jobs/evaluate.py labels without its command line: label sets of a dataset against its true tracks."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +21,11 @@ from pipeline.metrics.error_histogram import ErrorHistogram
 from pipeline.metrics.label_comparison import comparison_settings
 from pipeline.metrics.tapvid import QUERY_MODES
 from pipeline.records import LabelSet, TrackLabels
+from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.plan import plan_uris, read_plan_counts
 from pipeline.tables import read_document
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +76,7 @@ class Evaluation:
     left_out: dict[str, int]  # clips by reason
     clip_errors: tuple[ClipError, ...]
     num_clips: int  # looked at: cut or not, of the split
+    unexpected: tuple[ErrorRow, ...] = ()  # of the errors: those that nobody foresaw; with results that are kept, the next run tries again
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -91,14 +96,18 @@ def evaluate_labels(config: EvaluatingConfig) -> Evaluation:
     plan = read_plan_counts(root)
     sizes = {shard: count for shard, count in zip(plan.shards.tolist(), plan.counts(config.split).tolist(), strict=True) if count}
     documents = [document for _, document in sorted(_by_shard(config, root, sizes).items())]
+    errors = [row for document in documents for row in errors_of(document)]
+    for row in errors:
+        _LOG.warning("left out: %s", row.message)
     evaluation = Evaluation(
         config=config,
         dataset=read_document(Layout(root).dataset, "dataset") if storage.exists(Layout(root).dataset) else {},
         plan_hash=plan.plan_hash,
         sets=tuple(_of_set(label_set, [document["sets"][place] for document in documents]) for place, label_set in enumerate(label_sets)),
         left_out=dict(sorted(sum((Counter(document["left_out"]) for document in documents), Counter[str]()).items())),
-        clip_errors=tuple(ClipError(key=row.key, message=row.message) for document in documents for row in errors_of(document)),
+        clip_errors=tuple(ClipError(key=row.key, message=row.message) for row in errors),
         num_clips=sum(document["num_clips"] for document in documents),
+        unexpected=tuple(row for row in errors if row.unexpected),
     )
     if not evaluation.keys and not evaluation.clip_errors:
         raise ConfigError(_nothing_measured(evaluation))

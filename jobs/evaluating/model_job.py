@@ -1,5 +1,6 @@
 """jobs/evaluate.py model without its command line: checkpoints on a dataset with truth, all on the same clips."""
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,11 +22,14 @@ from networks.weights import read_weights
 from pipeline import storage
 from pipeline.errors import ConfigError
 from pipeline.layout import Layout
+from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.plan import PlanCounts, plan_uris, read_plan_counts
 from pipeline.stream import StreamConfig
 from pipeline.tables import read_document
 from trainer.evaluation import ClipScores, EvaluationSettings
 from trainer.inference.predict import PRECISIONS
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +96,7 @@ class ModelEvaluation:
     num_unreadable: int  # clips that the stream could not read
     num_clips: int  # looked at
     pose_sources: dict[str, int]  # clips by where their poses come from: gt, pseudo
+    unexpected: tuple[ErrorRow, ...] = ()  # errors that nobody foresaw; with results that are kept, the next run tries again
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -165,6 +170,8 @@ def _collected(config: ModelEvaluatingConfig, walks: Sequence[Sequence[Mapping[s
     errors = [[row for document in walk for row in errors_of(document)] for walk in walks]
     measuring = [row for walk in errors for row in walk if row.stage != READING]
     failed, first = {row.key for row in measuring}, walks[0]
+    for row in (row for walk in errors for row in walk):
+        _LOG.warning("left out: clip %s: %s", row.key, row.message)
     return ModelEvaluation(
         config=config,
         dataset={},
@@ -176,6 +183,7 @@ def _collected(config: ModelEvaluatingConfig, walks: Sequence[Sequence[Mapping[s
         num_unreadable=sum(row.stage == READING for row in errors[0]),
         num_clips=0,
         pose_sources=_counted(first, "pose_sources"),
+        unexpected=tuple(row for walk in errors for row in walk if row.unexpected),
     )
 
 

@@ -1,6 +1,5 @@
 """Measuring one checkpoint as a stage: a unit is a shard, a part is a clip, and each process loads the model once."""
 
-import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +12,6 @@ import numpy as np
 from jobs.devices import choose_device, choose_precision
 from jobs.evaluating.shard_results import ShardResults, error_documents
 from jobs.loading_models import CheckpointInfo, load_checkpoint
-from networks import model_name
 from networks.building import Network
 from networks.inputs import fitted_size, resize_frames
 from pipeline.border import begin_part, border
@@ -29,7 +27,6 @@ from trainer.evaluation import ClipScores, EvaluationSettings, choose_tracks, la
 from trainer.families import family_of
 from trainer.inference import predict
 
-_LOG = logging.getLogger(__name__)
 READING = "reading"  # the stage of errors of clips that could not be read
 NO_TRUTH = "no poses, depth or tracks in space"
 
@@ -71,7 +68,6 @@ class ModelStage:
             sample = self._read(survivor, crashed.get(survivor.entry.key))
             found = sample if isinstance(sample, ErrorRow) else self._scores(loaded, sample)
             if isinstance(found, ErrorRow):
-                _LOG.warning("left out: clip %s: %s", found.key, found.message)
                 errors.append(found)
             elif isinstance(found, ClipScores) and isinstance(sample, ClipSample):
                 clips.append(found)
@@ -134,7 +130,7 @@ class ModelStage:
 
     def _measured(self, loaded: _Loaded, sample: ClipSample) -> ClipScores:
         height, width = sample.frames.shape[1:3]
-        patch = family_of(model_name(loaded.model)).patch_size(loaded.model)
+        patch = family_of(loaded.info.model).patch_size(loaded.model)
         size = fitted_size(width / height, self.settings.pixel_budget, patch=patch)
         asked = "tracks3d" in self.settings.protocols
         chosen = choose_tracks(sample, size, at_most=self.settings.num_tracks) if asked else None

@@ -1,6 +1,5 @@
 """Measuring label sets as a stage: a unit is a shard, a part is a clip, whose truth and labels are joined query by query."""
 
-import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +24,6 @@ from pipeline.shards.suspects import hold_back_suspects
 from pipeline.shards.tombstones import read_tombstones
 from pipeline.shards.track_truth import read_track_truth
 
-_LOG = logging.getLogger(__name__)
 UNREADABLE = "cannot be read"
 
 
@@ -59,7 +57,6 @@ class EvaluateStage:
             try:
                 reason = self._measured(entry, sets, crashed.get(entry.key))
             except DataError as error:
-                _LOG.warning("left out: %s", error)
                 errors.append(ErrorRow.of(error, stage="evaluation", key=entry.key, source=entry.source))
                 reason = UNREADABLE
             left_out.update([reason] if reason else [])

@@ -95,7 +95,9 @@ class RayTasks:
 
     def wait(self) -> list[Event]:
         """What was heard of the tasks within a second; what takes too long is stopped."""
-        done, _ = ray.wait(list(self._running), num_returns=1, timeout=1.0)
+        out = list(self._running)
+        ray.wait(out, num_returns=1, timeout=1.0)
+        done, _ = ray.wait(out, num_returns=len(out), timeout=0)  # all of them, before any is called late
         events = [event for words in done if (event := self._hear(words)) is not None]
         for words, running in self._running.items():
             if running.deadline is not None and time.monotonic() > running.deadline:

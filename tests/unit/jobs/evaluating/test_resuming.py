@@ -100,6 +100,7 @@ def test_what_nobody_foresaw_is_an_error_of_its_clip_and_is_tried_again(root, tm
         patch.setattr(stage, "measure_in_all", lambda root, entry, *rest, **options: failing(noted, root, entry, *rest, **options))
         found = evaluate_labels(EvaluatingConfig(root=root, label_sets=(name,), out=str(tmp_path / "out")))
     assert [(error.key, "unexpected KeyError" in error.message) for error in found.clip_errors] == [("s0c1", True)]
+    assert [row.key for row in found.unexpected] == ["s0c1"]
     measured.clear()
     evaluate(root, name, tmp_path / "out")
     assert measured == ["s0c0", "s0c1", "s0c2"]

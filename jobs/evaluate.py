@@ -17,11 +17,11 @@ from jobs.evaluating.report import evaluation_document
 from jobs.evaluating.tables import print_tables
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
+from networks.inputs import PIXEL_BUDGET
 from pipeline import storage
 from pipeline.drawing import write_image
 from pipeline.tables import write_document
 from trainer.evaluation import PROTOCOL_NAMES, EvaluationSettings
-from trainer.geometry.image_sizes import PIXEL_BUDGET
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 MODEL_DOCUMENT = "model_evaluation.json"

@@ -89,6 +89,10 @@ class Layout:
         """Labels of one shard: also their commit."""
         return join(self.label_set(name), f"{shard:06d}.parquet")
 
+    def label_tar(self, name: str, shard: int) -> str:
+        """Files of one shard's labels, of a dense kind."""
+        return join(self.label_set(name), f"{shard:06d}.tar")
+
     @property
     def screen(self) -> str:
         """Directory of the screen: what the picture alone says of every clip."""

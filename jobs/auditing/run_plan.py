@@ -16,7 +16,7 @@ from pipeline.audit.weights import FALLBACK_VERSION
 from pipeline.errors import ConfigError, StorageError
 from pipeline.labels import labelled_shards, read_label_set
 from pipeline.layout import Layout, committed
-from pipeline.records import LabelSet
+from pipeline.records import LabelSet, TrackLabels
 from pipeline.shards.plan import plan_uris
 from pipeline.tables import read_document
 
@@ -71,7 +71,7 @@ def plan_audit(config: AuditingConfig) -> AuditPlan:
     root = storage.absolute(config.root)
     if not plan_uris(root):
         raise ConfigError(f"{root} holds no plan; make it with jobs/shard.py first, or check --root")
-    label_set = read_label_set(root, config.label_set)
+    label_set = read_label_set(root, config.label_set, kind=TrackLabels.kind)
     name, layout = config.audit_name, Layout(root)
     todo = shards_to_do(root, needs=layout.label_set(config.label_set), makes=layout.audit(name), errors=f"audit/{name}")
     shards, not_labelled = todo.ready, _num_not_labelled(root, config.label_set, todo)
@@ -139,7 +139,7 @@ def _num_not_labelled(root: str, label_set: str, todo: ShardsToDo) -> int:
 
 
 def _check_second(root: str, second: str, shards: tuple[int, ...]) -> None:
-    read_label_set(root, second)
+    read_label_set(root, second, kind=TrackLabels.kind)
     missing = sorted({*shards} - {*labelled_shards(root, second)})
     if missing:
         raise ConfigError(

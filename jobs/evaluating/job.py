@@ -20,7 +20,7 @@ from pipeline.layout import Layout
 from pipeline.metrics.error_histogram import ErrorHistogram
 from pipeline.metrics.label_comparison import comparison_settings
 from pipeline.metrics.tapvid import QUERY_MODES
-from pipeline.records import LabelSet
+from pipeline.records import LabelSet, TrackLabels
 from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.plan import plan_uris, read_plan_counts
 from pipeline.tables import read_document
@@ -92,7 +92,7 @@ def evaluate_labels(config: EvaluatingConfig) -> Evaluation:
     root = storage.absolute(config.root)
     if not plan_uris(root):
         raise ConfigError(f"{root} holds no plan; make it with jobs/convert.py or jobs/synthesize.py first, or check --root")
-    label_sets = [read_label_set(root, name) for name in config.label_sets]
+    label_sets = [read_label_set(root, name, kind=TrackLabels.kind) for name in config.label_sets]
     plan = read_plan_counts(root)
     sizes = {shard: count for shard, count in zip(plan.shards.tolist(), plan.counts(config.split).tolist(), strict=True) if count}
     documents = [document for _, document in sorted(_by_shard(config, root, sizes).items())]

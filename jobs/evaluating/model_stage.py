@@ -13,6 +13,7 @@ from jobs.devices import choose_device, choose_precision
 from jobs.evaluating.shard_results import ShardResults, error_documents
 from jobs.loading_models import CheckpointInfo, load_checkpoint
 from networks.building import Network
+from networks.inputs import fitted_size, resize_frames
 from pipeline.border import begin_part, border
 from pipeline.errors import DataError
 from pipeline.metrics import RelativePoseErrors
@@ -24,8 +25,7 @@ from pipeline.stream.assemble import assemble
 from pipeline.stream.survivors import Survivor
 from trainer.evaluation import ClipScores, EvaluationSettings, choose_tracks, lacks_truth, measure_clip
 from trainer.families import family_of
-from trainer.geometry.image_sizes import fitted_size
-from trainer.inference import predict, resize_frames
+from trainer.inference import predict
 
 READING = "reading"  # the stage of errors of clips that could not be read
 NO_TRUTH = "no poses, depth or tracks in space"

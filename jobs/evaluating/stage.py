@@ -128,7 +128,7 @@ def _compare(labelled: ShardOfSet, record: ClipRecord, truth: TrackTruth, *, que
     if labelled.labels is None:
         raise DataError(f"clip {record.key} is not labelled by {labelled.name}")
     labelled.labels.check_clip(record.key, record.sha256)
-    labels = labelled.labels.labels(record.key)
+    labels = labelled.labels.tracks(record.key)
     tracks = match_queries(labels.queries, truth)
     matched = np.flatnonzero(tracks >= 0)
     if len(tracks) and not len(matched):

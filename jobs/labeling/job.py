@@ -17,12 +17,12 @@ from jobs.labeling.screened import SCREEN, ScreenedShards, check_screened, obeye
 from jobs.labeling.shards import num_unexpected
 from jobs.labeling.stage import LabelStage, LabelTotals
 from jobs.labeling.worker import FRAMES_IN_MEMORY, WorkerSettings
-from labelers import QueryPolicy, make_labeler
+from labelers import QueryPolicy, kind_of, make_labeler
 from pipeline import storage
 from pipeline.errors import ConfigError, StorageError
-from pipeline.labels import write_label_set
+from pipeline.labels import KINDS, LabelKind, kind_named, write_label_set
 from pipeline.layout import Layout
-from pipeline.records import LabelSet
+from pipeline.records import LabelSet, TrackLabels
 from pipeline.shards.errors_table import ErrorRow, read_errors
 from pipeline.shards.plan import plan_uris
 
@@ -65,22 +65,24 @@ class LabelingConfig:
             ahead=self.items_ahead,
         )
 
-    def worker(self, root: str, *, screened: bool = False) -> WorkerSettings:
+    def worker(self, root: str, *, screened: bool = False, kind: str = TrackLabels.kind) -> WorkerSettings:
         """What each worker is made from.
 
         Args:
             screened: it leaves out what the screen dropped.
+            kind: of the labels that it makes.
         Raises: ConfigError if GPUs are asked for a labeler that cannot use one.
         """
         return WorkerSettings(
             root=root,
             labeler=self.labeler,
             labeler_options=options_on_worker(self.labeler, self.labeler_options, num_gpus=self.num_gpus_per_worker),
-            queries=self.queries,
+            queries=self.queries if kind_named(kind).has_queries else None,
             threads=max(1, int(self.num_cpus_per_worker)),
             frames_in_memory=self.frames_in_memory,
             screened=screened,
             cycle=self.cycle,
+            kind=kind,
         )
 
 
@@ -95,6 +97,7 @@ class LabelingOutcome:
     already_done: int  # shards
     not_cut: int  # planned shards without a commit
     elapsed_s: float  # from the making of the first labeler to the last commit
+    kind: str = TrackLabels.kind  # of the labels
     screened: ScreenedShards | None = None  # of the shards of this run; None where no screen is obeyed
     unexpected: tuple[ErrorRow, ...] = ()  # of the whole label set: what nobody foresaw; the next run tries them again
 
@@ -115,7 +118,7 @@ def label_dataset(config: LabelingConfig, *, dry_run: bool) -> LabelingOutcome:
 
 
 def _label_missing(config: LabelingConfig, root: str, label_set: LabelSet, *, screen: str | None, dry_run: bool) -> LabelingOutcome:
-    settings = config.worker(root, screened=screen is not None)
+    settings = config.worker(root, screened=screen is not None, kind=label_set.kind)
     layout, stage = Layout(root), f"labels/{label_set.name}"
     todo = shards_to_do(root, needs=layout.shards, makes=layout.label_set(label_set.name), errors=stage)
     shards = todo.missing
@@ -144,6 +147,7 @@ def _label_missing(config: LabelingConfig, root: str, label_set: LabelSet, *, sc
         already_done=len(todo.done),
         not_cut=len(todo.not_ready),
         elapsed_s=elapsed_s,
+        kind=label_set.kind,
         screened=screened,
         unexpected=tuple(row for row in read_errors(root, stage) if row.unexpected),
     )
@@ -155,23 +159,34 @@ def describe(config: LabelingConfig, *, screen: str | None = None) -> LabelSet:
     Args:
         screen: identity of the screen that it obeys, if any. Part of the label set's, as `cycle` is; where there is neither, nothing
             is added, and the name is that of a labelling without them.
+    Raises: ConfigError for a labeler that cannot be made, that makes labels of an unknown kind, or none that can be followed back.
     """
-    made = make_labeler(config.labeler, **options_on_driver(config.labeler_options)).provenance()
+    labeler = make_labeler(config.labeler, **options_on_driver(config.labeler_options))
+    made, kind = labeler.provenance(), _known_kind(config.labeler, kind_of(labeler))
+    if config.cycle and not kind.has_queries:
+        raise ConfigError(f"--cycle follows tracks back; labeler {config.labeler} makes {kind.name}: leave it away")
     return LabelSet(
         labeler=made.name,
         configuration={
             "options": dict(made.options),
-            "queries": asdict(config.queries),
-            "visibility_rule": made.visibility_rule,
+            **({"queries": asdict(config.queries), "visibility_rule": made.visibility_rule} if kind.has_queries else {}),
+            **made.facts,
             **({} if screen is None else {"screen": screen}),
             **({"cycle": True} if config.cycle else {}),
         },
+        kind=kind.name,
         checkpoint=made.checkpoint,
         checkpoint_sha256=made.checkpoint_sha256,
         precision=made.precision,
         versions=dict(made.versions),
         license=made.license,
     )
+
+
+def _known_kind(labeler: str, name: str) -> LabelKind:
+    if name not in KINDS:
+        raise ConfigError(f"labeler {labeler} makes labels of kind {name!r}; there are {', '.join(KINDS)}")
+    return KINDS[name]
 
 
 def _num_workers(config: LabelingConfig) -> int:

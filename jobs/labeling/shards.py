@@ -8,12 +8,11 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.audit.stored.audit_set import list_audits, read_audit_set
 from pipeline.errors import UnexpectedError
-from pipeline.labels import write_label_tables
+from pipeline.labels import read_encoded_rows, read_label_set, write_label_tables
 from pipeline.layout import Layout
 from pipeline.shards.errors_table import ErrorRow, errors_beside, read_unit_errors
 from pipeline.shards.index import ClipEntry, read_index
 from pipeline.shards.suspects import SuspectUnitError, suspect
-from pipeline.tables import read_table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +51,7 @@ class ItemSummary:
     quarantined: int  # did not fit into memory; clips that cost their worker are counted by the driver
     screened: int  # left out on purpose
     degraded: int  # of `ok`: labelled otherwise than configured, such as on a lower rung of the memory ladder
-    points: int  # point-frames labelled
+    values: int  # labelled: point-frames of tracks, pixels of depth
     busy_s: float  # spent in the labeler, without the waiting
     waited_s: float  # the labeler stood still, waiting for frames: before the item, and within long clips
     unexpected: Mapping[str, UnexpectedError] = field(default_factory=dict)  # by key: of the failed ones, those that nobody foresaw
@@ -108,7 +107,7 @@ def suspect_rows(rows: LabelledRows) -> SuspectUnitError | None:
 
 def commit_labels(root: str, label_set: str, rows: LabelledRows) -> None:
     """Publish the errors, then the labels of one shard. Rows of clips that were not labelled now stay as they are."""
-    shard, stage = rows.shard, f"labels/{label_set}"
+    shard, stage, kind = rows.shard, f"labels/{label_set}", read_label_set(root, label_set).kind
     table, sources = _merged(root, label_set, rows), {entry.key: entry.source for entry in shard.entries}
     errors = []
     for row in [] if table is None else table.select(["key", "status", "error"]).to_pylist():
@@ -120,7 +119,7 @@ def commit_labels(root: str, label_set: str, rows: LabelledRows) -> None:
     if shard.keys is not None:
         _forget_audits(root, label_set, shard.number)
     with errors_beside(root, stage, shard.number, errors, commit=Layout(root).label_shard(label_set, shard.number)):
-        write_label_tables(root, label_set, shard=shard.number, tables=[] if table is None else [table])
+        write_label_tables(root, label_set, shard=shard.number, tables=[] if table is None else [table], kind=kind)
 
 
 def _forget_audits(root: str, label_set: str, shard: int) -> None:
@@ -138,7 +137,7 @@ def _merged(root: str, label_set: str, rows: LabelledRows) -> pa.Table | None:
         return None
     if shard.keys is None:
         return pa.concat_tables(list(rows.tables))
-    before = read_table(Layout(root).label_shard(label_set, shard.number), "labels").replace_schema_metadata(None)
+    before = read_encoded_rows(root, label_set, shard.number).replace_schema_metadata(None)
     table = pa.concat_tables([before, *(each.replace_schema_metadata(None) for each in rows.tables)])
     last = {key: place for place, key in enumerate(table["key"].to_pylist())}  # what was labelled now wins
     return table.take([last[entry.key] for entry in shard.entries])

@@ -29,7 +29,7 @@ class LabelTotals:
     screened: int = 0
     quarantined: int = 0
     degraded: int = 0  # of `ok`
-    points: int = 0
+    values: int = 0
     busy_s: float = 0.0
     waited_s: float = 0.0
     shards: int = 0
@@ -38,7 +38,7 @@ class LabelTotals:
 
     def add(self, summary: ItemSummary) -> None:
         """Count one item."""
-        self.ok, self.failed, self.points = self.ok + summary.ok, self.failed + summary.failed, self.points + summary.points
+        self.ok, self.failed, self.values = self.ok + summary.ok, self.failed + summary.failed, self.values + summary.values
         self.screened, self.degraded = self.screened + summary.screened, self.degraded + summary.degraded
         self.quarantined += summary.quarantined
         self.busy_s, self.waited_s = self.busy_s + summary.busy_s, self.waited_s + summary.waited_s
@@ -147,7 +147,9 @@ class _Labelling:
         error = f"clip {entry.key}: {reason}; label it with another labeler or drop it"
         self.totals.quarantined += 1
         self._progress.advance(1, 1)
-        yield from self._store(task.work, encode_clip(entry, Unlabelled(status="quarantined", reason=error)).table)
+        yield from self._store(
+            task.work, encode_clip(entry, Unlabelled(status="quarantined", reason=error), self._stage.settings.kind).table
+        )
 
     def release(self) -> Iterator[Task]:
         yield from map(self._commit_of, self._held.release())

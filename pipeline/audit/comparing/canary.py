@@ -47,7 +47,7 @@ def measure_canaries(root: str, label_sets: tuple[str, str], shard: int, keys: S
         entry = first.entry(key)
         if entry.width is None or entry.height is None:
             raise DataError(f"{first.uri}: clip {key} has labels, but no width and height; delete this file and label the shard again")
-        clips.append(canary_clip(key, first.labels(key), second.labels(key), height=entry.height, width=entry.width))
+        clips.append(canary_clip(key, first.tracks(key), second.tracks(key), height=entry.height, width=entry.width))
     return clips
 
 

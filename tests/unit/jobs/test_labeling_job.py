@@ -89,7 +89,7 @@ def test_a_grant_that_cannot_be_is_refused(fields, says):
 
 
 def outcome(**totals) -> LabelingOutcome:
-    sums = LabelTotals(ok=4, quarantined=1, points=6000, busy_s=30.0, waited_s=10.0, **totals)
+    sums = LabelTotals(ok=4, quarantined=1, values=6000, busy_s=30.0, waited_s=10.0, **totals)
     return LabelingOutcome(label_set="s", totals=sums, num_clips=5, num_shards=1, already_done=0, not_cut=0, elapsed_s=20.0)
 
 

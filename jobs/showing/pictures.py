@@ -50,9 +50,10 @@ def _cells(clip: LoadedClip) -> list[SheetCell]:
     """The clip with its tracks; or as it is, and its depth in a cell of its own."""
     frames = clip.stored.record.frames
     notes = [audit_note(clip), f"the first of {frames} frames" if frames > MAX_FRAMES else ""]
-    key, note, legend = clip.stored.entry.key, "   ".join(note for note in notes if note), "tracks" if clip.depth is None else "depth"
-    cell = clip_cell(key, clip.frames, clip.labels, note=note, style=clip.style, legend=legend)
-    return [cell] if clip.depth is None else [cell, _depth_cell(key, clip.depth)]
+    key, note = clip.stored.entry.key, "   ".join(note for note in notes if note)
+    if clip.depth is None:
+        return [clip_cell(key, clip.frames, clip.labels, note=note, style=clip.style)]
+    return [clip_cell(key, clip.frames, None, note=note, legend="depth"), _depth_cell(key, clip.depth)]
 
 
 def _depth_cell(key: str, labels: DepthLabels) -> SheetCell:

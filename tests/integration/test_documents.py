@@ -125,7 +125,7 @@ def test_the_readmes_stream_runs(dataset):
 
 def test_every_option_in_the_documents_exists():
     """Words like --clip-frames in README and docs are options of some job."""
-    jobs = ("shard", "pseudolabel", "show", "demo", "convert", "synthesize", "evaluate", "audit", "train", "infer")
+    jobs = ("shard", "pseudolabel", "show", "demo", "convert", "synthesize", "evaluate", "audit", "train", "infer", "forget")
     known = {"--help"}
     for job in jobs:
         known |= options_of(typer.main.get_command(importlib.import_module(f"jobs.{job}").app))

@@ -14,20 +14,22 @@ setup: $(STAMP)
 $(STAMP): constraints.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "trackmill needs Python 3.11 or newer; set PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[scenes,synthetic,train,dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[scenes,synthetic,train,dev]'
 	touch $@
 
 demo: setup
 	$(BIN)/python jobs/demo.py --out $(OUT) $(if $(VIDEOS),--videos '$(VIDEOS)')
 
-# unit tests and both halves of the integration tests run side by side: the latter wait for processes most of the time
+# Unit tests, both halves of the integration tests, and the linters run side by side: the halves wait for processes most of the time.
 TESTS := $(BIN)/python -m pytest -q -m 'not soak'
-test: setup lint
+test: setup
 	mkdir -p out
+	$(MAKE) --silent lint > out/lint.txt 2>&1 & lint=$$!; \
 	$(TESTS) tests/unit > out/unit_tests.txt 2>&1 & unit=$$!; \
 	OMP_NUM_THREADS=1 $(TESTS) tests/integration/test_[a-m]*.py > out/integration_tests.txt 2>&1 & first=$$!; \
 	OMP_NUM_THREADS=1 $(TESTS) tests/integration/test_[n-z]*.py; second=$$?; \
-	wait $$first; first=$$?; wait $$unit; unit=$$?; cat out/integration_tests.txt out/unit_tests.txt; exit $$((unit | first | second))
+	wait $$first; first=$$?; wait $$unit; unit=$$?; wait $$lint; lint=$$?; \
+	cat out/integration_tests.txt out/unit_tests.txt out/lint.txt; exit $$((unit | first | second | lint))
 
 lint: setup
 	$(BIN)/ruff check .

@@ -15,8 +15,10 @@ from cotracker3_reference_predictor import ReferencePredictor, track_stream
 from formula_weights import fill_by_formula
 from torch import Tensor, nn
 
-from labelers.cotracker3 import CoTracker3Engine, EngineConfig, build_model, compile_parts
-from labelers.cotracker3.checkpoints import load_checkpoint
+from labelers.cotracker3 import CoTracker3Engine, EngineConfig
+from networks import build_model
+from networks.cotracker3 import compile_parts
+from networks.weights import read_weights
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +92,7 @@ Run = Callable[[np.ndarray, np.ndarray], Found]  # of a video "T H W 3" and quer
 
 def make_ours(case: Case, settings: Settings) -> Run:
     """Our engine."""
-    model = _filled(build_model(case.variant), settings)
+    model = _filled(build_model(f"cotracker3-{case.variant}"), settings)
     if settings.compile:
         compile_parts(model)
     config = EngineConfig.for_device(
@@ -131,7 +133,7 @@ def _filled(model: nn.Module, settings: Settings) -> nn.Module:
     if settings.checkpoint is None:
         fill_by_formula(model)
     else:
-        model.load_state_dict(load_checkpoint(settings.checkpoint).state_dict)
+        model.load_state_dict(dict(read_weights(settings.checkpoint).tensors))
     return model.eval().requires_grad_(False).to(settings.device)
 
 

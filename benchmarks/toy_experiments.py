@@ -19,26 +19,21 @@ from torch import Tensor
 from toy_scene import FOCAL, HEIGHT, WIDTH, ToyScene, make_toy_scene, pixel_grid, rays_of
 
 from pipeline.metrics import Tapvid3dConfig, Tracks3d, tapvid3d_metrics, trajectory_metrics
+from trainer.families.trajvg.coupling import labelled_coupling, self_supervised_coupling
+from trainer.families.trajvg.settings import CouplingSettings, CouplingWeights, GateSettings, TrackingSettings
+from trainer.families.trajvg.static_gates import static_tracks
+from trainer.families.trajvg.tracking import normalise_tracks, track_loss
 from trainer.geometry import assemble_rigid, motion_to_anchor, sample_maps, transform_points
 from trainer.losses import (
     ClipGeometry,
-    CouplingSettings,
-    CouplingWeights,
-    GateSettings,
     GeometrySettings,
     GeometryTruth,
     GeometryWeights,
-    TrackingSettings,
     TrackObservations,
     align_geometry,
     geometry_terms,
-    labelled_coupling,
-    normalise_tracks,
     normalise_truth,
-    self_supervised_coupling,
-    track_loss,
 )
-from trainer.losses.static_gates import static_tracks
 
 NUM_FRAMES, NUM_TRACKS = 16, 160
 LABELLED = (0, 5, 10, 15)

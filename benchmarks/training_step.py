@@ -19,17 +19,19 @@ from pathlib import Path
 
 import torch
 
+from networks import build_model
+from networks.pi3 import ModelOutput
+from networks.trajvg.pyramid import nearest_neighbours
 from trainer.data import ClipBatch, StepLoader
+from trainer.families import family_of
+from trainer.families.trajvg.coupling import labelled_coupling, self_supervised_coupling
+from trainer.families.trajvg.tracking import normalise_tracks, static_tau
 from trainer.loop import read_config
 from trainer.loop.config import TrainConfig
 from trainer.loop.frozen import freeze
-from trainer.loop.process_group import Place
-from trainer.loop.train_step import TrainStep
-from trainer.losses import align_geometry, labelled_coupling, normalise_tracks, normalise_truth, self_supervised_coupling, static_tau
-from trainer.models import ModelOutput, build_model
-from trainer.models.tracker.neighbours import nearest_neighbours
-from trainer.objective import Objective
-from trainer.objective.labelled import predicted_geometry
+from trainer.loop.process_group import ProcessRank
+from trainer.loop.train_step import TrainStep, make_objective
+from trainer.losses import align_geometry, normalise_truth, predicted_geometry
 
 NEIGHBOUR_POINTS, NEIGHBOUR_QUERIES = 16_384, 4_096
 BUDGETS_MB = (16.0, 256.0)
@@ -59,9 +61,10 @@ def split(config: TrainConfig, device: torch.device, steps: int, warm: int) -> d
     """Medians of what a step is made of, and the share of waiting."""
     model = build_model(config.model.name, config.model.config)
     freeze(model, config.frozen)
-    step = TrainStep(model.to(device), config, Place(device=device))
-    objective, learning = Objective(model, config.losses, precision=config.precision), [p for p in model.parameters() if p.requires_grad]
-    batches = iter(StepLoader(config.data, num_workers=config.loader_workers))
+    step = TrainStep(model.to(device), config, ProcessRank(device=device))
+    patch = family_of(config.model.name).patch_size(model)
+    objective, learning = make_objective(model, config), [p for p in model.parameters() if p.requires_grad]
+    batches = iter(StepLoader(config.data, patch=patch, num_workers=config.loader_workers))
     watch = Stopwatch(device)
     for number in range(warm + steps):
         if number == warm:
@@ -97,8 +100,8 @@ def coupling_share(config: TrainConfig, device: torch.device, num_tracks: int, r
     """Both coupling losses, forward and backward, beside a step without them, at so many tracks."""
     config = replace(config, data=replace(config.data, num_tracks=num_tracks), loader_workers=0)
     model = build_model(config.model.name, config.model.config).to(device)
-    batch = next(iter(StepLoader(config.data))).to(device)
-    bare = Objective(model, replace(config.losses, coupling=None, self_supervised=None), precision=config.precision)
+    batch = next(iter(StepLoader(config.data, patch=family_of(config.model.name).patch_size(model)))).to(device)
+    bare = make_objective(model, replace(config, losses=replace(config.losses, coupling=None, self_supervised=None)))
     watch, timed = Stopwatch(device), [clips for clips in (batch.labelled, batch.pseudo) if clips]
     for _ in range(repeats):
         for clips in timed:

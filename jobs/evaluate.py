@@ -19,7 +19,7 @@ from pipeline import storage
 from pipeline.drawing import write_image
 from pipeline.tables import write_document
 from trainer.evaluation import PROTOCOL_NAMES, EvaluationSettings
-from trainer.inference import PIXEL_BUDGET
+from trainer.geometry.image_sizes import PIXEL_BUDGET
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 MODEL_DOCUMENT = "model_evaluation.json"

@@ -7,7 +7,7 @@ import typer
 from jobs.console import DONE, print_summary, run_job
 from jobs.inferring.frames import FrameChoice
 from jobs.inferring.job import ARRAYS, CLOUD, DOCUMENT, PREVIEW, RECORDING, TRAJECTORY, Inference, InferenceConfig, infer
-from trainer.inference import PIXEL_BUDGET
+from trainer.geometry.image_sizes import PIXEL_BUDGET
 from trainer.inference.files import VISIBLE
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -55,7 +55,7 @@ def summary_rows(done: Inference, config: InferenceConfig) -> list[tuple[str, ob
     rest = "" if done.given.all_taken else "; the input goes on: --stride N spreads them, --frames N takes more"
     tracks = done.prediction.tracks
     share = 0.0 if tracks is None else (tracks.visibility_score > config.visible).mean()
-    untracked = "none was asked for" if done.checkpoint.model == "trajvg" else f"{done.checkpoint.model} tracks nothing"
+    untracked = "none was asked for" if done.tracks else f"{done.checkpoint.model} tracks nothing"
     focal = "no camera sees such points: the model is untrained or failed"
     if done.focal_px is not None:
         focal = f"focal length about {done.focal_px:.0f} px by the points"

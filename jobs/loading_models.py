@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from trainer.models import Backbone, model_name
-from trainer.models.weights import load_model, read_weights
-from trainer.models.weights.loading import license_of
+from networks import model_name
+from networks.building import Network
+from networks.weights import license_of, load_model, read_weights
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +25,7 @@ class CheckpointInfo:
         return {**asdict(self), "source": source}
 
 
-def load_checkpoint(source: str, device: torch.device) -> tuple[Backbone, CheckpointInfo]:
+def load_checkpoint(source: str, device: torch.device) -> tuple[Network, CheckpointInfo]:
     """The model that a file holds, and what file that is. Raises ConfigError or StorageError, see `load_model`."""
     file = read_weights(source)
     with device:

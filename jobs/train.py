@@ -13,7 +13,7 @@ from jobs.execution.ray_session import num_gpus, ray_session
 from jobs.training import StepLine, report_stage, report_training
 from pipeline.errors import ConfigError
 from trainer.loop import TrainConfig, TrainOutcome, read_config, train
-from trainer.loop.process_group import Place
+from trainer.loop.process_group import ProcessRank
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -42,7 +42,7 @@ def train_command(
             return report_stage(settings)
         with StepLine(settings) as line:
             if workers == 1 and not under_ray:
-                outcome = train(settings, Place(device=choose_device(device)), resume=resume, on_step=line.tell)
+                outcome = train(settings, ProcessRank(device=choose_device(device)), resume=resume, on_step=line.tell)
             else:
                 outcome = _train_under_ray(settings, workers, max_failures, device=device, resume=resume, line=line)
         return report_training(outcome)

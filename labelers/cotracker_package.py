@@ -2,15 +2,16 @@
 
 import importlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from labelers.cotracker3.checkpoints import Checkpoint, load_checkpoint
 from labelers.options import check_choice
 from labelers.protocol import LabelerProvenance
+from networks.weights import PUBLISHED, WeightFile, give_notice, read_weights
 from pipeline.errors import ConfigError, DataError, MemoryExhausted
 from pipeline.records import ClipFrames, TrackLabels
 
@@ -47,6 +48,7 @@ class CoTrackerPackageLabeler:
         if not isinstance(backward, bool):
             raise ConfigError(f"backward is {backward!r}, expected true or false")
         self._variant, self._backward, self._device = variant, backward, torch.device(device)
+        self._license = PUBLISHED[f"cotracker3-{variant}"].license
         self._predictor, self._checkpoint = self._make(checkpoint)
 
     def label(self, clips: Sequence[ClipFrames]) -> list[TrackLabels]:
@@ -66,14 +68,15 @@ class CoTrackerPackageLabeler:
             checkpoint=self._checkpoint.source,
             checkpoint_sha256=self._checkpoint.sha256,
             versions={"cotracker": package, "torch": torch.__version__, "numpy": np.__version__},
-            license=f"{self._checkpoint.license}; cotracker package: {PACKAGE_LICENSE}",
+            license=f"{self._license}; cotracker package: {PACKAGE_LICENSE}",
         )
 
-    def _make(self, source: str) -> tuple[Predictor, Checkpoint]:
+    def _make(self, source: str) -> tuple[Predictor, WeightFile]:
         # the package seeds torch when it is imported, and making a network draws: neither may reach the process's own sequence
         with torch.random.fork_rng(devices=[]):
             predictor_class = _predictor_class()
-            checkpoint = load_checkpoint(source)
+            checkpoint = read_weights(source)
+            give_notice(self._license)
             _check_fit(checkpoint, self._variant)
             offline, window_len = self._variant == "offline", WINDOW_LEN[self._variant]
             try:
@@ -83,7 +86,7 @@ class CoTrackerPackageLabeler:
                     f"the cotracker package does not take {source} as its {self._variant} model ({error});"
                     f" update the package: {INSTALL}, or use --labeler cotracker3-{self._variant}"
                 ) from error
-        return predictor.to(self._device).eval(), checkpoint
+        return predictor.to(self._device).eval(), replace(checkpoint, tensors={})
 
     def _label_clip(self, clip: ClipFrames) -> TrackLabels:
         num_frames, (num_points, _) = clip.reader.shape[0], clip.queries.shape
@@ -124,10 +127,10 @@ def _predictor_class() -> Callable[..., nn.Module]:
     return module.CoTrackerPredictor
 
 
-def _check_fit(checkpoint: Checkpoint, variant: str) -> None:
+def _check_fit(checkpoint: WeightFile, variant: str) -> None:
     if "://" in checkpoint.path:
         raise ConfigError(f"{checkpoint.path}: the cotracker package reads local files only; fetch it first and give its path")
-    time_embedding = checkpoint.state_dict.get("time_emb")
+    time_embedding = checkpoint.tensors.get("time_emb")
     if time_embedding is not None and time_embedding.shape[1] != WINDOW_LEN[variant]:
         raise ConfigError(
             f"{checkpoint.source} has windows of {time_embedding.shape[1]} frames, the {variant} model {WINDOW_LEN[variant]};"

@@ -7,9 +7,8 @@ import cv2
 import numpy as np
 
 from labelers.options import check_count, check_number
-from labelers.queries import generator_for
-from labelers.queries.corners import corner_points
-from pipeline.records import TrackLabels
+from labelers.queries import corner_points, generator_for
+from pipeline.records import ClipFrames, TrackLabels
 
 Track = Callable[[np.ndarray], TrackLabels]  # labels float32 "M 3" queries of one clip, reusing what was computed for it
 
@@ -88,3 +87,8 @@ def _joined(first: TrackLabels, second: TrackLabels) -> TrackLabels:
         confidence=side_by_side("confidence"),
         cycle_error_px=side_by_side("cycle_error_px"),
     )
+
+
+def grey_frames(clip: ClipFrames, *, every: int) -> dict[int, np.ndarray]:
+    """Every so many frames of a clip in grey, uint8 "H W" by frame index."""
+    return {t: cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for t, frame in enumerate(clip.reader) if t % every == 0}

@@ -15,10 +15,10 @@ import torch
 
 from pipeline.errors import TrackmillError
 from trainer.loop.config import TrainConfig
-from trainer.loop.process_group import Place
+from trainer.loop.process_group import ProcessRank
 from trainer.loop.run import TrainOutcome, saved_state, train
+from trainer.loop.step_log import OnStep
 from trainer.loop.step_report import StepReport
-from trainer.loop.watching import OnStep
 
 _log = logging.getLogger(__name__)
 _POLL_S = 1.0
@@ -132,18 +132,18 @@ def _worker(settings: dict[str, Any]) -> None:
     """One process's share. An error of ours would be the same after a new start: what begins anew finds it on the board, and ends."""
     config, board = settings["config"], settings["board"]
     context = ray.train.get_context()
-    place = Place(device=ray.train.torch.get_device(), rank=context.get_world_rank(), world_size=context.get_world_size())
-    if place.device.type == "cpu":
+    process = ProcessRank(device=ray.train.torch.get_device(), rank=context.get_world_rank(), world_size=context.get_world_size())
+    if process.device.type == "cpu":
         torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
     if ray.get(board.error.remote()) is not None:  # begun anew after another process had failed so
         return
     tell: Callable[[StepReport], None] = board.tell.remote
     try:
-        outcome = train(config, place, resume=True, on_step=tell)
+        outcome = train(config, process, resume=True, on_step=tell)
     except TrackmillError as error:
         ray.get(board.fail.remote(error))
         raise  # or the other processes would wait for this one
-    if place.leads:
+    if process.leads:
         ray.get(board.finish.remote(outcome))
 
 

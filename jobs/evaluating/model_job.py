@@ -13,6 +13,8 @@ from jobs.console import ProgressLine
 from jobs.devices import choose_device, choose_precision
 from jobs.evaluating.job import ClipError
 from jobs.loading_models import CheckpointInfo, load_checkpoint
+from networks import model_name
+from networks.building import Network
 from pipeline import storage
 from pipeline.errors import ConfigError, DataError
 from pipeline.layout import Layout
@@ -21,9 +23,10 @@ from pipeline.shards.plan import plan_uris, read_plan_counts
 from pipeline.stream import ClipStream, StreamConfig
 from pipeline.tables import read_document
 from trainer.evaluation import ClipScores, EvaluationSettings, choose_tracks, lacks_truth, measure_clip
-from trainer.inference import fitted_size, predict, resize_frames
+from trainer.families import family_of
+from trainer.geometry.image_sizes import fitted_size
+from trainer.inference import predict, resize_frames
 from trainer.inference.predict import PRECISIONS
-from trainer.models import Backbone
 
 _LOG = logging.getLogger(__name__)
 
@@ -163,9 +166,9 @@ def _limited(stream: ClipStream, limit: int | None) -> Iterator[ClipSample]:
     return islice(stream, limit)
 
 
-def _measured(model: Backbone, sample: ClipSample, settings: EvaluationSettings, precision: str) -> ClipScores:
+def _measured(model: Network, sample: ClipSample, settings: EvaluationSettings, precision: str) -> ClipScores:
     height, width = sample.frames.shape[1:3]
-    size = fitted_size(height, width, pixel_budget=settings.pixel_budget, patch=model.config.encoder.patch_size)
+    size = fitted_size(width / height, settings.pixel_budget, patch=family_of(model_name(model)).patch_size(model))
     chosen = choose_tracks(sample, size, at_most=settings.num_tracks) if "tracks3d" in settings.protocols else None
     frames = resize_frames(sample.frames, size)
     prediction = predict(model, frames, None if chosen is None else chosen.queries, precision=precision)

@@ -10,7 +10,8 @@ from pipeline import storage
 from pipeline.errors import ConfigError, DataError
 from pipeline.video.images import decode_image
 from pipeline.video.open import open_video, to_rgb
-from trainer.inference import fitted_size, resize_frames
+from trainer.geometry.image_sizes import fitted_size
+from trainer.inference import resize_frames
 
 IMAGES = (".png", ".jpg", ".jpeg")
 
@@ -40,9 +41,11 @@ class InputFrames:
     all_taken: bool  # False: the input goes on
 
 
-def read_frames(source: str, choice: FrameChoice) -> InputFrames:
+def read_frames(source: str, choice: FrameChoice, *, patch: int) -> InputFrames:
     """Decode, choose and resize.
 
+    Args:
+        patch: pixels of the model's patch: sides of the resized frames are multiples of it.
     Raises: ConfigError if there is no such input, or a folder holds no images; DataError if a frame does not read.
     """
     source = storage.absolute(source)
@@ -63,7 +66,7 @@ def read_frames(source: str, choice: FrameChoice) -> InputFrames:
         elif picture.shape[:2] != stored:
             raise DataError(f"{name} is {_size(picture.shape[:2])}, expected {_size(stored)} as the first; give frames of one size")
         times.append(time_s)
-        frames.append(resize_frames(picture[None], fitted_size(*stored, pixel_budget=choice.pixel_budget))[0])
+        frames.append(resize_frames(picture[None], fitted_size(stored[1] / stored[0], choice.pixel_budget, patch=patch))[0])
     if not frames:
         raise DataError(f"{source}: no frame decodes; it is damaged or cut short: fetch it again")
     times_s = np.asarray(times, np.float64)

@@ -10,17 +10,19 @@ from jobs.devices import choose_device, choose_precision
 from jobs.inferring.frames import FrameChoice, InputFrames, read_frames
 from jobs.inferring.scene import preview, require_rerun, write_rerun
 from jobs.loading_models import CheckpointInfo, load_checkpoint
+from networks.trajvg.track_head import grid_queries
 from pipeline import storage
 from pipeline.drawing import write_image
 from pipeline.errors import ConfigError
 from pipeline.shards.dataset import code_version
 from pipeline.tables import write_document
-from trainer.inference import PIXEL_BUDGET, Prediction, predict
+from trainer.families import family_of
+from trainer.geometry.image_sizes import PIXEL_BUDGET
+from trainer.inference import Prediction, predict
 from trainer.inference.files import VISIBLE, write_arrays, write_cloud, write_trajectory
 from trainer.inference.focal_lengths import fitted_intrinsics
 from trainer.inference.predict import PRECISIONS
 from trainer.inference.surfaces import trusted_points
-from trainer.models.tracker.queries import grid_queries
 
 ARRAYS, CLOUD, TRAJECTORY, PREVIEW, RECORDING, DOCUMENT = (
     "predictions.npz",
@@ -66,6 +68,7 @@ class Inference:
     checkpoint: CheckpointInfo
     device: str
     precision: str
+    tracks: bool  # whether the model follows points
     num_points: int  # in the cloud
     focal_px: float | None  # median over the frames, of the cameras fitted to the points; None if none fits
 
@@ -79,8 +82,8 @@ def infer(config: InferenceConfig) -> Inference:
         require_rerun()
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
-    given = read_frames(config.source, config.choice)
     model, info = load_checkpoint(config.checkpoint, device)
+    given = read_frames(config.source, config.choice, patch=family_of(info.model).patch_size(model))
     prediction = predict(model, given.frames, _queries(given, config.grid_px), precision=precision)
     num_points = _write(config, given, prediction)
     cameras = fitted_intrinsics(prediction.local_points, prediction.confidence)
@@ -90,6 +93,7 @@ def infer(config: InferenceConfig) -> Inference:
         checkpoint=info,
         device=str(device),
         precision=precision,
+        tracks=family_of(info.model).tracks(model),
         num_points=num_points,
         focal_px=None if cameras is None else float(np.median(cameras[:, 0, 0])),
     )

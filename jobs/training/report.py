@@ -3,13 +3,14 @@
 import torch
 
 from jobs.console import DONE, FAILED, print_summary
+from networks import build_model
 from pipeline.stream import MixtureConfig
+from trainer.families import family_of
 from trainer.loop import TrainConfig, TrainOutcome
 from trainer.loop.frozen import freeze
 from trainer.loop.image_sizes import check_image_sizes
 from trainer.loop.schedule import make_optimiser
-from trainer.models import build_model
-from trainer.objective import Objective
+from trainer.loop.train_step import make_objective
 
 _MOST_LOST = 0.5  # of the steps of a run; beyond, it has not trained
 
@@ -18,18 +19,17 @@ def report_stage(config: TrainConfig) -> int:
     """What would be trained, after everything that can be checked without reading data or weights."""
     with torch.device("meta"):
         model = build_model(config.model.name, config.model.config)
-    check_image_sizes(model, config.data.shape, tracks=config.losses.needs_tracker)
+    check_image_sizes(family_of(config.model.name), model, config.data.shape, config.loss_settings)
     freeze(model, config.frozen)
-    Objective(model, config.losses, precision=config.precision)
+    make_objective(model, config)
     make_optimiser(model, config.optimiser)
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    families = ("geometry", "tracking", "coupling", "self_supervised")
     rows = [
         ("network", f"{config.model.name}, {sum(parameter.numel() for parameter in model.parameters()):,} parameters"),
         ("learning", f"{sum(parameter.numel() for parameter in learning):,} parameters"),
         ("frozen", ", ".join(config.frozen) or "nothing"),
         ("begins from", config.model.start or "fresh weights"),
-        ("losses", ", ".join(name for name in families if getattr(config.losses, name) is not None)),
+        ("losses", ", ".join(config.loss_settings.names)),
         ("labelled", _datasets(config.data.labelled, config.data.labelled_clips)),
         ("pseudo", _datasets(config.data.pseudo, config.data.pseudo_clips)),
         ("steps", config.steps),

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labelers.cotracker3.network import CoTracker3
+from networks.cotracker3.network import CoTracker3
 from pipeline.errors import DataError
 
 
@@ -47,3 +47,22 @@ def check_queries(queries: np.ndarray, num_frames: int) -> None:
     t = queries[:, 0]
     if ((t < 0) | (t >= num_frames) | (t % 1 != 0)).any():
         raise DataError(f"queries on frames {t.min():g} to {t.max():g}, expected whole numbers from 0 to {num_frames - 1}")
+
+
+def regular_grid(num_side: int, extent: tuple[float, float], *, center: tuple[float, float] | None = None) -> np.ndarray:
+    """Points on a square grid.
+
+    Args:
+        num_side: points per side; a single one lies in the middle, 0 gives none.
+        extent: (H, W) that the grid covers, less a margin of W/64 on every side.
+        center: (y, x) of the middle, by default that of the extent.
+    Returns: float32 "G*G 2", (x, y), row by row.
+    """
+    height, width = extent
+    center_y, center_x = center or (height / 2, width / 2)
+    if num_side == 1:
+        return np.array([[center_x, center_y]], np.float32)
+    margin = width / 64
+    xs = np.linspace(margin - width / 2 + center_x, width / 2 + center_x - margin, num_side)
+    ys = np.linspace(margin - height / 2 + center_y, height / 2 + center_y - margin, num_side)
+    return np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2).astype(np.float32)

@@ -5,25 +5,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from itertools import groupby
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
 
-from labelers.cotracker3.checkpoints import LICENSE, Checkpoint, load_checkpoint, load_weights
-from labelers.cotracker3.config import EngineConfig
-from labelers.cotracker3.engine import CoTracker3Engine
-from labelers.cotracker3.ladder import Rung, descend, rungs_alone
-from labelers.cotracker3.model import Variant, build_model, compile_parts
-from labelers.cotracker3.network import CoTracker3
-from labelers.cotracker3.tracks import RULES
-from labelers.grey import grey_frames
+from labelers.cotracker3.config import EngineConfig, Rung, descend, rungs_alone
+from labelers.cotracker3.engine import RULES, CoTracker3Engine
 from labelers.options import check_choice
 from labelers.protocol import LabelerProvenance
-from labelers.reseeding import ReseedingRule, Track, reseed
+from labelers.reseeding import ReseedingRule, Track, grey_frames, reseed
+from networks.cotracker3 import CoTracker3, compile_parts
+from networks.weights import PUBLISHED, WeightFile, build_with_weights, read_weights
 from pipeline.errors import ConfigError, MemoryExhausted
 from pipeline.records import ClipFrames, TrackLabels
 
+Variant = Literal["offline", "online"]
+LICENSE = PUBLISHED["cotracker3-offline"].license  # the online model's is the same
 MACHINE = {"changes_labels": False}  # of options that say where and how fast, or that are recorded apart
 
 
@@ -80,7 +78,7 @@ class CoTracker3Labeler(ABC):
             checkpoint_sha256=self._weights.sha256,
             precision=self.precision,
             versions={"numpy": np.__version__, "torch": torch.__version__},
-            license=self._weights.license,
+            license=self.license,
         )
 
     @abstractmethod
@@ -146,7 +144,7 @@ class CoTracker3Labeler(ABC):
         return {option.name: getattr(self, option.name) for option in fields(self) if option.metadata.get("changes_labels", True)}
 
     @property
-    def _weights(self) -> Checkpoint:
+    def _weights(self) -> WeightFile:
         return self._loaded[0]
 
     @property
@@ -154,15 +152,16 @@ class CoTracker3Labeler(ABC):
         return self._loaded[1]
 
     @cached_property
-    def _loaded(self) -> tuple[Checkpoint, CoTracker3]:
+    def _loaded(self) -> tuple[WeightFile, CoTracker3]:
+        """The file, without its tensors, and the network."""
         device = torch_device(self.device)
-        checkpoint = load_checkpoint(self.checkpoint, sha256=self.sha256, license=self.license)
-        model = build_model(self.variant, model_resolution=(self.height, self.width)).requires_grad_(False)
-        load_weights(model, checkpoint)
-        model.to(device)
+        file = read_weights(self.checkpoint, sha256=self.sha256)
+        config = {"model_resolution": (self.height, self.width)}
+        with device:
+            model = cast(CoTracker3, build_with_weights(f"cotracker3-{self.variant}", config, file, license=self.license))
         if self.compile:
             compile_parts(model)
-        return replace(checkpoint, state_dict={}), model
+        return replace(file, tensors={}), model.requires_grad_(False)
 
 
 def label_encoded(

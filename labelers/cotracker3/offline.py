@@ -6,8 +6,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from labelers.cotracker3.engine import CoTracker3Engine
-from labelers.cotracker3.labeler import MACHINE, CoTracker3Labeler, label_encoded
-from labelers.cotracker3.model import Variant
+from labelers.cotracker3.labeler import MACHINE, CoTracker3Labeler, Variant, label_encoded
 from labelers.cotracker3.online import CoTracker3OnlineLabeler
 from labelers.options import check_count
 from labelers.reseeding import Track

@@ -9,8 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from labelers.cotracker3.engine import CoTracker3Engine
-from labelers.cotracker3.labeler import MACHINE, CoTracker3Labeler, label_encoded
-from labelers.cotracker3.model import Variant
+from labelers.cotracker3.labeler import MACHINE, CoTracker3Labeler, Variant, label_encoded
 from labelers.reseeding import Track
 from pipeline.errors import DataError
 from pipeline.records import ClipFrames, TrackLabels

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from labelers.cotracker3.config import EngineConfig
-from labelers.cotracker3.encoder import STRIDE
-from labelers.cotracker3.features import Features
-from labelers.cotracker3.model import patches_of
-from labelers.cotracker3.network import CoTracker3
-from labelers.cotracker3.refinement import Stretch, TrackState, last, refine
-from labelers.cotracker3.windows import STEP, WINDOW, carry_over, written
+from networks.cotracker3.features import STRIDE, Features
+from networks.cotracker3.models import patches_of
+from networks.cotracker3.network import CoTracker3
+from networks.cotracker3.refinement import Stretch, TrackState, last, refine
+from networks.cotracker3.windows import STEP, WINDOW, carry_over, written
 
 
 @dataclass(frozen=True, slots=True, eq=False)

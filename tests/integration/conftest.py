@@ -1,10 +1,13 @@
-"""Jobs as a user runs them: a new process, a command line, an exit code."""
+"""Jobs as a user runs them: a command line, what it prints, an exit code."""
 
 import hashlib
+import importlib
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,17 +19,39 @@ from typer.testing import CliRunner, Result
 REPO = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="session")
-def run_job() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """run_job("shard.py", *arguments, code=0) -> finished process; fails with its output if the exit code is another."""
+@dataclass(frozen=True)
+class Finished:
+    """What a job printed."""
 
-    def run(job: str, *arguments: object, code: int = 0, through: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="session")
+def run_job(run_app: Callable[..., Result]) -> Callable[..., Finished]:
+    """run_job("shard.py", *arguments, code=0) -> what it printed; fails with its output if the exit code is another.
+
+    In this process, which saves the start of Python and its imports; in one of its own if `alone`, if it is to be killed (`through`), or
+    if it would start a Ray. Tests that use `local_ray` have one.
+    """
+
+    def run(job: str, *arguments: object, code: int = 0, through: tuple[str, ...] = (), alone: bool = False) -> Finished:
+        if not (through or alone or _starts_ray(job, arguments)):
+            done = run_app(importlib.import_module(f"jobs.{Path(job).stem}").app, *arguments, code=code)
+            return Finished(stdout=done.stdout, stderr=done.stderr)
         command = [sys.executable, *through, str(REPO / "jobs" / job), *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd="/", env={**os.environ, "COLUMNS": "200"})
-        assert done.returncode == code, f"exit code {done.returncode}, expected {code}\n{done.stdout}\n{done.stderr}"
-        return done
+        process = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd="/", env={**os.environ, "COLUMNS": "200"})
+        assert process.returncode == code, f"exit code {process.returncode}, expected {code}\n{process.stdout}\n{process.stderr}"
+        return Finished(stdout=process.stdout, stderr=process.stderr)
 
     return run
+
+
+def _starts_ray(job: str, arguments: tuple[object, ...]) -> bool:
+    import ray
+
+    by_ray = Path(job).stem in ("audit", "convert", "pseudolabel", "shard", "synthesize")
+    return by_ray and not {"inline", "--dry-run"} & set(arguments) and not ray.is_initialized()
 
 
 @pytest.fixture(scope="session")
@@ -45,12 +70,15 @@ def published() -> Callable[[Path], dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
-    """One Ray for the tests of this process."""
+    """One Ray for the tests of this process; its workers find the labelers that these tests bring along."""
     import ray
 
     from jobs.execution.ray_session import ray_session
 
-    with ray_session():
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])))
+        stack.enter_context(ray_session())
+        patch.undo()
         assert ray.is_initialized()
         yield
 

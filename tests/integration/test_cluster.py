@@ -75,12 +75,12 @@ def test_jobs_are_submitted_to_a_head(head, make_video, tmp_path):
     assert len(dict(read_labels(str(root), label_set))) == 6
 
 
-def test_jobs_work_on_a_root_in_an_object_store(head, bucket, make_video):
+def test_jobs_work_on_a_root_in_an_object_store(head, bucket, make_video, run_job):
     for name in ("a", "b"):
         path = make_video(f"v/{name}.mp4", num_frames=30)
         storage.publish_bytes(f"{bucket}/videos/{name}.mp4", path.read_bytes())
     root = f"{bucket}/root"
-    submit(head, "jobs/shard.py", f"{bucket}/videos", "--root", root, "--clip-frames", 15, "--clips-per-shard", 2)
+    run_job("shard.py", f"{bucket}/videos", "--root", root, "--clip-frames", 15, "--clips-per-shard", 2, "--executor", "inline")
     label_set = label_set_in(submit(head, "jobs/pseudolabel.py", "--root", root, "--labeler", "lucas-kanade", "--queries", 36))
     assert len(dict(read_labels(root, label_set))) == 4
     samples = list(ClipStream(StreamConfig(root=root, labels=label_set, num_frames=8, epochs=1)))

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmarks.formula_weights import formula_state_dict
-from labelers.cotracker3 import build_model
+from networks import build_model
 from pipeline.labels import read_labels
 
 REPO = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ SMALL = ("--option", "height=96", "--option", "width=128", "--option", "iteratio
 def checkpoints(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     for variant in ("offline", "online"):
-        state = build_model(variant).state_dict()
+        state = build_model(f"cotracker3-{variant}").state_dict()
         state.update(formula_state_dict({name: tuple(entry.shape) for name, entry in state.items()}))
         torch.save(state, folder / f"{variant}.pth")
     state["corr_mlp.fc2.bias"] += 0.1  # another training
@@ -33,9 +33,9 @@ def checkpoints(tmp_path_factory):
 
 @pytest.fixture
 def root(make_video, tmp_path, run_job):
-    """Clips of 24 and 12 frames of a moving texture."""
-    make_video("v/a.mp4", num_frames=36)
-    run_job("shard.py", tmp_path / "v", "--root", tmp_path / "root", "--clip-frames", 24, "--executor", "inline")
+    """Clips of 12 and 6 frames of a moving texture."""
+    make_video("v/a.mp4", num_frames=18)
+    run_job("shard.py", tmp_path / "v", "--root", tmp_path / "root", "--clip-frames", 12, "--executor", "inline")
     return tmp_path / "root"
 
 
@@ -82,9 +82,10 @@ def test_the_documents_python_runs_as_it_stands(checkpoints):
     document = (REPO / "docs" / "cotracker3.md").read_text()
     code = re.search(r"```python\n(.*?)```", document, re.DOTALL)[1]
     for shown, here in (
-        ('build_model("offline")', 'build_model("offline", model_resolution=(64, 96))'),  # to be quick
+        ('build_model("cotracker3-offline")', 'build_model("cotracker3-offline", {"model_resolution": (64, 96)})'),  # to be quick
         ("hf://facebook/cotracker3/scaled_offline.pth", str(checkpoints / "offline.pth")),
-        ("(48, 720, 1280, 3)", "(24, 720, 1280, 3)"),
+        ("(48, 720, 1280, 3)", "(8, 180, 320, 3)"),
+        ("[20, 100, 50]", "[6, 100, 50]"),
     ):
         assert shown in code
         code = code.replace(shown, here)
@@ -93,8 +94,8 @@ def test_the_documents_python_runs_as_it_stands(checkpoints):
     torch.set_num_threads(1)  # two wait for each other where other processes have the cores
     exec(code, names)
     torch.set_num_threads(threads)
-    assert names["found"].tracks_px.shape == (24, 2, 2)
-    assert names["more"][0].visibility.shape == (24, 1)
+    assert names["found"].tracks_px.shape == (8, 2, 2)
+    assert names["more"][0].visibility.shape == (8, 1)
 
 
 PEAK = """

@@ -19,7 +19,7 @@ def parts(tmp_path_factory, run_job, write_kubric):
         write_kubric(folder / "download" / f"{seed:04d}", seed)
     run_job("convert.py", "kubric", folder / "download", "--root", folder / "kubric", "--clip-frames", 12, "--executor", "inline")
     for domain in ("studio", "wild"):
-        run_job("synthesize.py", "--root", folder / domain, "--domain", domain, "--num-clips", 3, *SIZE)
+        run_job("synthesize.py", "--root", folder / domain, "--domain", domain, "--num-clips", 2, *SIZE)
     labels = run_job("pseudolabel.py", "--root", folder / "wild", "--labeler", "dis-flow", "--queries", 16, "--executor", "inline")
     label_set = labels.stdout.splitlines()[-1]
     window = {"num_frames": 4, "size": (48, 64)}

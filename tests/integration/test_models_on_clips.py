@@ -12,10 +12,10 @@ from typer.testing import CliRunner, Result
 from jobs.evaluate import app as evaluate_app
 from jobs.infer import app as infer_app
 from jobs.synthesize import app as synthesize_app
+from networks import build_model
+from networks.weights import save_weights
 from pipeline.shards.index import read_index, read_video
 from tests.tiny_network import TINY
-from trainer.models import build_model
-from trainer.models.weights import save_weights
 
 NUM_FRAMES = 6
 

@@ -1,7 +1,6 @@
 """jobs/pseudolabel.py: resumable, quarantining, the same on Ray and in one process; shown by jobs/show.py."""
 
 import io
-import os
 import shutil
 from pathlib import Path
 
@@ -22,7 +21,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(autouse=True)
 def _our_labelers(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.syspath_prepend(HERE)
 
 
 def write_plain(path: Path, colour: tuple[int, int, int], num_frames: int = 12) -> None:
@@ -94,6 +93,7 @@ def test_a_second_run_does_nothing_and_other_queries_are_another_set(root, run_j
     assert {name: digest for name, digest in published(root).items() if other not in name} == before
 
 
+@pytest.mark.unexpected
 @pytest.mark.parametrize(
     ("trouble", "says"),
     [
@@ -122,6 +122,7 @@ def test_a_clip_that_cannot_be_labelled_is_a_row(root, run_job, trouble, says):
     assert says in found["v4"][1]
 
 
+@pytest.mark.usefixtures("local_ray")
 def test_a_clip_that_kills_its_worker_is_quarantined_and_the_job_ends(root, run_job):
     done = run_job(
         "pseudolabel.py",
@@ -147,6 +148,7 @@ def test_a_clip_that_kills_its_worker_is_quarantined_and_the_job_ends(root, run_
     assert len(samples) == 8
 
 
+@pytest.mark.usefixtures("local_ray")
 def test_a_clip_that_never_ends_is_stopped(root, run_job):
     done = run_job(
         "pseudolabel.py", "--root", root, "--labeler", "misbehaving:Standing", "--option", "trouble=sleep", "--max-error-rate", 0.5,
@@ -158,6 +160,7 @@ def test_a_clip_that_never_ends_is_stopped(root, run_job):
     assert [status for status, _ in found.values()].count("ok") == 8
 
 
+@pytest.mark.usefixtures("local_ray")
 def test_a_labeler_that_cannot_be_made_on_a_worker_ends_the_job(root, run_job, tmp_path):
     arguments = ("--root", root, "--labeler", "misbehaving:OnlyOnce", "--option", f"mark={tmp_path / 'mark'}")
     done = run_job("pseudolabel.py", *arguments, code=1)
@@ -165,6 +168,7 @@ def test_a_labeler_that_cannot_be_made_on_a_worker_ends_the_job(root, run_job, t
     assert "no such checkpoint on this node" in done.stderr
 
 
+@pytest.mark.usefixtures("local_ray")
 def test_a_mistake_that_shows_only_on_a_worker_ends_the_job_as_bad_usage(root, run_job, tmp_path):
     arguments = ("--root", root, "--labeler", "misbehaving:OnlyOnce", "--option", f"mark={tmp_path / 'mark'}")
     done = run_job("pseudolabel.py", *arguments, "--option", "mistake=true", code=2)
@@ -182,6 +186,7 @@ def test_a_device_that_a_worker_does_not_have_costs_no_clip(root, run_job, tmp_p
     assert not list((root / "labels").glob("*/*.parquet"))
 
 
+@pytest.mark.usefixtures("local_ray")
 def test_gpus_that_are_not_there_or_not_of_use_are_named(root, run_job, tmp_path):
     arguments = ("--root", root, "--labeler", "misbehaving:OnlyOnce", "--option", f"mark={tmp_path / 'mark'}")
     done = run_job("pseudolabel.py", *arguments, "--num-gpus-per-worker", 99, "--num-workers", 1, code=2)
@@ -207,6 +212,7 @@ def test_a_clip_that_does_not_fit_into_memory_is_quarantined_and_counted(root, r
     assert "8 clips were labelled otherwise than configured" in summary
 
 
+@pytest.mark.usefixtures("local_ray")
 def test_ray_and_inline_write_the_same_bytes(root, run_job, published):
     arguments = ("--root", root, "--labeler", "dis-flow", "--queries", 64)
     label_set = run_job("pseudolabel.py", *arguments, "--executor", "ray", "--clips-per-batch", 2).stdout.splitlines()[-1]

@@ -60,7 +60,7 @@ def test_the_number_of_threads_changes_no_byte(undisturbed, tmp_path, run_job, p
     for threads in ("1", "2"):
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             monkeypatch.setenv(name, threads)
-        run_job("synthesize.py", *arguments(tmp_path / threads))
+        run_job("synthesize.py", *arguments(tmp_path / threads), alone=True)
         assert published(tmp_path / threads) == undisturbed[2]
 
 

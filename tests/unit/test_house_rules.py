@@ -8,17 +8,18 @@ ROOT = Path(__file__).parents[2]
 RECORDS = ("pipeline.records", "pipeline.errors", "pipeline.storage")
 DOORS = {
     "pipeline": ("pipeline",),
-    "labelers": ("labelers", *RECORDS),
-    "trainer": ("trainer", "pipeline.stream", "pipeline.metrics", *RECORDS),
-    "jobs": ("pipeline", "labelers", "trainer", "jobs"),
+    "networks": ("networks", *RECORDS),
+    "labelers": ("labelers", "networks", *RECORDS),
+    "trainer": ("trainer", "networks", "pipeline.stream", "pipeline.metrics", *RECORDS),
+    "jobs": ("pipeline", "networks", "labelers", "trainer", "jobs"),
 }
 HOME = {
     "ray": "jobs",
     "typer": "jobs",
     "rich": "jobs",
     "cotracker": "labelers",
-    "torch": "labelers trainer",
-    **dict.fromkeys(("av", "webdataset", "pyarrow", "fsspec", "s3fs"), "pipeline"),
+    "torch": "networks labelers trainer",
+    **dict.fromkeys(("av", "jinja2", "webdataset", "pyarrow", "fsspec", "s3fs"), "pipeline"),
 }
 GRANTED = {("pipeline/stream/torch_adapter.py", "torch"), ("trainer/ray_loop.py", "ray")}
 FILES = [(room, path) for room in DOORS for path in sorted((ROOT / room).rglob("*.py"))]
@@ -55,6 +56,10 @@ def test_the_import_rule_catches_a_wrong_import() -> None:
     assert not allowed("pipeline", "pipeline/x.py", "ray")
     assert not allowed("labelers", "labelers/x.py", "pipeline.shards.index")
     assert not allowed("pipeline", "pipeline/x.py", ".records")
+    assert not allowed("networks", "networks/x.py", "labelers.options")
+    assert not allowed("networks", "networks/x.py", "av")
+    assert not allowed("trainer", "trainer/x.py", "labelers.cotracker3")
+    assert allowed("trainer", "trainer/x.py", "networks.cotracker3")
     assert allowed("pipeline", "pipeline/stream/torch_adapter.py", "torch.utils")
 
 

@@ -54,6 +54,12 @@ class ClipBatch:
         if len({part is None for part in truth}) > 1:
             raise DataError(f"clips {', '.join(self.keys)}: geometry and true tracks come together or not at all")
 
+    def truth(self) -> GeometryTruth:
+        """True geometry. Raises: DataError, naming the clips, if they have none."""
+        if self.geometry is None:
+            raise DataError(f"clips {', '.join(self.keys)} have no truth; list their dataset under data.pseudo")
+        return self.geometry
+
     def to(self, device: torch.device | str) -> "ClipBatch":
         """The same clips on another device."""
         return _moved(self, device)

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pipeline.errors import ConfigError
 from pipeline.stream import MixtureConfig
 
-PATCH = 14  # pixels: the models take images whose sides are multiples of it
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShapeConfig:
@@ -15,10 +13,10 @@ class ShapeConfig:
 
     frames: tuple[int, int] = (2, 24)  # T, uniform between the two
     pixels: tuple[int, int] = (100_000, 255_000)  # H W, uniform between the two; the upper one is never exceeded
-    aspect: tuple[float, float] = (0.5, 2.0)  # W / H, uniform in its logarithm; sides are rounded to multiples of 14
+    aspect: tuple[float, float] = (0.5, 2.0)  # W / H, uniform in its logarithm; sides are rounded to multiples of the network's patch
 
     def __post_init__(self) -> None:
-        for name, least in (("frames", 1), ("pixels", PATCH**2), ("aspect", 0.01)):
+        for name, least in (("frames", 1), ("pixels", 1), ("aspect", 0.01)):
             bounds = getattr(self, name)
             if len(bounds) != 2 or not least <= bounds[0] <= bounds[1] < math.inf:
                 raise ConfigError(f"shape: {name} is {bounds}, expected (least, most) of at least {least}")

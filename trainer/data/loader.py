@@ -35,6 +35,7 @@ class StepLoader:
         self,
         config: DataConfig,
         *,
+        patch: int,
         rank: int = 0,
         world_size: int = 1,
         num_workers: int = 0,
@@ -42,6 +43,7 @@ class StepLoader:
         start_method: str | None = None,
     ) -> None:
         """Args:
+        patch: pixels of the network's patch: sides of images are multiples of it.
         num_workers: processes that decode and prepare, shared out between labelled and pseudo clips, at least one each; 0: none but this.
         start: state to begin at.
         start_method: of the processes: fork, spawn or forkserver; None takes the platform's default.
@@ -49,7 +51,7 @@ class StepLoader:
         """
         self.config = config
         self.num_skipped = 0  # clips that could not be used, by this process
-        self._sides = sides(config, rank=rank, world_size=world_size)
+        self._sides = sides(config, patch=patch, rank=rank, world_size=world_size)
         for side in self._sides:
             check_parts(side)
         self._streams = tuple(MixtureStream(side.mixture) for side in self._sides)

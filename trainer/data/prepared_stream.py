@@ -31,18 +31,19 @@ class Side:
     mixture: MixtureConfig  # with this rank
     num_clips: int  # per step and rank
     config: DataConfig
+    patch: int  # pixels: sides of images are multiples of it
 
 
-def sides(config: DataConfig, *, rank: int, world_size: int) -> tuple[Side, ...]:
+def sides(config: DataConfig, *, patch: int, rank: int, world_size: int) -> tuple[Side, ...]:
     """The sides that a configuration has, labelled first. Of pseudo clips the truth, if any, is left on disk."""
     found = []
     if config.labelled is not None:
         mixture = replace(config.labelled, rank=rank, world_size=world_size)
-        found.append(Side(kind="labelled", mixture=mixture, num_clips=config.labelled_clips, config=config))
+        found.append(Side(kind="labelled", mixture=mixture, num_clips=config.labelled_clips, config=config, patch=patch))
     if config.pseudo is not None:
         parts = tuple((replace(part, arrays=False, evaluation_truth=False), weight) for part, weight in config.pseudo.parts)
         mixture = replace(config.pseudo, parts=parts, rank=rank, world_size=world_size)
-        found.append(Side(kind="pseudo", mixture=mixture, num_clips=config.pseudo_clips, config=config))
+        found.append(Side(kind="pseudo", mixture=mixture, num_clips=config.pseudo_clips, config=config, patch=patch))
     return tuple(found)
 
 
@@ -79,21 +80,21 @@ class PreparedClips(IterableDataset[PreparedClip | SkippedClip | TrackmillError]
             stream = MixtureStream(self._side.mixture, announce=False)  # not once per worker
             if self._state is not None:
                 stream.load_state_dict(self._state)
-            patience = _Patience(self._side.mixture)
+            budget = _SkipBudget(self._side.mixture)
             for turn, item in enumerate(stream.items(worker=number, num_workers=num_workers)):
-                yield self._prepared(item, number + turn * num_workers, patience)
+                yield self._prepared(item, number + turn * num_workers, budget)
         except TrackmillError as error:
             yield error
 
-    def _prepared(self, item: ClipSample | SkippedClip, number: int, patience: "_Patience") -> PreparedClip | SkippedClip:
+    def _prepared(self, item: ClipSample | SkippedClip, number: int, budget: "_SkipBudget") -> PreparedClip | SkippedClip:
         if isinstance(item, SkippedClip):
             return item
         try:
             clip = prepare(self._side, item, first_step=self._first_step, number=number)
         except DataError as error:
-            patience.bear(item, error)
+            budget.record(item, error)
             return SkippedClip(key=item.key, index=item.index)
-        patience.renew(item)
+        budget.reset(item)
         return clip
 
 
@@ -108,7 +109,7 @@ def prepare(side: Side, sample: ClipSample, *, first_step: int, number: int) -> 
     step = first_step + steps
     draw = clip_draws(config.seed, step, _SIDE[side.kind], slot * mixture.world_size + mixture.rank)
     to_clip = prepare_labelled if side.kind == "labelled" else prepare_pseudo
-    return to_clip(sample, step_shape(config.shape, config.seed, step), config, draw)
+    return to_clip(sample, step_shape(config.shape, config.seed, step, patch=side.patch), config, draw)
 
 
 def quiet_worker(_: int) -> None:
@@ -116,14 +117,14 @@ def quiet_worker(_: int) -> None:
     cv2.setNumThreads(1)
 
 
-class _Patience:
+class _SkipBudget:
     """How many clips on end could not be prepared, by dataset, and what its configuration says of that."""
 
     def __init__(self, mixture: MixtureConfig) -> None:
         self._parts = {part.dataset: part for part, _ in mixture.parts}
         self._in_row = dict.fromkeys(self._parts, 0)
 
-    def bear(self, sample: ClipSample, error: DataError) -> None:
+    def record(self, sample: ClipSample, error: DataError) -> None:
         """Log the error, or raise it."""
         assert sample.dataset is not None, "a stream names the dataset of its samples"
         part = self._parts[sample.dataset]
@@ -134,7 +135,7 @@ class _Patience:
             raise DataError(f"{error}; {self._in_row[sample.dataset]} clips of this dataset on end could not be used") from error
         _log.warning("skipped: %s", error)
 
-    def renew(self, sample: ClipSample) -> None:
+    def reset(self, sample: ClipSample) -> None:
         """A clip went well."""
         assert sample.dataset is not None, "a stream names the dataset of its samples"
         self._in_row[sample.dataset] = 0

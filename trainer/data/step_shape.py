@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.data.config import PATCH, ShapeConfig
+from trainer.data.config import ShapeConfig
+from trainer.geometry.image_sizes import fitted_size
 
 _SHAPE, _CLIP = 1, 2  # keep the two kinds of draws apart
 
@@ -19,31 +20,19 @@ class StepShape:
     width: int
 
 
-def step_shape(config: ShapeConfig, seed: int, step: int) -> StepShape:
+def step_shape(config: ShapeConfig, seed: int, step: int, *, patch: int) -> StepShape:
     """The shape of one step's clips.
 
-    Sides are multiples of 14; one that would exceed the largest number of pixels loses the row or column of patches that takes its
-    aspect nearer to what was drawn.
+    Args:
+        patch: pixels of the network's patch: sides are multiples of it.
     """
     draw = np.random.default_rng([seed, _SHAPE, step])
     least, most = config.frames
     frames = least + int(draw.integers(most - least + 1))
     pixels = draw.uniform(*config.pixels)
     aspect = math.exp(draw.uniform(math.log(config.aspect[0]), math.log(config.aspect[1])))
-    height, width = fitting_size(pixels, aspect, config.pixels[1])
+    height, width = fitted_size(aspect, pixels, patch=patch, most_pixels=config.pixels[1])
     return StepShape(frames=frames, height=height, width=width)
-
-
-def fitting_size(pixels: float, aspect: float, most_pixels: int) -> tuple[int, int]:
-    """(height, width), multiples of 14, near this many pixels and this width over height, and at most `most_pixels`."""
-    columns = max(round(math.sqrt(pixels * aspect) / PATCH), 1)
-    rows = max(round(math.sqrt(pixels / aspect) / PATCH), 1)
-    while columns * rows * PATCH**2 > most_pixels and columns * rows > 1:
-        if rows == 1 or (columns > 1 and columns / rows > aspect):
-            columns -= 1
-        else:
-            rows -= 1
-    return rows * PATCH, columns * PATCH
 
 
 def clip_draws(seed: int, step: int, side: int, place: int) -> np.random.Generator:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from pipeline.errors import ConfigError
 from pipeline.metrics import DepthProtocol, published_protocol
+from trainer.geometry.image_sizes import PIXEL_BUDGET
 from trainer.inference.files import VISIBLE
-from trainer.inference.image_size import PIXEL_BUDGET
 
 PROTOCOL_NAMES = ("poses", "video_depth", "point_maps", "tracks3d")
 

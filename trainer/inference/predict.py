@@ -7,15 +7,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from networks import model_name
+from networks.building import Network
+from networks.pi3 import ModelOutput
 from pipeline.errors import ConfigError, MemoryExhausted
+from trainer.families import family_of
 from trainer.inference.prediction import PredictedTracks, Prediction
-from trainer.models import Backbone, ModelOutput
-from trainer.models.trajvg import TrajVG
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
-def predict(model: Backbone, frames: np.ndarray, queries: np.ndarray | None = None, *, precision: str = "float32") -> Prediction:
+def predict(model: Network, frames: np.ndarray, queries: np.ndarray | None = None, *, precision: str = "float32") -> Prediction:
     """Reconstruct T frames at once, and follow points of frame 0 if there are any and the model can.
 
     The model computes on the device where its weights are.
@@ -56,22 +58,21 @@ def arithmetic(device: torch.device, precision: str) -> Iterator[None]:
         yield
 
 
-def _forward(model: Backbone, images: Tensor, queries: np.ndarray | None) -> tuple[ModelOutput, np.ndarray | None]:
+def _forward(model: Network, images: Tensor, queries: np.ndarray | None) -> tuple[ModelOutput, np.ndarray | None]:
     """The output, and the queries that it answers."""
-    if not isinstance(model, TrajVG):
-        return model(images), None
-    if queries is None or not len(queries):
-        return model.geometry(images).output, None
+    family = family_of(model_name(model))
+    if queries is None or not len(queries) or not family.tracks(model):
+        return family.predict(model, images, None), None
     asked = np.asarray(queries, np.float32)
-    return model(images, torch.from_numpy(asked)[None].to(images.device)), asked
+    return family.predict(model, images, torch.from_numpy(asked)[None].to(images.device)), asked
 
 
 def _record(frames: np.ndarray, output: ModelOutput, queries: np.ndarray | None) -> Prediction:
     tracks = None
     if queries is not None:
-        assert output.traj3d_world is not None, "TrajVG tracks what it is asked"
-        assert output.traj3d_camera is not None, "TrajVG tracks what it is asked"
-        assert output.visibility is not None, "TrajVG tracks what it is asked"
+        assert output.traj3d_world is not None, "the family says that it tracks"
+        assert output.traj3d_camera is not None, "the family says that it tracks"
+        assert output.visibility is not None, "the family says that it tracks"
         tracks = PredictedTracks(
             queries=queries,
             world=_array(output.traj3d_world[-1]),

@@ -1,6 +1,6 @@
 """A training run on disk, so that it can be killed at any moment: weights, optimiser and state, committed by the state's file.
 
-OUT/checkpoints/00001000.safetensors              weights, as `trainer.models.weights` loads them
+OUT/checkpoints/00001000.safetensors              weights, as `networks.weights` loads them
 OUT/checkpoints/00001000.average.safetensors      their average, where one is kept
 OUT/checkpoints/00001000.optimiser.safetensors    AdamW's moments
 OUT/checkpoints/00001000.json                     written last: what the run had come to, and where the data stand
@@ -15,13 +15,11 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from networks.building import Network
+from networks.weights import load_weights, read_weights, save_weights
 from pipeline import storage
 from pipeline.errors import ConfigError, FormatError
 from trainer.loop.averaging import WeightAverage
-from trainer.models import Backbone
-from trainer.models.weights.loading import load_weights
-from trainer.models.weights.reading import read_weights
-from trainer.models.weights.saving import save_weights
 
 SCHEMA_VERSION = 1
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -44,7 +42,7 @@ class RunState:
 class Learner:
     """What a checkpoint holds besides the state."""
 
-    model: Backbone
+    model: Network
     optimiser: torch.optim.AdamW
     average: WeightAverage | None
 

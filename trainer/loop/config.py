@@ -6,9 +6,8 @@ from typing import Any
 
 from pipeline.errors import ConfigError
 from trainer.data.config import DataConfig
+from trainer.families import PRECISIONS, LossSettings, family_of
 from trainer.loop.schedule import OptimiserSettings
-from trainer.objective.module import PRECISIONS
-from trainer.objective.settings import LossSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +54,7 @@ class TrainConfig:
     data: DataConfig
     model: ModelSettings = ModelSettings()
     frozen: tuple[str, ...] = ()  # parts of the network that stay as they are, such as encoder, decoder
-    losses: LossSettings = LossSettings()
+    losses: LossSettings | None = None  # of the model's family; None: its defaults, filled in when the configuration is made
     optimiser: OptimiserSettings = OptimiserSettings()
     loss_guard: float | None = 10.0  # a step whose loss is larger counts 0 [π³ code]
     precision: str = "float32"  # or bfloat16: autocast of what the network does not keep in float32
@@ -65,7 +64,18 @@ class TrainConfig:
     checkpoints: CheckpointSettings = CheckpointSettings()
     logs: LogSettings = LogSettings()
 
+    @property
+    def loss_settings(self) -> LossSettings:
+        """The losses, which are there by now."""
+        assert self.losses is not None
+        return self.losses
+
     def __post_init__(self) -> None:
+        settings_type = family_of(self.model.name).settings_type
+        if self.losses is None:
+            object.__setattr__(self, "losses", settings_type())
+        elif not isinstance(self.losses, settings_type):
+            raise ConfigError(f"losses are {type(self.losses).__name__}, expected {settings_type.__name__}, of model {self.model.name}")
         if self.steps < 1 or min(self.seed, self.loader_workers) < 0:
             raise ConfigError(f"steps is {self.steps}, seed {self.seed}, loader_workers {self.loader_workers}; expected 1, 0 and 0 or more")
         if self.precision not in PRECISIONS:

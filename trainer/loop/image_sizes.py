@@ -2,28 +2,21 @@
 
 import numpy as np
 
+from networks.building import Network
 from pipeline.errors import ConfigError, DataError
 from trainer.data.config import ShapeConfig
-from trainer.data.step_shape import fitting_size
-from trainer.models import Backbone
-from trainer.models.trajvg import TrajVG
+from trainer.families import Family, LossSettings
+from trainer.geometry.image_sizes import fitted_size
 
 _ASPECTS = 65  # that are tried between the least and the most
 
 
-def check_image_sizes(model: Backbone, shape: ShapeConfig, *, tracks: bool) -> None:
-    """Try the smallest images of a training.
-
-    Args:
-        tracks: whether its losses need tracks; without them any multiple of the patch will do.
-    Raises: ConfigError if they are too small for the tracker.
-    """
-    if not (tracks and isinstance(model, TrajVG)):
-        return
-    for height, width in sorted(
-        {fitting_size(shape.pixels[0], aspect, shape.pixels[1]) for aspect in np.geomspace(*shape.aspect, _ASPECTS)}
-    ):
+def check_image_sizes(family: Family, model: Network, shape: ShapeConfig, losses: LossSettings) -> None:
+    """Try the smallest images of a training. Raises: ConfigError if they are too small for the model and its losses."""
+    patch, (least, most) = family.patch_size(model), shape.pixels
+    sizes = {fitted_size(aspect, least, patch=patch, most_pixels=most) for aspect in np.geomspace(*shape.aspect, _ASPECTS)}
+    for height, width in sorted(sizes):
         try:
-            model.check_trackable(height, width)
+            family.check_shape(model, losses, height, width)
         except DataError as error:
             raise ConfigError(f"data.shape: steps may draw images of {width} x {height} pixels; {error}: raise pixels[0]") from error

@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class ProcessRank:
     """Where this process stands. Whoever sets world_size above 1 has set up torch's process group."""
 
     device: torch.device
@@ -24,19 +24,19 @@ class Place:
         return self.rank == 0
 
 
-def summed(values: Sequence[float], place: Place) -> list[float]:
+def summed(values: Sequence[float], process: ProcessRank) -> list[float]:
     """Each value's sum over all processes, in float64."""
-    if place.world_size == 1:
+    if process.world_size == 1:
         return [float(value) for value in values]
-    total = torch.tensor(values, dtype=torch.float64, device=place.device)
+    total = torch.tensor(values, dtype=torch.float64, device=process.device)
     distributed.all_reduce(total)
     return [float(value) for value in total.tolist()]
 
 
-def gathered(item: Item, place: Place) -> list[Item]:
+def gathered(item: Item, process: ProcessRank) -> list[Item]:
     """Every process's item, in the order of their ranks; everything that can be pickled will do."""
-    if place.world_size == 1:
+    if process.world_size == 1:
         return [item]
-    items: list[Item] = [item] * place.world_size
+    items: list[Item] = [item] * process.world_size
     distributed.all_gather_object(items, item)
     return items

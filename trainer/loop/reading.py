@@ -9,10 +9,11 @@ from typing import Any
 import yaml
 
 from pipeline.errors import ConfigError
+from pipeline.records.parsing import parse_record, plain_table
 from pipeline.stream import MixtureConfig, StreamConfig
 from trainer.data import parse_data_config
-from trainer.loop.config import TrainConfig
-from trainer.loop.parsing import parse_record, plain_table
+from trainer.families import family_of
+from trainer.loop.config import ModelSettings, TrainConfig
 
 FILLED_IN = ("on_error", "split", "num_frames")  # by `parse_data_config`, in other ways than StreamConfig would
 
@@ -31,6 +32,8 @@ def read_config(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Tr
     try:
         if "data" in table:
             table["data"] = parse_data_config(table["data"])
+        if table.get("losses") is not None:
+            table["losses"] = parse_record(_loss_settings(table), table["losses"], "losses")
         return parse_record(TrainConfig, table, "")
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
@@ -54,6 +57,12 @@ def _parts(mixture: MixtureConfig | None) -> list[dict[str, Any]] | None:
         said = {name: getattr(part, name) for name in names if name in FILLED_IN or getattr(part, name) != getattr(plain, name)}
         tables.append({name: list(value) if isinstance(value, tuple) else value for name, value in said.items()} | {"weight": weight})
     return tables
+
+
+def _loss_settings(table: dict[str, Any]) -> type:
+    """The record that the `losses` section stands for, by the model's family."""
+    model = table.get("model")
+    return family_of(str(model.get("name", ModelSettings().name)) if isinstance(model, dict) else ModelSettings().name).settings_type
 
 
 def _load(path: Path) -> dict[str, Any]:

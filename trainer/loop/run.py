@@ -9,22 +9,22 @@ from typing import Any, Protocol
 import torch
 import yaml
 
+from networks import build_model
+from networks.building import Network
+from networks.weights import read_weights, start_from
 from pipeline import storage
 from pipeline.errors import ConfigError
 from trainer.data import StepBatch, StepLoader
+from trainer.families import family_of
 from trainer.loop.checkpoints import Learner, RunState, checkpoint_steps, load_checkpoint, read_state, save_checkpoint
 from trainer.loop.config import TrainConfig
 from trainer.loop.frozen import freeze
 from trainer.loop.image_sizes import check_image_sizes
-from trainer.loop.process_group import Place, gathered
+from trainer.loop.process_group import ProcessRank, gathered
 from trainer.loop.reading import config_table
+from trainer.loop.step_log import OnStep, StepLog
 from trainer.loop.step_report import GUARDED, SKIPPED
-from trainer.loop.train_step import TrainStep
-from trainer.loop.watching import OnStep, Watch
-from trainer.models import Backbone, build_model
-from trainer.models.weights.reading import read_weights
-from trainer.models.weights.starting import start_from
-from trainer.objective.module import Objective
+from trainer.loop.train_step import TrainStep, make_objective
 
 _log = logging.getLogger(__name__)
 _MAY_CHANGE = ("out", "checkpoints", "logs", "loader_workers")  # between a run and its continuation
@@ -53,13 +53,13 @@ class TrainOutcome:
 
 def train(
     config: TrainConfig,
-    place: Place,
+    process: ProcessRank,
     *,
     resume: bool = False,
     open_batches: Callable[[dict[str, Any] | None], BatchSource] | None = None,
     on_step: OnStep | None = None,
 ) -> TrainOutcome:
-    """Train a stage to its end. Every process of a group calls this, in its own place.
+    """Train a stage to its end. Every process of a group calls this, with its own rank.
 
     Args:
         resume: go on from the newest checkpoint in `config.out`; without one the run begins.
@@ -69,21 +69,22 @@ def train(
     """
     saved = saved_state(config, resume=resume)
     model, start_license = _make_model(config, begins=saved is None)
-    check_image_sizes(model, config.data.shape, tracks=config.losses.needs_tracker)
+    family = family_of(config.model.name)
+    check_image_sizes(family, model, config.data.shape, config.loss_settings)
     freeze(model, config.frozen)
-    step = TrainStep(model.to(place.device), config, place)
+    step = TrainStep(model.to(process.device), config, process)
     learner = Learner(model=model, optimiser=step.optimiser, average=step.average)
-    source = (open_batches or _loader(config, place))(None if saved is None else dict(saved.data))
+    source = (open_batches or _loader(config, process, family.patch_size(model)))(None if saved is None else dict(saved.data))
     if saved is not None:
         load_checkpoint(config.out, saved.step, learner)
-    elif place.leads:
+    elif process.leads:
         storage.publish_bytes(storage.join(config.out, "config.yaml"), yaml.safe_dump(config_table(config), sort_keys=False).encode())
     state = saved or _fresh_state(config, start_license)
-    watch = Watch(config.out, state.step, config.logs, place=place, on_step=on_step)
+    log = StepLog(config.out, state.step, config.logs, process=process, on_step=on_step)
     try:
-        state, loss = _Loop(config=config, place=place, learner=learner, watch=watch).go(state, step, source)
+        state, loss = _Loop(config=config, process=process, learner=learner, log=log).go(state, step, source)
     finally:
-        watch.close()
+        log.close()
     return TrainOutcome(
         weights=storage.join(config.out, "checkpoints", f"{state.step:08d}.safetensors"),
         steps=state.step,
@@ -117,14 +118,14 @@ def saved_state(config: TrainConfig, *, resume: bool) -> RunState | None:
 @dataclass(kw_only=True, slots=True)
 class _Loop:
     config: TrainConfig
-    place: Place
+    process: ProcessRank
     learner: Learner
-    watch: Watch
+    log: StepLog
 
     def go(self, state: RunState, train_step: TrainStep, source: BatchSource) -> tuple[RunState, float | None]:
         """From a state to the last step."""
         licenses, guarded, skipped, loss = set(state.licenses), state.num_guarded, state.num_skipped, None
-        looker = Objective(self.learner.model, self.config.losses, precision=self.config.precision)
+        preview_objective = make_objective(self.learner.model, self.config)
         batches = iter(source)
         for number in range(state.step, self.config.steps):
             began = time.perf_counter()
@@ -133,11 +134,11 @@ class _Loop:
             licenses |= _licenses(batch)
             guarded, skipped = guarded + (report.outcome == GUARDED), skipped + (report.outcome == SKIPPED)
             loss = report.loss
-            self.watch.tell(report)
-            self.watch.look(number, batch, looker)
+            self.log.log_step(report)
+            self.log.draw_step(number, batch, preview_objective)
             done = number + 1
             if done % self.config.checkpoints.every_steps == 0 or done == self.config.steps:
-                licenses = set().union(*gathered(licenses, self.place))
+                licenses = set().union(*gathered(licenses, self.process))
                 state = RunState(
                     step=done,
                     config=config_table(self.config),
@@ -151,14 +152,14 @@ class _Loop:
         return state, loss
 
     def _save(self, state: RunState) -> None:
-        if self.watch.journal is None:
+        if self.log.journal is None:
             return
-        self.watch.journal.publish(state.step)
+        self.log.journal.publish(state.step)
         weights = save_checkpoint(self.config.out, state, self.learner, keep=self.config.checkpoints.keep)
         _log.info("step %d: saved %s", state.step, weights)
 
 
-def _make_model(config: TrainConfig, *, begins: bool) -> tuple[Backbone, str | None]:
+def _make_model(config: TrainConfig, *, begins: bool) -> tuple[Network, str | None]:
     """The network, and the licence of the weights that it begins from."""
     settings = config.model
     model = build_model(settings.name, settings.config, generator=torch.Generator().manual_seed(config.seed))
@@ -174,9 +175,11 @@ def _fresh_state(config: TrainConfig, start_license: str | None) -> RunState:
     )
 
 
-def _loader(config: TrainConfig, place: Place) -> Callable[[dict[str, Any] | None], BatchSource]:
+def _loader(config: TrainConfig, process: ProcessRank, patch: int) -> Callable[[dict[str, Any] | None], BatchSource]:
     workers = config.loader_workers
-    return lambda start: StepLoader(config.data, rank=place.rank, world_size=place.world_size, num_workers=workers, start=start)
+    return lambda start: StepLoader(
+        config.data, patch=patch, rank=process.rank, world_size=process.world_size, num_workers=workers, start=start
+    )
 
 
 def _licenses(batch: StepBatch) -> set[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from trainer.objective.clip_losses import ClipLosses
+from trainer.losses.clip_losses import ClipLosses
 
 STEPPED, GUARDED, SKIPPED = "stepped", "guarded", "skipped"
 

@@ -1,5 +1,6 @@
 """TensorBoard's files: curves and pictures. The one file that needs the extra `train`."""
 
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, cast
 
@@ -8,7 +9,6 @@ import numpy as np
 
 from pipeline import storage
 from pipeline.errors import ConfigError
-from trainer.loop.pictures import Pictures
 from trainer.loop.step_report import StepReport
 
 
@@ -41,12 +41,13 @@ class Board:
             if value is not None:
                 self._writer.add_scalar(name, value, report.step)
 
-    def add_pictures(self, pictures: Pictures, step: int, side: str) -> None:
-        """Args: side: labelled or pseudo."""
-        for name in Pictures.__slots__:
-            picture = getattr(pictures, name)
-            if picture is not None:
-                self._writer.file_writer.add_summary(self._summary(f"{side}/{name}", picture), step)
+    def add_pictures(self, pictures: Mapping[str, np.ndarray], step: int, side: str) -> None:
+        """Args:
+        pictures: RGB, uint8 "H W 3" each, by name.
+        side: labelled or pseudo.
+        """
+        for name, picture in pictures.items():
+            self._writer.file_writer.add_summary(self._summary(f"{side}/{name}", picture), step)
 
     def close(self) -> None:
         """Write what is held back."""

@@ -8,14 +8,14 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from networks.building import Network
 from trainer.data import ClipBatch, StepBatch
+from trainer.families import ClipShares, Objective, StepLosses, family_of
 from trainer.loop.averaging import WeightAverage
 from trainer.loop.config import TrainConfig
-from trainer.loop.process_group import Place, gathered, summed
+from trainer.loop.process_group import ProcessRank, gathered, summed
 from trainer.loop.schedule import make_optimiser, rate_factor, set_rate
 from trainer.loop.step_report import GUARDED, SKIPPED, STEPPED, StepReport, mean_terms, number, term_sums
-from trainer.models import Backbone
-from trainer.objective.module import ClipShares, Objective, StepLosses
 
 _log = logging.getLogger(__name__)
 
@@ -32,17 +32,19 @@ class _Backward:
 class TrainStep:
     """Owns optimiser and average; every process of a group has one, and all do the same."""
 
-    def __init__(self, model: Backbone, config: TrainConfig, place: Place) -> None:
+    def __init__(self, model: Network, config: TrainConfig, process: ProcessRank) -> None:
         """Args:
-        model: on the place's device, its frozen parts frozen.
+        model: on the process's device, its frozen parts frozen.
         """
-        self.model, self.config, self.place = model, config, place
+        self.model, self.config, self.process = model, config, process
         self.optimiser = make_optimiser(model, config.optimiser)
         self.average = None if config.ema_decay is None else WeightAverage(model, config.ema_decay)
         self._learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        objective = Objective(model, config.losses, precision=config.precision)
+        objective = make_objective(model, config)
         # A step may lack one side of the batch, and then some parameters have no part in the loss.
-        self._objective: nn.Module = objective if place.world_size == 1 else DistributedDataParallel(objective, find_unused_parameters=True)
+        self._objective: nn.Module = (
+            objective if process.world_size == 1 else DistributedDataParallel(objective, find_unused_parameters=True)
+        )
 
     def __call__(self, batch: StepBatch, step: int, *, wait_s: float) -> StepReport:
         """Take one step.
@@ -54,16 +56,16 @@ class TrainStep:
         began = time.perf_counter()
         factor = rate_factor(step, self.config.steps, self.config.optimiser)
         set_rate(self.optimiser, factor)
-        counts = summed([_num_clips(batch.labelled), _num_clips(batch.pseudo)], self.place)
+        counts = summed([_num_clips(batch.labelled), _num_clips(batch.pseudo)], self.process)
         terms, loss = {}, None
         if not sum(counts):
             done = _Backward(outcome=SKIPPED, gradient_norm=None, reason="no clip of this step could be read")
         else:
-            losses = self._objective(batch.to(self.place.device), self._shares(counts))
-            loss = summed([float(losses.total.detach()) / self.place.world_size], self.place)[0]
+            losses = self._objective(batch.to(self.process.device), self._shares(counts))
+            loss = summed([float(losses.total.detach()) / self.process.world_size], self.process)[0]
             done = self._learn(losses, loss)
-            terms = mean_terms(gathered(term_sums(losses.sides()), self.place))
-        if done.reason is not None and self.place.leads:
+            terms = mean_terms(gathered(term_sums(losses.sides()), self.process))
+        if done.reason is not None and self.process.leads:
             _log.warning("step %d: %s: %s", step, done.outcome, done.reason)
         return StepReport(
             step=step,
@@ -80,13 +82,15 @@ class TrainStep:
 
     def _shares(self, counts: list[float]) -> ClipShares:
         """The gradients of a group are averaged, so each process's sum is divided by its share of the clips of all."""
-        labelled, pseudo = (self.place.world_size / count if count else 0.0 for count in counts)
+        labelled, pseudo = (self.process.world_size / count if count else 0.0 for count in counts)
         return ClipShares(labelled=labelled, pseudo=pseudo)
 
     def _learn(self, losses: StepLosses, loss: float) -> _Backward:
         """Every decision is taken from numbers that all processes share, so that all take the same."""
         if number(loss) is None:
-            broken = [found for rank in gathered([name for side in losses.sides() for name in side.broken()], self.place) for found in rank]
+            broken = [
+                found for rank in gathered([name for side in losses.sides() for name in side.broken()], self.process) for found in rank
+            ]
             return _Backward(outcome=SKIPPED, gradient_norm=None, reason=f"the loss is {loss}; clips: {', '.join(broken) or 'none alone'}")
         guarded = self.config.loss_guard is not None and loss > self.config.loss_guard
         self.optimiser.zero_grad(set_to_none=True)
@@ -94,7 +98,7 @@ class TrainStep:
         norm = number(float(torch.nn.utils.clip_grad_norm_(self._learning, self.config.optimiser.clip_norm)))
         if norm is None:
             self.optimiser.zero_grad(set_to_none=True)
-            keys = [key for rank in gathered([key for side in losses.sides() for key in side.keys], self.place) for key in rank]
+            keys = [key for rank in gathered([key for side in losses.sides() for key in side.keys], self.process) for key in rank]
             return _Backward(outcome=SKIPPED, gradient_norm=None, reason=f"the gradient is not finite; one of the clips {', '.join(keys)}")
         self.optimiser.step()
         if self.average is not None:
@@ -102,6 +106,11 @@ class TrainStep:
         if not guarded:
             return _Backward(outcome=STEPPED, gradient_norm=norm)
         return _Backward(outcome=GUARDED, gradient_norm=norm, reason=f"the loss is {loss:.4g}, more than {self.config.loss_guard:g}")
+
+
+def make_objective(model: Network, config: TrainConfig) -> Objective:
+    """The objective of a configuration, by its model's family."""
+    return Objective(family_of(config.model.name), model, config.loss_settings, precision=config.precision)
 
 
 def _num_clips(clips: ClipBatch | None) -> int:

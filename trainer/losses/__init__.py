@@ -1,43 +1,30 @@
-"""The losses, pure functions one family per file: TrajVG's coupling (L_cons, L_cam, L_self), π³'s supervised losses, the tracker's.
+"""Losses that several families share: pure functions of B clips, each a number per clip.
 
-A typical labelled batch: `normalise_truth`, `align_geometry`, `geometry_terms`; `normalise_tracks`, then `labelled_coupling`,
-`track_loss` and `visibility_loss` with the scale of the alignment. A batch of pseudo tracks: `pseudo_track_weights`,
-`self_supervised_coupling`.
+A labelled batch: `compare_geometry`, then `geometry_losses`, π³'s. What is one system's own lies in its family.
 """
 
-from trainer.losses.alignment import AlignedGeometry, align_geometry
-from trainer.losses.coupling import CouplingTerms, labelled_coupling, self_supervised_coupling
+from trainer.losses.alignment import AlignedGeometry, align_geometry, normalise_truth
+from trainer.losses.clip_losses import ClipLosses, LabelledGeometry, LossTerm, compare_geometry, geometry_losses, predicted_geometry
 from trainer.losses.geometry_terms import GeometryTerms, geometry_terms
-from trainer.losses.normalisation import normalise_truth
-from trainer.losses.normalised_tracks import normalise_tracks, static_tau
-from trainer.losses.pseudo_weights import pseudo_track_weights
-from trainer.losses.records import ClipGeometry, GeometryTruth, NormalisedTracks, NormalisedTruth, TrackObservations
-from trainer.losses.settings import CouplingSettings, CouplingWeights, GateSettings, GeometrySettings, GeometryWeights, TrackingSettings
-from trainer.losses.tracking import track_loss, visibility_loss
+from trainer.losses.records import ClipGeometry, GeometryTruth, NormalisedTruth, TrackObservations
+from trainer.losses.settings import GeometrySettings, GeometryWeights
 
 __all__ = [
     "AlignedGeometry",
     "ClipGeometry",
-    "CouplingSettings",
-    "CouplingTerms",
-    "CouplingWeights",
-    "GateSettings",
+    "ClipLosses",
     "GeometrySettings",
     "GeometryTerms",
     "GeometryTruth",
     "GeometryWeights",
+    "LabelledGeometry",
+    "LossTerm",
     "NormalisedTruth",
     "TrackObservations",
-    "NormalisedTracks",
-    "TrackingSettings",
     "align_geometry",
+    "compare_geometry",
+    "geometry_losses",
     "geometry_terms",
-    "labelled_coupling",
     "normalise_truth",
-    "pseudo_track_weights",
-    "self_supervised_coupling",
-    "static_tau",
-    "track_loss",
-    "normalise_tracks",
-    "visibility_loss",
+    "predicted_geometry",
 ]

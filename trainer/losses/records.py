@@ -6,10 +6,23 @@ clip's normalised unit (see `GeometryTruth`).
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from pipeline.errors import DataError
-from trainer.losses.tensor_checks import check_floats, check_mask
+
+
+def check_floats(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
+    """Raises: DataError unless the tensor is float32 or float64 of this shape."""
+    if tensor.dtype not in (torch.float32, torch.float64) or tensor.shape != shape:
+        found = f"{tensor.dtype}{list(tensor.shape)}".removeprefix("torch.")
+        raise DataError(f"{name} is {found}, expected float32 or float64 {list(shape)}; losses are not taken in half precision")
+
+
+def check_mask(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
+    """Raises: DataError unless the tensor is bool of this shape."""
+    if tensor.dtype != torch.bool or tensor.shape != shape:
+        raise DataError(f"{name} is {tensor.dtype}{list(tensor.shape)}, expected torch.bool{list(shape)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -49,24 +62,6 @@ class TrackObservations:
             check_floats("static_score", self.static_score, (clips, num_tracks))
         if self.pose_weight is not None:
             check_floats("pose_weight", self.pose_weight, (clips, frames))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class NormalisedTracks:
-    """True 3D positions of those N points in the clip's normalised unit; made by `normalise_tracks`. Unknown ones are 0."""
-
-    camera_points: Tensor  # "B T N 3", in the camera of each frame: p*
-    anchor_points: Tensor  # "B T N 3", in the anchor's camera: p-bar
-    track_valid: Tensor  # bool "B T N": the position is known
-    visibility: Tensor  # bool "B T N"; what is visible is known
-    static: Tensor  # bool "B T N": m
-
-    def __post_init__(self) -> None:
-        shape = tuple(self.track_valid.shape)
-        for name in ("camera_points", "anchor_points"):
-            check_floats(name, getattr(self, name), (*shape, 3))
-        for name in ("track_valid", "visibility", "static"):
-            check_mask(name, getattr(self, name), shape)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

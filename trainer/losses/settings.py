@@ -1,63 +1,9 @@
-"""Every number of the losses. "ours" marks what the TrajVG paper does not state; π³'s numbers are those of its training code."""
+"""Numbers and weights of π³'s supervised losses, which several families take [π³ code], and what such records check."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, fields
 
 from pipeline.errors import ConfigError
-
-REDUCTIONS = ("mean", "sum")
-TARGETS = ("gt", "anchor")
-POINTS = ("pointmap", "track", "both")
-GATES = ("audit", "residual", "epipolar")
-SCALE_GRADIENTS = ("invariant", "detached")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GateSettings:
-    """Which tracks count as static where nobody knows; all ours, the paper is silent."""
-
-    gates: tuple[str, ...] = ("audit",)  # a track must pass all: audit | residual | epipolar; () takes every track for static
-    static_score: float = 0.5  # audit: from here on a track is static; an unknown score is not
-    residual_mads: float = 2.5  # residual: k of median + k 1.4826 MAD
-    residual_floor: float = 0.02  # residual: always passes below, as a share of the depth in the anchor frame
-    sampson_px: float = 1.5  # epipolar: distance from the predicted cameras' epipolar geometry, pixels of the point map
-    vote_share: float = 0.8  # residual, epipolar: of its visible frames that a static track must pass
-
-    def __post_init__(self) -> None:
-        if unknown := [gate for gate in self.gates if gate not in GATES]:
-            raise ConfigError(f"gates: {unknown[0]!r} is none of {', '.join(GATES)}")
-        for name in ("residual_mads", "residual_floor", "sampson_px"):
-            _check_positive(name, getattr(self, name))
-        if not (0 < self.vote_share <= 1 and 0 < self.static_score <= 1):
-            raise ConfigError(f"vote_share is {self.vote_share}, static_score {self.static_score}; expected both in (0, 1]")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CouplingSettings:
-    """How tracks, point maps and cameras are held together."""
-
-    huber: float = 0.1  # ours, like π³'s for translations; units of the normalised scene
-    reduction: str = "mean"  # ours: divided by max(sum of the weights, 1) per clip; "sum" as printed
-    cam_target: str = "gt"  # of the pose term on labelled clips: gt as printed, or anchor as the text says; without labels always anchor
-    points: str = "pointmap"  # who learns from the point term: pointmap as printed, track as the text says, both
-    anchor: int = 0  # ours: the frame of the queries
-    static_tau_m: float = 0.05  # ours: metres, for datasets in metres
-    static_tau_relative: float = 0.02  # ours: share of the clip's mean point distance, for all others
-    scale_gradient: str = "invariant"  # ours: "invariant" leaves the size of the scene alone; with "detached" it shrinks away
-    gate: GateSettings = field(default_factory=GateSettings)
-
-    def __post_init__(self) -> None:
-        for name, allowed in (
-            ("reduction", REDUCTIONS),
-            ("cam_target", TARGETS),
-            ("points", POINTS),
-            ("scale_gradient", SCALE_GRADIENTS),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(allowed)}")
-        for name in ("huber", "static_tau_m", "static_tau_relative"):
-            _check_positive(name, getattr(self, name))
-        if self.anchor < 0:
-            raise ConfigError(f"anchor is {self.anchor}, expected a frame of the clip, 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,38 +19,7 @@ class GeometrySettings:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            _check_positive(name, getattr(self, name))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrackingSettings:
-    """Losses of the tracker; all ours, in the form of CoTracker3."""
-
-    gamma: float = 0.8  # an iteration before the last counts so much less
-    huber: float | None = None  # None: L1
-    depth_weighted: bool = True  # errors relative to depth, like π³'s points
-    occluded_weight: float = 1.0  # of a point that is known but not seen, against 1
-
-    def __post_init__(self) -> None:
-        if not 0 < self.gamma <= 1:
-            raise ConfigError(f"gamma is {self.gamma}, expected in (0, 1]")
-        if self.huber is not None:
-            _check_positive("huber", self.huber)
-        if not 0 <= self.occluded_weight <= 1:
-            raise ConfigError(f"occluded_weight is {self.occluded_weight}, expected in [0, 1]")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CouplingWeights:
-    """What multiplies each coupling term; the paper states none, all ours. 0 switches a term off."""
-
-    consistency_points: float = 1.0  # eq. (6), to the point map
-    consistency_tracks: float = 1.0  # eq. (6), to the tracks
-    camera_poses: float = 1.0  # L_cam, first term
-    camera_points: float = 1.0  # L_cam, second term; labelled clips only
-
-    def __post_init__(self) -> None:
-        _check_weights(self)
+            check_positive(name, getattr(self, name))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,15 +32,27 @@ class GeometryWeights:
     confidence: float = 0.05
 
     def __post_init__(self) -> None:
-        _check_weights(self)
+        check_weights(self)
 
 
-def _check_positive(name: str, value: float) -> None:
-    if not 0 < value < float("inf"):
+def check_positive(name: str, value: float) -> None:
+    """Raises: ConfigError unless the value is above 0 and finite."""
+    if not 0 < value < math.inf:
         raise ConfigError(f"{name} is {value}, expected more than 0")
 
 
-def _check_weights(weights: CouplingWeights | GeometryWeights) -> None:
-    for name in weights.__slots__:
-        if not 0 <= getattr(weights, name) < float("inf"):
-            raise ConfigError(f"weight of {name} is {getattr(weights, name)}, expected 0 or more")
+def check_weights(weights: object) -> None:
+    """Raises: ConfigError unless every field of a record of weights is finite and not negative."""
+    for name, value in weights_of(weights).items():
+        if not 0 <= value < math.inf:
+            raise ConfigError(f"weight of {name} is {value}, expected 0 or more")
+
+
+def weights_of(weights: object) -> dict[str, float]:
+    """Weights by the name of their term; none of None."""
+    return {} if weights is None else {field.name: getattr(weights, field.name) for field in fields(weights)}  # type: ignore[arg-type]
+
+
+def any_weight(weights: object) -> bool:
+    """Whether a record of weights, or None, takes any of its losses."""
+    return any(value > 0 for value in weights_of(weights).values())

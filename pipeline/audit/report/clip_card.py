@@ -1,42 +1,98 @@
-"""One clip: in motion with its tracks, its verdict with every reason, and where it lies."""
+"""A card of the report: one clip with its verdict and every reason, where it lies, and the commands that make its parts again."""
 
+import json
 import math
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.audit.report.clip_material import ClipMaterial
-from pipeline.audit.report.commands import audit_command, relabel_command, show_command
-from pipeline.audit.report.markup import Markup, element, joined
-from pipeline.audit.report.overview import chip
-from pipeline.audit.report.player import Player
-from pipeline.audit.report.reason_texts import reason_evidence, reason_sentence
-from pipeline.audit.report.wording import counted, duration, figure, size
+from pipeline.audit.report.limits import reason_evidence
+from pipeline.audit.report.wording import counted, duration, figure, reason_sentence, size
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.records import LabelSet
+from pipeline.shards.index import ClipEntry, is_video
 
-_FORGOTTEN = "This clip is to be forgotten: nothing of it is shown."
+ROOT = '"$ROOT"'  # the dataset's folder, which the page fills in if it lies there
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CardContext:
-    """What all cards of a page share."""
+class ReasonLine:
+    """One reason of a verdict; the evidence is "" where nothing is known."""
 
-    audit: AuditSet
-    labels: LabelSet | None  # None where their provenance cannot be read
+    name: str
+    sentence: str
+    evidence: str
 
 
-def clip_card(material: ClipMaterial, player: Player | None, context: CardContext) -> Markup:
-    """A card; without a player where there is nothing to play."""
-    brief = material.brief
-    head = element("header", chip(brief.verdict.decision), element("h4", element("code", brief.key)), class_="card-head")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipFile:
+    """The bytes of a clip, or of the first picture of a sequence."""
+
+    tar: str
+    where: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """A command line and what it does."""
+
+    words: str
+    line: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipCard:
+    """What a card says; its pictures come apart. Of a clip that is to be forgotten, the key and the decision alone."""
+
+    key: str
+    decision: str
+    forgotten: bool
+    remarks: tuple[str, ...] = ()
+    reasons: tuple[ReasonLine, ...] = ()
+    error: str | None = None
+    facts: tuple[str, ...] = ()
+    source: str = ""
+    linked: bool = False  # the source is an address of the web
+    span: str = ""  # of the source, in seconds
+    license: str | None = None  # None where the shard's index cannot be read
+    file: ClipFile | None = None
+    sha256: str | None = None
+    commands: tuple[Command, ...] = ()
+
+
+def clip_card(material: ClipMaterial, audit: AuditSet, labels: LabelSet | None) -> ClipCard:
+    """The card of a clip.
+
+    Args:
+        labels: None where their provenance cannot be read.
+    """
+    brief, entry = material.brief, material.entry
     if material.forgotten:
-        return element("article", head, element("p", _FORGOTTEN, class_="remark"), class_="card")
-    remarks = [element("p", remark, class_="remark") for remark in material.remarks]
-    facts = element("p", _facts(material), class_="note")
-    body = [player.markup if player else None, *remarks, _reasons(material, context.audit), facts, _details(material, context)]
-    return element("article", head, *body, class_="card")
+        return ClipCard(key=brief.key, decision=brief.verdict.decision, forgotten=True)
+    record = entry.record if entry else None
+    source = material.source_uri or (entry.source if entry else "unknown")
+    return ClipCard(
+        key=brief.key,
+        decision=brief.verdict.decision,
+        forgotten=False,
+        remarks=material.remarks,
+        reasons=tuple(_reason_line(reason, material, audit) for reason in brief.verdict.reasons),
+        error=material.audit.error if material.audit is not None else None,
+        facts=_facts(material),
+        source=source,
+        linked=source.startswith(("https://", "http://")),
+        span=f"{record.start_s:.2f} s to {record.end_s:.2f} s" if record else "",
+        license=(entry.license or "unknown") if entry else None,
+        file=_file(entry) if entry else None,
+        sha256=record.sha256 if record else None,
+        commands=_commands(brief.key, brief.shard, audit, labels),
+    )
 
 
-def _facts(material: ClipMaterial) -> str:
+def _facts(material: ClipMaterial) -> tuple[str, ...]:
     brief, record = material.brief, material.entry.record if material.entry else None
     facts = [f"shard {brief.shard:06d}"]
     if record is not None:
@@ -47,20 +103,10 @@ def _facts(material: ClipMaterial) -> str:
         facts.append(f"mean weight {brief.mean_weight:.2f}")
     if material.audit is not None and material.audit.measures is not None:
         facts.append(f"{material.audit.measures.usable_tracks:,} of them usable")
-    return " · ".join(facts)
+    return tuple(facts)
 
 
-def _reasons(material: ClipMaterial, audit: AuditSet) -> Markup:
-    error = material.audit.error if material.audit is not None else None
-    lines = [_reason(reason, material, audit) for reason in material.brief.verdict.reasons]
-    if error:
-        lines.append(element("li", error))
-    if not lines:
-        lines.append(element("li", "No reason against it."))
-    return element("ul", *lines, class_="reasons")
-
-
-def _reason(reason: str, material: ClipMaterial, audit: AuditSet) -> Markup:
+def _reason_line(reason: str, material: ClipMaterial, audit: AuditSet) -> ReasonLine:
     evidence = reason_evidence(
         reason,
         measures=None if material.audit is None else material.audit.measures,
@@ -68,39 +114,55 @@ def _reason(reason: str, material: ClipMaterial, audit: AuditSet) -> Markup:
         screen=None if material.screen is None else material.screen.measures,
         screen_rules=(audit.screen or {}).get("rules", {}),
     )
-    found = element("span", f" {evidence[0].upper()}{evidence[1:]}.") if evidence else None
-    return element("li", element("strong", reason_sentence(reason)), found, " ", element("code", reason))
+    return ReasonLine(name=reason, sentence=reason_sentence(reason), evidence=evidence[:1].upper() + evidence[1:])
 
 
-def _details(material: ClipMaterial, context: CardContext) -> Markup:
-    key, shard = material.brief.key, material.brief.shard
-    rows: list[tuple[str, object]] = [("source", _source(material)), *_places(material)]
-    listed = element("dl", *(joined([element("dt", name), element("dd", value)]) for name, value in rows), class_="facts")
-    commands = [("see it larger", show_command(context.audit, key))]
-    if context.labels is not None:
-        commands.append(("label its shard again", relabel_command(context.audit, context.labels, shard)))
-    commands.append(("audit its shard again", audit_command(context.audit, shard)))
-    shown = [
-        joined([element("p", words, class_="note"), element("pre", element("code", text, class_="command"))]) for words, text in commands
-    ]
-    return element("details", element("summary", "Where it lies, and commands"), listed, *shown)
+def _file(entry: ClipEntry) -> ClipFile | None:
+    member = entry.members[0] if entry.images else next((each for each in entry.members if is_video(each.name)), None)
+    if member is None:
+        return None
+    where = f"byte {member.offset:,}, {size(member.length)}"
+    return ClipFile(tar=entry.tar, where=where, name=f"{entry.sample_key}.{member.name}")
 
 
-def _source(material: ClipMaterial) -> object:
-    uri = material.source_uri or (material.entry.source if material.entry else "unknown")
-    shown = element("a", uri, href=uri, rel="noreferrer noopener") if uri.startswith(("https://", "http://")) else element("code", uri)
-    record = material.entry.record if material.entry else None
-    return shown if record is None else joined([shown, f", {record.start_s:.2f} s to {record.end_s:.2f} s"])
+def _commands(key: str, shard: int, audit: AuditSet, labels: LabelSet | None) -> tuple[Command, ...]:
+    commands = [Command(words="see it larger", line=show_command(audit, key))]
+    if labels is not None:
+        commands.append(Command(words="label its shard again", line=relabel_command(audit, labels, shard)))
+    return (*commands, Command(words="audit its shard again", line=audit_command(audit, shard)))
 
 
-def _places(material: ClipMaterial) -> list[tuple[str, object]]:
-    entry = material.entry
-    if entry is None:
-        return []
-    rows: list[tuple[str, object]] = [("licence", entry.license or "unknown")]
-    for member in entry.members[:1] if entry.images else [entry.video] if entry.record else []:
-        where = f"byte {member.offset:,}, {size(member.length)}: "
-        rows.append(("file", joined([element("code", entry.tar), f", {where}", element("code", f"{entry.sample_key}.{member.name}")])))
-    if entry.record is not None:
-        rows.append(("sha256", element("code", entry.record.sha256)))
-    return rows
+def show_command(audit: AuditSet, key: str) -> str:
+    """Draws the clip with its tracks into a file."""
+    return (
+        f"python jobs/show.py --root {ROOT} --labels {shlex.quote(audit.label_set)} --clip {shlex.quote(key)} --out {shlex.quote(key)}.mp4"
+    )
+
+
+def relabel_command(audit: AuditSet, labels: LabelSet, shard: int) -> str:
+    """Makes the labels of the clip's shard again: a shard is the least that is committed."""
+    configuration = labels.configuration
+    queries: Mapping[str, Any] = configuration.get("queries", {})
+    flags = {"--queries": "num_queries", "--query-policy": "policy", "--query-frames": "num_query_frames"}
+    words = ["--labeler", shlex.quote(labels.labeler)]
+    words += [f"{flag} {shlex.quote(str(queries[name]))}" for flag, name in flags.items() if name in queries]
+    words += [f"--checkpoint {shlex.quote(labels.checkpoint)}"] if labels.checkpoint else []
+    options: Mapping[str, Any] = configuration.get("options", {})
+    words += [f"--option {shlex.quote(f'{name}={_value(value)}')}" for name, value in sorted(options.items()) if name != "checkpoint"]
+    words += ["--cycle"] if configuration.get("cycle") else []
+    return (
+        f"rm {ROOT}/labels/{shlex.quote(audit.label_set)}/{shard:06d}.parquet && python jobs/pseudolabel.py --root {ROOT} {' '.join(words)}"
+    )
+
+
+def audit_command(audit: AuditSet, shard: int) -> str:
+    """Audits the clip's shard again."""
+    name = f" --name {shlex.quote(audit.name)}" if audit.name != audit.label_set else ""
+    second = f" --second {shlex.quote(audit.second)}" if audit.second else ""
+    calibration = " --calibration none" if audit.calibration is None else ""
+    words = f"--labels {shlex.quote(audit.label_set)}{name} --cycle {audit.cycle}{second}{calibration}"
+    return f"rm {ROOT}/audit/{shlex.quote(audit.name)}/{shard:06d}.parquet && python jobs/audit.py run --root {ROOT} {words}"
+
+
+def _value(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

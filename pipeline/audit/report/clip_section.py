@@ -1,85 +1,146 @@
-"""The clips of the page, in three groups, within what the page may weigh."""
+"""The clips of the page in three groups, each clip in motion, as stills, or in words, within what the page may weigh."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from pipeline.audit.report.clip_card import CardContext, clip_card
+from pipeline.audit.report.clip_card import ClipCard, clip_card
 from pipeline.audit.report.clip_material import ClipMaterial, read_material
-from pipeline.audit.report.markup import Markup, element, joined
-from pipeline.audit.report.player import make_player
-from pipeline.audit.report.wording import counted
+from pipeline.audit.report.clip_pictures import (
+    MAX_TRACKS,
+    SPRITE_COLUMNS,
+    ClipWindow,
+    animation_window,
+    data_uri,
+    drawing_order,
+    frame_likeness,
+    likeness_raster,
+    shown_size,
+    sprite,
+    still_window,
+    track_document,
+    visibility_raster,
+)
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.summing.records import AuditSummary, ClipBrief
-from pipeline.drawing.ramp import hexadecimal, ramp
 from pipeline.errors import DataError, TrackmillError
 from pipeline.labels import read_label_set
-from pipeline.records import LabelSet
+from pipeline.records import ClipRecord, LabelSet
 from pipeline.shards.tombstones import read_tombstones
+from pipeline.video.reader import VideoData
 
 CARD_RESERVE = 100_000  # bytes kept free for each card to come: its words, its rasters, four stills; at most half of its equal share
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Raster:
+    """A picture of all tracks over all frames, under a moving clip."""
+
+    title: str
+    words: str
+    uri: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Player:
+    """Frames of a clip as one picture and its tracks as numbers, which the page's script draws."""
+
+    key: str
+    height: int
+    width: int
+    frames: tuple[int, ...]
+    document: Mapping[str, Any]  # what the script reads, in JSON types
+    rasters: tuple[Raster, ...]
+    notes: tuple[str, ...]  # what is not shown
+
+
+CardWriter = Callable[[ClipCard, Player | None], str]  # a card as HTML
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipGroup:
+    """Clips that were chosen for one reason."""
+
     title: str
     words: str
     briefs: Sequence[ClipBrief]
+    cards: tuple[str, ...] = ()  # as HTML
 
 
-def clip_groups(root: str, audit: AuditSet, summary: AuditSummary, budget: int) -> Markup:
-    """Cards of the worst, the borderline and some random clips, together at most `budget` bytes as long as words alone fit.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipSection:
+    """All clips of the page."""
+
+    groups: tuple[ClipGroup, ...]
+    num_stills: int = 0  # clips that are not in motion, as the page would weigh too much
+
+
+def clips_without_cards(summary: AuditSummary) -> ClipSection:
+    """The section as it stands before its cards are made, at its longest: as if all clips were stills."""
+    groups = (
+        ClipGroup(title="Worst", words="Clips in error, then those whose tracks weigh least on average.", briefs=summary.worst),
+        ClipGroup(title="Borderline", words="Clips that a small change of a limit would judge otherwise.", briefs=summary.borderline),
+        ClipGroup(
+            title="Random, kept",
+            words="A choice by lot among the clips that are kept: what the rest looks like.",
+            briefs=summary.random_keeps,
+        ),
+    )
+    return ClipSection(groups=groups, num_stills=sum(len(group.briefs) for group in groups))
+
+
+def clips_with_cards(root: str, audit: AuditSet, section: ClipSection, budget: int, write: CardWriter) -> ClipSection:
+    """The section with its cards, which take at most `budget` bytes together if their words do.
 
     Once a clip in motion is too much, those after it show stills.
     """
-    groups = [
-        _Group("Worst", "Clips in error, then those whose tracks weigh least on average.", summary.worst),
-        _Group("Borderline", "Clips that a small change of a limit would judge otherwise.", summary.borderline),
-        _Group("Random, kept", "A choice by lot among the clips that are kept: what the rest looks like.", summary.random_keeps),
-    ]
-    dealer = _Dealer(root, CardContext(audit=audit, labels=_label_set(root, audit)), budget, sum(len(group.briefs) for group in groups))
-    drawn = []
-    for group in groups:
-        cards = [dealer.card(brief) for brief in group.briefs]
-        body = element("div", *cards, class_="cards") if cards else element("p", "None.", class_="note")
-        head = element("h3", group.title, element("small", f" {counted(len(cards), 'clip')}"))
-        drawn.append(joined([head, element("p", group.words, class_="note"), body]))
-    return joined([_toolbar(), dealer.note(), *drawn])
+    maker = _CardMaker(root, audit, write, budget, sum(len(group.briefs) for group in section.groups))
+    groups = tuple(replace(group, cards=tuple(maker.card(brief) for brief in group.briefs)) for group in section.groups)
+    return ClipSection(groups=groups, num_stills=maker.num_stills)
 
 
-class _Dealer:
+class _CardMaker:
     """Makes card after card, and keeps count of what is left of the page's weight."""
 
-    def __init__(self, root: str, context: CardContext, budget: int, num_cards: int) -> None:
-        self._root, self._context, self._tombstones = root, context, read_tombstones(root)
+    def __init__(self, root: str, audit: AuditSet, write: CardWriter, budget: int, num_cards: int) -> None:
+        self._root, self._audit, self._write = root, audit, write
+        self._labels, self._tombstones = _label_set(root, audit), read_tombstones(root)
         self._budget, self._waiting = budget, num_cards
         self._reserve = min(CARD_RESERVE, budget // max(2 * num_cards, 1))
-        self._stills = 0
+        self.num_stills = 0
 
-    def card(self, brief: ClipBrief) -> Markup:
+    def card(self, brief: ClipBrief) -> str:
         """The next card."""
-        material = read_material(self._root, self._context.audit, brief, self._tombstones)
-        left = self._budget - self._reserve * (self._waiting - 1)
-        try:
-            player = make_player(material, left, moving=not self._stills)
-        except DataError as error:
-            player, material = None, _remarked(material, f"the video cannot be shown: {str(error).replace(self._root, 'ROOT')}")
-        if player is None and not material.remarks and material.video is not None:
-            material = _remarked(material, "not drawn: the page would weigh too much")
-        self._stills += player is not None and not player.moving
-        card = clip_card(material, player, self._context)
-        self._budget, self._waiting = self._budget - len(card.encode()), self._waiting - 1
+        self._waiting -= 1
+        card = self._written(read_material(self._root, self._audit, brief, self._tombstones))
+        self._budget -= len(card.encode())
         return card
 
-    def note(self) -> Markup | None:
-        """What was left out, if anything."""
-        if not self._stills:
-            return None
-        words = f"{counted(self._stills, 'clip')} below: four stills instead of motion, as the page would weigh too much."
-        return element("p", words, class_="callout")
+    def _written(self, material: ClipMaterial) -> str:
+        """With the most in motion that there is room for; the words stand in any case."""
+        card = clip_card(material, self._audit, self._labels)
+        record, video = material.entry.record if material.entry is not None else None, material.video
+        if record is None or video is None:
+            return self._write(card, None)
+        try:
+            if not self.num_stills:
+                moving = self._write(card, _player(material, record, video, _window(material, record)))
+                if self._fits(moving):
+                    return moving
+            still = self._write(card, _player(material, record, video, still_window(record.frames)))
+        except DataError as error:
+            return self._write(_remarked(card, f"the video cannot be shown: {str(error).replace(self._root, 'ROOT')}"), None)
+        if self._fits(still):
+            self.num_stills += 1
+            return still
+        return self._write(card if card.remarks else _remarked(card, "not drawn: the page would weigh too much"), None)
+
+    def _fits(self, card: str) -> bool:
+        return len(card.encode()) <= self._budget - self._reserve * self._waiting
 
 
-def _remarked(material: ClipMaterial, remark: str) -> ClipMaterial:
-    return replace(material, remarks=(*material.remarks, remark))
+def _remarked(card: ClipCard, remark: str) -> ClipCard:
+    return replace(card, remarks=(*card.remarks, remark))
 
 
 def _label_set(root: str, audit: AuditSet) -> LabelSet | None:
@@ -89,21 +150,60 @@ def _label_set(root: str, audit: AuditSet) -> LabelSet | None:
         return None
 
 
-def _toolbar() -> Markup:
-    choices = [("weight", "weight", True), ("place", "query position", False)]
-    radios = [
-        element("label", element("input", type="radio", name="colour", value=value, checked=checked), f" {words}")
-        for value, words, checked in choices
-    ]
-    swatches = [element("rect", x=place, y=0, width=1.05, height=8, fill=hexadecimal(colour)) for place, colour in enumerate(ramp())]
-    legend = element(
-        "svg", *swatches, viewBox="0 0 32 8", preserveAspectRatio="none", class_="ramp", role="img", aria_label="Colours of weights"
+def _window(material: ClipMaterial, record: ClipRecord) -> ClipWindow:
+    likeness = None
+    if material.tracks is not None and material.labels is not None:
+        likeness = frame_likeness(material.tracks.ncc, material.labels.visibility)
+    return animation_window(record.frames, record.fps, likeness)
+
+
+def _player(material: ClipMaterial, record: ClipRecord, video: VideoData, window: ClipWindow) -> Player:
+    height, width = shown_size(record)
+    document: dict[str, Any] = {
+        "sprite": data_uri(sprite(video, record, window.frames), "image/webp"),
+        "columns": min(SPRITE_COLUMNS, len(window.frames)),
+        "height": height,
+        "width": width,
+        "rate": window.rate,
+        "frames": list(window.frames),
+        "num_frames": record.frames,
+        "tracks": 0,
+    }
+    if material.labels is not None and material.tracks is not None:
+        stored = (record.height, record.width)
+        document |= track_document(material.labels, material.tracks.weight, window, stored=stored, shown=(height, width))
+    return Player(
+        key=record.key,
+        height=height,
+        width=width,
+        frames=window.frames,
+        document=document,
+        rasters=_rasters(material),
+        notes=_notes(material, record, window),
     )
-    return element(
-        "div",
-        element("div", element("span", "Colour of tracks"), *radios, class_="choice", role="radiogroup", aria_label="Colour of tracks"),
-        element("span", "0 ", legend, " 1", class_="ramp-box", title="weight, and likeness in the rasters"),
-        element("button", "Play all in view", type="button", id="play-all", aria_pressed="false"),
-        element("span", "● visible  ○ hidden, predicted  ✛ query", class_="symbols"),
-        class_="toolbar",
+
+
+def _rasters(material: ClipMaterial) -> tuple[Raster, ...]:
+    labels, tracks = material.labels, material.tracks
+    if labels is None or tracks is None or not labels.visibility.size:
+        return ()
+    order = drawing_order(tracks.weight)
+    visibility = data_uri(visibility_raster(labels, tracks.weight, order), "image/png")
+    likeness = data_uri(likeness_raster(labels, tracks.ncc, order), "image/png")
+    return (
+        Raster(title="Visibility", words="visible in the colour of the weight", uri=visibility),
+        Raster(title="Likeness (NCC)", words="to the query's patch", uri=likeness),
     )
+
+
+def _notes(material: ClipMaterial, record: ClipRecord, window: ClipWindow) -> tuple[str, ...]:
+    notes = []
+    step = window.frames[1] - window.frames[0] if len(window.frames) > 1 else 1
+    if window.frames[0] > 0 or window.frames[-1] + step < record.frames:
+        first, last = (record.timestamps[place] - record.timestamps[0] for place in (window.frames[0], window.frames[-1]))
+        length = record.end_s - record.start_s
+        notes.append(f"Shown: {first:.1f} s to {last:.1f} s of {length:.1f} s, where points look least like their queries.")
+    num_tracks = 0 if material.tracks is None else len(material.tracks.weight)
+    if num_tracks > MAX_TRACKS:
+        notes.append(f"{MAX_TRACKS} of {num_tracks:,} tracks are drawn, an even choice by weight.")
+    return tuple(notes)

@@ -1,11 +1,13 @@
-"""Where the rules draw a line through a measure, and what lies on the wrong side of it."""
+"""Limits of the rules: lines in the charts of measures, and what was measured against them for each reason of a verdict."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.audit.calibrating.record_file import calibration_from_document
 from pipeline.audit.calibrating.records import CalibrationRecord
+from pipeline.audit.report.wording import figure, percentage
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.tracks.static_gate import STATIC_SCORE
 from pipeline.audit.weights import FALLBACK_VERSION
@@ -43,6 +45,28 @@ CLIP_COMPARISONS: dict[str, Comparison] = {  # reason -> what decided it
     "overlay_tracks": Comparison("stuck_share", "stuck_share", "at most", "share", "tracks stuck to the screen"),
     "mostly_dynamic": Comparison("dynamic_ratio", "dynamic_ratio", "at most", "share", "dynamic tracks"),
 }
+SCREEN_COMPARISONS: dict[str, tuple[Comparison, ...]] = {
+    "dark": (
+        Comparison("luma_mean", "dark_luma", "at least", "plain", "mean grey level of 255"),
+        Comparison("dark_share", "dark_share", "at most", "share", "dark pixels"),
+    ),
+    "blank": (Comparison("blank_share", "blank_share", "at most", "share", "blank frames"),),
+    "credits": (
+        Comparison("dark_share", "credits_dark_share", "at most", "share", "dark pixels"),
+        Comparison("text_vertical_px", "credits_vertical_px", "at most", "px", "even upward motion per frame"),
+    ),
+    "static": (
+        Comparison("displacement_px", "static_displacement_px", "at least", "px", "median motion over 8 frames"),
+        Comparison("thumb_change_max", "static_thumb_change", "at least", "plain", "largest local change in grey levels"),
+    ),
+    "fixed_camera": (Comparison("displacement_px", "static_displacement_px", "at least", "px", "median motion over 8 frames"),),
+    "low_frame_rate": (Comparison("fps", "min_fps", "at least", "plain", "frames per second"),),
+    "letterbox": (Comparison("letterbox_share", "letterbox_share", "at most", "share", "area of the bars"),),
+    "duplicate_frames": (Comparison("duplicate_share", "duplicate_share", "at most", "share", "repeated frames"),),
+    "fast_pan": (Comparison("pan_width_share", "fast_pan_share", "at most", "share", "width panned per frame"),),
+    "exposure_jump": (Comparison("exposure_step", "exposure_step", "at most", "share", "largest change of brightness"),),
+    "overlay": (Comparison("overlay_share", "overlay_share", "at most", "share", "area of the overlay"),),
+}
 _CONSEQUENCE = {"mostly_dynamic": "remarked"}
 _TRACK_LIMITS: dict[str, tuple[Limit, ...]] = {
     "weight": (Limit(TRUSTED_WEIGHT, "trusted from here on"),),
@@ -79,3 +103,32 @@ def _clip_limit(reason: str, comparison: Comparison, rules: Mapping[str, Any]) -
 def calibration_of(document: Mapping[str, Any]) -> CalibrationRecord:
     """The calibration that an audit was made with. Raises: DataError if it is none."""
     return calibration_from_document(document, where="the audit's calibration")
+
+
+def reason_evidence(reason: str, *, measures: object, rules: Mapping[str, Any], screen: object, screen_rules: Mapping[str, Any]) -> str:
+    """What was measured against which limit; "" where nothing is known.
+
+    Args:
+        measures, screen: of the labels (ClipMeasures) and of the picture (VideoMeasures); None where not measured.
+    """
+    if reason in ("cut_inside", "cut_uncertain") and (frames := getattr(screen, "cut_frames", ())):
+        return f"the picture changes altogether at frame {', '.join(map(str, frames))}"
+    found = [_evidence(comparison, screen, screen_rules) for comparison in SCREEN_COMPARISONS.get(reason, ())]
+    if reason in CLIP_COMPARISONS:
+        found.append(_evidence(CLIP_COMPARISONS[reason], measures, rules))
+    return "; ".join(text for text in found if text)
+
+
+def _evidence(comparison: Comparison, measures: object, rules: Mapping[str, Any]) -> str:
+    value, limit = getattr(measures, comparison.measure, None), rules.get(comparison.rule)
+    if value is None or limit is None or not math.isfinite(value):
+        return ""
+    return f"{comparison.name}: {_written(value, comparison.kind)}, expected {comparison.bound} {_written(limit, comparison.kind)}"
+
+
+def _written(value: float, kind: str) -> str:
+    if kind == "share":
+        return percentage(value)
+    if kind == "count":
+        return f"{value:,.0f}"
+    return f"{figure(value)} px" if kind == "px" else figure(value)

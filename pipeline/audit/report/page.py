@@ -2,21 +2,20 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from pipeline.audit.comparing.records import DriftRow
-from pipeline.audit.report.calibration_card import calibration_card
-from pipeline.audit.report.clip_section import clip_groups
-from pipeline.audit.report.distributions import distributions
-from pipeline.audit.report.drift_panel import drift_panel
-from pipeline.audit.report.glossary import glossary
-from pipeline.audit.report.limits import calibration_of
-from pipeline.audit.report.markup import Markup, data_block, element
-from pipeline.audit.report.overview import banner, provenance, totals
-from pipeline.audit.report.shard_table import shard_table
-from pipeline.audit.report.weight_groups import weight_groups
+from pipeline.audit.report import wording
+from pipeline.audit.report.charts import filled_width
+from pipeline.audit.report.clip_card import ClipCard
+from pipeline.audit.report.clip_section import Player, clips_with_cards, clips_without_cards
+from pipeline.audit.report.measures import calibration_card, distributions, drift_lines
+from pipeline.audit.report.overview import shard_table, sort_key, totals, verdict_banner, weight_groups
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.summing.records import AuditSummary, GateResult
 from pipeline.drawing.ramp import ramp
@@ -24,6 +23,20 @@ from pipeline.drawing.style import palette
 from pipeline.shards.dataset import code_version
 
 MAX_BYTES = 25_000_000
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_FILTERS = (
+    wording.counted,
+    wording.counted_share,
+    wording.duration,
+    wording.figure,
+    wording.grouped,
+    wording.large,
+    wording.measure_text,
+    wording.percent,
+    wording.percentage,
+    filled_width,
+    sort_key,
+)
 
 
 def build_report(
@@ -42,76 +55,68 @@ def build_report(
         root: the dataset, from which the clips' pictures and tracks are read, one clip at a time.
         drift: how each measure moved since the baseline; None where there is none.
         baseline: the summary of the audit that was accepted last, drawn in outline.
-        max_bytes: of the page; where they do not suffice, later clips show stills instead of motion.
+        max_bytes: of the page, if its words take less; where they do not suffice, later clips show stills instead of motion.
     """
-    sections = [
-        ("labels", "What was judged", element("div", _introduction(audit), provenance(audit), class_="columns")),
-        ("totals", "Totals", totals(summary)),
-        ("groups", "Who keeps the weight", weight_groups(summary.masses)),
-        ("measures", "Measures", distributions(audit, summary, baseline)),
-        ("calibration", "Calibration", calibration_card(None if audit.calibration is None else calibration_of(audit.calibration))),
-        ("shards", "Shards", shard_table(summary.shards)),
-    ]
-    last = [("drift", "Drift", drift_panel(drift)), ("glossary", "Glossary and limits", glossary())]
-    empty = _page(audit, gate, [*sections, ("clips", "Clips", Markup()), *last])
-    clips = clip_groups(root, audit, summary, max_bytes - len(empty))
-    return _page(audit, gate, [*sections, ("clips", "Clips", clips), *last])
+    templates = environment()
+    card = templates.get_template("card.html")
 
+    def write_card(shown: ClipCard, player: Player | None) -> str:
+        return card.render(card=shown, player=player)
 
-def _introduction(audit: AuditSet) -> Markup:
-    before = "Each clip of this dataset carries points that a program followed through its frames: the label set "
-    after = (
-        f", made by {audit.labeler}. This audit judged every track and every clip without knowing the truth: from how tracks move,"
-        " whether they agree with their neighbours and with the scene, and whether what is under them stays alike. It says which clips to"
-        " train on, and how much each track should count. Nothing was deleted or changed."
-    )
-    return element("p", before, element("code", audit.label_set), after)
-
-
-def _page(audit: AuditSet, gate: GateResult, sections: Sequence[tuple[str, str, Markup]]) -> bytes:
-    title = f"Audit of {audit.label_set}" if audit.name == audit.label_set else f"Audit {audit.name} of {audit.label_set}"
-    links = [element("a", name, href=f"#{place}") for place, name, _ in sections]
-    header = element(
-        "header",
-        element("div", element("h1", title), element("p", f"Label audit by trackmill {code_version()}", class_="note")),
-        element("button", "Dark or light", type="button", id="theme", title="Switch between dark and light"),
-        class_="top",
-    )
-    body = [element("section", element("h2", name), content, id=place) for place, name, content in sections]
-    colours = {"ramp": ramp().tolist(), "rainbow": palette().tolist()}
-    main = element("main", banner(gate), element("nav", *links, aria_label="Sections"), *body, id="top")
-    noscript = element(
-        "noscript", element("p", "Clips are drawn, and tables sorted, by a script in this page, which is off.", class_="callout")
-    )
-    content = element("body", header, noscript, main, data_block(colours, id="colours"), _script(_asset("page.js")))
-    return f"<!doctype html>\n{element('html', _head(title), content, lang='en')}\n".encode()
-
-
-def _head(title: str) -> Markup:
-    """Nothing may be loaded or run but what is in the page: the policy names the digests of its own style and script."""
+    sections = {
+        "verdict": verdict_banner(gate),
+        "audit": audit,
+        "totals": totals(summary),
+        "groups": weight_groups(summary.masses),
+        "measures": distributions(audit, summary, baseline),
+        "calibration": calibration_card(audit),
+        "shards": shard_table(summary.shards),
+        "drift": None if drift is None else drift_lines(drift),
+    }
     style, script = _asset("page.css"), _asset("page.js")
-    policy = [
-        "default-src 'none'",
-        "img-src data:",
-        f"style-src '{_digest(style)}'",
-        f"script-src '{_digest(script)}'",
-        "base-uri 'none'",
-        "form-action 'none'",
-    ]
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content="; ".join(policy)),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("title", title),
-        Markup(f"<style>{style}</style>"),
+    frame = {
+        "title": f"Audit of {audit.label_set}" if audit.name == audit.label_set else f"Audit {audit.name} of {audit.label_set}",
+        "version": code_version(),
+        "policy": _policy(style, script),
+        "style": style,
+        "script": script,
+        "colours": {"ramp": ramp().tolist(), "rainbow": palette().tolist()},
+    }
+    page = templates.get_template("page.html")
+    clips = clips_without_cards(summary)
+    budget = max_bytes - len(page.render(frame, **sections, clips=clips).encode())
+    clips = clips_with_cards(root, audit, clips, budget, write_card)
+    return page.render(frame, **sections, clips=clips).encode()
+
+
+@cache
+def environment() -> Environment:
+    """The templates. Whatever they print is escaped, and a name that they do not know is an error."""
+    templates = Environment(
+        loader=PackageLoader(__package__),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
+    templates.filters |= {function.__name__: function for function in _FILTERS}
+    templates.policies["json.dumps_kwargs"] = {"ensure_ascii": True, "allow_nan": False, "separators": (",", ":"), "sort_keys": True}
+    return templates
 
 
-def _script(text: str) -> Markup:
-    return Markup(f"<script>{text}</script>")
+def _printable(value: object) -> object:
+    """Characters that no document may hold become U+FFFD; what is HTML already stays."""
+    return value if hasattr(value, "__html__") else _CONTROL.sub("\ufffd", str(value))
+
+
+def _policy(style: str, script: str) -> str:
+    """Nothing may be loaded or run but what is in the page: the digests are those of its own style and script."""
+    return (
+        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
+        " base-uri 'none'; form-action 'none'"
+    )
 
 
 def _digest(text: str) -> str:

@@ -1,11 +1,19 @@
-"""Numbers as a reader wants them: grouped, rounded, with their units."""
+"""Words of the report: numbers with their units, what each measure means, and each reason of a verdict as a sentence."""
 
 import math
+from dataclasses import dataclass
+
+_PX = "px of a 256 × 256 raster"
 
 
 def counted(number: int, noun: str, nouns: str | None = None) -> str:
     """`1 clip`, `1,234 clips`."""
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def grouped(number: int) -> str:
+    """`1,234`."""
+    return f"{number:,}"
 
 
 def percent(part: float, whole: float) -> str:
@@ -57,3 +65,119 @@ def large(number: int) -> str:
 def size(num_bytes: int) -> str:
     """`12.3 kB`, `4.5 MB`."""
     return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.1f} kB"
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureText:
+    """How the report speaks of a measure."""
+
+    title: str
+    sentence: str
+    unit: str = ""
+
+
+TRACK_TEXTS: dict[str, MeasureText] = {
+    "weight": MeasureText("Weight", "How much the track counts in training: 1 is full trust, 0 leaves it out."),
+    "bad_probability": MeasureText("Probability of being bad", "What the calibration expects, from all measures together."),
+    "fb_cycle": MeasureText(
+        "There and back", "Followed to its end and back again, the track should return to its query; this is by how much it misses.", _PX
+    ),
+    "fb_all": MeasureText("Two paths", "Mean distance of the path there from the path back.", _PX),
+    "fb_agree": MeasureText("Two visibilities", "Share of frames in which there and back agree whether the point is seen."),
+    "ncc_min": MeasureText("Least likeness", "Likeness of the patch around the point to the query's patch, where it is least; 1 is equal."),
+    "ncc_mean": MeasureText(
+        "Mean likeness", "Likeness of the patch around the point to the query's patch, over visible frames; 1 is equal."
+    ),
+    "ncc_step_min": MeasureText("Likeness to the frame before", "Least likeness of the patch to the same track's patch one frame earlier."),
+    "colour_drift": MeasureText("Colour drift", "Distance of the colour under the point from the colour at the query.", "grey levels"),
+    "realign_mean": MeasureText("Drift", "How far the track drifts from what the picture says of each of its steps, on average.", _PX),
+    "realign_max": MeasureText("Drift, worst", "The same drift in the frame where it is largest.", _PX),
+    "realign_long_mean": MeasureText("Drift in long steps", "The same as drift, over steps of four frames.", _PX),
+    "realign_long_max": MeasureText("Drift in long steps, worst", "The same in the frame where it is largest.", _PX),
+    "flow_drift_mean": MeasureText("Drift from the flow", "How far the track drifts from dense optical flow, on average.", _PX),
+    "flow_drift_max": MeasureText("Drift from the flow, worst", "The same drift in the frame where it is largest.", _PX),
+    "border_min": MeasureText("Nearness of the border", "How near the track comes to the picture's border, where patches are cut.", _PX),
+    "texture": MeasureText("Texture", "How much structure there is to follow at the query; on a blank wall it is near 0."),
+    "flicker": MeasureText("Flicker", "Changes between visible and invisible per step; a real point seldom comes and goes."),
+    "vis_conf": MeasureText("Own confidence", "The labeler's own confidence where it calls the point visible."),
+    "accel_max": MeasureText("Largest acceleration", "The hardest change of velocity less the camera's, over 1 + the clip's median step."),
+    "jump": MeasureText("Jump", "The largest step, in units of the spread of the track's steps."),
+    "neigh_max": MeasureText("Unlike its neighbours", "Largest deviation of the motion from that of the nearest tracks.", _PX),
+    "disagree_median": MeasureText("Second opinion, median", "Distance from the same query followed by another labeler.", _PX),
+    "disagree_max": MeasureText("Second opinion, worst", "Largest distance from the same query followed by another labeler.", _PX),
+    "visible_iou": MeasureText("Second opinion on visibility", "Frames that both labelers call visible, of those that one does."),
+    "agree_aj": MeasureText("Agreement", "Average Jaccard between the two labelers; 1 is full agreement."),
+    "sampson_med": MeasureText("Off the epipolar geometry", "Distance from where a rigid scene would let the point be.", _PX),
+    "homog_med": MeasureText("Off the plane", "Distance from where a flat or far scene would have the point.", _PX),
+    "len": MeasureText("Visible frames", "Frames in which the point is called visible.", "frames"),
+    "cover": MeasureText("Visible share", "Visible frames as a share of the clip."),
+    "longest_run": MeasureText("Longest visible run", "Longest stretch without a gap, as a share of the clip."),
+    "oof": MeasureText("Visible outside the picture", "Share of visible frames outside the picture; it must be 0, else the weight is 0."),
+    "collapse": MeasureText("Merged", "1: the track runs together with another that began elsewhere."),
+    "static_stick": MeasureText("Stuck to the screen", "1: stands on the screen while its surroundings move, like a logo."),
+    "static_score": MeasureText(
+        "Static in the world", "From 0.5 on, the point moves as a rigid scene would; the gate of losses on cameras."
+    ),
+}
+
+CLIP_TEXTS: dict[str, MeasureText] = {
+    "num_tracks": MeasureText("Tracks", "Tracks of a clip.", "tracks"),
+    "usable_tracks": MeasureText("Usable tracks", "Tracks visible in 8 frames or more (in all of a shorter clip).", "tracks"),
+    "mean_length": MeasureText("Mean length", "Visible frames of a track, on average.", "frames"),
+    "visible_share": MeasureText("Visible points", "Share of all points that are called visible."),
+    "cover_entropy": MeasureText(
+        "Spread over the picture", "How evenly the points cover the picture: 1 everywhere alike, 0 all in one place."
+    ),
+    "deaths_max": MeasureText("Ending together", "Largest share of the visible tracks that end in the same frame, as at a cut."),
+    "bad_probability_mean": MeasureText("Mean probability of being bad", "The calibration's expectation, averaged over the clip's tracks."),
+    "survival_4": MeasureText("Survival", "Share of tracks that return to within 4 px of their query."),
+    "flicker_mean": MeasureText("Mean flicker", "Changes of visibility per step, over the clip's tracks."),
+    "collapse_share": MeasureText("Merged tracks", "Share of tracks that run together with a better one."),
+    "stuck_share": MeasureText("Stuck tracks", "Share of tracks that stand on the screen while their surroundings move."),
+    "dynamic_ratio": MeasureText("Dynamic tracks", "Share of dynamic among the tracks of which it is known."),
+}
+
+
+def measure_text(name: str) -> MeasureText:
+    """The words for a measure of tracks or clips; one that has none yet stands under its own name."""
+    return TRACK_TEXTS.get(name) or CLIP_TEXTS.get(name) or MeasureText(name.replace("_", " "), "Not described here.")
+
+
+REASON_SENTENCES: dict[str, str] = {
+    "dark": "The picture is dark.",
+    "blank": "Many frames show nothing.",
+    "credits": "Text rolls over a dark ground.",
+    "static": "Nothing moves.",
+    "cut_inside": "The scene changes inside the clip.",
+    "tombstoned": "The clip is to be forgotten.",
+    "screened": "It was left unlabelled, as its picture had been turned down before.",
+    "few_tracks": "Too few tracks are long enough to learn from.",
+    "letterbox": "Black bars frame the picture.",
+    "duplicate_frames": "Frames are repeated.",
+    "fast_pan": "The camera pans too fast.",
+    "bad_tracks": "Too many tracks are probably bad.",
+    "low_survival": "Too few tracks find back to their query.",
+    "collapsed_tracks": "Too many tracks run together.",
+    "flicker": "Visibility flickers.",
+    "deaths_at_once": "Many tracks end in the same frame, as at a cut.",
+    "low_coverage": "The points cover too little of the picture.",
+    "overlay_tracks": "Too many points stick to the screen, as on a logo.",
+    "not_cut": "The clip was never cut from its source.",
+    "unreadable": "The clip cannot be read.",
+    "contract": "The labels hold what must not be.",
+    "label_failed": "The labeler failed on the clip.",
+    "label_quarantined": "The clip stopped its labeler more often than allowed.",
+    "unlabelled": "The clip has no labels.",
+    "static_allowed": "Nothing moves, which was allowed.",
+    "fixed_camera": "The camera stands still.",
+    "low_frame_rate": "The clip has so few frames per second that some tests of the picture were left out.",
+    "cut_uncertain": "The scene may change inside the clip; at so few frames per second it cannot be told from motion.",
+    "exposure_jump": "The brightness jumps.",
+    "overlay": "Something stands still on the screen, such as a logo.",
+    "mostly_dynamic": "Most of what is seen moves by itself: leave it out of losses on the camera.",
+}
+
+
+def reason_sentence(reason: str) -> str:
+    """The reason in words; one that has no sentence yet, by its name."""
+    return REASON_SENTENCES.get(reason, f"{reason.replace('_', ' ').capitalize()}.")

@@ -1,46 +1,27 @@
-"""Models with weights that are a function of their names, and the golden vectors made with the same weights."""
-
-from collections.abc import Callable, Mapping
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks.formula_weights import fill_by_formula
-from labelers.cotracker3 import build_model
-
-GOLDEN = Path(__file__).parents[3] / "golden" / "cotracker3"
+from networks.cotracker3 import CoTracker3
+from tests.cotracker3_golden import load_golden, make_filled
 
 
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str], Mapping[str, np.ndarray]]:
     """Arrays of one golden file."""
-
-    @cache
-    def load(name: str) -> Mapping[str, np.ndarray]:
-        with np.load(GOLDEN / f"{name}.npz") as file:
-            return dict(file)
-
-    return load
+    return load_golden
 
 
 @pytest.fixture(scope="session")
-def filled_model() -> Callable[..., torch.nn.Module]:
+def filled_model() -> Callable[..., CoTracker3]:
     """A model with weights by formula."""
-
-    @cache
-    def make(variant: str, model_resolution: tuple[int, int] = (96, 128)) -> torch.nn.Module:
-        model = build_model(variant, model_resolution=model_resolution).eval().requires_grad_(False)
-        fill_by_formula(model)
-        return model
-
-    return make
+    return make_filled
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
+def _one_thread() -> Iterator[None]:
     """Threads wait for each other, long where other processes have the cores; these tensors are small."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from labelers.cotracker3 import CoTracker3Engine, EngineConfig
-from labelers.cotracker3.frames import pixel_scale, to_model_frames
-from labelers.cotracker3.grids import inside_mask, regular_grid
-from labelers.cotracker3.model import CoTracker3Output
+from labelers.cotracker3.frames import pixel_scale, regular_grid, to_model_frames
 from labelers.cotracker3.passes import track_clips
+from networks.cotracker3.models import CoTracker3Output
 
 
 def frames_of(expected, num_frames=None):
@@ -18,6 +17,13 @@ def frames_of(expected, num_frames=None):
 def grid_queries(points, t, size, model):
     """Points in model pixels as queries in pixels of the input."""
     return np.column_stack([np.full(len(points), t), points / pixel_scale(size, model.model_resolution)]).astype(np.float32)
+
+
+def inside_mask(points, mask, size):
+    """Points (x, y) in pixels of `size` that lie on a mask of another size, by the public predictor's nearest resize."""
+    rows, columns = (np.arange(target) * source // target for target, source in zip(size, mask.shape, strict=True))
+    x, y = np.rint(points).astype(int).T
+    return mask[np.ix_(rows, columns)][y, x] != 0
 
 
 def check_predictor(tracks, queries, expected, name):
@@ -122,6 +128,7 @@ def test_online_predictor_with_support_grid_or_with_a_grid_on_a_later_frame(name
     assert (visible_by_product(tracks) == expected[f"{name}_visibility"][0]).all()
 
 
+@pytest.mark.soak  # as chunk by chunk, with other chunks
 def test_streaming_calls_of_the_online_model(golden, filled_model):
     expected = golden("online_T36")
     engine = CoTracker3Engine(filled_model("online", (64, 96)), EngineConfig(support_grid=0, iterations=4))

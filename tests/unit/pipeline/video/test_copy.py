@@ -71,9 +71,10 @@ def test_the_same_cut_is_the_same_bytes(make_video):
     assert cuts[0] == cuts[1]
 
 
-def test_the_six_real_clips_bit_by_bit(real_videos, play_with_pyav):
-    for path in real_videos:
-        source, probe = play_with_pyav(path), probe_video(str(path), path.name)
-        spans = [Span(first, min(24, probe.num_frames - first)) for first in range(0, probe.num_frames, 24)]
-        for position, data in copy_spans(str(path), path.name, probe, spans):
-            np.testing.assert_array_equal(play_with_pyav(data), source[spans[position].first : spans[position].end], err_msg=path.name)
+@pytest.mark.parametrize("number", [0, *(pytest.param(number, marks=pytest.mark.soak) for number in range(1, 6))])
+def test_the_six_real_clips_bit_by_bit(number, real_videos, play_with_pyav):
+    path = real_videos[number % len(real_videos)]
+    source, probe = play_with_pyav(path), probe_video(str(path), path.name)
+    spans = [Span(first, min(24, probe.num_frames - first)) for first in range(0, probe.num_frames, 24)]
+    for position, data in copy_spans(str(path), path.name, probe, spans):
+        np.testing.assert_array_equal(play_with_pyav(data), source[spans[position].first : spans[position].end], err_msg=path.name)

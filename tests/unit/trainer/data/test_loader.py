@@ -51,7 +51,7 @@ def _config(roots):
 
 
 def steps(config, number, **options) -> list[StepBatch]:
-    return list(islice(StepLoader(config, **options), number))
+    return list(islice(StepLoader(config, patch=14, **options), number))
 
 
 def assert_equal(one: StepBatch, other: StepBatch) -> None:
@@ -86,13 +86,13 @@ def test_workers_change_nothing(config, num_workers):
 
 def test_a_restored_state_goes_on_as_if_nothing_had_happened(config):
     undisturbed = steps(config, 7)
-    loader = StepLoader(config)
+    loader = StepLoader(config, patch=14)
     list(islice(loader, 3))
     state = json.loads(json.dumps(loader.state_dict()))
     assert state["step"] == 3
     for one, other in zip(undisturbed[3:], steps(config, 4, start=state, num_workers=2), strict=True):
         assert_equal(one, other)
-    assert StepLoader(config, start=state).state_dict() == state
+    assert StepLoader(config, patch=14, start=state).state_dict() == state
 
 
 def test_two_ranks_take_what_one_with_twice_the_clips_would(config):
@@ -107,7 +107,7 @@ def test_two_ranks_take_what_one_with_twice_the_clips_would(config):
 
 
 def test_states_of_all_ranks_are_equal_and_serve_another_number_of_ranks(config):
-    loaders = [StepLoader(config, rank=rank, world_size=2) for rank in range(2)]
+    loaders = [StepLoader(config, patch=14, rank=rank, world_size=2) for rank in range(2)]
     for loader in loaders:
         list(islice(loader, 3))
     assert loaders[0].state_dict() == loaders[1].state_dict()
@@ -116,13 +116,13 @@ def test_states_of_all_ranks_are_equal_and_serve_another_number_of_ranks(config)
 
 
 def test_a_state_of_another_training_is_refused(config):
-    state = StepLoader(config).state_dict()
+    state = StepLoader(config, patch=14).state_dict()
     with pytest.raises(ConfigError, match="seed 0, labelled and pseudo, here it is seed 1"):
-        StepLoader(replace(config, seed=1), start=state)
+        StepLoader(replace(config, seed=1), patch=14, start=state)
     with pytest.raises(ConfigError, match="here it is seed 0, labelled"):
-        StepLoader(replace(config, pseudo=None), start=state)
+        StepLoader(replace(config, pseudo=None), patch=14, start=state)
     with pytest.raises(ConfigError, match="not a state"):
-        StepLoader(config, start={"step": None})
+        StepLoader(config, patch=14, start={"step": None})
 
 
 def test_a_dataset_without_clips_is_named(config, roots, make_root):
@@ -130,10 +130,10 @@ def test_a_dataset_without_clips_is_named(config, roots, make_root):
     nothing = StreamConfig(root=metric, name="none-for-validation", split="val")
     mixed = MixtureConfig(parts=(*config.labelled.parts, (nothing, 1.0)))
     with pytest.raises(ConfigError, match="labelled part none-for-validation: .*holds no clip"):
-        StepLoader(replace(config, labelled=mixed))
+        StepLoader(replace(config, labelled=mixed), patch=14)
     failed = StreamConfig(root=make_root("failed", num_clips=(2,), failed=frozenset({"s0c0", "s0c1"})))
     with pytest.raises(ConfigError, match="labelled part failed: none of the 2 planned clips can be delivered"):
-        StepLoader(replace(config, labelled=MixtureConfig(parts=((failed, 1.0),))))
+        StepLoader(replace(config, labelled=MixtureConfig(parts=((failed, 1.0),))), patch=14)
 
 
 def test_labels_without_audit_are_warned_of_once(config, roots, caplog):
@@ -151,7 +151,7 @@ def test_a_clip_that_cannot_be_used_is_skipped_or_named(config, make_root, caplo
     with pytest.raises(DataError, match='dataset bad, clip s0c3: no depth, intrinsics, camera_to_world.*on_error="skip"'):
         steps(config, 2, num_workers=num_workers)
     skipping = replace(config, labelled=MixtureConfig(parts=((replace(part, on_error="skip"), 1.0),)))
-    loader = StepLoader(skipping, num_workers=num_workers)
+    loader = StepLoader(skipping, patch=14, num_workers=num_workers)
     with caplog.at_level(logging.WARNING):
         batches = list(islice(loader, 4))  # two epochs
     assert loader.num_skipped == 2

@@ -8,8 +8,9 @@ from trainer.data.collating import collate, unproject
 from trainer.data.config import AS_STORED, AugmentConfig, DataConfig
 from trainer.data.preparing import prepare_labelled, prepare_pseudo
 from trainer.data.step_shape import StepShape
+from trainer.families.trajvg.tracking import normalise_tracks
 from trainer.geometry import sample_maps, transform_points
-from trainer.losses import normalise_tracks, normalise_truth
+from trainer.losses import normalise_truth
 
 SHAPE = StepShape(frames=4, height=42, width=56)
 

@@ -3,12 +3,13 @@ import pytest
 
 from pipeline.errors import ConfigError
 from trainer.data.config import ShapeConfig
-from trainer.data.step_shape import clip_draws, fitting_size, step_shape
+from trainer.data.step_shape import clip_draws, step_shape
+from trainer.geometry.image_sizes import fitted_size
 
 
 def test_shapes_stay_within_their_bounds_and_use_them():
     config = ShapeConfig()
-    shapes = [step_shape(config, 3, step) for step in range(600)]
+    shapes = [step_shape(config, 3, step, patch=14) for step in range(600)]
     frames = {shape.frames for shape in shapes}
     assert (min(frames), max(frames)) == (2, 24)
     pixels = np.array([shape.height * shape.width for shape in shapes])
@@ -21,16 +22,22 @@ def test_shapes_stay_within_their_bounds_and_use_them():
     assert abs(np.log(aspects).mean()) < 0.05  # as often wide as high
 
 
+@pytest.mark.parametrize("patch", [7, 14, 16])
+def test_sides_are_multiples_of_any_patch(patch):
+    shapes = [step_shape(ShapeConfig(), 3, step, patch=patch) for step in range(200)]
+    assert all(shape.height % patch == shape.width % patch == 0 and shape.height * shape.width <= 255_000 for shape in shapes)
+
+
 def test_the_shape_is_a_function_of_seed_and_step():
     config = ShapeConfig()
-    assert step_shape(config, 1, 7) == step_shape(config, 1, 7)
-    assert len({step_shape(config, 1, step) for step in range(10)}) > 5
-    assert [step_shape(config, 1, step) for step in range(5)] != [step_shape(config, 2, step) for step in range(5)]
+    assert step_shape(config, 1, 7, patch=14) == step_shape(config, 1, 7, patch=14)
+    assert len({step_shape(config, 1, step, patch=14) for step in range(10)}) > 5
+    assert [step_shape(config, 1, step, patch=14) for step in range(5)] != [step_shape(config, 2, step, patch=14) for step in range(5)]
 
 
 def test_one_size_can_be_asked_for():
     config = ShapeConfig(frames=(4, 4), pixels=(224 * 224, 224 * 224), aspect=(1, 1))
-    assert {(s.frames, s.height, s.width) for s in (step_shape(config, 0, step) for step in range(5))} == {(4, 224, 224)}
+    assert {(s.frames, s.height, s.width) for s in (step_shape(config, 0, step, patch=14) for step in range(5))} == {(4, 224, 224)}
 
 
 @pytest.mark.parametrize(
@@ -38,7 +45,7 @@ def test_one_size_can_be_asked_for():
     [(14 * 14 * 6, 1.5, 1176, (28, 42)), (1300, 1.5, 1300, (28, 42)), (196, 9.0, 196, (14, 14)), (196 * 11, 1.2, 196 * 11, (42, 42))],
 )
 def test_sizes_by_hand(pixels, aspect, most, expected):
-    assert fitting_size(pixels, aspect, most) == expected
+    assert fitted_size(aspect, pixels, patch=14, most_pixels=most) == expected
 
 
 def test_clips_draw_apart():
@@ -50,4 +57,4 @@ def test_bounds_that_are_none_are_refused():
     with pytest.raises(ConfigError, match="frames is \\(5, 2\\)"):
         ShapeConfig(frames=(5, 2))
     with pytest.raises(ConfigError, match="pixels"):
-        ShapeConfig(pixels=(10, 100))
+        ShapeConfig(pixels=(0, 100))

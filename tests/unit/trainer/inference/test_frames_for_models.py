@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError
-from trainer.inference import fitted_size, resize_frames
+from trainer.geometry.image_sizes import PIXEL_BUDGET, fitted_size
+from trainer.inference import resize_frames
 
 
 @pytest.mark.parametrize(
@@ -18,13 +19,13 @@ from trainer.inference import fitted_size, resize_frames
     ],
 )
 def test_sizes_are_multiples_of_a_patch_within_the_budget(stored, fitted):
-    assert fitted_size(*stored) == fitted
+    assert fitted_size(stored[1] / stored[0], PIXEL_BUDGET, patch=14) == fitted
     assert fitted[0] * fitted[1] <= 255_000
 
 
 def test_a_budget_below_one_patch_is_refused():
     with pytest.raises(ConfigError, match="196 or more"):
-        fitted_size(480, 640, pixel_budget=195)
+        fitted_size(640 / 480, 195, patch=14)
 
 
 def a_row(values) -> np.ndarray:

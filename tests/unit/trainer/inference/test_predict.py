@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from networks import build_model
 from pipeline.errors import ConfigError, DataError
 from tests.tiny_network import TINY
 from trainer.inference import predict
-from trainer.models import build_model
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 56, 70, 3), dtype=np.uint8)
 QUERIES = np.array([[5.0, 7.5], [60.0, 40.0]], np.float32)

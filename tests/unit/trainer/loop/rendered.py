@@ -31,22 +31,22 @@ def make_data() -> DataConfig:
     return parse_data_config({"labelled": [{"root": "data/none"}]})
 
 
-def make_clips(seed: int, num_clips: int, *, labelled: bool) -> ClipBatch:
+def make_clips(seed: int, num_clips: int, *, labelled: bool, side: int = SIDE) -> ClipBatch:
     """Clips whose points all lie on the plane z = 4 of the world, before a camera that goes sideways."""
     draw = torch.Generator().manual_seed(seed)
-    images = torch.rand(num_clips, FRAMES, 3, SIDE, SIDE, generator=draw)
+    images = torch.rand(num_clips, FRAMES, 3, side, side, generator=draw)
     cameras = torch.eye(4).repeat(num_clips, FRAMES, 1, 1)
     cameras[:, :, 0, 3] = torch.arange(FRAMES) * (0.1 + torch.rand(num_clips, 1, generator=draw))
-    y, x = torch.meshgrid(torch.arange(SIDE) - SIDE / 2, torch.arange(SIDE) - SIDE / 2, indexing="ij")
+    y, x = torch.meshgrid(torch.arange(side) - side / 2, torch.arange(side) - side / 2, indexing="ij")
     plane = 4 * torch.stack([x / FOCAL, y / FOCAL, torch.ones_like(x)], dim=-1)
     queries = torch.rand(num_clips, TRACKS, 2, generator=draw) * 20 + 10
-    world = 4 * torch.cat([(queries - SIDE / 2) / FOCAL, torch.ones(num_clips, TRACKS, 1)], dim=-1)
+    world = 4 * torch.cat([(queries - side / 2) / FOCAL, torch.ones(num_clips, TRACKS, 1)], dim=-1)
     world = world[:, None].expand(-1, FRAMES, -1, -1).contiguous()
     in_camera = world - cameras[:, :, None, :3, 3]
-    pixels = in_camera[..., :2] / in_camera[..., 2:] * FOCAL + SIDE / 2
-    seen = (pixels > 0).all(-1) & (pixels < SIDE - 1).all(-1)
+    pixels = in_camera[..., :2] / in_camera[..., 2:] * FOCAL + side / 2
+    seen = (pixels > 0).all(-1) & (pixels < side - 1).all(-1)
     observations = TrackObservations(tracks_px=pixels, frame_weights=seen.float(), static_score=torch.ones(num_clips, TRACKS))
-    valid = torch.ones(num_clips, FRAMES, SIDE, SIDE, dtype=torch.bool)
+    valid = torch.ones(num_clips, FRAMES, side, side, dtype=torch.bool)
     truth = GeometryTruth(local_points=plane.expand(num_clips, FRAMES, -1, -1, -1), camera_to_world=cameras, valid=valid)
     return ClipBatch(
         keys=tuple(f"{'labelled' if labelled else 'pseudo'}-{seed}-{clip}" for clip in range(num_clips)),

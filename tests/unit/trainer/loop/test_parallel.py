@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 from torch import distributed, multiprocessing
 
+from networks.weights import read_weights
 from tests.unit.trainer.loop.rendered import Planes, share
 from tests.unit.trainer.loop.test_run import losses, make_config
 from trainer.loop import train
-from trainer.loop.process_group import Place
+from trainer.loop.process_group import ProcessRank
 from trainer.loop.schedule import OptimiserSettings
-from trainer.models.weights.reading import read_weights
 
 STEPS = 3
 
@@ -41,10 +41,10 @@ def train_in_place(rank: int, world_size: int, out: str) -> None:
     torch.set_num_threads(1)
     if world_size > 1:
         distributed.init_process_group("gloo", init_method=f"file://{out}/meeting", rank=rank, world_size=world_size)
-    place = Place(device=torch.device("cpu"), rank=rank, world_size=world_size)
+    process = ProcessRank(device=torch.device("cpu"), rank=rank, world_size=world_size)
     gently = OptimiserSettings(learning_rate=1e-9, encoder_learning_rate=1e-9)  # Adam makes rounding errors as large as steps
     config = make_config(Path(out), steps=STEPS, optimiser=gently)
-    train(config, place, open_batches=lambda state: Uneven(state, rank=rank, world_size=world_size))
+    train(config, process, open_batches=lambda state: Uneven(state, rank=rank, world_size=world_size))
     if world_size > 1:
         distributed.destroy_process_group()
 

@@ -6,14 +6,16 @@ import pytest
 import torch
 import yaml
 
+from networks import build_model
 from pipeline.errors import ConfigError
 from trainer.data.config import ShapeConfig
+from trainer.families import family_of
+from trainer.families.trajvg import TrajVGLosses
 from trainer.loop import read_config
 from trainer.loop.frozen import freeze
 from trainer.loop.image_sizes import check_image_sizes
 from trainer.loop.reading import config_table
-from trainer.models import build_model
-from trainer.objective import Objective
+from trainer.loop.train_step import make_objective
 
 CONFIGS = Path(__file__).parents[4] / "configs"
 STAGES = ("tiny", "small", "trajvg_stage1", "trajvg_stage2", "trajvg_stage3")
@@ -24,9 +26,9 @@ def test_shipped_stages_fit_their_network_and_survive_writing(name: str, tmp_pat
     config = read_config(CONFIGS / f"{name}.yaml")
     with torch.device("meta"):
         model = build_model(config.model.name, config.model.config)
-    check_image_sizes(model, config.data.shape, tracks=config.losses.needs_tracker)
+    check_image_sizes(family_of(config.model.name), model, config.data.shape, config.loss_settings)
     freeze(model, config.frozen)
-    Objective(model, config.losses)
+    make_objective(model, config)
     again = tmp_path / "config.yaml"
     again.write_text(yaml.safe_dump(config_table(config)))
     assert read_config(again) == config
@@ -38,9 +40,10 @@ def test_images_too_small_for_the_tracker_are_refused_before_the_first_step() ->
     with torch.device("meta"):
         model = build_model("trajvg", config.model.config)
     small = ShapeConfig(pixels=(1500, 4300), aspect=(1.0, 2.0))
-    with pytest.raises(ConfigError, match=r"steps may draw images of 42 x 28 pixels; .*fewer than its 8 neighbours.*raise pixels\[0\]"):
-        check_image_sizes(model, small, tracks=True)
-    check_image_sizes(model, small, tracks=False)
+    with pytest.raises(ConfigError, match=r"steps may draw images of 49 x 28 pixels; .*fewer than its 8 neighbours.*raise pixels\[0\]"):
+        check_image_sizes(family_of("trajvg"), model, small, TrajVGLosses())
+    without = TrajVGLosses(tracking=None, coupling=None, self_supervised=None)
+    check_image_sizes(family_of("trajvg"), model, small, without)
 
 
 def test_the_third_stage_trains_confidence_and_tracks_alone() -> None:

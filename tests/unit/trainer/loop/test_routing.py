@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from networks import build_model
 from tests.unit.trainer.loop.rendered import TINY, make_clips
 from trainer.data import StepBatch
-from trainer.losses import CouplingWeights, GeometryWeights
-from trainer.models import build_model
-from trainer.objective import LossSettings, Objective
-from trainer.objective.module import ClipShares
+from trainer.families import ClipShares, Objective, family_of
+from trainer.families.trajvg import TrajVGLosses
+from trainer.families.trajvg.settings import CouplingWeights
+from trainer.losses import GeometryWeights
 
 NONE = {"consistency_points": 0.0, "consistency_tracks": 0.0, "camera_poses": 0.0, "camera_points": 0.0}
 GEOMETRY = {"point_head", "point_decoder"}
@@ -18,7 +19,7 @@ CAMERA = {"camera_head", "camera_decoder"}
 TRACKER = {"track_head", "track_decoder"}
 
 
-def reached(settings: LossSettings) -> set[str]:
+def reached(settings: TrajVGLosses) -> set[str]:
     """Parts of the network with a gradient other than zero."""
     torch.set_num_threads(1)
     model = build_model("trajvg", TINY)
@@ -26,7 +27,7 @@ def reached(settings: LossSettings) -> set[str]:
         for parameter in model.camera_head.parameters():
             parameter.mul_(3)
     batch = StepBatch(step=0, labelled=make_clips(0, 1, labelled=True), pseudo=make_clips(1, 1, labelled=False))
-    Objective(model, settings)(batch, ClipShares(labelled=1.0, pseudo=1.0)).total.backward()
+    Objective(family_of("trajvg"), model, settings)(batch, ClipShares(labelled=1.0, pseudo=1.0)).total.backward()
     return {name.split(".")[0] for name, parameter in model.named_parameters() if parameter.grad is not None and parameter.grad.any()}
 
 
@@ -39,7 +40,7 @@ def test_each_coupling_term_moves_its_own_heads_alone(side: str, term: str, head
     weights = CouplingWeights(**{**NONE, term: 1.0})
     if (side, term) == ("self_supervised", "camera_points"):
         return  # needs the truth
-    off = LossSettings(geometry=None, tracking=None, coupling=None, self_supervised=CouplingWeights())
+    off = TrajVGLosses(geometry=None, tracking=None, coupling=None, self_supervised=CouplingWeights())
     found = reached(replace(off, **{"self_supervised": None, side: weights}))
     assert found & (GEOMETRY | CAMERA | TRACKER) == heads
     assert {"encoder", "decoder"} <= found  # which all share
@@ -48,9 +49,10 @@ def test_each_coupling_term_moves_its_own_heads_alone(side: str, term: str, head
 
 def test_what_no_loss_weighs_is_not_computed() -> None:
     weights = GeometryWeights(normals=0.0, confidence=0.0)
-    objective = Objective(build_model("trajvg", TINY), LossSettings(geometry=weights, tracking=None, coupling=None, self_supervised=None))
+    settings = TrajVGLosses(geometry=weights, tracking=None, coupling=None, self_supervised=None)
+    objective = Objective(family_of("trajvg"), build_model("trajvg", TINY), settings)
     clips = make_clips(0, 1, labelled=True)
     losses = objective(StepBatch(step=0, labelled=clips, pseudo=None), ClipShares(labelled=1.0, pseudo=0.0))
     assert {term.name for term in losses.labelled.terms} == {f"geometry/{name}" for name in ("points", "camera", "translation", "rotation")}
     assert objective.predict(clips).traj3d_camera is None
-    assert Objective(objective.model, LossSettings()).predict(clips).traj3d_camera is not None
+    assert Objective(objective.family, objective.model, TrajVGLosses()).predict(clips).traj3d_camera is not None

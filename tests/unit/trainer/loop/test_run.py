@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from networks.weights import load_model
 from pipeline.errors import ConfigError
 from tests.unit.trainer.loop.rendered import TINY, Planes, make_data
 from trainer.data import StepBatch
+from trainer.families.trajvg import TrajVGLosses
 from trainer.loop import TrainOutcome, train
 from trainer.loop.checkpoints import checkpoint_steps, read_state
 from trainer.loop.config import CheckpointSettings, LogSettings, ModelSettings, TrainConfig
 from trainer.loop.journal import read_journal
-from trainer.loop.process_group import Place
+from trainer.loop.process_group import ProcessRank
 from trainer.loop.schedule import OptimiserSettings
 from trainer.loop.step_report import StepReport
-from trainer.models.weights.loading import load_model
-from trainer.objective.module import Objective
 
 STEPS = 5
 
@@ -51,7 +51,7 @@ def make_config(out: Path, **changes: object) -> TrainConfig:
 
 
 def run(config: TrainConfig, **options: object) -> TrainOutcome:
-    return train(config, Place(device=torch.device("cpu")), **{"open_batches": Planes, **options})  # type: ignore[arg-type]
+    return train(config, ProcessRank(device=torch.device("cpu")), **{"open_batches": Planes, **options})  # type: ignore[arg-type]
 
 
 def losses(out: Path) -> list[float]:
@@ -172,11 +172,8 @@ def test_tensorboard_gets_curves_and_pictures(tmp_path: Path) -> None:
     assert written.count(b"\x89PNG") == 8
 
 
-def test_losses_on_tracks_need_a_tracker() -> None:
-    from trainer.models import build_model
-    from trainer.objective import LossSettings
-
-    with torch.device("meta"):
-        model = build_model("pi3", TINY)
-    with pytest.raises(ConfigError, match="take trajvg, or switch them off"):
-        Objective(model, LossSettings())
+def test_losses_are_of_the_model_s_family(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="losses are TrajVGLosses, expected Pi3Losses, of model pi3"):
+        make_config(tmp_path, model=ModelSettings(name="pi3", config=TINY), losses=TrajVGLosses())
+    with pytest.raises(ConfigError, match="'cotracker3-online' cannot be trained; models that can are pi3, pi3x, trajvg"):
+        make_config(tmp_path, model=ModelSettings(name="cotracker3-online"), losses=None)

@@ -3,24 +3,12 @@
 import pytest
 import torch
 
+from trainer.families.trajvg.settings import TrackingSettings
+from trainer.families.trajvg.tracking import NormalisedTracks, track_loss, visibility_loss
 from trainer.geometry import invert_rigid, transform_points
-from trainer.losses import (
-    ClipGeometry,
-    GeometrySettings,
-    GeometryTruth,
-    GeometryWeights,
-    NormalisedTracks,
-    TrackingSettings,
-    align_geometry,
-    geometry_terms,
-    normalise_truth,
-    track_loss,
-    visibility_loss,
-)
-from trainer.losses.geometry_terms import point_errors
-from trainer.losses.normalisation import normalise_prediction
-from trainer.losses.normals import depth_edges, normal_loss
-from trainer.losses.scale_solver import positive, solve_scale
+from trainer.losses import ClipGeometry, GeometrySettings, GeometryTruth, GeometryWeights, align_geometry, geometry_terms, normalise_truth
+from trainer.losses.alignment import normalise_prediction, positive, solve_scale
+from trainer.losses.geometry_terms import depth_edges, normal_loss, point_errors
 
 
 @pytest.fixture

@@ -7,32 +7,14 @@ import pytest
 import torch
 
 from pipeline.errors import ConfigError, DataError
-from trainer.losses import (
-    ClipGeometry,
-    CouplingSettings,
-    CouplingWeights,
-    GateSettings,
-    GeometrySettings,
-    GeometryTruth,
-    NormalisedTracks,
-    TrackingSettings,
-    TrackObservations,
-    align_geometry,
-    geometry_terms,
-    labelled_coupling,
-    normalise_tracks,
-    normalise_truth,
-    pseudo_track_weights,
-    self_supervised_coupling,
-    static_tau,
-    track_loss,
-    visibility_loss,
-)
-from trainer.losses.huber import huber
-from trainer.losses.normalisation import depth_weights
-from trainer.losses.normalised_tracks import static_mask
-from trainer.losses.normals import depth_edges, normal_loss
-from trainer.losses.scale_solver import evenly_chosen, solve_scale
+from trainer.data.tracks_seen import pseudo_track_weights
+from trainer.families.trajvg.coupling import labelled_coupling, self_supervised_coupling
+from trainer.families.trajvg.settings import CouplingSettings, CouplingWeights, GateSettings, TrackingSettings
+from trainer.families.trajvg.tracking import NormalisedTracks, normalise_tracks, static_mask, static_tau, track_loss, visibility_loss
+from trainer.losses import ClipGeometry, GeometrySettings, GeometryTruth, TrackObservations, align_geometry, geometry_terms, normalise_truth
+from trainer.losses.alignment import depth_weights, evenly_chosen, solve_scale
+from trainer.losses.geometry_terms import depth_edges, normal_loss
+from trainer.losses.penalties import huber
 
 
 def make_truth(clips=1, frames=3, height=6, width=7, seed=0) -> GeometryTruth:

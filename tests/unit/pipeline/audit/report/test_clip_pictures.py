@@ -7,9 +7,21 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.audit.report.clip_window import MAX_FRAMES, animation_window, frame_likeness, still_window
-from pipeline.audit.report.pictures import LONG_SIDE, likeness_raster, shown_size, sprite, visibility_raster
-from pipeline.audit.report.track_data import MAX_TRACKS, SUBPIXELS, drawing_order, track_document
+from pipeline.audit.report.clip_pictures import (
+    LONG_SIDE,
+    MAX_FRAMES,
+    MAX_TRACKS,
+    SUBPIXELS,
+    animation_window,
+    drawing_order,
+    frame_likeness,
+    likeness_raster,
+    shown_size,
+    sprite,
+    still_window,
+    track_document,
+    visibility_raster,
+)
 from pipeline.drawing.ramp import HIDDEN, UNKNOWN, ramp
 from pipeline.video.reader import read_clip_frames
 from tests.unit.pipeline.audit.report.audited import FPS, WEIGHT, H, T, W, record, tracks, video

@@ -1,9 +1,14 @@
 """The whole page: what it says, that it is safe, equal for equal inputs, within its weight, and never fails for a clip."""
 
+import base64
+import hashlib
+import html
 import re
 import shutil
+import tomllib
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +16,7 @@ import pytest
 
 from pipeline.audit.comparing.records import DriftRow
 from pipeline.audit.report import build_report
-from pipeline.audit.report.commands import audit_command, relabel_command, show_command
+from pipeline.audit.report.clip_card import audit_command, relabel_command, show_command
 from pipeline.audit.summing.records import GateCheck, GateResult, Histogram
 from pipeline.labels import LabelRow, write_label_shard
 from pipeline.shards.plan import PlannedClip, write_plan
@@ -98,10 +103,23 @@ def test_hostile_strings_stay_text(audited: Audited) -> None:
 def test_nothing_is_loaded_and_nothing_but_its_own_script_may_run(audited: Audited) -> None:
     data = report(audited)
     assert all(link.startswith(("#", "data:image/")) for link in Page(data).links)
-    policy = re.search(rb'http-equiv="Content-Security-Policy" content="([^"]*)"', data)
-    assert policy is not None
-    assert policy[1].startswith(b"default-src &#x27;none&#x27;; img-src data:; style-src &#x27;sha256-")
-    assert b"unsafe" not in policy[1]
+    found = re.search(rb'http-equiv="Content-Security-Policy" content="([^"]*)"', data)
+    assert found is not None
+    policy = html.unescape(found[1].decode())
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+    assert "unsafe" not in policy
+    for name in ("style", "script"):
+        (content,) = re.findall(rf"<{name}>(.*?)</{name}>".encode(), data, re.DOTALL)
+        assert f"{name}-src 'sha256-{base64.b64encode(hashlib.sha256(content).digest()).decode()}'" in policy
+
+
+def test_all_that_the_page_is_made_of_is_in_the_package() -> None:
+    package = files("pipeline.audit.report")
+    wanted = {path.relative_to(str(package)) for path in Path(str(package)).rglob("*.*") if path.suffix not in (".py", ".pyc")}
+    project = tomllib.loads((Path(__file__).parents[5] / "pyproject.toml").read_text())
+    globs = project["tool"]["setuptools"]["package-data"]["pipeline.audit.report"]
+    assert {Path("page.css"), Path("page.js"), Path("templates/page.html")} <= wanted
+    assert [path for path in sorted(wanted) if not any(path.match(glob) for glob in globs)] == []
 
 
 @pytest.mark.parametrize(
@@ -164,7 +182,7 @@ def test_labels_made_anew_are_not_drawn_over_an_old_audit(own: Audited) -> None:
     assert b'"tracks":0' in data
 
 
-@pytest.mark.parametrize("cut", [12_000, 28_000])
+@pytest.mark.parametrize("cut", [1, 12_000, 28_000])
 def test_over_the_limit_later_clips_lose_their_motion_first(audited: Audited, cut: int) -> None:
     summary = audit_summary(worst=(brief("poor"),) * 3 + (brief("gone"),) * 3)  # those that are gone leave room again
     full = report(audited, summary=summary)

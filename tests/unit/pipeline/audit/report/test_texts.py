@@ -6,9 +6,8 @@ import pytest
 from pipeline.audit.clips.labels import ClipMeasures
 from pipeline.audit.clips.video import VideoMeasures
 from pipeline.audit.records import TrackMeasures, measure_names
-from pipeline.audit.report.limits import CLIP_COMPARISONS, limits_of
-from pipeline.audit.report.measure_texts import CLIP_TEXTS, TRACK_TEXTS, measure_text
-from pipeline.audit.report.reason_texts import _SCREEN_COMPARISONS, REASON_SENTENCES, reason_evidence, reason_sentence
+from pipeline.audit.report.limits import CLIP_COMPARISONS, SCREEN_COMPARISONS, limits_of, reason_evidence
+from pipeline.audit.report.wording import CLIP_TEXTS, REASON_SENTENCES, TRACK_TEXTS, measure_text, reason_sentence
 from pipeline.audit.verdict import REASONS, ClipRules, ScreenRules
 from pipeline.audit.weights import fallback_weight
 from tests.unit.pipeline.audit.report.audited import audit_set, clip_measures
@@ -33,7 +32,7 @@ def test_comparisons_name_measures_and_rules_that_exist() -> None:
     for comparison in CLIP_COMPARISONS.values():
         assert comparison.measure in ClipMeasures.__dataclass_fields__
         assert comparison.rule in ClipRules.__dataclass_fields__
-    for comparison in (each for found in _SCREEN_COMPARISONS.values() for each in found):
+    for comparison in (each for found in SCREEN_COMPARISONS.values() for each in found):
         assert comparison.measure in VideoMeasures.__dataclass_fields__
         assert comparison.rule in ScreenRules.__dataclass_fields__
 

@@ -1,0 +1,107 @@
+"""The two models as modules that are called on whole videos."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from networks.cotracker3.correlation import query_patches
+from networks.cotracker3.features import STRIDE, Features, encode
+from networks.cotracker3.network import CoTracker3, CoTracker3Config
+from networks.cotracker3.refinement import ITERATIONS, Stretch, TrackState, last, refine
+from networks.cotracker3.windows import STEP, WINDOW, online_windows
+from pipeline.errors import ConfigError
+
+FRAMES_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CoTracker3Output:
+    """Tracks of N points over T frames of B videos."""
+
+    tracks: Tensor  # float32 "B T N 2", (x, y) in pixels of the given frames
+    visibility: Tensor  # float32 "B T N", probability
+    confidence: Tensor  # float32 "B T N", probability that the position is right
+
+    @classmethod
+    def of_state(cls, state: TrackState) -> "CoTracker3Output":
+        """Cells to pixels, logits to probabilities, time before points."""
+        return cls(
+            STRIDE * state.cells.transpose(1, 2), state.visibility.sigmoid().transpose(1, 2), state.confidence.sigmoid().transpose(1, 2)
+        )
+
+
+class CoTracker3Offline(CoTracker3):
+    """All frames at once, both directions in time from every query."""
+
+    public_window: ClassVar[int] = 60
+
+    def forward(self, video: Tensor, queries: Tensor, iters: int = ITERATIONS) -> CoTracker3Output:
+        """Track.
+
+        Args:
+            video: "B T 3 H W", RGB, 0..255; H and W multiples of 4.
+            queries: "B N 3", (t, x, y): frame index (truncated to a whole number) and pixels of these frames.
+            iters: refinement steps.
+        Raises: ConfigError for sizes that do not fit.
+        Source: Karaev et al., CoTracker3, arXiv 2410.11831, section 3.
+        """
+        stretch, state = open_video(self, video, queries)
+        return CoTracker3Output.of_state(last(refine(self, stretch, state, iterations=iters)))
+
+
+class CoTracker3Online(CoTracker3):
+    """Windows of 16 frames, every 8 frames one; each starts from what the one before found."""
+
+    public_window: ClassVar[int] = WINDOW
+
+    def __init__(self, config: CoTracker3Config) -> None:
+        """Raises: ConfigError as for any CoTracker3, and for a time embedding of another length than the window's."""
+        super().__init__(config)
+        if self.window_len != WINDOW:
+            raise ConfigError(f"window_len is {self.window_len}, the online model's windows have {WINDOW} frames")
+
+    def forward(self, video: Tensor, queries: Tensor, iters: int = ITERATIONS) -> CoTracker3Output:
+        """Track; arguments as for the offline model.
+
+        A video of up to 8 frames holds no window: tracks are 0 and probabilities 0.5, as in the public model. `CoTracker3Engine`
+        tracks such clips.
+        """
+        stretch, state = open_video(self, video, queries)
+        if video.shape[1] <= STEP:
+            return CoTracker3Output.of_state(TrackState(torch.zeros_like(state.cells), state.visibility, state.confidence))
+        windows = online_windows(self, stretch, state, query_frames=queries[..., 0].long(), iterations=iters)
+        return CoTracker3Output.of_state(last(windows))
+
+
+def compile_parts(model: CoTracker3) -> None:
+    """Have torch.compile make kernels for the network's parts, at their first call; the names of the weights stay."""
+    for part in (model.fnet, model.updateformer, model.corr_mlp):
+        part.compile()
+
+
+def open_video(model: CoTracker3, video: Tensor, queries: Tensor) -> tuple[Stretch, TrackState]:
+    """Encode a batch of videos, sample the query patches, and put every point at rest."""
+    batch, num_frames = video.shape[:2]
+    if video.shape[-2] % STRIDE or video.shape[-1] % STRIDE or min(video.shape[-2:]) < 32:
+        raise ConfigError(f"frames of {video.shape[-2]}x{video.shape[-1]} (H x W): expected multiples of {STRIDE} of at least 32")
+    if queries.shape[:1] != (batch,) or queries.shape[-1] != 3:
+        raise ConfigError(f"queries {list(queries.shape)} for {batch} videos, expected [{batch}, N, 3]: (t, x, y)")
+    features = encode(model.fnet, video.flatten(0, 1), FRAMES_AT_ONCE)
+    rows = torch.arange(batch * num_frames, device=video.device).view(batch, num_frames)
+    cells = queries[..., 1:] / STRIDE
+    patches = patches_of(features, rows, query_frames=queries[..., 0].long(), cells=cells)
+    return Stretch(features, rows, patches), TrackState.at_rest(cells, num_frames)
+
+
+def patches_of(features: Features, rows: Tensor, *, query_frames: Tensor, cells: Tensor) -> tuple[Tensor, ...]:
+    """Query patches, per level "B N 128 49".
+
+    Args:
+        rows: int64 "B T", frames in `features`.
+        query_frames: int64 "B N", index into T, clamped to it.
+        cells: "B N 2".
+    """
+    at = rows.gather(1, query_frames.clamp(0, rows.shape[1] - 1)).flatten()
+    return tuple(patch.unflatten(0, cells.shape[:2]) for patch in query_patches(features, at, cells.flatten(0, 1)))

@@ -1,0 +1,139 @@
+"""The learned parts under the public checkpoints' names, 188 entries, and the embeddings of time and motion that they read."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from networks.building import Network
+from networks.cotracker3.correlation import EMBEDDING, CorrelationMlp
+from networks.cotracker3.features import LEVELS, STRIDE, FeatureEncoder
+from networks.layers.plain_blocks import PlainCrossBlock, PlainSelfBlock, in_parts
+from pipeline.errors import ConfigError
+
+NUM_SCALES = 10  # of the motion encoding
+MOTION = 4 + 2 * 4 * NUM_SCALES  # 84
+TOKEN = 2 + LEVELS * EMBEDDING + MOTION  # 1110
+HIDDEN = 384
+HEADS = 8
+DEPTH = 3
+VIRTUAL_TRACKS = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CoTracker3Config:
+    """Resolution and window. The weights have one size; only the time embedding, a constant, has the window's."""
+
+    model_resolution: tuple[int, int] = (384, 512)  # (H, W) that frames are resized to; the public checkpoints were trained at this one
+    window_len: int | None = None  # rows of the time embedding; None for what the public checkpoints hold: 60 offline, 16 online
+
+
+class CoTracker3(Network):
+    """Encoder, correlation MLP and update transformer. Holds weights and sizes; nothing of any video."""
+
+    config_type: ClassVar[type] = CoTracker3Config
+    public_window: ClassVar[int]  # rows of the public checkpoints' time embedding
+    config: CoTracker3Config
+    time_emb: Tensor
+
+    def __init__(self, config: CoTracker3Config) -> None:
+        """Raises: ConfigError for a resolution that is too small or no multiple of 4, or an empty time embedding."""
+        super().__init__(config)
+        height, width = self.model_resolution = config.model_resolution  # scales relative motion; engines resize frames to it
+        if min(height, width) < 32 or height % STRIDE or width % STRIDE:
+            raise ConfigError(f"model_resolution {self.model_resolution} as (H, W): expected multiples of {STRIDE} of at least 32")
+        self.window_len = self.public_window if config.window_len is None else config.window_len
+        if self.window_len < 1:
+            raise ConfigError(f"window_len is {self.window_len}, expected 1 or more")
+        self.register_buffer("time_emb", time_embedding(self.window_len, TOKEN))
+        self.fnet = FeatureEncoder()
+        self.updateformer = UpdateTransformer()
+        self.corr_mlp = CorrelationMlp()
+
+    def fill_constants(self) -> None:
+        """Write the time embedding."""
+        self.time_emb.copy_(time_embedding(self.window_len, TOKEN))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.time_emb.device
+
+
+class UpdateTransformer(nn.Module):
+    """Attention along time for every track, and across tracks by way of 64 learned virtual ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.virual_tracks = nn.Parameter(torch.zeros(1, VIRTUAL_TRACKS, 1, HIDDEN))  # the public checkpoints' spelling
+        self.input_transform = nn.Linear(TOKEN, HIDDEN)
+        self.flow_head = nn.Linear(HIDDEN, 2)
+        self.vis_conf_head = nn.Linear(HIDDEN, 2)
+        self.time_blocks = nn.ModuleList(PlainSelfBlock(HIDDEN, HEADS) for _ in range(DEPTH))
+        self.space_virtual_blocks = nn.ModuleList(PlainSelfBlock(HIDDEN, HEADS) for _ in range(DEPTH))
+        self.space_point2virtual_blocks = nn.ModuleList(PlainCrossBlock(HIDDEN, HEADS) for _ in range(DEPTH))
+        self.space_virtual2point_blocks = nn.ModuleList(PlainCrossBlock(HIDDEN, HEADS) for _ in range(DEPTH))
+
+    def forward(self, points: Tensor, *, across_tracks: bool = True) -> Tensor:
+        """Changes of one refinement step.
+
+        Args:
+            points: float32 "B N T 384", what `input_transform` made of the tokens "B N T 1110". They stay float32 under autocast.
+            across_tracks: False leaves the tracks to themselves.
+        Returns: float32 "B N T 4": dx, dy in cells, change of the visibility logit, change of the confidence logit.
+        """
+        batch = len(points)
+        virtual = self.virual_tracks.expand(batch, -1, points.shape[2], -1)
+        for layer in range(DEPTH):
+            points = _along_time(self.time_blocks[layer], points)
+            virtual = _along_time(self.time_blocks[layer], virtual)
+            if across_tracks:
+                points = points.transpose(1, 2).flatten(0, 1)  # by frame: "B*T N 384"
+                virtual = virtual.transpose(1, 2).flatten(0, 1)
+                virtual = in_parts(self.space_virtual2point_blocks[layer], virtual, points)
+                virtual = in_parts(self.space_virtual_blocks[layer], virtual)
+                points = in_parts(self.space_point2virtual_blocks[layer], points, virtual)
+                points, virtual = (tracks.unflatten(0, (batch, -1)).transpose(1, 2) for tracks in (points, virtual))
+        with torch.autocast(points.device.type, enabled=False):
+            return torch.cat([self.flow_head(points), self.vis_conf_head(points)], -1)
+
+
+def _along_time(block: nn.Module, tracks: Tensor) -> Tensor:
+    return in_parts(block, tracks.flatten(0, 1)).view(tracks.shape)
+
+
+def time_embedding(length: int, width: int) -> Tensor:
+    """float32 "1 length width": row k holds sin(k w_j), then cos(k w_j), with w_j = 10000^(-j / (width / 2)); computed in float64."""
+    half = width // 2
+    frequencies = 10000.0 ** (-torch.arange(half, dtype=torch.float64) / half)
+    angles = torch.arange(length, dtype=torch.float64)[:, None] * frequencies
+    return torch.cat([angles.sin(), angles.cos()], 1).float()[None]
+
+
+def resample_time(embedding: Tensor, length: int) -> Tensor:
+    """Stretch "1 S C" over `length` frames, linear between half-pixel centres; S frames take it as it is."""
+    if embedding.shape[1] == length:
+        return embedding
+    return F.interpolate(embedding.mT, length, mode="linear", align_corners=False).mT
+
+
+def relative_motion(positions: Tensor, scale: Tensor) -> Tensor:
+    """Motion to the next and from the previous frame, 0 at the ends.
+
+    Args:
+        positions: "... T 2" in cells.
+        scale: (2,), cells across and down of the model's resolution.
+    Returns: "... T 4", (p[t] - p[t+1], p[t] - p[t-1]) / scale.
+    """
+    step = (positions[..., 1:, :] - positions[..., :-1, :]) / scale
+    return torch.cat([F.pad(-step, (0, 0, 0, 1)), F.pad(step, (0, 0, 1, 0))], -1)
+
+
+def encode_motion(motion: Tensor) -> Tensor:
+    """ "... 4" to "... 84": the motion, the sines of its multiples by 2^0..2^9 (scale-major), and the sines of those plus pi/2."""
+    scales = 2.0 ** torch.arange(NUM_SCALES, device=motion.device, dtype=motion.dtype)
+    angles = (motion.unsqueeze(-2) * scales[:, None]).flatten(-2)
+    return torch.cat([motion, torch.sin(angles), torch.sin(angles + 0.5 * math.pi)], -1)

@@ -1,0 +1,125 @@
+"""Iterative refinement of tracks over one stretch of frames: the part that the offline and the online model share."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from networks.cotracker3.correlation import bytes_per_point, correlation_embedding
+from networks.cotracker3.features import STRIDE, Features
+from networks.cotracker3.network import CoTracker3, encode_motion, relative_motion, resample_time
+
+ITERATIONS = 6  # what the public predictors use
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackState:
+    """Current estimate of N points over T frames, for B batch entries."""
+
+    cells: Tensor  # float32 "B N T 2", (x, y) in cells of stride 4
+    visibility: Tensor  # float32 "B N T", logit
+    confidence: Tensor  # float32 "B N T", logit
+
+    @classmethod
+    def at_rest(cls, cells: Tensor, num_frames: int) -> "TrackState":
+        """Every point stays at its query, "B N 2"; nothing is known of visibility and confidence (logit 0)."""
+        still = cells.unsqueeze(2).expand(-1, -1, num_frames, -1)
+        zero = torch.zeros_like(still[..., 0])
+        return cls(still, zero, zero)
+
+    def repeated(self, times: int) -> "TrackState":
+        """The batch, several times over."""
+        return TrackState(self.cells.repeat(times, 1, 1, 1), self.visibility.repeat(times, 1, 1), self.confidence.repeat(times, 1, 1))
+
+    def split(self, size: int) -> tuple["TrackState", ...]:
+        """The batch in parts of `size`."""
+        parts = zip(self.cells.split(size), self.visibility.split(size), self.confidence.split(size), strict=True)
+        return tuple(TrackState(*part) for part in parts)
+
+    def where(self, condition: Tensor, other: "TrackState") -> "TrackState":
+        """This where `condition` ("B N T", or what broadcasts to it), else the other."""
+        return TrackState(
+            torch.where(condition[..., None], self.cells, other.cells),
+            torch.where(condition, self.visibility, other.visibility),
+            torch.where(condition, self.confidence, other.confidence),
+        )
+
+    def time_reversed(self) -> "TrackState":
+        """The same, last frame first."""
+        return TrackState(self.cells.flip(2), self.visibility.flip(2), self.confidence.flip(2))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """Frames to track over, and what is looked for in them. A batch entry is a clip in one direction of time."""
+
+    features: Features  # of all frames that `rows` names
+    rows: Tensor  # int64 "B T": the frame in `features` of each time step
+    patches: tuple[Tensor, ...]  # per level "B N 128 49": the query patches
+    correlation_bytes: int = 64 << 20  # working memory for correlations
+
+
+def refine(
+    model: CoTracker3, stretch: Stretch, state: TrackState, *, iterations: int, first_entry: Tensor | None = None
+) -> Iterator[TrackState]:
+    """Yield the estimate after each iteration.
+
+    Args:
+        first_entry: "B N T 384", the `entry` of `state` where it is known already.
+    Gradients: positions are detached at the start of every iteration; logits and features keep their graph.
+    """
+    time = time_entry(model, state.cells.shape[2])
+    for iteration in range(iterations):
+        cells = state.cells.detach()
+        known = first_entry if iteration == 0 else None
+        points = entry(model, stretch, TrackState(cells, state.visibility, state.confidence)) if known is None else known
+        change = model.updateformer(points + time)
+        state = TrackState(cells + change[..., :2], state.visibility + change[..., 2], state.confidence + change[..., 3])
+        yield state
+
+
+def entry(model: CoTracker3, stretch: Stretch, state: TrackState) -> Tensor:
+    """What the transformer starts from, less the time embedding: float32 "B N T 384".
+
+    Points do not meet here, so they are taken a few at a time, down to the transformer's input layer: neither correlations nor tokens
+    of all points are ever held.
+    """
+    batch, num_points, num_steps, _ = state.cells.shape
+    rows = stretch.rows[:, None].expand(-1, num_points, -1).flatten(0, 1)
+    patches = tuple(patch.flatten(0, 1) for patch in stretch.patches)
+    flat = [values.flatten(0, 1) for values in (state.cells, state.visibility, state.confidence)]
+    parts = []
+    for part in _parts(batch * num_points, max(1, stretch.correlation_bytes // bytes_per_point(num_steps))):
+        cells, visibility, confidence = (values[part] for values in flat)
+        embedding = correlation_embedding(
+            model.corr_mlp, stretch.features, rows=rows[part], patches=tuple(patch[part] for patch in patches), cells=cells
+        )
+        parts.append(model.updateformer.input_transform(tokens(model, TrackState(cells, visibility, confidence), embedding)).float())
+    return torch.cat(parts).unflatten(0, (batch, num_points))
+
+
+def tokens(model: CoTracker3, state: TrackState, embedding: Tensor) -> Tensor:
+    """ "... T 1110": logits, correlation embedding "... T 1024", encoded motion; the time embedding is not added."""
+    with torch.autocast(embedding.device.type, enabled=False):  # the motion is multiplied by up to 2^9
+        height, width = model.model_resolution
+        scale = torch.tensor([width / STRIDE, height / STRIDE], device=state.cells.device)
+        motion = encode_motion(relative_motion(state.cells, scale))
+        return torch.cat([state.visibility[..., None], state.confidence[..., None], embedding.float(), motion], -1)
+
+
+def time_entry(model: CoTracker3, num_frames: int) -> Tensor:
+    """The time embedding, stretched over the frames, through the transformer's input layer: "T 384". The same for every point."""
+    with torch.autocast(model.device.type, enabled=False):
+        return F.linear(resample_time(model.time_emb, num_frames)[0], model.updateformer.input_transform.weight)
+
+
+def last(states: Iterable[TrackState]) -> TrackState:
+    """The final estimate."""
+    return deque(states, maxlen=1).pop()
+
+
+def _parts(total: int, size: int) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, total, size))

@@ -1,0 +1,98 @@
+"""Transformer blocks as vision transformers have them: pre-norm, residual."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from networks.layers.rotary import rotate
+
+Gelu = Literal["none", "tanh"]  # exact, or by the tanh approximation
+
+EPS = 1e-6  # of a block's two norms; the per-head norms have torch's 1e-5
+
+
+class Attention(nn.Module):
+    """Self-attention with biases; optionally each head's queries and keys are normalised, then rotated by position."""
+
+    def __init__(self, width: int, num_heads: int, *, qk_norm: bool = False) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.q_norm = nn.LayerNorm(width // num_heads) if qk_norm else nn.Identity()
+        self.k_norm = nn.LayerNorm(width // num_heads) if qk_norm else nn.Identity()
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, angles: Tensor | None) -> Tensor:
+        """Tokens "B L C" and rotary angles "L d" to "B L C"."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
+        if angles is not None:
+            q, k = rotate(q, angles), rotate(k, angles)
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class CrossAttention(nn.Module):
+    """Attention whose keys and values come from a context."""
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width)
+        self.v_proj = nn.Linear(width, width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """Queries "S L C" and context "S M C" to "S L C"."""
+        q, k, v = (
+            project(tokens).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for project, tokens in ((self.q_proj, x), (self.k_proj, context), (self.v_proj, context))
+        )
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class Mlp(nn.Module):
+    """Two layers with a GELU between."""
+
+    def __init__(self, width: int, hidden: int, out: int | None = None, *, gelu: Gelu = "none") -> None:
+        super().__init__()
+        self.gelu = gelu
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width if out is None else out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """ "... C" to "... out"."""
+        return self.fc2(F.gelu(self.fc1(x), approximate=self.gelu))
+
+
+class LayerScale(nn.Module):
+    """A learned factor per channel on a branch."""
+
+    def __init__(self, width: int, init_value: float) -> None:
+        super().__init__()
+        self.init_value = init_value
+        self.gamma = nn.Parameter(torch.full((width,), init_value))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """ "... C" to "... C"."""
+        return x * self.gamma
+
+
+class Block(nn.Module):
+    """Attention and MLP on a residual stream."""
+
+    def __init__(self, width: int, num_heads: int, *, mlp_ratio: int = 4, init_values: float | None = None, qk_norm: bool = False) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=EPS)
+        self.attn = Attention(width, num_heads, qk_norm=qk_norm)
+        self.ls1 = nn.Identity() if init_values is None else LayerScale(width, init_values)
+        self.norm2 = nn.LayerNorm(width, eps=EPS)
+        self.mlp = Mlp(width, mlp_ratio * width)
+        self.ls2 = nn.Identity() if init_values is None else LayerScale(width, init_values)
+
+    def forward(self, x: Tensor, angles: Tensor | None = None) -> Tensor:
+        """Tokens "B L C" and rotary angles "L d" to "B L C"."""
+        x = x + self.ls1(self.attn(self.norm1(x), angles))
+        return x + self.ls2(self.mlp(self.norm2(x)))

@@ -1,0 +1,38 @@
+"""Memory against time, precision against both: gradient checkpointing, parts in float32, arithmetic without gradients."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+def recomputed(step: Callable[..., Tensor], *inputs: Tensor | None, enabled: bool) -> Tensor:
+    """step(*inputs); where `enabled` and gradients are asked for, its insides are computed again in the backward pass.
+
+    The networks draw no random numbers, so no generator's state is kept for it.
+    """
+    if enabled and torch.is_grad_enabled():
+        return cast(Tensor, checkpoint(step, *inputs, use_reentrant=False, preserve_rng_state=False))
+    return step(*inputs)
+
+
+def full_precision(device: torch.device) -> torch.autocast:
+    """A context without autocast on this device, whatever the caller has switched on: geometry does not bear bfloat16."""
+    return torch.autocast(device.type, enabled=False)
+
+
+@contextmanager
+def arithmetic(device: torch.device, precision: str) -> Iterator[None]:
+    """Without gradients; "float32" is float32 throughout (convolutions in TF32, the default of GPUs, are not), "bfloat16" autocasts."""
+    with torch.inference_mode():
+        if precision == "bfloat16":
+            with torch.autocast(device.type, torch.bfloat16):
+                yield
+        else:
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                yield

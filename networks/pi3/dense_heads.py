@@ -1,0 +1,118 @@
+"""Dense heads, from patches to pixels: the linear one of π³, the convolutional one of TrajVG and Pi3X."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from networks.layers.computing import recomputed
+from networks.layers.initialisation import damp
+from networks.pi3.config import ConvHeadConfig
+
+
+class LinearHead(nn.Module):
+    """One linear layer from a patch's token to all its pixels; a patch's vector holds, channel by channel, its pixels row by row."""
+
+    def __init__(self, width: int, patch_size: int, channels: int) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.proj = nn.Linear(width, channels * patch_size * patch_size)
+
+    def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Patch tokens "BT h*w C" of a grid (h, w) to "BT channels H W"."""
+        return F.pixel_shuffle(self.proj(tokens).transpose(1, 2).unflatten(2, grid), self.patch_size)
+
+    def start_mildly(self) -> None:
+        """Begin with depths near 1."""
+        damp(self.proj)
+
+
+class ConvHead(nn.Module):
+    """Three doublings, a resize to the image, one small block per output; the position in the image is told before each."""
+
+    def __init__(self, config: ConvHeadConfig, *, patch_size: int, gradient_checkpointing: bool = False) -> None:
+        super().__init__()
+        self.patch_size, self.using_uv = patch_size, config.using_uv
+        self.gradient_checkpointing = gradient_checkpointing
+        extra = 2 if config.using_uv else 0
+        widths = (config.dim_proj, *config.dim_upsample)
+        self.upsample_blocks = nn.ModuleList(_doubling(width + extra, out, config) for width, out in zip(widths, widths[1:], strict=False))
+        self.output_block = nn.ModuleList(_output(widths[-1] + extra, out, config) for out in config.dim_out)
+
+    def forward(self, tokens: Tensor, grid: tuple[int, int]) -> list[Tensor]:
+        """Patch tokens "BT h*w C" of a grid (h, w) to maps "BT dim H W", one per output."""
+        size = (grid[0] * self.patch_size, grid[1] * self.patch_size)
+        aspect = size[1] / size[0]
+        maps = tokens.transpose(1, 2).unflatten(2, grid)
+        for block in self.upsample_blocks:
+            maps = recomputed(block, self._with_uv(maps, aspect), enabled=self.gradient_checkpointing)
+        maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+        maps = self._with_uv(maps, aspect)
+        return [recomputed(block, maps, enabled=self.gradient_checkpointing) for block in self.output_block]
+
+    def start_mildly(self) -> None:
+        """Begin with depths near 1."""
+        for block in self.output_block:
+            damp(list(block.children())[-1])
+
+    def _with_uv(self, maps: Tensor, aspect: float) -> Tensor:
+        if not self.using_uv:
+            return maps
+        grid = uv_grid(maps.shape[-1], maps.shape[-2], aspect=aspect).to(maps)
+        return torch.cat([maps, grid.permute(2, 0, 1).expand(len(maps), -1, -1, -1)], dim=1)
+
+
+class ResidualConvolutions(nn.Module):
+    """Two normalised convolutions beside the identity."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.GroupNorm(1, width),
+            nn.ReLU(),
+            _convolution(width, hidden),
+            nn.GroupNorm(max(1, hidden // 32), hidden),
+            nn.ReLU(),
+            _convolution(hidden, width),
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """ "B C h w" to "B C h w"."""
+        return maps + self.layers(maps)
+
+    def start_mildly(self) -> None:
+        """Begin near the identity."""
+        damp(self.layers[-1])
+
+
+def uv_grid(width: int, height: int, *, aspect: float) -> Tensor:
+    """Positions of cell centres on a plane whose diagonal is 2: float32 "height width 2", (u, v) to the right and down.
+
+    `aspect` is the image's width by height, also where the cells' numbers give another.
+    """
+    diagonal = math.sqrt(1 + aspect * aspect)
+    reach_u, reach_v = aspect / diagonal * (width - 1) / width, 1 / diagonal * (height - 1) / height
+    u, v = torch.linspace(-reach_u, reach_u, width), torch.linspace(-reach_v, reach_v, height)
+    return torch.stack(torch.meshgrid(u, v, indexing="xy"), dim=-1)
+
+
+def _doubling(width: int, out: int, config: ConvHeadConfig) -> nn.Sequential:
+    upsampling = nn.Sequential(nn.ConvTranspose2d(width, out, kernel_size=2, stride=2), _convolution(out, out))
+    hidden = config.dim_times_res_block_hidden * out
+    return nn.Sequential(upsampling, *(ResidualConvolutions(out, hidden) for _ in range(config.num_res_blocks)))
+
+
+def _output(width: int, out: int, config: ConvHeadConfig) -> nn.Sequential:
+    middle = config.last_conv_channels
+    hidden = config.dim_times_res_block_hidden * middle
+    return nn.Sequential(
+        _convolution(width, middle),
+        *(ResidualConvolutions(middle, hidden) for _ in range(config.last_res_blocks)),
+        nn.ReLU(),
+        _convolution(middle, out, config.last_conv_size),
+    )
+
+
+def _convolution(width: int, out: int, size: int = 3) -> nn.Conv2d:
+    return nn.Conv2d(width, out, kernel_size=size, padding=size // 2, padding_mode="replicate")

@@ -1,0 +1,50 @@
+"""From a name and a table of sizes to a network. A network's module, and torch, are imported when it is asked for."""
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+    from networks.building import Network
+
+MODELS = {
+    "pi3": "networks.pi3.pi3:Pi3",
+    "pi3x": "networks.pi3.pi3:Pi3X",
+    "trajvg": "networks.trajvg.trajvg:TrajVG",
+    "cotracker3-offline": "networks.cotracker3.models:CoTracker3Offline",
+    "cotracker3-online": "networks.cotracker3.models:CoTracker3Online",
+}
+
+
+def build_model(name: str, config: Mapping[str, Any] | None = None, *, generator: "torch.Generator | None" = None) -> "Network":
+    """Build a network with fresh weights on torch's default device, in training mode.
+
+    Under `torch.device("meta")` it has names and shapes only. Torch's global generator is neither read nor advanced.
+
+    Args:
+        name: one of MODELS.
+        config: fields of the network's `config_type`; None, and what is left out, for the public checkpoints' sizes. Sizes by section
+            for pi3, pi3x and trajvg (`networks.pi3.config`); {"model_resolution": (H, W)} for CoTracker3.
+        generator: where the weights are drawn from, on the CPU; None for one of seed 0.
+    Raises: ConfigError for an unknown name, an unknown field, or sizes that do not fit each other.
+    """
+    return network_class(name).build(config, generator)
+
+
+def network_class(name: str) -> "type[Network]":
+    """The class that a name stands for. Raises ConfigError for an unknown one."""
+    if name not in MODELS:
+        raise ConfigError(f"there is no model {name!r}; there are {', '.join(MODELS)}")
+    module, _, attribute = MODELS[name].partition(":")
+    kind: type[Network] = getattr(importlib.import_module(module), attribute)
+    return kind
+
+
+def model_name(model: "Network") -> str:
+    """The name that builds a network of this class."""
+    place = f"{type(model).__module__}:{type(model).__qualname__}"
+    return next(name for name, entry in MODELS.items() if entry == place)

@@ -1,0 +1,86 @@
+"""Which network a file's weights are of, whether they fit it entry by entry, and under which licence they are."""
+
+import logging
+from collections.abc import Mapping
+from functools import cache
+
+from torch import nn
+
+from networks.registry import network_class
+from networks.weights.published import PUBLISHED, describe_foreign, kind_of
+from networks.weights.reading import WeightFile, some
+from networks.weights.saving import Description, read_description
+from pipeline.errors import ConfigError
+
+Shapes = Mapping[str, tuple[int, ...]]
+_log = logging.getLogger(__name__)
+
+
+def describe(file: WeightFile) -> Description:
+    """What a file says it is, or what its names tell. Raises ConfigError for weights of no network of ours."""
+    described = read_description(file)
+    if described is not None:
+        return described
+    kind = kind_of(file.tensors)
+    if kind is None:
+        known = ", ".join(f"{name} ({public.source})" if public.source else name for name, public in PUBLISHED.items())
+        raise ConfigError(f"{file.source} holds {describe_foreign(file.tensors)}; expected {known}, or a file of ours")
+    return Description(model=kind, config={}, license=PUBLISHED[kind].license)
+
+
+def license_of(file: WeightFile) -> str | None:
+    """The licence that a file's weights are under; None if it names none and they are nobody's public ones."""
+    described = read_description(file)
+    if described is not None:
+        return described.license
+    kind = kind_of(file.tensors)
+    return None if kind is None else PUBLISHED[kind].license
+
+
+@cache
+def give_notice(license: str | None) -> None:
+    """Say once per process that weights are for non-commercial use only."""
+    if license is not None and "non-commercial" in license:
+        _log.warning("these weights are %s; so is what is made or trained from them", license)
+
+
+def shapes_of(model: nn.Module) -> Shapes:
+    """Shape of every entry of a model's state_dict."""
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def related(one: str, other: str) -> bool:
+    """Whether two networks are described by the same configuration, so that one can begin from the other's weights."""
+    return network_class(one).config_type is network_class(other).config_type
+
+
+def check_fit(file: WeightFile, expected: Shapes, name: str) -> None:
+    """Raise ConfigError unless a file has exactly these entries in these shapes; the message names them and what may help.
+
+    Args:
+        expected: of the model that the file is for.
+        name: that model's, as `build_model` calls it.
+    """
+    given = {key: tuple(tensor.shape) for key, tensor in file.tensors.items()}
+    misshapen = [key for key in expected if key in given and given[key] != expected[key]]
+    complaints = {
+        "missing": [key for key in expected if key not in given],
+        "unexpected": [key for key in given if key not in expected],
+        "of another shape": [f"{key} {list(given[key])} for {list(expected[key])}" for key in misshapen],
+    }
+    found = "; ".join(f"{len(keys)} {what}: {some(keys)}" for what, keys in complaints.items() if keys)
+    if found:
+        raise ConfigError(
+            f"{file.source} does not fit {name}: of {len(expected)} entries {found}. {_advice(file, name, resized=bool(misshapen))}"
+        )
+
+
+def _advice(file: WeightFile, name: str, *, resized: bool) -> str:
+    kind = kind_of(file.tensors)
+    if kind is None:
+        source = PUBLISHED[name].source if name in PUBLISHED else None
+        return f"It holds {describe_foreign(file.tensors)}; a file of {name} is needed" + (f", such as {source}" if source else "")
+    if kind != name:
+        start = f"begin {name} from it with start_from" if related(kind, name) else f"weights of {name}"
+        return f"It holds weights of {kind}: take that model, or {start}"
+    return "It was made with other sizes: build the model with its configuration" if resized else "It is incomplete, or of another version"

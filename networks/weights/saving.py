@@ -1,0 +1,69 @@
+"""Networks into files: safetensors, whole or not at all, equal bytes for equal weights; and what such a file says of itself."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import safetensors.torch
+
+from networks.building import Network
+from networks.registry import model_name
+from networks.weights.reading import WeightFile
+from pipeline import storage
+from pipeline.errors import ConfigError, FormatError
+
+SCHEMA_VERSION = 1
+_ENTRY = "trackmill"  # the only one: the order of several would not be the same every time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Description:
+    """Enough to build the model again."""
+
+    model: str  # as `build_model` calls it
+    config: Mapping[str, Any]  # as `build_model` takes it, without `computing`
+    license: str | None  # of the weights; None where training began from nothing
+
+
+def header_of(description: Description) -> dict[str, str]:
+    """A safetensors header's remarks."""
+    table = {
+        "schema_version": SCHEMA_VERSION,
+        "model": description.model,
+        "config": description.config,
+        "license": description.license,
+    }
+    return {_ENTRY: json.dumps(table, sort_keys=True, separators=(",", ":"))}
+
+
+def read_description(file: WeightFile) -> Description | None:
+    """What a file says of itself; None if it is not of ours. Raises FormatError for another version, ConfigError for nonsense."""
+    if _ENTRY not in file.metadata:
+        return None
+    try:
+        table = json.loads(file.metadata[_ENTRY])
+        version = table["schema_version"]
+        if version != SCHEMA_VERSION:
+            remedy = "update trackmill" if version > SCHEMA_VERSION else "save it again with the trackmill that wrote it, then update"
+            raise FormatError(f"{file.source} has schema version {version}, this trackmill reads {SCHEMA_VERSION}; {remedy}")
+        return Description(model=table["model"], config=table["config"], license=table["license"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{file.source}: its header's entry {_ENTRY!r} cannot be read ({error!r}); fetch or save it again") from error
+
+
+def save_weights(uri: str, model: Network, *, license: str | None = None) -> None:
+    """Write every entry under its public name, in its own dtype, with what builds the model again in the header.
+
+    Args:
+        uri: a local path or URL; an older file of this name is replaced.
+        license: of the weights that training began from, see `license_of`; None if from nothing.
+    Raises: StorageError if it cannot be written.
+    """
+    header = header_of(Description(model=model_name(model), config=model.sizes(), license=license))
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with storage.publishing(uri) as path:
+        path.touch()
+        mode = path.stat().st_mode
+        safetensors.torch.save_file(tensors, path, metadata=header)
+        path.chmod(mode)  # the library's files are for their owner alone

@@ -1,0 +1,90 @@
+"""Network and losses as one module, so that one call per step is all that a data-parallel wrapper sees."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from networks.building import Network
+from pipeline.errors import ConfigError
+from trainer.data import ClipBatch, StepBatch
+from trainer.families.protocol import Family, LossSettings
+from trainer.losses import ClipLosses
+
+PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipShares:
+    """How much one clip of each side counts, so that the gradients' mean over all processes is that of the mean over all clips."""
+
+    labelled: float
+    pseudo: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class StepLosses:
+    """This process's part of a step."""
+
+    total: Tensor  # scalar; its mean over processes is the loss of the step
+    labelled: ClipLosses | None
+    pseudo: ClipLosses | None
+
+    def sides(self) -> Iterator[ClipLosses]:
+        """Those that there are."""
+        yield from (side for side in (self.labelled, self.pseudo) if side is not None)
+
+
+class Objective(nn.Module):
+    """What training lowers."""
+
+    def __init__(self, family: Family, model: Network, settings: LossSettings, *, precision: str = "float32") -> None:
+        """Args:
+            settings: of the family.
+            precision: float32, or bfloat16 autocast of what the network does not keep in float32.
+
+        Raises: ConfigError if the model cannot give what the losses need.
+        """
+        super().__init__()
+        family.check_settings(model, settings)
+        if precision not in PRECISIONS:
+            raise ConfigError(f"precision is {precision!r}, expected one of {', '.join(PRECISIONS)}")
+        self.family, self.model, self.settings, self.precision = family, model, settings, precision
+
+    def forward(self, batch: StepBatch, shares: ClipShares) -> StepLosses:
+        """Losses of a batch on the model's device. A side that no loss takes is not computed."""
+        labelled = pseudo = None
+        if batch.labelled is not None and self.settings.learns_from_labels:
+            labelled = self.labelled_losses(self.predict(batch.labelled), batch.labelled)
+        if batch.pseudo is not None and self.settings.learns_from_pseudo_labels:
+            pseudo = self.pseudo_losses(self.predict(batch.pseudo), batch.pseudo)
+        parts = [share * side.total().sum() for side, share in ((labelled, shares.labelled), (pseudo, shares.pseudo)) if side is not None]
+        return StepLosses(total=torch.stack(parts).sum() if parts else self._zero(), labelled=labelled, pseudo=pseudo)
+
+    def predict(self, clips: ClipBatch) -> Any:
+        """The network's output on clips, in this objective's precision."""
+        dtype, device = PRECISIONS[self.precision], clips.images.device
+        with nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype):
+            return self.family.forward(self.model, clips, self.settings)
+
+    def labelled_losses(self, output: Any, clips: ClipBatch) -> ClipLosses:
+        """Losses of clips with truth, in float32. Raises: DataError if they have none."""
+        return self.family.labelled_losses(output, clips, self.settings)
+
+    def pseudo_losses(self, output: Any, clips: ClipBatch) -> ClipLosses:
+        """Losses of clips with pseudo labels, in float32."""
+        return self.family.pseudo_losses(output, clips, self.settings)
+
+    @torch.no_grad()
+    def pictures(self, clips: ClipBatch) -> Mapping[str, np.ndarray]:
+        """Pictures of the first clip; they cost one more forward pass."""
+        return self.family.pictures(clips, self.predict(clips))
+
+    def _zero(self) -> Tensor:
+        """Zero, with a gradient of zero: a process without clips must still take part in the others' exchange."""
+        parameter = next(parameter for parameter in self.parameters() if parameter.requires_grad)
+        return 0 * parameter.flatten()[0]

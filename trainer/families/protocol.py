@@ -1,0 +1,74 @@
+"""What loop, data, inference and evaluation may ask of a model family, and nothing else of it."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from networks.building import Network
+from networks.pi3 import ModelOutput
+from trainer.data import ClipBatch
+from trainer.losses import ClipLosses
+
+
+class LossSettings(Protocol):
+    """The losses of one stage: a frozen dataclass of the family's own, parsed from the `losses` section of a configuration."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the losses that count, for a summary."""
+
+    @property
+    def learns_from_labels(self) -> bool:
+        """Whether a loss of clips with truth counts."""
+
+    @property
+    def learns_from_pseudo_labels(self) -> bool:
+        """Whether a loss of pseudo-labelled clips counts."""
+
+    @property
+    def needs_tracks(self) -> bool:
+        """Whether a loss looks at predicted tracks."""
+
+
+class Family(Protocol):
+    """One published system: the networks that it trains, and all that is its own about it.
+
+    A model is one that `networks.build_model` made under one of the family's names. Losses are those of B clips, in float32; settings are
+    the family's `settings_type`. Outputs of `forward` go back to the family alone.
+    """
+
+    settings_type: type[LossSettings]
+
+    def patch_size(self, model: Network) -> int:
+        """Pixels: sides of images must be multiples of it."""
+
+    def tracks(self, model: Network) -> bool:
+        """Whether the model follows points that it is asked for."""
+
+    def check_settings(self, model: Network, settings: Any) -> None:
+        """Raises: ConfigError if the model cannot give what the losses need."""
+
+    def check_shape(self, model: Network, settings: Any, height: int, width: int) -> None:
+        """Raises: DataError if images of this size, in pixels, cannot be trained on."""
+
+    def forward(self, model: Network, clips: ClipBatch, settings: Any) -> Any:
+        """The model's output on clips, as far as the losses need it."""
+
+    def labelled_losses(self, output: Any, clips: ClipBatch, settings: Any) -> ClipLosses:
+        """Losses of clips with truth. Raises: DataError if the clips lack it."""
+
+    def pseudo_losses(self, output: Any, clips: ClipBatch, settings: Any) -> ClipLosses:
+        """Losses of clips with pseudo labels."""
+
+    def pictures(self, clips: ClipBatch, output: Any) -> Mapping[str, np.ndarray]:
+        """Pictures of the first clip, uint8 "H W 3" RGB each, by name."""
+
+    def predict(self, model: Network, images: Tensor, query_points: Tensor | None) -> ModelOutput:
+        """Geometry of one video, and tracks if points are asked for and the model tracks.
+
+        Args:
+            images: "1 T 3 H W" in [0, 1].
+            query_points: "1 N 2", (x, y) in pixels of frame 0; None: geometry alone.
+        """

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.audit.stored.audit_rows import write_audit_shard
 from pipeline.audit.stored.audit_set import AuditSet, claim_audit, list_audits, read_audit_set
 from pipeline.errors import ConfigError, DataError, FormatError
 from pipeline.layout import Layout
 from pipeline.tables import SCHEMA_VERSIONS
+from tests.audit_shards import write_audit_shard
 from tests.audited_clips import clip_of
 
 AUDIT = AuditSet(

@@ -15,7 +15,7 @@ from pipeline.audit.stored.clip_audit import ClipAudit
 from pipeline.audit.verdict import verdict_of
 from pipeline.errors import ConfigError
 from pipeline.tables import document_bytes
-from tests.audit_shards import write_audit_shard
+from tests.audited_clips import write_audit_shard
 
 INLINE = Executor(name="inline", limits=Limits())
 

@@ -15,8 +15,7 @@ from pipeline.audit.verdict import verdict_of
 from pipeline.errors import DataError, FormatError, StorageError
 from pipeline.layout import Layout
 from pipeline.tables import SCHEMA_VERSIONS
-from tests.audit_shards import write_audit_shard
-from tests.audited_clips import clip_of, tracks_of
+from tests.audited_clips import clip_of, tracks_of, write_audit_shard
 
 
 def clips() -> list[ClipAudit]:

@@ -8,8 +8,7 @@ from pipeline.audit.stored.audit_set import AuditSet, claim_audit, list_audits, 
 from pipeline.errors import ConfigError, DataError, FormatError
 from pipeline.layout import Layout
 from pipeline.tables import SCHEMA_VERSIONS
-from tests.audit_shards import write_audit_shard
-from tests.audited_clips import clip_of
+from tests.audited_clips import clip_of, write_audit_shard
 
 AUDIT = AuditSet(
     name="judged",

@@ -15,7 +15,7 @@ from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
 from pipeline.audit.verdict import verdict_of
 from pipeline.errors import DataError
 from pipeline.layout import Layout
-from tests.audit_shards import write_audit_shard
+from tests.audited_clips import write_audit_shard
 
 T, N = 5, 3
 MEASURES = ClipMeasures(**{each.name: N if each.type is int else 0.5 for each in fields(ClipMeasures)})

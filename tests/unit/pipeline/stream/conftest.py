@@ -23,7 +23,7 @@ from pipeline.labels import LabelRow, write_label_set, write_label_shard
 from pipeline.records import ClipRecord, LabelSet, TrackLabels
 from pipeline.shards.index import ClipEntry, Member, read_index, write_index
 from pipeline.shards.plan import PlannedClip, write_plan
-from tests.audit_shards import write_audit_shard
+from tests.audited_clips import write_audit_shard
 
 FPS = 10
 GREY_STEP = 8  # frame t is grey of level 40 + 8 t

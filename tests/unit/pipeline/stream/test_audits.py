@@ -15,7 +15,7 @@ from pipeline.shards.index import read_index, write_index
 from pipeline.stream import ClipStream, MixtureConfig, MixtureStream, StreamConfig, catalog
 from pipeline.stream.torch_adapter import ResumableLoader, TorchClipDataset
 from pipeline.tables import SCHEMA_VERSIONS
-from tests.audit_shards import write_audit_shard
+from tests.audited_clips import write_audit_shard
 
 REASONS = {"s0c0": ["few_tracks"], "s0c1": ["flicker"], "s1c0": ["unreadable"], "s2c3": ["exposure_jump"]}  # drop, quarantine, error, keep
 KEPT = ["s0c2", "s1c1", "s2c0", "s2c1", "s2c2", "s2c3"]

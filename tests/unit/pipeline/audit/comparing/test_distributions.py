@@ -15,7 +15,7 @@ from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
 from pipeline.audit.stored.screen import ScreenRow, write_screen
 from pipeline.audit.verdict import verdict_of
-from tests.audit_shards import write_audit_shard
+from tests.audited_clips import write_audit_shard
 
 N = 150
 

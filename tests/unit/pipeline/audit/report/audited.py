@@ -22,7 +22,7 @@ from pipeline.labels import LabelRow, write_label_set, write_label_shard
 from pipeline.records import ClipRecord, LabelSet, TrackLabels
 from pipeline.shards.index import ClipEntry, Member, write_index
 from pipeline.shards.plan import PlannedClip, write_plan
-from tests.audit_shards import write_audit_shard
+from tests.audited_clips import write_audit_shard
 
 FPS, T, H, W = 12, 24, 48, 64
 HOSTILE = "<img src=x onerror=alert(1)>"

@@ -15,8 +15,7 @@ from pipeline.audit.summing.summary import summary_of
 from pipeline.audit.verdict import ClipRules
 from pipeline.errors import DataError, FormatError, StorageError
 from pipeline.tables import SCHEMA_VERSIONS
-from tests.audit_shards import write_audit_shard
-from tests.audited_clips import clip_of, tracks_of
+from tests.audited_clips import clip_of, tracks_of, write_audit_shard
 
 AUDIT = AuditSet(
     name="judged", label_set="set", labeler="dis-flow", checkpoint_sha256=None, measures="tracks-1", weights="fallback-1", rules={},

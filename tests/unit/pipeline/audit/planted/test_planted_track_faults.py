@@ -10,10 +10,10 @@ from labelers import make_labeler
 from pipeline.audit.clips import measure_clip_labels
 from pipeline.audit.evidence import track_evidence
 from pipeline.audit.records import TrackMeasures
-from pipeline.audit.tracks.measure import measure_tracks
 from pipeline.audit.verdict import ClipRules, Verdict, clip_verdict
 from pipeline.audit.weights import frame_weights, track_weights
 from pipeline.records import ClipFrames, FramesInMemory, TrackLabels
+from tests.track_audit import measure_tracks
 from tests.unit.pipeline.audit.planted import faults
 from tests.unit.pipeline.audit.planted.filmed import HEIGHT_WIDTH, Filmed
 

@@ -11,6 +11,7 @@ from typing import Any
 import webdataset as wds
 
 from pipeline.errors import ConfigError
+from pipeline.records import TrackLabels
 from pipeline.shards.index import ARRAYS, read_sample, tar_uri
 from pipeline.stream.assemble import SKIP, ItemReader, SkippedClip, explained
 from pipeline.stream.clip_arrays import is_withheld
@@ -27,7 +28,8 @@ def webdataset_pipeline(config: StreamConfig) -> wds.DataPipeline:
 
     A sample is a whole clip as it is stored: `__key__` (the clip's key, which occurs once in a dataset, also where keys of registered
     tars repeat), `__url__` (its tar), and the bytes of its members by their suffix, such as `mp4`, `json` and `arrays.npz`. The video
-    is checked against its recorded hash. With labels, and with an audit, it has the fields `labels.*` that `join_labels` describes.
+    is checked against its recorded hash. With labels, and with an audit, it has the fields `labels.*` that `join_labels` describes;
+    with labels of several kinds, tracks have those, and others say their kind (`labels.depth.depth`, `labels.depth.status`).
     To decode members of it, name them: `wds.decode(only=["json"])`; webdataset's decoders refuse fields that are None.
 
     Clips are fetched by their recorded byte range, so that all roots serve, registered tars and s3:// too, and what is failed,
@@ -95,7 +97,16 @@ def stored_sample(config: StreamConfig, clip: Survivor) -> Sample:
     with explained(config, clip, f"make this shard again, or {SKIP}"):
         members = read_sample(config.root, entry, leave_out=() if with_truth else (ARRAYS,))
     sample = {"__key__": entry.key, "__url__": tar_uri(config.root, entry), **members}
-    if config.labels is None:
-        return sample
     with explained(config, clip, f"or {SKIP}"):
-        return {**sample, **label_fields(entry, clip.labels, clip.audit, audited=config.audit is not None)}
+        return {**sample, **_labels_of(clip)}
+
+
+def _labels_of(clip: Survivor) -> Sample:
+    """Fields of all label sets. Tracks among several kinds keep the names that `join_labels` gives them; the others say their kind."""
+    found: Sample = {}
+    for shard in clip.labels:
+        is_tracks = shard.kind == TrackLabels.kind
+        named = label_fields(clip.entry, shard, clip.audit, kind=shard.kind, audited=is_tracks and clip.audit is not None)
+        prefix = "labels." if is_tracks or len(clip.labels) == 1 else f"labels.{shard.kind}."
+        found |= {prefix + name.removeprefix("labels."): value for name, value in named.items()}
+    return found

@@ -143,6 +143,7 @@ def test_every_option_in_the_documents_exists():
             "docs/resuming.md",
             "docs/formats.md",
             "docs/cotracker3.md",
+            "docs/depth.md",
             "docs/datasets.md",
             "docs/synthetic.md",
             "docs/audit.md",

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from networks.inputs import fitted_size
 from trainer.data.config import ShapeConfig
-from trainer.geometry.image_sizes import fitted_size
 
 _SHAPE, _CLIP = 1, 2  # keep the two kinds of draws apart
 

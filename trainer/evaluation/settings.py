@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from networks.inputs import PIXEL_BUDGET
 from pipeline.errors import ConfigError
 from pipeline.metrics import DepthProtocol, published_protocol
-from trainer.geometry.image_sizes import PIXEL_BUDGET
 from trainer.inference.files import VISIBLE
 
 PROTOCOL_NAMES = ("poses", "video_depth", "point_maps", "tracks3d")

@@ -3,10 +3,10 @@
 import numpy as np
 
 from networks.building import Network
+from networks.inputs import fitted_size
 from pipeline.errors import ConfigError, DataError
 from trainer.data.config import ShapeConfig
 from trainer.families import Family, LossSettings
-from trainer.geometry.image_sizes import fitted_size
 
 _ASPECTS = 65  # that are tried between the least and the most
 

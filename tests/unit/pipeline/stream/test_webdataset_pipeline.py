@@ -15,6 +15,8 @@ import webdataset as wds
 from torch.utils.data import DataLoader
 
 from pipeline.errors import ConfigError, DataError
+from pipeline.labels import LabelRow, write_label_set, write_label_shard
+from pipeline.records import DepthLabels, LabelSet
 from pipeline.records.npz import read_npz
 from pipeline.shards.index import read_index, write_index
 from pipeline.shards.tombstones import write_tombstones
@@ -120,6 +122,24 @@ def test_registered_tars_go_through_the_same_index(make_root, label, tmp_path):
     assert keys(samples) == ["s0c0", "s0c1", "s1c0", "s1c1"]
     assert [len(sample["labels.tracks_px"]) for sample in samples] == [len(decode(sample["mp4"])) for sample in samples] == [3, 4, 5, 6]
     assert {sample["__url__"] for sample in samples} == {str(tmp_path / f"theirs{shard}" / "clips.tar") for shard in (0, 1)}
+
+
+def test_labels_of_two_kinds_keep_apart(make_root, label):
+    root = make_root(num_clips=(2,))
+    tracks, depth = label(root, [0]), LabelSet(labeler="by-hand", configuration={}, kind="depth")
+    shown = DepthLabels(depth=np.full((6, 24, 32), 4, np.float32), scale="relative", confidence=np.ones((6, 24, 32), np.float32))
+    size = {"num_frames": 6, "width": 32, "height": 24}
+    rows = [LabelRow(key=entry.key, status="ok", labels=shown, clip_sha256=entry.record.sha256, **size) for entry in read_index(root, 0)]
+    write_label_set(root, depth)
+    write_label_shard(root, depth.name, shard=0, rows=rows, kind="depth")
+    alone = next(iter(webdataset_pipeline(whole(root, labels=depth.name))))
+    both = next(iter(webdataset_pipeline(whole(root, labels=[tracks, depth.name]))))
+    assert both["labels.tracks_px"].shape == (6, 3, 2)
+    assert both["labels.confidence"].shape == (6, 3)
+    for sample, prefix in ((alone, "labels"), (both, "labels.depth")):
+        assert (sample[f"{prefix}.depth"] == 4).all()
+        assert sample[f"{prefix}.confidence"].shape == (6, 24, 32)
+        assert (sample[f"{prefix}.status"], sample[f"{prefix}.scale"]) == ("ok", "relative")
 
 
 def test_truth_that_is_withheld_is_no_member(make_root, make_truth):

@@ -39,7 +39,7 @@ class Layout:
         return join(self.root, "source_roots.json")
 
     def lock(self, work: str) -> str:
-        """Held by the job that is at this work (shard, labels/SET, audit/NAME, screen); a later one waits for it."""
+        """Held by the job that is at this work (shard, labels/SET, audit/NAME, screen, tombstones); a later one waits for it."""
         return join(self.root, "locks", work.replace("/", "-"))
 
     @property

@@ -1,5 +1,6 @@
 """Audits of clips made by hand."""
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from pipeline.audit.clips.labels import ClipMeasures
 from pipeline.audit.records import measure_names
 from pipeline.audit.static_pair import StaticPair
+from pipeline.audit.stored.audit_rows import writing_audit_shard
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
 from pipeline.audit.verdict import verdict_of
 
@@ -54,3 +56,10 @@ def clip_of(key: str, reasons: tuple[str, ...] = (), *, tracks: TrackAudit | Non
         tracks=tracks,
         **changed,
     )
+
+
+def write_audit_shard(root: str, audit: str, shard: int, clips: Iterable[ClipAudit]) -> None:
+    """Commit the audit of one shard. Raises DataError for a key that occurs twice."""
+    with writing_audit_shard(root, audit, shard) as add:
+        for clip in clips:
+            add(clip)

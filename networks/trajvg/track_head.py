@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from networks.layers.computing import recomputed
 from networks.pi3.config import TrackHeadConfig
 from networks.trajvg.pyramid import build_pyramid, sample_nearest
-from networks.trajvg.tracker import Scene, Tracker
+from networks.trajvg.tracker import TrackContext, Tracker
 from pipeline.errors import DataError
 
 _SMALLEST = 1e-6  # spread and size of a box
@@ -70,20 +70,20 @@ class TrackHead(nn.Module):
         size = (feature_maps.shape[-2], feature_maps.shape[-1])
         cells = F.interpolate(local_maps.flatten(0, 1), size=size, mode="nearest-exact").flatten(2).mT.unflatten(0, local_maps.shape[:2])
         boxes = boxes_of(cells)
-        scene = self.scene(feature_maps, boxes.normalised(cells), query_points)
+        context = self.context(feature_maps, boxes.normalised(cells), query_points)
         start = boxes.normalised(sample_nearest(local_maps[:, 0], query_points)[:, None])[:, 0]  # one frame of points in all boxes
-        return self._iterated(scene, boxes, start)
+        return self._iterated(context, boxes, start)
 
-    def scene(self, feature_maps: Tensor, cells: Tensor, query_points: Tensor) -> Scene:
+    def context(self, feature_maps: Tensor, cells: Tensor, query_points: Tensor) -> TrackContext:
         """Features "B T C h w", points of the boxes "B T hw 3" and queries "B Q 2" in pixels to what tracks are compared with."""
         size = (feature_maps.shape[-2], feature_maps.shape[-1])
         features = self.tracker.normalised_features(feature_maps.flatten(0, 1))
         points = cells.flatten(0, 1).mT.unflatten(2, size)
         pyramid = build_pyramid(points, features, num_levels=self.config.corr_levels, num_neighbours=self.config.k_neighbors)
         tokens = self.tracker.corr_module.query_tokens(pyramid, query_points / self.config.stride)
-        return Scene(pyramid=pyramid, query_tokens=tokens)
+        return TrackContext(pyramid=pyramid, query_tokens=tokens)
 
-    def _iterated(self, scene: Scene, boxes: Boxes, start: Tensor) -> CameraTracks:
+    def _iterated(self, context: TrackContext, boxes: Boxes, start: Tensor) -> CameraTracks:
         """Run the iterations from queries "B Q 3" in frame 0's box."""
         batch, num_frames = boxes.low.shape[:2]
         coordinates = start.new_zeros(batch, num_frames, *start.shape[1:])
@@ -92,7 +92,7 @@ class TrackHead(nn.Module):
         points, all_logits = [], []
         for _ in range(self.config.iters):
             coordinates, logits = coordinates.detach(), logits.detach()
-            step = recomputed(lambda x, v: self.tracker(scene, x, v), coordinates, logits, enabled=self.gradient_checkpointing)
+            step = recomputed(lambda x, v: self.tracker(context, x, v), coordinates, logits, enabled=self.gradient_checkpointing)
             coordinates, logits = coordinates + step[..., :3], logits + step[..., 3]
             points.append(boxes.denormalised(coordinates))
             all_logits.append(logits)

@@ -14,7 +14,7 @@ _STEP = 4  # three coordinates, one logit of visibility
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Scene:
+class TrackContext:
     """Surface and queries of a clip, with which its tracks are compared in all iterations."""
 
     pyramid: list[Level]
@@ -37,9 +37,9 @@ class Tracker(nn.Module):
         """Norm over channels at every position, "B C h w" to "B C h w"."""
         return self.fmap_norm(feature_maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
-    def forward(self, scene: Scene, coordinates: Tensor, logits: Tensor) -> Tensor:
+    def forward(self, context: TrackContext, coordinates: Tensor, logits: Tensor) -> Tensor:
         """Present coordinates "B T Q 3" (boxes) and visibility logits "B T Q" to steps of both, "B T Q 4"."""
-        correlation = self.corr_module(scene.pyramid, scene.query_tokens, coordinates, self.neighbour_mb)
+        correlation = self.corr_module(context.pyramid, context.query_tokens, coordinates, self.neighbour_mb)
         tokens = self.track_tokens(coordinates, logits, correlation)
         return self.updateformer(self.marked(tokens).transpose(1, 2)).transpose(1, 2)
 

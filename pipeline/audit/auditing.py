@@ -39,25 +39,6 @@ def cleaned(labels: TrackLabels, *, height: int, width: int) -> TrackLabels:
     return labels if np.array_equal(seen, labels.visibility) else replace(labels, visibility=seen)
 
 
-def audit_tracks(
-    labels: TrackLabels,
-    pictures: ClipPictures,
-    *,
-    calibration: Calibration | None = None,
-    cycle: CycleMeasures | None = None,
-    other: TrackLabels | None = None,
-) -> AuditedTracks:
-    """Look along the tracks of a clip, then `weigh_tracks`.
-
-    Args:
-        labels: in the pixels of the pictures.
-        calibration, cycle, other: as `weigh_tracks` takes them.
-    Raises: DataError if the arguments do not belong to one clip; what a reader of pictures raises.
-    """
-    looks = look_along(labels, pictures)
-    return weigh_tracks(labels, looks, calibration=calibration, cycle=cycle, other=other)
-
-
 def look_along(labels: TrackLabels, pictures: ClipPictures) -> Looks:
     """What a clip's pictures say of its tracks where these can be seen. Raises as `measure_looks` does."""
     _, height, width = pictures.shape

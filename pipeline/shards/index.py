@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,6 +94,7 @@ _OF_RECORD = {
     "notes": pa.list_(pa.string()),
 }
 _LARGEST = 2**16  # pixels of a side
+_HEADERS = 4096  # bytes between members that lie next to each other in a tar: padding, and headers with a long name
 SCHEMA = pa.schema({**_OF_ENTRY, "status": pa.string(), "size": pa.int64(), "members": _MEMBERS, **_OF_RECORD, "extra": pa.string()})
 _SHAPE = TableShape(
     schema=SCHEMA, added=frozenset({"notes"}), filled=("key", "sample_key", "tar", "source", "source_id", "split", "status", "members")
@@ -165,11 +166,36 @@ def read_video(root: str, entry: ClipEntry) -> VideoData:
     """
     if entry.record is None:
         raise DataError(f"clip {entry.key} was not cut; see errors/shards")
-    data = _read_images(root, entry) if entry.record.video == "images" else read_member(root, entry, entry.video)
-    found, expected = video_sha256(data), entry.record.sha256
-    if found != expected:
-        raise DataError(f"the video's sha256 is {found[:12]}..., expected {expected[:12]}...: damaged or replaced since it was written")
+    data: VideoData = read_members(root, entry, entry.images) if entry.record.video == "images" else read_member(root, entry, entry.video)
+    _check_video(entry.record, data)
     return data
+
+
+def read_sample(root: str, entry: ClipEntry, *, leave_out: Collection[str] = ()) -> dict[str, bytes]:
+    """The bytes of all members by suffix, in small letters as webdataset gives it; the video is checked against its record.
+
+    Args:
+        leave_out: suffixes of members that are not read.
+    Raises: DataError if the video is not the one that was recorded, or the clip was not made; StorageError.
+    """
+    if entry.record is None:
+        raise DataError(f"clip {entry.key} was not cut; see errors/shards")
+    wanted = [member for member in entry.members if member.name not in leave_out]
+    found = dict(zip(wanted, read_members(root, entry, wanted), strict=True))
+    images = tuple(found[image] for image in entry.images)
+    _check_video(entry.record, images if entry.record.video == "images" else found[entry.video])
+    return {member.name.lower(): data for member, data in found.items()}
+
+
+def read_members(root: str, entry: ClipEntry, members: Sequence[Member]) -> tuple[bytes, ...]:
+    """The bytes of several members, in their order; by one request where they lie next to each other in the tar."""
+    if not members:
+        raise DataError(f"clip {entry.key}: no such members in {entry.tar}; run the job that wrote it again")
+    start, end = min(member.offset for member in members), max(member.offset + member.length for member in members)
+    if end - start > sum(member.length + _HEADERS for member in members):
+        return tuple(read_member(root, entry, member) for member in members)
+    data = storage.read_range(tar_uri(root, entry), start, end - start)
+    return tuple(data[member.offset - start : member.offset - start + member.length] for member in members)
 
 
 def video_sha256(data: VideoData) -> str:
@@ -180,14 +206,10 @@ def video_sha256(data: VideoData) -> str:
     return digest.hexdigest()
 
 
-def _read_images(root: str, entry: ClipEntry) -> tuple[bytes, ...]:
-    """All image members by one request: they lie next to each other in the tar."""
-    images = entry.images
-    if not images:
-        raise DataError(f"clip {entry.key}: no image members in {entry.tar}; run the job that wrote it again")
-    start, end = min(image.offset for image in images), max(image.offset + image.length for image in images)
-    data = storage.read_range(tar_uri(root, entry), start, end - start)
-    return tuple(data[image.offset - start : image.offset - start + image.length] for image in images)
+def _check_video(record: ClipRecord, data: VideoData) -> None:
+    found, expected = video_sha256(data), record.sha256
+    if found != expected:
+        raise DataError(f"the video's sha256 is {found[:12]}..., expected {expected[:12]}...: damaged or replaced since it was written")
 
 
 def _row(entry: ClipEntry) -> dict[str, Any]:

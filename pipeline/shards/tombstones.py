@@ -24,6 +24,10 @@ class Tombstones:
         """Whether this clip must not be shown."""
         return entry.key in self.keys or entry.source_id in self.source_ids
 
+    def joined(self, other: "Tombstones") -> "Tombstones":
+        """What either names."""
+        return Tombstones(keys=self.keys | other.keys, source_ids=self.source_ids | other.source_ids)
+
 
 def forgotten_keys(root: str, shard: int, tombstones: Tombstones) -> frozenset[str]:
     """Keys of one shard's clips that must not be shown, and of single clips elsewhere. Opens the index only if a whole source is named."""
@@ -42,9 +46,15 @@ def read_tombstones(root: str) -> Tombstones:
     return Tombstones(keys=keys, source_ids=source_ids)
 
 
-def write_tombstones(root: str, keys: Iterable[str] = (), source_ids: Iterable[str] = ()) -> None:
-    """Add clips and sources to those to be forgotten. What the file names already stays: a take-down is never taken back here."""
-    before = read_tombstones(root)
-    rows = [{"key": key, "source_id": None} for key in sorted(before.keys.union(keys))]
-    rows += [{"key": None, "source_id": source_id} for source_id in sorted(before.source_ids.union(source_ids))]
-    write_table(Layout(root).tombstones, pa.Table.from_pylist(rows, schema=_SCHEMA), "tombstones")
+def write_tombstones(root: str, keys: Iterable[str] = (), source_ids: Iterable[str] = ()) -> Tombstones:
+    """Add clips and sources to those to be forgotten; returns all of these. What the file names already stays: nothing is taken back.
+
+    Two requests at once wait for each other.
+    """
+    layout = Layout(root)
+    with storage.only_one(layout.lock("tombstones"), f"the tombstones of {root}"):
+        joined = read_tombstones(root).joined(Tombstones(keys=frozenset(keys), source_ids=frozenset(source_ids)))
+        rows = [{"key": key, "source_id": None} for key in sorted(joined.keys)]
+        rows += [{"key": None, "source_id": source_id} for source_id in sorted(joined.source_ids)]
+        write_table(layout.tombstones, pa.Table.from_pylist(rows, schema=_SCHEMA), "tombstones")
+    return joined

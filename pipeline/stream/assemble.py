@@ -1,9 +1,10 @@
 """Survivors to samples, one by one: video by recorded byte range, then truth, then labels; what cannot be read is skipped if asked to."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -22,7 +23,8 @@ from pipeline.video.reader import read_clip_frames
 
 _log = logging.getLogger(__name__)
 
-_SKIP = 'stream with on_error="skip"'
+T = TypeVar("T")
+SKIP = 'stream with on_error="skip"'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,14 +35,14 @@ class SkippedClip:
     index: int
 
 
-class ItemReader:
+class ItemReader(Generic[T]):
     """Reads clips of one dataset, and counts how many on end could not be read."""
 
-    def __init__(self, config: StreamConfig) -> None:
-        self._config = config
+    def __init__(self, config: StreamConfig, read_one: Callable[[StreamConfig, Survivor], T]) -> None:
+        self._config, self._read_one = config, read_one
         self._skips_in_row = 0
 
-    def read(self, survivor: Survivor) -> ClipSample | SkippedClip:
+    def read(self, survivor: Survivor) -> T | SkippedClip:
         """One clip. Raises: DataError or StorageError if it cannot be read, unless `on_error` is "skip"."""
         try:
             item = self._assembled(survivor)
@@ -53,11 +55,10 @@ class ItemReader:
         self._skips_in_row = 0
         return item
 
-    def _assembled(self, survivor: Survivor) -> ClipSample:
-        where = f"{self._config.root}: shard {survivor.shard:06d}, clip {survivor.entry.key}"
+    def _assembled(self, survivor: Survivor) -> T:
         try:
-            with border(where):
-                return assemble(self._config, survivor)
+            with border(_where(self._config, survivor)):
+                return self._read_one(self._config, survivor)
         except UnexpectedError as error:
             raise UnexpectedError(f'{error}; make this shard again, or stream with on_error="skip"', error.kind, error.trace) from error
 
@@ -71,22 +72,26 @@ def assemble(config: StreamConfig, survivor: Survivor) -> ClipSample:
 
     Raises: DataError or StorageError, naming shard, clip and remedy, if anything of the clip cannot be read.
     """
-    where = f"{config.root}: shard {survivor.shard:06d}, clip {survivor.entry.key}"
-    with _explained(where, f"make this shard again, or {_SKIP}"):
+    with explained(config, survivor, f"make this shard again, or {SKIP}"):
         sample = _of_clip(config, survivor)
-    with _explained(where, f"or {_SKIP}"):
+    with explained(config, survivor, f"or {SKIP}"):
         return _with_labels(sample, survivor)
 
 
 @contextmanager
-def _explained(where: str, remedy: str) -> Iterator[None]:
+def explained(config: StreamConfig, survivor: Survivor, remedy: str) -> Iterator[None]:
     """Add the clip and the remedy to what goes wrong within."""
+    where = _where(config, survivor)
     try:
         yield
     except DataError as error:
         raise DataError(f"{where}: {error}; {remedy}") from error
     except StorageError as error:
         raise StorageError(f"{where}: {error}; {remedy}") from error
+
+
+def _where(config: StreamConfig, survivor: Survivor) -> str:
+    return f"{config.root}: shard {survivor.shard:06d}, clip {survivor.entry.key}"
 
 
 def _of_clip(config: StreamConfig, survivor: Survivor) -> ClipSample:

@@ -9,7 +9,7 @@ from pipeline.errors import ConfigError
 from pipeline.records import ClipSample
 from pipeline.shards.plan import PlanCounts, read_plan_counts
 from pipeline.shards.tombstones import read_tombstones
-from pipeline.stream.assemble import ItemReader, SkippedClip
+from pipeline.stream.assemble import ItemReader, SkippedClip, assemble
 from pipeline.stream.audits import announce_unjudged, with_audited_labels
 from pipeline.stream.catalog import ShardCatalog
 from pipeline.stream.config import StreamConfig
@@ -71,7 +71,7 @@ class ClipStream:
 
         Raises: DataError or StorageError for a clip that cannot be read, unless `on_error` is "skip".
         """
-        config, reader = self.config, ItemReader(self.config)
+        config, reader = self.config, ItemReader(self.config, assemble)
         first, step = worker * config.world_size + config.rank, num_workers * config.world_size
         yield from map(reader.read, islice(self.survivors_from(self._start), first, None, step))
 

@@ -1,4 +1,4 @@
-"""Labels for people with webdataset pipelines of their own: a callable to `.map` over plain samples."""
+"""Labels as fields of webdataset samples; `join_labels` adds them to samples that a pipeline reads from tars by itself."""
 
 import os
 import re
@@ -31,6 +31,8 @@ Sample = dict[str, Any]
 
 def join_labels(root: str | os.PathLike[str], labelset: str, audit: str | None = None) -> Callable[[Sample], Sample | None]:
     """A callable that adds a label set to samples of `wds.WebDataset`: `.map(join_labels(root, labelset))`.
+
+    For pipelines that read tars by themselves; `pipeline.stream.webdataset_pipeline` makes one that reads clips by their index.
 
     A sample keeps its own fields and gets these, or None; they are those of the set's kind, of tracks TrackLabels, at the stored
     video's length and size: `labels.queries` "N 3", `labels.tracks_px` "T N 2", `labels.visibility` "T N", `labels.visibility_score`
@@ -120,11 +122,8 @@ class _Joiner:
 
     def _joined(self, found: "_Found") -> Sample:
         """The fields of one clip."""
-        status, labels = _status_and_labels(found)
-        record = kind_named(self._asked.kind).record
-        arrays = {f"labels.{field.name}": getattr(labels, field.name, None) for field in fields(record)}
-        judged = {} if self._asked.audit is None else _judged(found, labels)
-        return {"labels.status": status, **arrays, **judged}
+        audited = self._asked.audit is not None
+        return label_fields(found.entry, found.labels, found.audit, kind=self._asked.kind, audited=audited)
 
     def _find(self, url: str, key: str) -> "list[_Found]":
         tars = _TAR_IN_URL.findall(url)
@@ -181,6 +180,22 @@ class _Found:
     entry: ClipEntry
     labels: LabelShard | None
     audit: AuditShard | None
+
+
+def label_fields(entry: ClipEntry, labels: LabelShard | None, audit: AuditShard | None, *, kind: str, audited: bool) -> Sample:
+    """The fields of one clip that `join_labels` describes.
+
+    Args:
+        labels, audit: of the clip's shard; None where it has none.
+        kind: of the label set that was asked for.
+        audited: whether an audit was asked for.
+    Raises: DataError for labels that were made on another video, and for an audit of another video or other tracks.
+    """
+    found = _Found(entry=entry, labels=labels, audit=audit)
+    status, read = _status_and_labels(found)
+    arrays = {f"labels.{field.name}": getattr(read, field.name, None) for field in fields(kind_named(kind).record)}
+    judged = _judged(found, read) if audited else {}
+    return {"labels.status": status, **arrays, **judged}
 
 
 def _suffix(entry: ClipEntry) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.records import ClipSample
-from pipeline.stream.assemble import ItemReader, SkippedClip
+from pipeline.stream.assemble import ItemReader, SkippedClip, assemble
 from pipeline.stream.clip_stream import ClipStream
 from pipeline.stream.config import StreamConfig
 from pipeline.stream.order import PartOrder
@@ -78,7 +78,7 @@ class MixtureStream:
         config = self.config
         first, step = worker * config.world_size + config.rank, num_workers * config.world_size
         walks = [_survivors(stream, index) for stream, index in zip(self._streams, self._start.indices, strict=True)]
-        readers = [ItemReader(stream.config) for stream in self._streams]
+        readers = [ItemReader(stream.config, assemble) for stream in self._streams]
         for number, part in enumerate(self._order.parts_from(self._start.place)):
             survivor = next(walks[part])
             if number % step == first:

@@ -20,7 +20,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # (sqrt(5) - 1) / 2 of the 64-bit circl
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Block:
+class ShuffleBlock:
     """Consecutive indices of one epoch, whose clips all lie in the same few shards. B clips of S shards."""
 
     first: int  # index i of the block's first clip
@@ -54,7 +54,7 @@ class ClipOrder:
         """n, the length of an epoch."""
         return int(self.counts.sum())
 
-    def block_at(self, index: int) -> Block:
+    def block_at(self, index: int) -> ShuffleBlock:
         """The block in which index i lies. Costs O(number of shards)."""
         epoch, place = divmod(index, self.num_clips)
         order = np.flatnonzero(self.counts)
@@ -71,9 +71,9 @@ class ClipOrder:
             mixed = permutation(len(shard_at), self.seed, epoch, 1 + number)
             shard_at, clip_at = shard_at[mixed], clip_at[mixed]
         first = epoch * self.num_clips + before
-        return Block(first=first, shards=self.shards[members], counts=counts, shard_at=shard_at, clip_at=clip_at)
+        return ShuffleBlock(first=first, shards=self.shards[members], counts=counts, shard_at=shard_at, clip_at=clip_at)
 
-    def blocks_from(self, index: int) -> Iterator[Block]:
+    def blocks_from(self, index: int) -> Iterator[ShuffleBlock]:
         """The block in which index i lies, and all after it, without end."""
         while True:
             block = self.block_at(index)

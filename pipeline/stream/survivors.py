@@ -9,7 +9,7 @@ from pipeline.errors import DataError
 from pipeline.labels import LabelShard
 from pipeline.shards.index import ClipEntry
 from pipeline.stream.catalog import ShardCatalog
-from pipeline.stream.order import Block, ClipOrder
+from pipeline.stream.order import ClipOrder, ShuffleBlock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,7 @@ def survivors(order: ClipOrder, catalog: ShardCatalog, *, start: int, end: int |
             left_out.clear()
 
 
-def _look(block: Block, place: int, catalog: ShardCatalog) -> tuple[str, Survivor | None]:
+def _look(block: ShuffleBlock, place: int, catalog: ShardCatalog) -> tuple[str, Survivor | None]:
     """Why the clip at this place is left out, or the survivor."""
     which, clip = int(block.shard_at[place]), int(block.clip_at[place])
     found = catalog.clips(int(block.shards[which]), int(block.counts[which]))

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.synthetic import surfaces
-from pipeline.synthetic.casting import View, place_movers
+from pipeline.synthetic.casting import CameraMotion, place_movers
 from pipeline.synthetic.domains import Domain
 from pipeline.synthetic.filming.cameras import CAMERAS, shaken
 from pipeline.synthetic.filming.illumination import Illumination
@@ -120,8 +120,8 @@ class _Draft:
         rng = request.rng(self._attempt, 2)
         operator = draw_operator(request.domain.recording, rng)
         poses = shaken(CAMERAS[self._camera](self._world, self._times_s, operator, rng), self._times_s, operator, rng)
-        view = View(poses=poses, times_s=self._times_s, fov_deg=self._fov_deg)
-        cast = place_movers(request.domain, self._world, book=self._book, view=view, rng=request.rng(self._attempt, 3))
+        camera = CameraMotion(poses=poses, times_s=self._times_s, fov_deg=self._fov_deg)
+        cast = place_movers(request.domain, self._world, book=self._book, camera=camera, rng=request.rng(self._attempt, 3))
         objects = (*self._world.objects, *cast.objects)
         names = [*self._book.names, *(name for name in (self._light.clouds, self._light.weathering) if name)]
         scene = Scene(

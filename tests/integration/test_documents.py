@@ -106,6 +106,13 @@ def test_weights_are_joined_in_a_webdataset_pipeline(dataset):
     assert shown == "(144,) (12, 144)\n"
 
 
+def test_the_webdataset_pipeline_runs(dataset):
+    code = filled(blocks("docs/formats.md", "python")[-1], dataset)
+    check = "print(sample['labels.tracks_px'].shape, sample['labels.weight'].shape, len(sample['json']['timestamps']))"
+    shown = subprocess.run([sys.executable, "-c", f"{code}\n{check}"], capture_output=True, text=True, check=True, cwd="/").stdout
+    assert shown == "(12, 144, 2) (144,) 12\n"
+
+
 def test_errors_are_queried_as_documented(tmp_path, run_job):
     (tmp_path / "broken.mp4").write_text("no video")
     run_job("shard.py", tmp_path / "broken.mp4", "--root", tmp_path / "root", "--executor", "inline", code=3)
@@ -125,7 +132,7 @@ def test_the_readmes_stream_runs(dataset):
 
 def test_every_option_in_the_documents_exists():
     """Words like --clip-frames in README and docs are options of some job."""
-    jobs = ("shard", "pseudolabel", "show", "demo", "convert", "synthesize", "evaluate", "audit", "train", "infer")
+    jobs = ("shard", "pseudolabel", "show", "demo", "convert", "synthesize", "evaluate", "audit", "train", "infer", "forget")
     known = {"--help"}
     for job in jobs:
         known |= options_of(typer.main.get_command(importlib.import_module(f"jobs.{job}").app))

@@ -17,8 +17,8 @@ from jobs.pseudolabel import app as label_app
 from jobs.synthesize import app as synthesize_app
 from jobs.train import app
 from tests.unit.trainer.loop.rendered import TINY
+from trainer.loop import read_journal
 from trainer.loop.checkpoints import checkpoint_steps
-from trainer.loop.journal import read_journal
 
 REPO = Path(__file__).parents[2]
 STEPS = 5

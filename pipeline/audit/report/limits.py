@@ -24,7 +24,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RuleComparison:
     """A measure against the limit of a rule; `bound` is what would have been right."""
 
     measure: str
@@ -34,38 +34,38 @@ class Comparison:
     name: str  # of the measure, in words
 
 
-CLIP_COMPARISONS: dict[str, Comparison] = {  # reason -> what decided it
-    "few_tracks": Comparison("usable_tracks", "min_usable_tracks", "at least", "count", "usable tracks"),
-    "bad_tracks": Comparison("bad_probability_mean", "bad_probability", "at most", "plain", "mean probability of being bad"),
-    "low_survival": Comparison("survival_4", "survival_4", "at least", "share", "tracks that return to their query"),
-    "collapsed_tracks": Comparison("collapse_share", "collapse_share", "at most", "share", "merged tracks"),
-    "flicker": Comparison("flicker_mean", "flicker", "at most", "plain", "changes of visibility per step"),
-    "deaths_at_once": Comparison("deaths_max", "deaths", "at most", "share", "tracks that end in one frame"),
-    "low_coverage": Comparison("cover_entropy", "cover_entropy", "at least", "plain", "spread over the picture, 0 to 1"),
-    "overlay_tracks": Comparison("stuck_share", "stuck_share", "at most", "share", "tracks stuck to the screen"),
-    "mostly_dynamic": Comparison("dynamic_ratio", "dynamic_ratio", "at most", "share", "dynamic tracks"),
+CLIP_COMPARISONS: dict[str, RuleComparison] = {  # reason -> what decided it
+    "few_tracks": RuleComparison("usable_tracks", "min_usable_tracks", "at least", "count", "usable tracks"),
+    "bad_tracks": RuleComparison("bad_probability_mean", "bad_probability", "at most", "plain", "mean probability of being bad"),
+    "low_survival": RuleComparison("survival_4", "survival_4", "at least", "share", "tracks that return to their query"),
+    "collapsed_tracks": RuleComparison("collapse_share", "collapse_share", "at most", "share", "merged tracks"),
+    "flicker": RuleComparison("flicker_mean", "flicker", "at most", "plain", "changes of visibility per step"),
+    "deaths_at_once": RuleComparison("deaths_max", "deaths", "at most", "share", "tracks that end in one frame"),
+    "low_coverage": RuleComparison("cover_entropy", "cover_entropy", "at least", "plain", "spread over the picture, 0 to 1"),
+    "overlay_tracks": RuleComparison("stuck_share", "stuck_share", "at most", "share", "tracks stuck to the screen"),
+    "mostly_dynamic": RuleComparison("dynamic_ratio", "dynamic_ratio", "at most", "share", "dynamic tracks"),
 }
-SCREEN_COMPARISONS: dict[str, tuple[Comparison, ...]] = {
+SCREEN_COMPARISONS: dict[str, tuple[RuleComparison, ...]] = {
     "dark": (
-        Comparison("luma_mean", "dark_luma", "at least", "plain", "mean grey level of 255"),
-        Comparison("dark_share", "dark_share", "at most", "share", "dark pixels"),
+        RuleComparison("luma_mean", "dark_luma", "at least", "plain", "mean grey level of 255"),
+        RuleComparison("dark_share", "dark_share", "at most", "share", "dark pixels"),
     ),
-    "blank": (Comparison("blank_share", "blank_share", "at most", "share", "blank frames"),),
+    "blank": (RuleComparison("blank_share", "blank_share", "at most", "share", "blank frames"),),
     "credits": (
-        Comparison("dark_share", "credits_dark_share", "at most", "share", "dark pixels"),
-        Comparison("text_vertical_px", "credits_vertical_px", "at most", "px", "even upward motion per frame"),
+        RuleComparison("dark_share", "credits_dark_share", "at most", "share", "dark pixels"),
+        RuleComparison("text_vertical_px", "credits_vertical_px", "at most", "px", "even upward motion per frame"),
     ),
     "static": (
-        Comparison("displacement_px", "static_displacement_px", "at least", "px", "median motion over 8 frames"),
-        Comparison("thumb_change_max", "static_thumb_change", "at least", "plain", "largest local change in grey levels"),
+        RuleComparison("displacement_px", "static_displacement_px", "at least", "px", "median motion over 8 frames"),
+        RuleComparison("thumb_change_max", "static_thumb_change", "at least", "plain", "largest local change in grey levels"),
     ),
-    "fixed_camera": (Comparison("displacement_px", "static_displacement_px", "at least", "px", "median motion over 8 frames"),),
-    "low_frame_rate": (Comparison("fps", "min_fps", "at least", "plain", "frames per second"),),
-    "letterbox": (Comparison("letterbox_share", "letterbox_share", "at most", "share", "area of the bars"),),
-    "duplicate_frames": (Comparison("duplicate_share", "duplicate_share", "at most", "share", "repeated frames"),),
-    "fast_pan": (Comparison("pan_width_share", "fast_pan_share", "at most", "share", "width panned per frame"),),
-    "exposure_jump": (Comparison("exposure_step", "exposure_step", "at most", "share", "largest change of brightness"),),
-    "overlay": (Comparison("overlay_share", "overlay_share", "at most", "share", "area of the overlay"),),
+    "fixed_camera": (RuleComparison("displacement_px", "static_displacement_px", "at least", "px", "median motion over 8 frames"),),
+    "low_frame_rate": (RuleComparison("fps", "min_fps", "at least", "plain", "frames per second"),),
+    "letterbox": (RuleComparison("letterbox_share", "letterbox_share", "at most", "share", "area of the bars"),),
+    "duplicate_frames": (RuleComparison("duplicate_share", "duplicate_share", "at most", "share", "repeated frames"),),
+    "fast_pan": (RuleComparison("pan_width_share", "fast_pan_share", "at most", "share", "width panned per frame"),),
+    "exposure_jump": (RuleComparison("exposure_step", "exposure_step", "at most", "share", "largest change of brightness"),),
+    "overlay": (RuleComparison("overlay_share", "overlay_share", "at most", "share", "area of the overlay"),),
 }
 _CONSEQUENCE = {"mostly_dynamic": "remarked"}
 _TRACK_LIMITS: dict[str, tuple[Limit, ...]] = {
@@ -94,7 +94,7 @@ def limits_of(measure: str, audit: AuditSet) -> tuple[Limit, ...]:
     return (*tracks, *(line for line in lines if line is not None))
 
 
-def _clip_limit(reason: str, comparison: Comparison, rules: Mapping[str, Any]) -> Limit | None:
+def _clip_limit(reason: str, comparison: RuleComparison, rules: Mapping[str, Any]) -> Limit | None:
     value = rules.get(comparison.rule)
     side = "below" if comparison.bound == "at least" else "above"
     return None if value is None else Limit(float(value), f"{side}: {_CONSEQUENCE.get(reason, 'not kept')}")
@@ -119,7 +119,7 @@ def reason_evidence(reason: str, *, measures: object, rules: Mapping[str, Any], 
     return "; ".join(text for text in found if text)
 
 
-def _evidence(comparison: Comparison, measures: object, rules: Mapping[str, Any]) -> str:
+def _evidence(comparison: RuleComparison, measures: object, rules: Mapping[str, Any]) -> str:
     value, limit = getattr(measures, comparison.measure, None), rules.get(comparison.rule)
     if value is None or limit is None or not math.isfinite(value):
         return ""

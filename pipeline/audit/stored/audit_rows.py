@@ -1,6 +1,6 @@
 """The audit of one shard as a Parquet file: one row per clip, in the shard's order; tracks are list columns, one element each."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -86,13 +86,6 @@ def writing_audit_shard(root: str, audit: str, shard: int) -> Iterator[Callable[
             writer.write_table(pa.Table.from_pylist([_columns(clip)], schema=writer.schema))
 
         yield add
-
-
-def write_audit_shard(root: str, audit: str, shard: int, clips: Iterable[ClipAudit]) -> None:
-    """Commit the audit of one shard. Raises DataError for a key that occurs twice."""
-    with writing_audit_shard(root, audit, shard) as add:
-        for clip in clips:
-            add(clip)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,7 @@ SPEED_EDGES_PX = np.geomspace(0.01, 100.0, 801)  # 1.2 % a bin: fine enough to c
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
+class RankedClip:
     """A clip that a report may list, with its place among others; the key decides between equals."""
 
     rank: float
@@ -41,10 +41,10 @@ class PartialSum:
     group_weight: Counter[str] = field(default_factory=Counter)  # group -> what the kept clips give of their weight
     speeds: np.ndarray = field(default_factory=lambda: np.zeros((2, len(SPEED_EDGES_PX) + 1), np.int64))  # tracks, weight likewise
     shards: list[ShardSummary] = field(default_factory=list)
-    errors: list[Candidate] = field(default_factory=list)
-    lowest: list[Candidate] = field(default_factory=list)
-    borderline: list[Candidate] = field(default_factory=list)
-    keeps: list[Candidate] = field(default_factory=list)
+    errors: list[RankedClip] = field(default_factory=list)
+    lowest: list[RankedClip] = field(default_factory=list)
+    borderline: list[RankedClip] = field(default_factory=list)
+    keeps: list[RankedClip] = field(default_factory=list)
 
 
 _COUNTERS = ("decisions", "reasons", "licenses", "totals", "group_tracks", "group_weight")
@@ -65,6 +65,6 @@ def merged(parts: Iterable[PartialSum]) -> PartialSum:
     return whole
 
 
-def first_of(candidates: Iterable[Candidate], most: int) -> list[Candidate]:
+def first_of(candidates: Iterable[RankedClip], most: int) -> list[RankedClip]:
     """The first so many by rank, and by key among equals."""
     return sorted(candidates, key=lambda candidate: candidate.place)[:most]

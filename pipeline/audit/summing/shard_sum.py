@@ -19,8 +19,8 @@ from pipeline.audit.summing.partial import (
     NUM_LOWEST,
     SPEED_EDGES_PX,
     UNIT,
-    Candidate,
     PartialSum,
+    RankedClip,
     first_of,
 )
 from pipeline.audit.summing.records import ClipBrief, ShardSummary
@@ -136,14 +136,14 @@ def _list_clip(part: PartialSum, clip: _Clip, rules: ClipRules) -> None:
     audit, brief = clip.audit, clip.brief
     chance = int(hashlib.sha256(brief.key.encode()).hexdigest()[:12], 16) / 2**48
     if audit.verdict.decision == "error":
-        part.errors = first_of([*part.errors, Candidate(rank=chance, brief=brief)], NUM_ERRORS)
+        part.errors = first_of([*part.errors, RankedClip(rank=chance, brief=brief)], NUM_ERRORS)
     if audit.verdict.decision == "keep":
-        part.keeps = first_of([*part.keeps, Candidate(rank=chance, brief=brief)], NUM_KEEPS)
+        part.keeps = first_of([*part.keeps, RankedClip(rank=chance, brief=brief)], NUM_KEEPS)
     if audit.measures is None or brief.num_tracks == 0:
         return
-    part.lowest = first_of([*part.lowest, Candidate(rank=brief.mean_weight, brief=brief)], NUM_LOWEST)
+    part.lowest = first_of([*part.lowest, RankedClip(rank=brief.mean_weight, brief=brief)], NUM_LOWEST)
     if audit.verdict.decision in ("keep", "quarantine"):
-        near = Candidate(rank=limit_distance(audit.measures, rules), brief=brief)
+        near = RankedClip(rank=limit_distance(audit.measures, rules), brief=brief)
         part.borderline = first_of([*part.borderline, near], NUM_BORDERLINE)
 
 

@@ -8,8 +8,7 @@ from pipeline.audit.tracks.collapse import collapse, collapse_clusters
 from pipeline.audit.tracks.colour import colour_drift
 from pipeline.audit.tracks.cycle import CycleMeasures
 from pipeline.audit.tracks.epipolar import homog_med, pair_geometries, sampson_med
-from pipeline.audit.tracks.frame_pass import ClipPictures
-from pipeline.audit.tracks.looks import Looks, measure_looks
+from pipeline.audit.tracks.looks import Looks
 from pipeline.audit.tracks.motion import accel_max, border_min, jump
 from pipeline.audit.tracks.neighbours import neighbour_motion
 from pipeline.audit.tracks.query_frames import query_frames
@@ -20,20 +19,6 @@ from pipeline.raster import length_to_raster, to_raster
 from pipeline.records.labels import TrackLabels
 
 MEASURES_VERSION = "tracks-1"  # of the formulas: other ones need another calibration
-
-
-def measure_tracks(
-    labels: TrackLabels, pictures: ClipPictures, *, cycle: CycleMeasures | None = None, other: TrackLabels | None = None
-) -> TrackMeasures:
-    """Measure every track of a clip; what a missing argument would tell stays NaN.
-
-    Args:
-        labels: T frames, N tracks, in the pixels of the pictures.
-        pictures: the clip; of grey ones `colour_drift` stays unknown.
-        cycle, other: as `all_measures` takes them.
-    Raises: DataError if labels, pictures and the other arguments do not belong to one clip; what a reader of pictures raises.
-    """
-    return all_measures(labels, measure_looks(labels, pictures), cycle=cycle, other=other)
 
 
 def all_measures(

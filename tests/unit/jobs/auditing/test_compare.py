@@ -10,12 +10,12 @@ from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from pipeline.audit.comparing.canary import canary_report
 from pipeline.audit.comparing.records import Comparison, DriftRow, DriftRules
-from pipeline.audit.stored.audit_rows import write_audit_shard
 from pipeline.audit.stored.audit_set import AuditSet, claim_audit
 from pipeline.audit.stored.clip_audit import ClipAudit
 from pipeline.audit.verdict import verdict_of
 from pipeline.errors import ConfigError
 from pipeline.tables import document_bytes
+from tests.audited_clips import write_audit_shard
 
 INLINE = Executor(name="inline", limits=Limits())
 

@@ -157,8 +157,8 @@ def test_the_labeler_is_made_as_it_was(tmp_path):
 
 
 def test_an_audit_that_was_made_otherwise_is_not_continued(tmp_path):
-    from pipeline.audit.stored.audit_rows import write_audit_shard
     from pipeline.audit.stored.audit_set import claim_audit
+    from tests.audited_clips import write_audit_shard
 
     name = dataset(tmp_path, num_shards=2)
     made = plan(tmp_path, name)

@@ -19,7 +19,7 @@ def clip(stages, io):
 
 @pytest.fixture(scope="module")
 def scene(trajvg, stages, io, clip):
-    return trajvg.track_head.scene(stages["track_decoder_out"], boxes_of(clip).normalised(clip), io["query_points"])
+    return trajvg.track_head.context(stages["track_decoder_out"], boxes_of(clip).normalised(clip), io["query_points"])
 
 
 def level_map(stages, name):

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.audit.auditing import audit_tracks, cleaned, clip_measures, stored_tracks
+from pipeline.audit.auditing import cleaned, clip_measures, stored_tracks
 from pipeline.audit.records import measure_names
-from pipeline.audit.tracks.measure import measure_tracks
 from pipeline.records import TrackLabels
+from tests.track_audit import audit_tracks, measure_tracks
 
 SIZE = {"height": 96, "width": 128}
 

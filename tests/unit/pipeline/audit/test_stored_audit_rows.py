@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.audit.records import measure_names
-from pipeline.audit.stored.audit_rows import iterate_audit_shard, read_audit_shard, write_audit_shard, writing_audit_shard
+from pipeline.audit.stored.audit_rows import iterate_audit_shard, read_audit_shard, writing_audit_shard
 from pipeline.audit.stored.clip_audit import ClipAudit
 from pipeline.audit.verdict import verdict_of
 from pipeline.errors import DataError, FormatError, StorageError
 from pipeline.layout import Layout
 from pipeline.tables import SCHEMA_VERSIONS
-from tests.audited_clips import clip_of, tracks_of
+from tests.audited_clips import clip_of, tracks_of, write_audit_shard
 
 
 def clips() -> list[ClipAudit]:

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.audit.stored.audit_rows import write_audit_shard
 from pipeline.audit.stored.audit_set import AuditSet, claim_audit, list_audits, read_audit_set
 from pipeline.errors import ConfigError, DataError, FormatError
 from pipeline.layout import Layout
 from pipeline.tables import SCHEMA_VERSIONS
-from tests.audited_clips import clip_of
+from tests.audited_clips import clip_of, write_audit_shard
 
 AUDIT = AuditSet(
     name="judged",

@@ -10,11 +10,12 @@ import pytest
 from pipeline.audit.clips import ClipMeasures
 from pipeline.audit.records import measure_names
 from pipeline.audit.static_pair import StaticPair
-from pipeline.audit.stored.audit_rows import read_audit_shard, write_audit_shard
+from pipeline.audit.stored.audit_rows import read_audit_shard
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
 from pipeline.audit.verdict import verdict_of
 from pipeline.errors import DataError
 from pipeline.layout import Layout
+from tests.audited_clips import write_audit_shard
 
 T, N = 5, 3
 MEASURES = ClipMeasures(**{each.name: N if each.type is int else 0.5 for each in fields(ClipMeasures)})

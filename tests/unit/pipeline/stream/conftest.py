@@ -16,7 +16,6 @@ import pytest
 from pipeline.audit.clips.labels import ClipMeasures
 from pipeline.audit.records import measure_names
 from pipeline.audit.static_pair import StaticPair
-from pipeline.audit.stored.audit_rows import write_audit_shard
 from pipeline.audit.stored.audit_set import AuditSet, claim_audit
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
 from pipeline.audit.verdict import verdict_of
@@ -24,6 +23,7 @@ from pipeline.labels import LabelRow, write_label_set, write_label_shard
 from pipeline.records import ClipRecord, LabelSet, TrackLabels
 from pipeline.shards.index import ClipEntry, Member, read_index, write_index
 from pipeline.shards.plan import PlannedClip, write_plan
+from tests.audited_clips import write_audit_shard
 
 FPS = 10
 GREY_STEP = 8  # frame t is grey of level 40 + 8 t

@@ -15,6 +15,7 @@ from pipeline.shards.index import read_index, write_index
 from pipeline.stream import ClipStream, MixtureConfig, MixtureStream, StreamConfig, catalog
 from pipeline.stream.torch_adapter import ResumableLoader, TorchClipDataset
 from pipeline.tables import SCHEMA_VERSIONS
+from tests.audited_clips import write_audit_shard
 
 REASONS = {"s0c0": ["few_tracks"], "s0c1": ["flicker"], "s1c0": ["unreadable"], "s2c3": ["exposure_jump"]}  # drop, quarantine, error, keep
 KEPT = ["s0c2", "s1c1", "s2c0", "s2c1", "s2c2", "s2c3"]
@@ -105,7 +106,7 @@ def test_a_clip_that_the_audit_does_not_know_is_refused(make_root, label, audit)
     root = make_root(num_clips=(2,))
     labels = label(root, [0])
     audit(root, labels, [])
-    audit_rows.write_audit_shard(root, labels, 0, [])
+    write_audit_shard(root, labels, 0, [])
     with pytest.raises(DataError, match=r"no row for clip s0c\d: the shard changed after it was audited"):
         keys(root, audit=labels)
 

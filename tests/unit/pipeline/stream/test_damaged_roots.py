@@ -135,7 +135,7 @@ def test_what_nobody_foresaw_is_skipped_or_named(whole, monkeypatch):
     def fails(*_: object, **__: object) -> None:
         raise ZeroDivisionError("odd")
 
-    monkeypatch.setattr("pipeline.stream.assemble.assemble", fails)
+    monkeypatch.setattr("pipeline.stream.clip_stream.assemble", fails)
     config = StreamConfig(root=root, epochs=1, on_error="skip")
     stream = ClipStream(config)
     assert (list(stream), stream.num_skipped) == ([], 2)

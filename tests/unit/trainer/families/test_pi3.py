@@ -14,9 +14,8 @@ from trainer.data import StepBatch
 from trainer.families import ClipShares, Objective, family_of
 from trainer.families.pi3 import Pi3Losses
 from trainer.inference import predict
-from trainer.loop import read_config, train
+from trainer.loop import read_config, read_journal, train
 from trainer.loop.config import ModelSettings, TrainConfig
-from trainer.loop.journal import read_journal
 from trainer.loop.process_group import ProcessRank
 from trainer.loop.schedule import OptimiserSettings
 from trainer.losses import GeometryWeights

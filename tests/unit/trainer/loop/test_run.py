@@ -16,10 +16,9 @@ from pipeline.errors import ConfigError
 from tests.unit.trainer.loop.rendered import TINY, Planes, make_data
 from trainer.data import StepBatch
 from trainer.families.trajvg import TrajVGLosses
-from trainer.loop import TrainOutcome, train
+from trainer.loop import TrainOutcome, read_journal, train
 from trainer.loop.checkpoints import checkpoint_steps, read_state
 from trainer.loop.config import CheckpointSettings, LogSettings, ModelSettings, TrainConfig
-from trainer.loop.journal import read_journal
 from trainer.loop.process_group import ProcessRank
 from trainer.loop.schedule import OptimiserSettings
 from trainer.loop.step_report import StepReport

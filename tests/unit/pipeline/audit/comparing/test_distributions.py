@@ -11,11 +11,11 @@ from pipeline.audit.comparing.comparison import compare_audits
 from pipeline.audit.comparing.distributions import count_shard, merged
 from pipeline.audit.comparing.records import ALL_CLIPS
 from pipeline.audit.records import measure_names
-from pipeline.audit.stored.audit_rows import write_audit_shard
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
 from pipeline.audit.stored.screen import ScreenRow, write_screen
 from pipeline.audit.verdict import verdict_of
+from tests.audited_clips import write_audit_shard
 
 N = 150
 

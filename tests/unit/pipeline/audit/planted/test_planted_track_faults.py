@@ -10,14 +10,35 @@ from labelers import make_labeler
 from pipeline.audit.clips import measure_clip_labels
 from pipeline.audit.evidence import track_evidence
 from pipeline.audit.records import TrackMeasures
-from pipeline.audit.tracks.measure import measure_tracks
-from pipeline.audit.tracks.thresholds import THRESHOLDS
 from pipeline.audit.verdict import ClipRules, Verdict, clip_verdict
 from pipeline.audit.weights import frame_weights, track_weights
 from pipeline.records import ClipFrames, FramesInMemory, TrackLabels
+from tests.track_audit import measure_tracks
 from tests.unit.pipeline.audit.planted import faults
 from tests.unit.pipeline.audit.planted.filmed import HEIGHT_WIDTH, Filmed
 
+# From where on a measure is suspicious in this scene.
+TOO_LARGE = {
+    "fb_cycle": 2.0,
+    "fb_all": 2.0,
+    "colour_drift": 25.0,
+    "realign_mean": 2.5,
+    "realign_max": 10.0,
+    "realign_long_mean": 2.5,
+    "realign_long_max": 5.0,
+    "flow_drift_mean": 3.0,
+    "flow_drift_max": 8.0,
+    "flicker": 0.2,
+    "accel_max": 4.0,
+    "jump": 12.0,
+    "neigh_max": 4.0,
+    "disagree_median": 4.0,
+    "disagree_max": 4.0,
+    "oof": 0.0,
+    "collapse": 0.0,
+    "static_stick": 0.0,
+}
+TOO_SMALL = {"fb_agree": 0.8, "ncc_min": 0.4, "ncc_mean": 0.7, "len": 8.0}
 FOUND_BY = {  # share of the faulty tracks that each measure must find suspicious
     faults.duplicated: {"collapse": 1, "jump": 1, "neigh_max": 1, "ncc_mean": 1, "fb_cycle": 1},
     faults.frozen: {"static_stick": 1, "neigh_max": 1, "ncc_mean": 1, "fb_cycle": 1},
@@ -45,7 +66,10 @@ def planted(filmed: Filmed, fault: faults.Plant) -> tuple[TrackLabels, np.ndarra
 
 def suspects(measures: TrackMeasures, *, but: np.ndarray) -> dict[str, set[int]]:
     """Tracks that each measure finds suspicious; of those in `but` a poor patch somewhere says nothing."""
-    found = {name: set(np.flatnonzero(THRESHOLDS[name].suspicious(values)).tolist()) for name, values in measures.items()}
+    values = dict(measures.items())
+    suspicious = {name: values[name] > limit for name, limit in TOO_LARGE.items()}
+    suspicious |= {name: values[name] < limit for name, limit in TOO_SMALL.items()}
+    found = {name: set(np.flatnonzero(which).tolist()) for name, which in suspicious.items()}
     found["ncc_min"] -= set(but.tolist())
     return {name: tracks for name, tracks in found.items() if tracks}
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from pipeline.audit.clips.labels import ClipMeasures
 from pipeline.audit.records import measure_names
-from pipeline.audit.stored.audit_rows import write_audit_shard
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
 from pipeline.audit.summing.records import AuditSummary, ClipBrief, GateCheck, GateResult, Histogram, ShardSummary, WeightMass
@@ -23,6 +22,7 @@ from pipeline.labels import LabelRow, write_label_set, write_label_shard
 from pipeline.records import ClipRecord, LabelSet, TrackLabels
 from pipeline.shards.index import ClipEntry, Member, write_index
 from pipeline.shards.plan import PlannedClip, write_plan
+from tests.audited_clips import write_audit_shard
 
 FPS, T, H, W = 12, 24, 48, 64
 HOSTILE = "<img src=x onerror=alert(1)>"

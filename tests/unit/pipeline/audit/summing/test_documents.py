@@ -6,7 +6,6 @@ from dataclasses import replace
 import duckdb
 import pytest
 
-from pipeline.audit.stored.audit_rows import write_audit_shard
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.summing.documents import read_summary, write_clips, write_shard_lines, write_summary
 from pipeline.audit.summing.gate import check_gate, drift_rows
@@ -16,7 +15,7 @@ from pipeline.audit.summing.summary import summary_of
 from pipeline.audit.verdict import ClipRules
 from pipeline.errors import DataError, FormatError, StorageError
 from pipeline.tables import SCHEMA_VERSIONS
-from tests.audited_clips import clip_of, tracks_of
+from tests.audited_clips import clip_of, tracks_of, write_audit_shard
 
 AUDIT = AuditSet(
     name="judged", label_set="set", labeler="dis-flow", checkpoint_sha256=None, measures="tracks-1", weights="fallback-1", rules={},

@@ -5,13 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.audit.auditing import audit_tracks
 from pipeline.audit.records import measure_names
 from pipeline.audit.tracks.looks import measure_looks
-from pipeline.audit.tracks.measure import measure_tracks
 from pipeline.errors import DataError
 from pipeline.records import FramesInMemory, TrackLabels
 from tests.made_frames import MadeFrames, peak_bytes
+from tests.track_audit import audit_tracks, measure_tracks
 
 
 def standing(num_frames: int, asked: list[int]) -> TrackLabels:

@@ -7,9 +7,9 @@ import pytest
 
 from pipeline.audit.records import measure_names
 from pipeline.audit.tracks.cycle import cycle_measures, cycle_queries
-from pipeline.audit.tracks.measure import measure_tracks
 from pipeline.errors import DataError
 from pipeline.records import TrackLabels
+from tests.track_audit import measure_tracks
 
 VICTIM = 27
 SUSPICIOUS = {  # the bad side of each measure's limit

@@ -15,11 +15,11 @@ from jobs.evaluating.model_tables import print_model_tables
 from jobs.evaluating.plots import evaluation_sheet
 from jobs.evaluating.report import evaluation_document
 from jobs.evaluating.tables import print_tables
+from networks.inputs import PIXEL_BUDGET
 from pipeline import storage
 from pipeline.drawing import write_image
 from pipeline.tables import write_document
 from trainer.evaluation import PROTOCOL_NAMES, EvaluationSettings
-from trainer.geometry.image_sizes import PIXEL_BUDGET
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 MODEL_DOCUMENT = "model_evaluation.json"

@@ -7,7 +7,7 @@ import typer
 from jobs.console import DONE, print_summary, run_job
 from jobs.inferring.frames import FrameChoice
 from jobs.inferring.job import ARRAYS, CLOUD, DOCUMENT, PREVIEW, RECORDING, TRAJECTORY, Inference, InferenceConfig, infer
-from trainer.geometry.image_sizes import PIXEL_BUDGET
+from networks.inputs import PIXEL_BUDGET
 from trainer.inference.files import VISIBLE
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

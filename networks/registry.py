@@ -1,10 +1,10 @@
 """From a name and a table of sizes to a network. A network's module, and torch, are imported when it is asked for."""
 
-import importlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.errors import ConfigError
+from pipeline.records.factories import load_factory
 
 if TYPE_CHECKING:
     import torch
@@ -39,9 +39,7 @@ def network_class(name: str) -> "type[Network]":
     """The class that a name stands for. Raises ConfigError for an unknown one."""
     if name not in MODELS:
         raise ConfigError(f"there is no model {name!r}; there are {', '.join(MODELS)}")
-    module, _, attribute = MODELS[name].partition(":")
-    kind: type[Network] = getattr(importlib.import_module(module), attribute)
-    return kind
+    return cast("type[Network]", load_factory(MODELS[name], "model"))
 
 
 def model_name(model: "Network") -> str:

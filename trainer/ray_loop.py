@@ -15,10 +15,9 @@ import torch
 
 from pipeline.errors import TrackmillError
 from trainer.loop.config import TrainConfig
-from trainer.loop.process_group import ProcessRank
+from trainer.loop.logs import OnStep
 from trainer.loop.run import TrainOutcome, saved_state, train
-from trainer.loop.step_log import OnStep
-from trainer.loop.step_report import StepReport
+from trainer.loop.step_report import ProcessRank, StepReport
 
 _log = logging.getLogger(__name__)
 _POLL_S = 1.0

@@ -15,6 +15,7 @@ from jobs.evaluating.job import ClipError
 from jobs.loading_models import CheckpointInfo, load_checkpoint
 from networks import model_name
 from networks.building import Network
+from networks.inputs import fitted_size
 from pipeline import storage
 from pipeline.errors import ConfigError, DataError
 from pipeline.layout import Layout
@@ -24,9 +25,8 @@ from pipeline.stream import ClipStream, StreamConfig
 from pipeline.tables import read_document
 from trainer.evaluation import ClipScores, EvaluationSettings, choose_tracks, lacks_truth, measure_clip
 from trainer.families import family_of
-from trainer.geometry.image_sizes import fitted_size
 from trainer.inference import predict, resize_frames
-from trainer.inference.predict import PRECISIONS
+from trainer.inference.prediction import PRECISIONS
 
 _LOG = logging.getLogger(__name__)
 

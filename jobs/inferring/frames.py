@@ -6,11 +6,11 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from networks.inputs import fitted_size
 from pipeline import storage
 from pipeline.errors import ConfigError, DataError
 from pipeline.video.images import decode_image
 from pipeline.video.open import open_video, to_rgb
-from trainer.geometry.image_sizes import fitted_size
 from trainer.inference import resize_frames
 
 IMAGES = (".png", ".jpg", ".jpeg")

@@ -10,6 +10,7 @@ from jobs.devices import choose_device, choose_precision
 from jobs.inferring.frames import FrameChoice, InputFrames, read_frames
 from jobs.inferring.scene import preview, require_rerun, write_rerun
 from jobs.loading_models import CheckpointInfo, load_checkpoint
+from networks.inputs import PIXEL_BUDGET
 from networks.trajvg.track_head import grid_queries
 from pipeline import storage
 from pipeline.drawing import write_image
@@ -17,12 +18,9 @@ from pipeline.errors import ConfigError
 from pipeline.shards.dataset import code_version
 from pipeline.tables import write_document
 from trainer.families import family_of
-from trainer.geometry.image_sizes import PIXEL_BUDGET
 from trainer.inference import Prediction, predict
-from trainer.inference.files import VISIBLE, write_arrays, write_cloud, write_trajectory
-from trainer.inference.focal_lengths import fitted_intrinsics
-from trainer.inference.predict import PRECISIONS
-from trainer.inference.surfaces import trusted_points
+from trainer.inference.files import VISIBLE, fitted_intrinsics, trusted_points, write_arrays, write_cloud, write_trajectory
+from trainer.inference.prediction import PRECISIONS
 
 ARRAYS, CLOUD, TRAJECTORY, PREVIEW, RECORDING, DOCUMENT = (
     "predictions.npz",

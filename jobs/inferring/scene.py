@@ -12,7 +12,7 @@ from pipeline.drawing.style import colour_indices, palette
 from pipeline.errors import ConfigError
 from pipeline.records import ClipSample, TrackLabels
 from trainer.inference import Prediction
-from trainer.inference.focal_lengths import fitted_intrinsics
+from trainer.inference.files import fitted_intrinsics
 
 _NOT_SHOWN = np.array([88, 90, 98], np.uint8)
 

@@ -8,7 +8,7 @@ import torch
 
 from labelers.options import check_choice, check_count, check_number
 from networks.cotracker3.refinement import ITERATIONS
-from networks.layers.computing import PRECISIONS
+from networks.layers.computing import PRECISIONS, Precision
 from pipeline.errors import MemoryExhausted
 
 Result = TypeVar("Result")
@@ -21,7 +21,7 @@ class EngineConfig:
 
     iterations: int = ITERATIONS
     support_grid: int = 6  # points per side of a grid on frame 0 that is tracked along for context; 0: none
-    precision: str = "float32"  # bfloat16: autocast; positions, logits, motion and sampling coordinates stay float32
+    precision: Precision = "float32"  # bfloat16: autocast; positions, logits, motion and sampling coordinates stay float32
     frames_at_once: int = 1  # through the encoder
     correlation_mb: float = 8.0  # working memory for correlations
     directions_together: bool = False  # the time-reversed pass in one batch with the forward one

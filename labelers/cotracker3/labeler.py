@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from labelers.cotracker3.config import EngineConfig, Rung, descend, rungs_alone
-from labelers.cotracker3.engine import RULES, CoTracker3Engine
+from labelers.cotracker3.engine import RULES, CoTracker3Engine, VisibilityRule
 from labelers.options import check_choice
 from labelers.protocol import LabelerProvenance
 from labelers.reseeding import ReseedingRule, Track, grey_frames, reseed
 from networks.cotracker3 import CoTracker3, compile_parts
+from networks.layers.computing import Precision
 from networks.weights import PUBLISHED, WeightFile, build_with_weights, read_weights
 from pipeline.errors import ConfigError, MemoryExhausted
 from pipeline.records import ClipFrames, TrackLabels
@@ -35,13 +36,13 @@ class CoTracker3Labeler(ABC):
     checkpoint: str = field(metadata=MACHINE)  # path, URL or hf://; identified by its hash
     sha256: str | None = field(default=None, metadata=MACHINE)  # refuse a checkpoint of any other
     license: str = field(default=LICENSE, metadata=MACHINE)  # of the checkpoint; recorded beside the labels
-    visibility_rule: str  # one of RULES
+    visibility_rule: VisibilityRule
     support_grid: int  # points per side of a grid on frame 0, tracked along for context
     backward: bool  # track the time-reversed clip for the frames before a query
     iterations: int = 6
     height: int = 384  # the model's resolution
     width: int = 512
-    precision: str = field(default="float32", metadata=MACHINE)  # or bfloat16; recorded apart
+    precision: Precision = field(default="float32", metadata=MACHINE)  # recorded apart
     compile: bool = False  # by torch.compile
     reseed_below: float = 0.0  # share of the clip's queries that must be visible, else new ones are added; 0: never
     reseed_every: int = 8  # frames between two looks
@@ -165,7 +166,7 @@ class CoTracker3Labeler(ABC):
 
 
 def label_encoded(
-    engine: CoTracker3Engine, clips: Sequence[ClipFrames], *, rule: str, backward: bool
+    engine: CoTracker3Engine, clips: Sequence[ClipFrames], *, rule: VisibilityRule, backward: bool
 ) -> tuple[list[TrackLabels], Sequence[Track]]:
     """Encode clips of equal length, track their queries; features are kept for the trackers that come with the labels."""
     encoded = engine.encode([clip.reader for clip in clips])

@@ -9,8 +9,7 @@ from torch import Tensor
 from networks.cotracker3.correlation import query_patches
 from networks.cotracker3.features import STRIDE, Features, encode
 from networks.cotracker3.network import CoTracker3, CoTracker3Config
-from networks.cotracker3.refinement import ITERATIONS, Stretch, TrackState, last, refine
-from networks.cotracker3.windows import STEP, WINDOW, online_windows
+from networks.cotracker3.refinement import ITERATIONS, STEP, WINDOW, Stretch, TrackState, last, online_windows, refine
 from pipeline.errors import ConfigError
 
 FRAMES_AT_ONCE = 8

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-PRECISIONS = ("float32", "bfloat16")
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 def recomputed(step: Callable[..., Tensor], *inputs: Tensor | None, enabled: bool) -> Tensor:
@@ -27,7 +28,7 @@ def full_precision(device: torch.device) -> torch.autocast:
 
 
 @contextmanager
-def arithmetic(device: torch.device, precision: str) -> Iterator[None]:
+def arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
     """Without gradients; "float32" is float32 throughout (convolutions in TF32, the default of GPUs, are not), "bfloat16" autocasts."""
     with torch.inference_mode():
         if precision == "bfloat16":

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from networks.building import Network
+from networks.layers.blocks import rotary_angles, token_positions
 from networks.layers.computing import full_precision
-from networks.layers.rotary import rotary_angles, token_positions
-from networks.pi3.camera_head import CameraHead
 from networks.pi3.config import ModelConfig
+from networks.pi3.heads import CameraHead
 from networks.pi3.transformer import AlternatingDecoder, Encoder, TransformerHead
 from networks.registry import model_name
 from pipeline.errors import ConfigError, DataError

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from networks.layers.computing import full_precision
 from networks.pi3.backbone import Backbone
-from networks.pi3.config import ModelConfig
-from networks.pi3.config_checks import backbone_faults, check_sizes, conv_head_faults
-from networks.pi3.dense_heads import ConvHead
+from networks.pi3.config import ModelConfig, backbone_faults, check_sizes, conv_head_faults
+from networks.pi3.heads import ConvHead
 
 MAX_LOG_DEPTH = 15.0  # TrajVG's clamp: e^15 is 3.3 million
 

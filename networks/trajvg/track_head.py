@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from networks.layers.computing import recomputed
 from networks.pi3.config import TrackHeadConfig
-from networks.trajvg.pyramid import build_pyramid, sample_nearest
+from networks.trajvg.correlation import build_pyramid, sample_nearest
 from networks.trajvg.tracker import Scene, Tracker
 from pipeline.errors import DataError
 

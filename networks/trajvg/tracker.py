@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from networks.layers.blocks import Attention, CrossAttention, Mlp
 from networks.pi3.config import TrackHeadConfig
-from networks.trajvg.correlation import CorrelationModule, encoding_size, positional_encoding
-from networks.trajvg.pyramid import Level
+from networks.trajvg.correlation import CorrelationModule, Level, encoding_size, positional_encoding
 
 _STEP = 4  # three coordinates, one logit of visibility
 

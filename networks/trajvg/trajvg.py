@@ -7,10 +7,9 @@ from torch import Tensor, nn
 
 from networks.layers.computing import full_precision, recomputed
 from networks.layers.fusion import Scratch, resized
-from networks.pi3.config import ModelConfig, TrackDecoderConfig
-from networks.pi3.config_checks import backbone_faults, check_sizes, conv_head_faults, tracking_faults
+from networks.pi3.config import ModelConfig, TrackDecoderConfig, backbone_faults, check_sizes, conv_head_faults, tracking_faults
 from networks.pi3.geometry import ConvGeometry, Geometry, ModelOutput, camera_to_world
-from networks.trajvg.pyramid import check_map_size
+from networks.trajvg.correlation import check_map_size
 from networks.trajvg.track_head import TrackHead, check_queries, grid_queries
 
 

@@ -1,8 +1,7 @@
 """Weights in and out: public checkpoints and our own, strictly, as safetensors or torch files."""
 
-from networks.weights.fitting import give_notice, license_of
+from networks.weights.fitting import PUBLISHED, give_notice, license_of
 from networks.weights.loading import StartReport, build_with_weights, load_model, load_weights, start_from
-from networks.weights.published import PUBLISHED
 from networks.weights.reading import WeightFile, read_weights
 from networks.weights.saving import save_weights
 

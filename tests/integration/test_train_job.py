@@ -18,7 +18,7 @@ from jobs.synthesize import app as synthesize_app
 from jobs.train import app
 from tests.unit.trainer.loop.rendered import TINY
 from trainer.loop.checkpoints import checkpoint_steps
-from trainer.loop.journal import read_journal
+from trainer.loop.logs import read_journal
 
 REPO = Path(__file__).parents[2]
 STEPS = 5

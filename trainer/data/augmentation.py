@@ -1,19 +1,56 @@
-"""Random changes of a training clip, one draw for all its frames: which frames, which rectangle, which colours.
+"""Random draws of a training step: length and size of its clips, and of each clip window, crop and colours.
 
-Colours change by one 3 x 4 matrix per clip, so that what has one colour in all frames keeps having one.
+All are functions of the seed and the step alone. Colours change by one 3 x 4 matrix per clip, so that what has one colour in all
+frames keeps having one.
 """
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from networks.inputs import fitted_size
 from pipeline.records.pixel_transforms import Crop
-from trainer.data.config import AugmentConfig
+from trainer.data.config import AugmentConfig, ShapeConfig
 
+_SHAPE, _CLIP = 1, 2  # keep the two kinds of draws apart
 _LUMA = np.array([0.299, 0.587, 0.114])
 _MID_GREY = 127.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepShape:
+    """T frames of H x W pixels, the same on all ranks."""
+
+    frames: int
+    height: int
+    width: int
+
+
+def step_shape(config: ShapeConfig, seed: int, step: int, *, patch: int) -> StepShape:
+    """The shape of one step's clips.
+
+    Args:
+        patch: pixels of the network's patch: sides are multiples of it.
+    """
+    draw = np.random.default_rng([seed, _SHAPE, step])
+    least, most = config.frames
+    frames = least + int(draw.integers(most - least + 1))
+    pixels = draw.uniform(*config.pixels)
+    aspect = math.exp(draw.uniform(math.log(config.aspect[0]), math.log(config.aspect[1])))
+    height, width = fitted_size(aspect, pixels, patch=patch, most_pixels=config.pixels[1])
+    return StepShape(frames=frames, height=height, width=width)
+
+
+def clip_draws(seed: int, step: int, side: int, place: int) -> np.random.Generator:
+    """The draws of one clip of a step.
+
+    Args:
+        side: 0 for labelled, 1 for pseudo.
+        place: of the clip among those of all ranks, so that two ranks draw what one with twice the clips would.
+    """
+    return np.random.default_rng([seed, _CLIP, step, side, place])
 
 
 def draw_window(starts: np.ndarray, num_frames: int, augment: AugmentConfig, draw: np.random.Generator) -> np.ndarray:

@@ -11,11 +11,9 @@ from pipeline.errors import ConfigError, TrackmillError
 from pipeline.records import ClipSample
 from pipeline.stream import MixtureStream
 from pipeline.stream.assemble import SkippedClip
-from trainer.data.batches import ClipBatch, StepBatch
-from trainer.data.collating import collate
+from trainer.data.batches import ClipBatch, PreparedClip, StepBatch, collate
 from trainer.data.config import DataConfig
 from trainer.data.packing import pack, unpack
-from trainer.data.prepared import PreparedClip
 from trainer.data.prepared_stream import PreparedClips, Side, check_parts, quiet_worker, sides
 
 _STEPS_AHEAD = 2

@@ -12,10 +12,10 @@ from pipeline.errors import ConfigError, DataError, TrackmillError
 from pipeline.records import ClipSample
 from pipeline.stream import ClipStream, MixtureConfig, MixtureStream
 from pipeline.stream.assemble import SkippedClip
+from trainer.data.augmentation import clip_draws, step_shape
+from trainer.data.batches import PreparedClip
 from trainer.data.config import DataConfig
-from trainer.data.prepared import PreparedClip
 from trainer.data.preparing import prepare_labelled, prepare_pseudo
-from trainer.data.step_shape import clip_draws, step_shape
 
 _log = logging.getLogger(__name__)
 

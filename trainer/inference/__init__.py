@@ -1,7 +1,6 @@
 """A model on a video: frames in, one record of geometry and tracks out, and the files that others read."""
 
-from trainer.inference.predict import arithmetic, predict
-from trainer.inference.prediction import PredictedTracks, Prediction
-from trainer.inference.resampling import resize_frames
+from networks.inputs import resize_frames
+from trainer.inference.prediction import PredictedTracks, Prediction, arithmetic, predict
 
 __all__ = ["PredictedTracks", "Prediction", "arithmetic", "predict", "resize_frames"]

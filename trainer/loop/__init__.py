@@ -1,7 +1,6 @@
 """The training loop: one stage of training, from a configuration to checkpoints; alone or on many processes."""
 
-from trainer.loop.config import TrainConfig
-from trainer.loop.reading import read_config
+from trainer.loop.config import TrainConfig, read_config
 from trainer.loop.run import TrainOutcome, train
 
 __all__ = ["TrainConfig", "TrainOutcome", "read_config", "train"]

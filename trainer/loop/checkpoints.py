@@ -19,7 +19,7 @@ from networks.building import Network
 from networks.weights import load_weights, read_weights, save_weights
 from pipeline import storage
 from pipeline.errors import ConfigError, FormatError
-from trainer.loop.averaging import WeightAverage
+from trainer.loop.optimisation import WeightAverage
 
 SCHEMA_VERSION = 1
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")

@@ -1,4 +1,4 @@
-"""One stage of training, from its configuration to its last checkpoint; killed and begun again, it goes on from the newest."""
+"""One stage of training, from its configuration to its last checkpoint; a killed run resumes from the newest one."""
 
 import logging
 import time
@@ -6,28 +6,40 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 import yaml
 
 from networks import build_model
 from networks.building import Network
+from networks.inputs import fitted_size
 from networks.weights import read_weights, start_from
 from pipeline import storage
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
 from trainer.data import StepBatch, StepLoader
-from trainer.families import family_of
+from trainer.data.config import ShapeConfig
+from trainer.families import Family, LossSettings, family_of
 from trainer.loop.checkpoints import Learner, RunState, checkpoint_steps, load_checkpoint, read_state, save_checkpoint
-from trainer.loop.config import TrainConfig
-from trainer.loop.frozen import freeze
-from trainer.loop.image_sizes import check_image_sizes
-from trainer.loop.process_group import ProcessRank, gathered
-from trainer.loop.reading import config_table
-from trainer.loop.step_log import OnStep, StepLog
-from trainer.loop.step_report import GUARDED, SKIPPED
+from trainer.loop.config import TrainConfig, config_table
+from trainer.loop.logs import OnStep, StepLog
+from trainer.loop.optimisation import freeze
+from trainer.loop.step_report import ProcessRank, gathered
 from trainer.loop.train_step import TrainStep, make_objective
 
+_ASPECTS = 65  # that are tried between the least and the most
 _log = logging.getLogger(__name__)
 _MAY_CHANGE = ("out", "checkpoints", "logs", "loader_workers")  # between a run and its continuation
+
+
+def check_image_sizes(family: Family, model: Network, shape: ShapeConfig, losses: LossSettings) -> None:
+    """Try the smallest images of a training. Raises: ConfigError if they are too small for the model and its losses."""
+    patch, (least, most) = family.patch_size(model), shape.pixels
+    sizes = {fitted_size(aspect, least, patch=patch, most_pixels=most) for aspect in np.geomspace(*shape.aspect, _ASPECTS)}
+    for height, width in sorted(sizes):
+        try:
+            family.check_shape(model, losses, height, width)
+        except DataError as error:
+            raise ConfigError(f"data.shape: steps may draw images of {width} x {height} pixels; {error}: raise pixels[0]") from error
 
 
 class BatchSource(Protocol):
@@ -132,7 +144,7 @@ class _Loop:
             batch = next(batches)
             report = train_step(batch, number, wait_s=time.perf_counter() - began)
             licenses |= _licenses(batch)
-            guarded, skipped = guarded + (report.outcome == GUARDED), skipped + (report.outcome == SKIPPED)
+            guarded, skipped = guarded + (report.outcome == "guarded"), skipped + (report.outcome == "skipped")
             loss = report.loss
             self.log.log_step(report)
             self.log.draw_step(number, batch, preview_objective)

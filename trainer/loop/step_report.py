@@ -1,13 +1,49 @@
-"""What one step of training was like."""
+"""Report of one step of training, summed over all processes that train together."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import distributed
 
 from trainer.losses.clip_losses import ClipLosses
 
-STEPPED, GUARDED, SKIPPED = "stepped", "guarded", "skipped"
+Item = TypeVar("Item")
+Outcome = Literal["stepped", "guarded", "skipped"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProcessRank:
+    """Where this process stands. Whoever sets world_size above 1 has set up torch's process group."""
+
+    device: torch.device
+    rank: int = 0
+    world_size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is this one that writes."""
+        return self.rank == 0
+
+
+def summed(values: Sequence[float], process: ProcessRank) -> list[float]:
+    """Each value's sum over all processes, in float64."""
+    if process.world_size == 1:
+        return [float(value) for value in values]
+    total = torch.tensor(values, dtype=torch.float64, device=process.device)
+    distributed.all_reduce(total)
+    return [float(value) for value in total.tolist()]
+
+
+def gathered(item: Item, process: ProcessRank) -> list[Item]:
+    """Every process's item, in the order of their ranks; everything that can be pickled will do."""
+    if process.world_size == 1:
+        return [item]
+    items: list[Item] = [item] * process.world_size
+    distributed.all_gather_object(items, item)
+    return items
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,7 +51,7 @@ class StepReport:
     """One step, over all processes."""
 
     step: int  # counted from 0
-    outcome: str  # stepped; guarded: the loss was too large, and counted 0; skipped: there was nothing to learn from, and nothing changed
+    outcome: Outcome  # guarded: the loss was too large, and counted 0; skipped: there was nothing to learn from, and nothing changed
     loss: float | None  # None where it is no number
     terms: Mapping[str, float | None]  # each loss's mean over its clips, unweighted
     learning_rate: float  # of all but the encoder

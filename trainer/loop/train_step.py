@@ -11,11 +11,9 @@ from torch.nn.parallel import DistributedDataParallel
 from networks.building import Network
 from trainer.data import ClipBatch, StepBatch
 from trainer.families import ClipShares, Objective, StepLosses, family_of
-from trainer.loop.averaging import WeightAverage
 from trainer.loop.config import TrainConfig
-from trainer.loop.process_group import ProcessRank, gathered, summed
-from trainer.loop.schedule import make_optimiser, rate_factor, set_rate
-from trainer.loop.step_report import GUARDED, SKIPPED, STEPPED, StepReport, mean_terms, number, term_sums
+from trainer.loop.optimisation import WeightAverage, make_optimiser, rate_factor, set_rate
+from trainer.loop.step_report import Outcome, ProcessRank, StepReport, gathered, mean_terms, number, summed, term_sums
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +22,7 @@ _log = logging.getLogger(__name__)
 class _Backward:
     """What became of a loss."""
 
-    outcome: str
+    outcome: Outcome
     gradient_norm: float | None
     reason: str | None = None
 
@@ -59,7 +57,7 @@ class TrainStep:
         counts = summed([_num_clips(batch.labelled), _num_clips(batch.pseudo)], self.process)
         terms, loss = {}, None
         if not sum(counts):
-            done = _Backward(outcome=SKIPPED, gradient_norm=None, reason="no clip of this step could be read")
+            done = _Backward(outcome="skipped", gradient_norm=None, reason="no clip of this step could be read")
         else:
             losses = self._objective(batch.to(self.process.device), self._shares(counts))
             loss = summed([float(losses.total.detach()) / self.process.world_size], self.process)[0]
@@ -91,7 +89,9 @@ class TrainStep:
             broken = [
                 found for rank in gathered([name for side in losses.sides() for name in side.broken()], self.process) for found in rank
             ]
-            return _Backward(outcome=SKIPPED, gradient_norm=None, reason=f"the loss is {loss}; clips: {', '.join(broken) or 'none alone'}")
+            return _Backward(
+                outcome="skipped", gradient_norm=None, reason=f"the loss is {loss}; clips: {', '.join(broken) or 'none alone'}"
+            )
         guarded = self.config.loss_guard is not None and loss > self.config.loss_guard
         self.optimiser.zero_grad(set_to_none=True)
         (losses.total * 0 if guarded else losses.total).backward()
@@ -99,13 +99,15 @@ class TrainStep:
         if norm is None:
             self.optimiser.zero_grad(set_to_none=True)
             keys = [key for rank in gathered([key for side in losses.sides() for key in side.keys], self.process) for key in rank]
-            return _Backward(outcome=SKIPPED, gradient_norm=None, reason=f"the gradient is not finite; one of the clips {', '.join(keys)}")
+            return _Backward(
+                outcome="skipped", gradient_norm=None, reason=f"the gradient is not finite; one of the clips {', '.join(keys)}"
+            )
         self.optimiser.step()
         if self.average is not None:
             self.average.update(self.model)
         if not guarded:
-            return _Backward(outcome=STEPPED, gradient_norm=norm)
-        return _Backward(outcome=GUARDED, gradient_norm=norm, reason=f"the loss is {loss:.4g}, more than {self.config.loss_guard:g}")
+            return _Backward(outcome="stepped", gradient_norm=norm)
+        return _Backward(outcome="guarded", gradient_norm=norm, reason=f"the loss is {loss:.4g}, more than {self.config.loss_guard:g}")
 
 
 def make_objective(model: Network, config: TrainConfig) -> Objective:

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from torch import Tensor
-from trainer.losses.huber import huber
 
 from networks import build_model
-from trainer.losses import visibility_loss
+from trainer.families.trajvg.tracking import visibility_loss
+from trainer.losses.penalties import huber
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from networks.trajvg.correlation import positional_encoding
-from networks.trajvg.pyramid import nearest_neighbours, sample_nearest
+from networks.trajvg.correlation import nearest_neighbours, positional_encoding, sample_nearest
 from networks.trajvg.track_head import boxes_of
 
 HIGH_OCTAVES = 6  # from 2^6 on, the rounding of a coordinate shows

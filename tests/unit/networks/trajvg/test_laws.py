@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from networks import build_model
-from networks.layers.blocks import Block
-from networks.layers.rotary import rotary_angles, rotate
+from networks.layers.blocks import Block, rotary_angles, rotate
 from networks.pi3.geometry import camera_to_world, decode_points
-from networks.trajvg.pyramid import build_pyramid, sample_bilinear, sample_nearest
+from networks.trajvg.correlation import build_pyramid, sample_bilinear, sample_nearest
 from networks.trajvg.track_head import boxes_of
 from networks.trajvg.trajvg import clean_patches, reference_patches
 from pipeline.errors import DataError

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from networks.inputs import fitted_size
 from pipeline.errors import ConfigError
+from trainer.data.augmentation import clip_draws, step_shape
 from trainer.data.config import ShapeConfig
-from trainer.data.step_shape import clip_draws, step_shape
-from trainer.geometry.image_sizes import fitted_size
 
 
 def test_shapes_stay_within_their_bounds_and_use_them():

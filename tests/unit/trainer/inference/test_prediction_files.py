@@ -5,9 +5,7 @@ import pytest
 
 from pipeline.errors import DataError
 from trainer.inference import PredictedTracks, Prediction
-from trainer.inference.files import write_arrays, write_cloud, write_trajectory
-from trainer.inference.focal_lengths import fitted_intrinsics
-from trainer.inference.surfaces import trusted_points
+from trainer.inference.files import fitted_intrinsics, trusted_points, write_arrays, write_cloud, write_trajectory
 
 T, H, W = 2, 6, 8
 POSES = np.tile(np.eye(4, dtype=np.float32), (T, 1, 1))

@@ -19,10 +19,9 @@ from trainer.families.trajvg import TrajVGLosses
 from trainer.loop import TrainOutcome, train
 from trainer.loop.checkpoints import checkpoint_steps, read_state
 from trainer.loop.config import CheckpointSettings, LogSettings, ModelSettings, TrainConfig
-from trainer.loop.journal import read_journal
-from trainer.loop.process_group import ProcessRank
-from trainer.loop.schedule import OptimiserSettings
-from trainer.loop.step_report import StepReport
+from trainer.loop.logs import read_journal
+from trainer.loop.optimisation import OptimiserSettings
+from trainer.loop.step_report import ProcessRank, StepReport
 
 STEPS = 5
 

@@ -4,9 +4,7 @@ import pytest
 import torch
 
 from pipeline.errors import ConfigError
-from trainer.loop.averaging import WeightAverage
-from trainer.loop.frozen import freeze
-from trainer.loop.schedule import OptimiserSettings, make_optimiser, rate_factor, set_rate
+from trainer.loop.optimisation import OptimiserSettings, WeightAverage, freeze, make_optimiser, rate_factor, set_rate
 
 
 @pytest.mark.parametrize("warm", [0.0, 0.25])

@@ -1,11 +1,69 @@
-"""Two views of a rigid scene: fundamental matrices of known cameras, and how far correspondences are from them."""
+"""Rigid motions as 4 x 4 matrices, and the epipolar geometry of two cameras.
+
+Products are taken in the precision of their inputs, also inside autocast: a pose in bfloat16 is wrong by centimetres.
+"""
 
 import torch
 from torch import Tensor
 
-from trainer.geometry.rigid import invert_rigid
-
 _TINY = 1e-24  # squared pixels
+
+
+def transform_points(motion: Tensor, points: Tensor) -> Tensor:
+    """R p + t, the upper three rows of M Hom(p).
+
+    Args:
+        motion: "... 4 4", rigid.
+        points: "... N 3".
+    Returns: "... N 3". Gradient flows to both; callers detach.
+    """
+    with torch.autocast(points.device.type, enabled=False):
+        return points @ motion[..., :3, :3].mT + motion[..., None, :3, 3]
+
+
+def invert_rigid(motion: Tensor) -> Tensor:
+    """Inverse of "... 4 4" by R^T and -R^T t. Gradient flows; that of the rotation is the gradient of R^T, not of a matrix inverse."""
+    with torch.autocast(motion.device.type, enabled=False):
+        back = motion[..., :3, :3].mT
+        return assemble_rigid(back, -(back @ motion[..., :3, 3:])[..., 0])
+
+
+def assemble_rigid(rotation: Tensor, translation: Tensor) -> Tensor:
+    """ "... 4 4" of rotations "... 3 3" and translations "... 3"."""
+    upper = torch.cat([rotation, translation[..., None]], dim=-1)
+    last = torch.tensor([0, 0, 0, 1], device=upper.device, dtype=upper.dtype).expand(*upper.shape[:-2], 1, 4)
+    return torch.cat([upper, last], dim=-2)
+
+
+def motion_to_anchor(camera_to_world: Tensor, anchor: int) -> Tensor:
+    """From each frame's camera to that of the anchor frame x: C_{t->x} = C_x^-1 C_t.
+
+    Args:
+        camera_to_world: "B T 4 4", rigid.
+        anchor: x, in [0, T).
+    Returns:
+        "B T 4 4". Gradient flows to C_t and to C_x, except in row x, which is the identity and a constant.
+    Source: TrajVG eq. (1).
+    """
+    with torch.autocast(camera_to_world.device.type, enabled=False):
+        motion = invert_rigid(camera_to_world[:, anchor])[:, None] @ camera_to_world
+    same = torch.arange(motion.shape[1], device=motion.device) == anchor
+    identity = torch.eye(4, device=motion.device, dtype=motion.dtype)
+    return torch.where(same[:, None, None], identity, motion)
+
+
+def scale_motion(motion: Tensor, scale: Tensor) -> Tensor:
+    """Translations of "B T 4 4" times one factor per clip, "B"; rotations stay."""
+    return assemble_rigid(motion[..., :3, :3], motion[..., :3, 3] * scale[:, None, None])
+
+
+def rotation_angle(first: Tensor, second: Tensor) -> Tensor:
+    """Angle between rotations "... 3 3", radians, "...": acos((tr(A^T B) - 1) / 2).
+
+    The cosine is clamped to 1e-6 inside of [-1, 1], so that the gradient is finite, and zero for angles below 1.4e-3 (float32 and wider).
+    """
+    cosine = ((first * second).sum(dim=(-2, -1)) - 1) / 2  # tr(A^T B) is the sum of the entries' products
+    return torch.acos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
 
 
 def cross_matrix(vectors: Tensor) -> Tensor:
@@ -64,29 +122,3 @@ def turned_pixels(camera_to_world: Tensor, intrinsics: Tensor, pixels: Tensor, a
     depth = rays[..., 2:]
     infinite = torch.full_like(rays[..., :2], float("inf"))
     return torch.where(depth > 0, rays[..., :2] / torch.where(depth > 0, depth, 1), infinite)
-
-
-def point_map_intrinsics(point_maps: Tensor) -> Tensor:
-    """Pinhole intrinsics that explain point maps best: one focal length per frame, principal point in the middle of the image.
-
-    The focal length minimises the squared distance in pixels between where a point lies and where it projects to, points behind the
-    camera left out.
-
-    Args:
-        point_maps: "B T H W 3", camera frame of each map.
-    Returns: "B T 3 3"; detached. The focal length is the longer side where no point is in front of the camera.
-    """
-    points = point_maps.detach()
-    height, width = points.shape[2:4]
-    middle = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=points.device, dtype=points.dtype)
-    y, x = torch.meshgrid(*(torch.arange(n, device=points.device, dtype=points.dtype) for n in (height, width)), indexing="ij")
-    places = torch.stack([x, y], dim=-1) - middle
-    front = points[..., 2:] > 1e-6
-    directions = torch.where(front, points[..., :2] / torch.where(front, points[..., 2:], 1), 0)
-    products, squares = ((directions * other).sum(dim=(2, 3, 4)) for other in (places, directions))
-    focal = torch.where(squares > 0, products / torch.where(squares > 0, squares, 1), max(height, width))
-    intrinsics = torch.zeros(*focal.shape, 3, 3, device=points.device, dtype=points.dtype)
-    intrinsics[..., 0, 0] = intrinsics[..., 1, 1] = focal
-    intrinsics[..., :2, 2] = middle
-    intrinsics[..., 2, 2] = 1
-    return intrinsics

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
+from networks.inputs import PIXEL_BUDGET, fitted_size, resize_frames
 from pipeline.errors import ConfigError
-from trainer.geometry.image_sizes import PIXEL_BUDGET, fitted_size
-from trainer.inference import resize_frames
 
 
 @pytest.mark.parametrize(

@@ -80,19 +80,19 @@ def follow(field: MotionField, queries: np.ndarray, rule: RoundTripRule) -> Trac
     columns = np.arange(num_tracks)
     tracks[query_frame, columns] = queries[:, 1:]
     visible[query_frame, columns] = True
-    for start, end in _neighbours(num_frames):
+    for start, end in _neighbouring_frames(num_frames):
         under_way = np.flatnonzero(query_frame <= start if start < end else query_frame >= start)
         if not len(under_way):
             continue
         points = tracks[start, under_way]
-        checked = _checked(field.step(start, end, points), points, rule, field.shape)
+        checked = _check_step(field.step(start, end, points), points, rule, field.shape)
         tracks[end, under_way] = checked.position_px
         visible[end, under_way] = visible[start, under_way] & checked.passed
         strain[end, under_way] = strain[start, under_way] + np.square(checked.strain)
     return TrackLabels(queries=queries, tracks_px=tracks, visibility=visible, confidence=confidence_of(strain))
 
 
-def _neighbours(num_frames: int) -> Iterator[tuple[int, int]]:
+def _neighbouring_frames(num_frames: int) -> Iterator[tuple[int, int]]:
     """Pairs of neighbouring frames: through the clip forwards, then backwards."""
     yield from ((t, t + 1) for t in range(num_frames - 1))
     yield from ((t, t - 1) for t in range(num_frames - 1, 0, -1))
@@ -119,7 +119,7 @@ class _CheckedStep:
     strain: np.ndarray
 
 
-def _checked(step: Step, points: np.ndarray, rule: RoundTripRule, shape: tuple[int, int, int]) -> _CheckedStep:
+def _check_step(step: Step, points: np.ndarray, rule: RoundTripRule, shape: tuple[int, int, int]) -> _CheckedStep:
     size = np.array(shape[:0:-1], np.float32)  # (W, H)
     miss = step.returned_px - points
     missed_px = np.linalg.norm(miss, axis=1)
@@ -141,7 +141,7 @@ class ChainedLabeler(ABC):
     round_trip_px: float = 1.0  # a step fails that misses its start by more than this ...
     round_trip_share: float = 0.05  # ... plus this share of its length, when taken forth and back
     reseed_below: float = 0.0  # share of the clip's queries that must be visible, else new ones are added; 0: never
-    reseed_every: int = 8  # frames between two looks
+    reseed_every: int = 8  # frames between two checks
     reseed_limit: float = 4.0  # tracks at most, as a multiple of the clip's queries
     blur_px: float = 0.0  # sigma of a Gaussian on the grey frames
 

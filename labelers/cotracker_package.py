@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from labelers.options import check_choice
 from labelers.protocol import LabelerProvenance
-from networks.weights import PUBLISHED, WeightFile, give_notice, read_weights
+from networks.weights import PUBLISHED, WeightFile, read_weights, warn_non_commercial
 from pipeline.errors import ConfigError, DataError, MemoryExhausted
 from pipeline.records import ClipFrames, TrackLabels
 
@@ -78,7 +78,7 @@ class CoTrackerPackageLabeler:
         with torch.random.fork_rng(devices=[]):
             predictor_class = _predictor_class()
             checkpoint = read_weights(source)
-            give_notice(self._license)
+            warn_non_commercial(self._license)
             _check_fit(checkpoint, self._variant)
             offline, window_len = self._variant == "offline", WINDOW_LEN[self._variant]
             try:

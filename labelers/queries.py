@@ -1,4 +1,4 @@
-"""Where the points to follow come from: the query policies, and the choice of a clip's queries by one of them."""
+"""Query policies, and the choice of a clip's query points by one of them."""
 
 import hashlib
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ CELL = 0.7  # of corners: side of the cells of at most one point each, in units 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueryPolicy:
-    """How queries are chosen. Every field changes the labels and belongs to the label set's identity.
+    """The choice of query points. Every field changes the labels and belongs to the label set's identity.
 
     grid: evenly, whatever the image shows. random: uniformly. corners: in proportion to texture (the gradient tensor's smaller
     eigenvalue), at most one per small cell so that they spread. sift: a uniform draw among OpenCV's SIFT keypoints. Where an

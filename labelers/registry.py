@@ -1,4 +1,4 @@
-"""From a labeler's name and options to the labeler."""
+"""Labelers by name, made from their options."""
 
 import inspect
 from collections.abc import Callable

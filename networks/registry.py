@@ -1,4 +1,4 @@
-"""From a name and a table of sizes to a network. A network's module, and torch, are imported when it is asked for."""
+"""Networks by name. A network's module, and torch, are imported when it is asked for."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast

@@ -19,7 +19,7 @@ from pipeline.shards.dataset import code_version
 from pipeline.tables import write_document
 from trainer.families import family_of
 from trainer.inference import Prediction, predict
-from trainer.inference.files import VISIBLE, fitted_intrinsics, trusted_points, write_arrays, write_cloud, write_trajectory
+from trainer.inference.files import VISIBLE, fit_intrinsics, trusted_points, write_arrays, write_cloud, write_trajectory
 from trainer.inference.prediction import PRECISIONS
 
 ARRAYS, CLOUD, TRAJECTORY, PREVIEW, RECORDING, DOCUMENT = (
@@ -84,7 +84,7 @@ def infer(config: InferenceConfig) -> Inference:
     given = read_frames(config.source, config.choice, patch=family_of(info.model).patch_size(model))
     prediction = predict(model, given.frames, _queries(given, config.grid_px), precision=precision)
     num_points = _write(config, given, prediction)
-    cameras = fitted_intrinsics(prediction.local_points, prediction.confidence)
+    cameras = fit_intrinsics(prediction.local_points, prediction.confidence)
     inference = Inference(
         given=given,
         prediction=prediction,

@@ -1,4 +1,4 @@
-"""How the engine computes, and what is tried when memory runs out."""
+"""Computing options of the CoTracker3 engine, and the ladder of frugal options for when memory runs out."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -48,13 +48,13 @@ class EngineConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rung:
-    """One way of working. `note` is None on the first, which is as configured."""
+    """One step of the memory ladder. `note` is None on the first, which is as configured."""
 
     config: EngineConfig
     note: str | None = None
 
 
-def rungs_alone(config: EngineConfig) -> tuple[Rung, ...]:
+def single_clip_rungs(config: EngineConfig) -> tuple[Rung, ...]:
     """The rungs below a batch: a single clip, ever more frugal. Results are the same but for rounding."""
     apart = replace(config, directions_together=False)
     small = replace(apart, correlation_mb=min(4.0, config.correlation_mb), frames_at_once=1)
@@ -65,7 +65,7 @@ def rungs_alone(config: EngineConfig) -> tuple[Rung, ...]:
     )
 
 
-def descend(rungs: Sequence[Rung], work: Callable[[Rung], Result], *, what: str) -> Result:
+def first_that_fits(rungs: Sequence[Rung], work: Callable[[Rung], Result], *, what: str) -> Result:
     """The first result that memory allows. Raises MemoryExhausted, naming `what`, below the last rung."""
     reason = ""
     for rung in rungs:

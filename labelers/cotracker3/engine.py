@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from labelers.cotracker3.config import EngineConfig
-from labelers.cotracker3.passes import EncodedClips, StreamState, advance, first_window, track_clips, window_groups
+from labelers.cotracker3.passes import EncodedClips, StreamState, first_window, frames_by_window, track_clips, track_window
 from labelers.options import check_choice
 from networks.cotracker3.features import Features, gather_chunks, last_frames, pyramid
 from networks.cotracker3.models import CoTracker3Online, CoTracker3Output
@@ -50,7 +50,7 @@ def pixel_scale(size: tuple[int, int], model_resolution: tuple[int, int]) -> np.
     return np.array([(model_width - 1) / max(width - 1, 1), (model_height - 1) / max(height - 1, 1)], np.float32)
 
 
-def in_groups(frames: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+def group_frames(frames: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
     """Frames "H W 3" a few at a time, as "F H W 3"; the last group may be smaller."""
     group: list[np.ndarray] = []
     for frame in frames:
@@ -113,7 +113,7 @@ class CoTracker3Tracks:
         tracks_px[queries[:, 0].astype(int), np.arange(len(queries))] = queries[:, 1:]
         return replace(self, tracks_px=tracks_px)
 
-    def silent_before(self, queries: np.ndarray) -> "CoTracker3Tracks":
+    def rest_before(self, queries: np.ndarray) -> "CoTracker3Tracks":
         """The same, but before its query frame a point rests at its query, with both probabilities 0: nothing is claimed there."""
         before = np.arange(len(self.tracks_px))[:, None] < queries[None, :, 0]
         return CoTracker3Tracks(
@@ -178,10 +178,10 @@ class CoTracker3Engine:
             self._model_points(queries, _sizes(videos)), start=0 if self.config.support_grid else first_window(queries)
         )
         kept: list[Features] = []  # the last 8 frames of each video
-        for groups in zip(*(window_groups(video, state.start) for video in videos), strict=True):
+        for groups in zip(*(frames_by_window(video, state.start) for video in videos), strict=True):
             with arithmetic(self.model.device, self.config.precision):
                 window = self._features(groups, num_frames=sum(map(len, groups)) + sum(part.num_frames for part in kept), after=kept)
-                state = advance(self.model, state, window, config=self.config)
+                state = track_window(self.model, state, window, config=self.config)
                 kept += last_frames(window, STEP, batch=len(videos))
                 del window  # before the next one is made
                 found = self._in_pixels(state.found, _sizes(videos), num_points=len(queries[0]))
@@ -199,7 +199,7 @@ class CoTracker3Engine:
             for video in videos:
                 if after:
                     yield after.pop(0)
-                for frames in in_groups(video, self.config.frames_at_once):
+                for frames in group_frames(video, self.config.frames_at_once):
                     yield pyramid(self.model.fnet(to_model_frames(frames, self.model)))
 
         return gather_chunks(chunks(), num_frames)

@@ -17,32 +17,43 @@ from labelers.cotracker3.config import EngineConfig
 from networks.cotracker3.features import STRIDE, Features
 from networks.cotracker3.models import CoTracker3Online, patches_of
 from networks.cotracker3.network import CoTracker3
-from networks.cotracker3.refinement import STEP, WINDOW, Stretch, TrackState, carry_over, entry, last, online_windows, refine, written
+from networks.cotracker3.refinement import (
+    STEP,
+    WINDOW,
+    Stretch,
+    TrackState,
+    carry_over,
+    final_state,
+    input_tokens,
+    online_windows,
+    refine,
+    write_window,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedClips:
-    """Features of B clips of T frames: encoded once, tracked as often as one likes."""
+    """Features of B clips of T frames, encoded once for any number of passes."""
 
     features: Features
     rows: Tensor  # int64 "B T": where each clip's frames lie in `features`
     sizes: tuple[tuple[int, int], ...]  # (H, W) of each clip's frames
 
     def clip(self, place: int) -> "EncodedClips":
-        """One of them."""
+        """One clip of the batch."""
         return EncodedClips(self.features, self.rows[place : place + 1], self.sizes[place : place + 1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pass:
-    """One direction of time: B batch entries, to which others may be joined."""
+    """One direction of time, for B batch entries."""
 
     rows: Tensor  # "B T"
     query_frames: Tensor  # "B N"
-    entry: Tensor | None  # "B N T 384" of the points at rest; None where windows have their own
+    input_tokens: Tensor | None  # "B N T 384" of the points at rest; None where windows have their own
 
-    def joined(self, other: "_Pass") -> "_Pass":
-        both = None if self.entry is None or other.entry is None else torch.cat([self.entry, other.entry])
+    def join(self, other: "_Pass") -> "_Pass":
+        both = None if self.input_tokens is None or other.input_tokens is None else torch.cat([self.input_tokens, other.input_tokens])
         return _Pass(torch.cat([self.rows, other.rows]), torch.cat([self.query_frames, other.query_frames]), both)
 
 
@@ -56,13 +67,13 @@ def track_clips(model: CoTracker3, clips: EncodedClips, points: Tensor, *, confi
     stretch = Stretch(clips.features, clips.rows, patches, config.correlation_bytes)
     num_frames = clips.rows.shape[1]
     rest = TrackState.at_rest(cells, num_frames)
-    at_rest = None if isinstance(model, CoTracker3Online) else entry(model, stretch, rest)
+    at_rest = None if isinstance(model, CoTracker3Online) else input_tokens(model, stretch, rest)
     forward = _Pass(clips.rows, frames, at_rest)
     if not backward or not frames.any():  # nothing lies before frame 0
         return _run(model, stretch, rest, forward, config)
     back = _Pass(clips.rows.flip(1), num_frames - 1 - frames, None if at_rest is None else at_rest.flip(2))
     if config.directions_together:
-        found = _run(model, stretch, rest, forward.joined(back), config)
+        found = _run(model, stretch, rest, forward.join(back), config)
         there, reversed_back = found.split(len(frames))
     else:
         there, reversed_back = _run(model, stretch, rest, forward, config), _run(model, stretch, rest, back, config)
@@ -71,20 +82,20 @@ def track_clips(model: CoTracker3, clips: EncodedClips, points: Tensor, *, confi
 
 
 def _run(model: CoTracker3, stretch: Stretch, rest: TrackState, time: _Pass, config: EngineConfig) -> TrackState:
-    """One pass, or two joined ones."""
+    """One pass, or two that were joined."""
     repeats = len(time.rows) // len(stretch.rows)
     stretch = Stretch(
         stretch.features, time.rows, tuple(patch.repeat(repeats, 1, 1, 1) for patch in stretch.patches), stretch.correlation_bytes
     )
     state = rest.repeated(repeats)
     if isinstance(model, CoTracker3Online):
-        return last(online_windows(model, stretch, state, query_frames=time.query_frames, iterations=config.iterations))
-    return last(refine(model, stretch, state, iterations=config.iterations, first_entry=time.entry))
+        return final_state(online_windows(model, stretch, state, query_frames=time.query_frames, iterations=config.iterations))
+    return final_state(refine(model, stretch, state, iterations=config.iterations, first_input=time.input_tokens))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamState:
-    """Where tracking of B videos in step stands after some windows. A value: several may be in flight."""
+    """State of tracking B videos in step, after some windows. Immutable, so several may be in flight."""
 
     queries: Tensor  # float32 "B N 3", (t, x, y) in model pixels, t from the first frame of the video
     start: int  # first frame of the next window
@@ -102,7 +113,7 @@ class StreamState:
         return self.queries[..., 0].long()
 
 
-def advance(model: CoTracker3, state: StreamState, window: Features, *, config: EngineConfig) -> StreamState:
+def track_window(model: CoTracker3, state: StreamState, window: Features, *, config: EngineConfig) -> StreamState:
     """Track one window.
 
     Args:
@@ -119,8 +130,8 @@ def advance(model: CoTracker3, state: StreamState, window: Features, *, config: 
     estimate = rest if first else carry_over(state.found, state.start, rest, carried=state.query_frames < state.start + STEP)
     padded = rows[:, torch.arange(WINDOW, device=rows.device).clamp_max(num_frames - 1)]
     stretch = Stretch(window, padded, patches, config.correlation_bytes)
-    refined = last(refine(model, stretch, estimate, iterations=config.iterations))
-    found = written(_extended(state.found, state.start + num_frames), state.start, refined)
+    refined = final_state(refine(model, stretch, estimate, iterations=config.iterations))
+    found = write_window(_extend(state.found, state.start + num_frames), state.start, refined)
     return StreamState(state.queries, state.start + STEP, patches, found)
 
 
@@ -135,7 +146,7 @@ def _patches_so_far(state: StreamState, window: Features, rows: Tensor, cells: T
     return tuple(torch.where(newly[..., None, None], patch, kept) for patch, kept in zip(sampled, state.patches, strict=True))
 
 
-def _extended(found: TrackState, num_frames: int) -> TrackState:
+def _extend(found: TrackState, num_frames: int) -> TrackState:
     def side(values: Tensor) -> Tensor:
         missing = num_frames - values.shape[2]
         return torch.cat([values, values.new_zeros((*values.shape[:2], missing, *values.shape[3:]))], 2)
@@ -149,8 +160,8 @@ def first_window(queries: Sequence[np.ndarray]) -> int:
     return max(0, first // STEP - 1) * STEP
 
 
-def window_groups(frames: Iterable[np.ndarray], start: int) -> Iterator[np.ndarray]:
-    """What each window brings that is new: "16 H W 3" from frame `start` on, then "8 H W 3"; the last group may be smaller."""
+def frames_by_window(frames: Iterable[np.ndarray], start: int) -> Iterator[np.ndarray]:
+    """New frames of each window: "16 H W 3" from frame `start` on, then "8 H W 3"; the last group may be smaller."""
     following = islice(frames, start, None)
     size = WINDOW
     while group := list(islice(following, size)):

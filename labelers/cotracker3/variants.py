@@ -49,11 +49,11 @@ class CoTracker3OnlineLabeler(CoTracker3Labeler):
         if not found or len(found[0].tracks_px) != num_frames:
             raise DataError(f"{len(found[0].tracks_px) if found else 0} frames arrived, {num_frames} were promised; cut the clip again")
         return [
-            tracks.through_queries(points).silent_before(points).labels(points, self.visibility_rule)
+            tracks.through_queries(points).rest_before(points).labels(points, self.visibility_rule)
             for tracks, points in zip(found, queries, strict=True)
         ]
 
-    def _before_queries(self) -> str:
+    def _describe_earlier_frames(self) -> str:
         return "frames before a query are those of the time-reversed clip" if self.backward else "nothing is visible before its query"
 
 
@@ -105,7 +105,7 @@ class CoTracker3OfflineLabeler(CoTracker3Labeler):
     def _trackers(self, engine: CoTracker3Engine, clips: Sequence[ClipFrames]) -> tuple[list[TrackLabels], Sequence[Track]]:
         return label_encoded(engine, clips, rule=self.visibility_rule, backward=self.backward)
 
-    def _before_queries(self) -> str:
+    def _describe_earlier_frames(self) -> str:
         return "frames before a query are those of the time-reversed clip" if self.backward else "frames before a query are tracked along"
 
     def _options(self) -> dict[str, Any]:

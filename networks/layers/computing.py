@@ -12,7 +12,7 @@ Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
-def recomputed(step: Callable[..., Tensor], *inputs: Tensor | None, enabled: bool) -> Tensor:
+def checkpointed(step: Callable[..., Tensor], *inputs: Tensor | None, enabled: bool) -> Tensor:
     """step(*inputs); where `enabled` and gradients are asked for, its insides are computed again in the backward pass.
 
     The networks draw no random numbers, so no generator's state is kept for it.
@@ -23,7 +23,7 @@ def recomputed(step: Callable[..., Tensor], *inputs: Tensor | None, enabled: boo
 
 
 def full_precision(device: torch.device) -> torch.autocast:
-    """A context without autocast on this device, whatever the caller has switched on: geometry does not bear bfloat16."""
+    """A context without autocast on this device, whatever the caller has switched on: bfloat16 is too coarse for geometry."""
     return torch.autocast(device.type, enabled=False)
 
 

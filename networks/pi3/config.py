@@ -114,7 +114,7 @@ class MetricDecoderConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComputingConfig:
-    """What changes memory and time, not results."""
+    """Options that change memory and time, not results."""
 
     gradient_checkpointing: bool = False  # recompute blocks in the backward pass
     neighbour_mb: float = 256.0  # working memory of the search for neighbours
@@ -150,7 +150,7 @@ def check_sizes(config: ModelConfig, *faults: Callable[[ModelConfig], Iterator[s
 
 
 def negative_sizes(config: ModelConfig) -> Iterator[str]:
-    """Numbers below 0, none of which means anything here."""
+    """Numbers below 0, which no size may be."""
     for section, fields in dataclasses.asdict(config).items():
         for name, value in fields.items():
             numbers = value if isinstance(value, tuple) else (value,)
@@ -159,7 +159,7 @@ def negative_sizes(config: ModelConfig) -> Iterator[str]:
 
 
 def backbone_faults(config: ModelConfig) -> Iterator[str]:
-    """Where encoder, decoder and transformer heads do not fit each other."""
+    """Misfits of encoder, decoder and transformer heads."""
     encoder, decoder = config.encoder, config.decoder
     if encoder.img_size % encoder.patch_size:
         yield f"encoder.img_size {encoder.img_size} is no multiple of encoder.patch_size {encoder.patch_size}"
@@ -184,7 +184,7 @@ def _rotary_faults(name: str, width: int, num_heads: int) -> Iterator[str]:
 
 
 def conv_head_faults(config: ModelConfig) -> Iterator[str]:
-    """Where the convolutional heads do not fit the transformer heads."""
+    """Misfits of the convolutional and the transformer heads."""
     for name, head, dims in (("point_head", config.point_head, (2, 1)), ("conf_head", config.conf_head, (1,))):
         if head.dim_proj != config.point_decoder.out_dim:
             yield f"{name}.dim_proj {head.dim_proj} must be point_decoder.out_dim {config.point_decoder.out_dim}"
@@ -195,7 +195,7 @@ def conv_head_faults(config: ModelConfig) -> Iterator[str]:
 
 
 def tracking_faults(config: ModelConfig) -> Iterator[str]:
-    """Where track decoder and tracker do not fit the decoder or each other."""
+    """Misfits of track decoder, tracker and decoder."""
     features, head, num_pairs = config.track_decoder, config.track_head, config.decoder.depth // 2
     if features.dim_in != 2 * config.decoder.dim:
         yield f"track_decoder.dim_in {features.dim_in} must be twice decoder.dim {config.decoder.dim}"

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networks.layers.computing import recomputed
-from networks.layers.initialisation import damp
+from networks.layers.computing import checkpointed
+from networks.layers.initialisation import shrink_weight
 from networks.pi3.config import ConvHeadConfig
 
 _SMALLEST_GAP = 1e-6  # of two signed singular values' sum: below, the nearest rotation is not unique
@@ -26,13 +26,13 @@ class LinearHead(nn.Module):
         """Patch tokens "BT h*w C" of a grid (h, w) to "BT channels H W"."""
         return F.pixel_shuffle(self.proj(tokens).transpose(1, 2).unflatten(2, grid), self.patch_size)
 
-    def start_mildly(self) -> None:
+    def shrink_initial_weights(self) -> None:
         """Begin with depths near 1."""
-        damp(self.proj)
+        shrink_weight(self.proj)
 
 
 class ConvHead(nn.Module):
-    """Three doublings, a resize to the image, one small block per output; the position in the image is told before each."""
+    """Three doublings, a resize to the image, one small block per output; the position in the image is appended before each."""
 
     def __init__(self, config: ConvHeadConfig, *, patch_size: int, gradient_checkpointing: bool = False) -> None:
         super().__init__()
@@ -40,8 +40,10 @@ class ConvHead(nn.Module):
         self.gradient_checkpointing = gradient_checkpointing
         extra = 2 if config.using_uv else 0
         widths = (config.dim_proj, *config.dim_upsample)
-        self.upsample_blocks = nn.ModuleList(_doubling(width + extra, out, config) for width, out in zip(widths, widths[1:], strict=False))
-        self.output_block = nn.ModuleList(_output(widths[-1] + extra, out, config) for out in config.dim_out)
+        self.upsample_blocks = nn.ModuleList(
+            _upsample_block(width + extra, out, config) for width, out in zip(widths, widths[1:], strict=False)
+        )
+        self.output_block = nn.ModuleList(_output_block(widths[-1] + extra, out, config) for out in config.dim_out)
 
     def forward(self, tokens: Tensor, grid: tuple[int, int]) -> list[Tensor]:
         """Patch tokens "BT h*w C" of a grid (h, w) to maps "BT dim H W", one per output."""
@@ -49,15 +51,15 @@ class ConvHead(nn.Module):
         aspect = size[1] / size[0]
         maps = tokens.transpose(1, 2).unflatten(2, grid)
         for block in self.upsample_blocks:
-            maps = recomputed(block, self._with_uv(maps, aspect), enabled=self.gradient_checkpointing)
+            maps = checkpointed(block, self._with_uv(maps, aspect), enabled=self.gradient_checkpointing)
         maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
         maps = self._with_uv(maps, aspect)
-        return [recomputed(block, maps, enabled=self.gradient_checkpointing) for block in self.output_block]
+        return [checkpointed(block, maps, enabled=self.gradient_checkpointing) for block in self.output_block]
 
-    def start_mildly(self) -> None:
+    def shrink_initial_weights(self) -> None:
         """Begin with depths near 1."""
         for block in self.output_block:
-            damp(list(block.children())[-1])
+            shrink_weight(list(block.children())[-1])
 
     def _with_uv(self, maps: Tensor, aspect: float) -> Tensor:
         if not self.using_uv:
@@ -84,9 +86,9 @@ class ResidualConvolutions(nn.Module):
         """ "B C h w" to "B C h w"."""
         return maps + self.layers(maps)
 
-    def start_mildly(self) -> None:
+    def shrink_initial_weights(self) -> None:
         """Begin near the identity."""
-        damp(self.layers[-1])
+        shrink_weight(self.layers[-1])
 
 
 def uv_grid(width: int, height: int, *, aspect: float) -> Tensor:
@@ -100,13 +102,13 @@ def uv_grid(width: int, height: int, *, aspect: float) -> Tensor:
     return torch.stack(torch.meshgrid(u, v, indexing="xy"), dim=-1)
 
 
-def _doubling(width: int, out: int, config: ConvHeadConfig) -> nn.Sequential:
+def _upsample_block(width: int, out: int, config: ConvHeadConfig) -> nn.Sequential:
     upsampling = nn.Sequential(nn.ConvTranspose2d(width, out, kernel_size=2, stride=2), _convolution(out, out))
     hidden = config.dim_times_res_block_hidden * out
     return nn.Sequential(upsampling, *(ResidualConvolutions(out, hidden) for _ in range(config.num_res_blocks)))
 
 
-def _output(width: int, out: int, config: ConvHeadConfig) -> nn.Sequential:
+def _output_block(width: int, out: int, config: ConvHeadConfig) -> nn.Sequential:
     middle = config.last_conv_channels
     hidden = config.dim_times_res_block_hidden * middle
     return nn.Sequential(
@@ -140,10 +142,10 @@ class CameraHead(nn.Module):
         bottom = torch.tensor([0.0, 0.0, 0.0, 1.0], device=top.device, dtype=top.dtype).expand(len(top), 1, 4)
         return torch.cat([top, bottom], dim=1)
 
-    def start_mildly(self) -> None:
+    def shrink_initial_weights(self) -> None:
         """Begin near the identity."""
-        damp(self.fc_rot)
-        damp(self.fc_t)
+        shrink_weight(self.fc_rot)
+        shrink_weight(self.fc_t)
         self.fc_rot.bias.copy_(torch.eye(3).flatten())
 
 

@@ -76,15 +76,15 @@ def _level(points: Tensor, features: Tensor) -> Level:
 
 def sample_bilinear(maps: Tensor, pixels: Tensor) -> Tensor:
     """Maps "B C h w" at (x, y) "B N 2" to "B N C": integers are centres of cells, outside counts as the border."""
-    return _sampled(maps, pixels, "bilinear")
+    return _sample(maps, pixels, "bilinear")
 
 
 def sample_nearest(maps: Tensor, pixels: Tensor) -> Tensor:
     """Maps "B C h w" at the pixels nearest to (x, y) "B N 2" to "B N C"; halves go to even pixels, as far as float32 tells."""
-    return _sampled(maps, pixels, "nearest")
+    return _sample(maps, pixels, "nearest")
 
 
-def _sampled(maps: Tensor, pixels: Tensor, mode: str) -> Tensor:
+def _sample(maps: Tensor, pixels: Tensor, mode: str) -> Tensor:
     last = torch.tensor([maps.shape[-1] - 1, maps.shape[-2] - 1], device=pixels.device, dtype=pixels.dtype).clamp_min(1)
     grid = (2 * pixels / last - 1)[:, :, None]
     return F.grid_sample(maps, grid, mode=mode, padding_mode="border", align_corners=True)[..., 0].transpose(1, 2)
@@ -133,7 +133,7 @@ class CorrelationModule(nn.Module):
         self.corr_mlps = nn.ModuleList(Mlp(num_neighbours * (1 + width), 4 * width, width) for _ in range(num_levels))
 
     def query_tokens(self, pyramid: list[Level], pixels: Tensor) -> list[Tensor]:
-        """What each query looks like, once per clip.
+        """Appearance of each query, once per clip.
 
         Args:
             pixels: "B Q 2", (x, y) in cells of the finest level.
@@ -162,10 +162,10 @@ class CorrelationModule(nn.Module):
         for index, level in enumerate(pyramid):
             nearest = nearest_neighbours(flat, level.points, k=self.num_neighbours, budget_mb=budget_mb)
             query = tokens[index].repeat_interleave(num_frames, dim=0)
-            parts.append(self._compared(index, level, nearest, query, flat))
+            parts.append(self._compare(index, level, nearest, query, flat))
         return torch.cat(parts, dim=-1).unflatten(0, (-1, num_frames))
 
-    def _compared(self, index: int, level: Level, nearest: Tensor, query: Tensor, coordinates: Tensor) -> Tensor:
+    def _compare(self, index: int, level: Level, nearest: Tensor, query: Tensor, coordinates: Tensor) -> Tensor:
         """Neighbours "BT Q k", query tokens "BT Q C" and coordinates "BT Q 3" to "BT Q C"."""
         relative = gather_rows(level.relief, nearest) - level.with_relief(coordinates)[:, :, None]
         shape = self.posenc_mlps[index](positional_encoding(relative))  # "BT Q k C"

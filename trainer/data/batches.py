@@ -15,7 +15,7 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PreparedTruth:
-    """What is known of T frames and N tracks; made finite, and checked."""
+    """Ground truth of T frames and N tracks, checked and finite."""
 
     depth: Tensor  # float32 "T H W", 0 = invalid
     intrinsics: Tensor  # float32 "T 3 3"
@@ -28,7 +28,7 @@ class PreparedTruth:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PreparedClip:
-    """T frames of H x W pixels with N tracks, asked in frame 0."""
+    """One clip as a step takes it, in few bytes: T frames of H x W pixels with N tracks, queried in frame 0."""
 
     key: str
     dataset: str
@@ -93,7 +93,7 @@ class ClipBatch:
 
     def to(self, device: torch.device | str) -> "ClipBatch":
         """The same clips on another device."""
-        return _moved(self, device)
+        return _record_to_device(self, device)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -109,24 +109,24 @@ class StepBatch:
 
     def to(self, device: torch.device | str) -> "StepBatch":
         """The same clips on another device."""
-        return _moved(self, device)
+        return _record_to_device(self, device)
 
 
-def _moved(record: Record, device: torch.device | str) -> Record:
+def _record_to_device(record: Record, device: torch.device | str) -> Record:
     changes: dict[str, Any] = {}
     for field in fields(record):  # type: ignore[arg-type]  # every caller passes a dataclass
         value = getattr(record, field.name)
         if isinstance(value, Tensor):
             changes[field.name] = value.to(device, non_blocking=True)
         elif isinstance(value, ClipBatch | GeometryTruth | TrackObservations):
-            changes[field.name] = _moved(value, device)
+            changes[field.name] = _record_to_device(value, device)
     return replace(record, **changes)  # type: ignore[type-var]
 
 
 def collate(clips: Sequence[PreparedClip], without_normals: Collection[str] = ()) -> ClipBatch | None:
     """Clips of one shape, all with truth or all without, as one batch; None for none.
 
-    What only some clips know is filled up: an unknown static score is NaN, a pose weight 1, sky nowhere.
+    Fields that only some clips have are filled: a static score with NaN, a pose weight with 1, a sky mask with False.
     """
     if not clips:
         return None
@@ -134,8 +134,10 @@ def collate(clips: Sequence[PreparedClip], without_normals: Collection[str] = ()
     observations = TrackObservations(
         tracks_px=tracks_px,
         frame_weights=torch.stack([clip.frame_weights for clip in clips]),
-        static_score=_stack([clip.static_score for clip in clips], lambda clip: torch.full_like(clips[clip].frame_weights[0], torch.nan)),
-        pose_weight=_stack([clip.pose_weight for clip in clips], lambda clip: torch.ones_like(clips[clip].frame_weights[:, 0])),
+        static_score=_stack_or_none(
+            [clip.static_score for clip in clips], lambda clip: torch.full_like(clips[clip].frame_weights[0], torch.nan)
+        ),
+        pose_weight=_stack_or_none([clip.pose_weight for clip in clips], lambda clip: torch.ones_like(clips[clip].frame_weights[:, 0])),
     )
     truths = [clip.truth for clip in clips if clip.truth is not None]
     tracks3d_world = torch.stack([truth.tracks3d_world for truth in truths]) if truths else None
@@ -178,12 +180,12 @@ def _geometry(truths: Sequence[PreparedTruth], with_normals: Tensor) -> Geometry
         camera_to_world=torch.stack([truth.camera_to_world for truth in truths]),
         valid=depth > 0,
         pose_valid=torch.stack([truth.pose_valid for truth in truths]),
-        sky_mask=_stack([truth.sky_mask for truth in truths], lambda clip: torch.zeros_like(truths[clip].depth, dtype=torch.bool)),
+        sky_mask=_stack_or_none([truth.sky_mask for truth in truths], lambda clip: torch.zeros_like(truths[clip].depth, dtype=torch.bool)),
         with_normals=with_normals,
     )
 
 
-def _stack(tensors: Sequence[Tensor | None], missing: Callable[[int], Tensor]) -> Tensor | None:
+def _stack_or_none(tensors: Sequence[Tensor | None], missing: Callable[[int], Tensor]) -> Tensor | None:
     """The tensors of all clips, those that are None as `missing` makes them; None where all are."""
     if all(tensor is None for tensor in tensors):
         return None

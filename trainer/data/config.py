@@ -9,7 +9,7 @@ from pipeline.errors import ConfigError
 from pipeline.stream import MixtureConfig, StreamConfig
 
 Section = TypeVar("Section")
-_NOT_IN_PARTS = ("rank", "world_size", "epochs", "evaluation_truth", "arrays")  # the batches' own business
+_SET_BY_LOADER = ("rank", "world_size", "epochs", "evaluation_truth", "arrays")  # by the loader, not by the part
 # One bad clip must not end a run of days; clips held out for validation and test are not for training; a window lies within 48 frames.
 _PART_DEFAULTS = {"on_error": "skip", "split": "train", "num_frames": 48}
 
@@ -32,7 +32,7 @@ class ShapeConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AugmentConfig:
-    """How a clip is changed, one draw for all its frames; tracks, cameras and depth go along with the pixels. All ours."""
+    """Augmentation of a clip, one draw for all its frames; tracks, cameras and depth are changed with the pixels. All ours."""
 
     strides: tuple[int, int] = (1, 1)  # delivered frames from one frame to the next; smaller where the clip is too short
     reverse: bool = True  # windows may run backwards in time
@@ -104,41 +104,41 @@ def parse_data_config(table: Mapping[str, Any]) -> DataConfig:
 
     Args:
         table: field -> value; `shape` and `augment` are tables of their own.
-    Raises: ConfigError for an unknown name, or a value that does not do.
+    Raises: ConfigError for an unknown name, or a value out of range.
     """
-    values = dict(_known(table, DataConfig, "data"))
+    values = dict(_checked_names(table, DataConfig, "data"))
     for name, kind in (("shape", ShapeConfig), ("augment", AugmentConfig)):
         if name in values:
-            values[name] = _made(kind, _known(values[name], kind, f"data.{name}"), f"data.{name}")
+            values[name] = _build(kind, _checked_names(values[name], kind, f"data.{name}"), f"data.{name}")
     for name in ("labelled", "pseudo"):
         if values.get(name):
-            values[name] = _mixture(values[name], f"data.{name}", seed=values.get("seed", 0))
+            values[name] = _parse_mixture(values[name], f"data.{name}", seed=values.get("seed", 0))
         else:
             values[name] = None
-    return _made(DataConfig, _tupled(values), "data")
+    return _build(DataConfig, _lists_to_tuples(values), "data")
 
 
-def _mixture(parts: object, where: str, *, seed: int) -> MixtureConfig:
+def _parse_mixture(parts: object, where: str, *, seed: int) -> MixtureConfig:
     if not isinstance(parts, Sequence) or isinstance(parts, str):
         raise ConfigError(f"{where} is {parts!r}, expected a list of parts, each with a root")
-    return MixtureConfig(parts=tuple(_part(part, f"{where}[{number}]") for number, part in enumerate(parts)), seed=seed)
+    return MixtureConfig(parts=tuple(_parse_part(part, f"{where}[{number}]") for number, part in enumerate(parts)), seed=seed)
 
 
-def _part(table: object, where: str) -> tuple[StreamConfig, float]:
+def _parse_part(table: object, where: str) -> tuple[StreamConfig, float]:
     values = dict(table) if isinstance(table, Mapping) else {}
     weight = values.pop("weight", 1.0)
-    known = _known(values, StreamConfig, where)
+    known = _checked_names(values, StreamConfig, where)
     if "root" not in known:
         raise ConfigError(f"{where} is {table!r}, expected a table with at least a root")
-    foreign = [name for name in _NOT_IN_PARTS if name in known]
+    foreign = [name for name in _SET_BY_LOADER if name in known]
     if foreign:
         raise ConfigError(f"{where} sets {foreign[0]}, which is not a part's to set; leave it out")
     if isinstance(weight, bool) or not isinstance(weight, int | float):
         raise ConfigError(f"{where}.weight is {weight!r}, expected a number above 0")
-    return _made(StreamConfig, _PART_DEFAULTS | _tupled(known), where), float(weight)
+    return _build(StreamConfig, _PART_DEFAULTS | _lists_to_tuples(known), where), float(weight)
 
 
-def _known(table: object, kind: type, where: str) -> Mapping[str, Any]:
+def _checked_names(table: object, kind: type, where: str) -> Mapping[str, Any]:
     names = [field.name for field in fields(kind)]
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where} is {table!r}, expected a table of {', '.join(names)}")
@@ -148,12 +148,12 @@ def _known(table: object, kind: type, where: str) -> Mapping[str, Any]:
     return table
 
 
-def _tupled(values: Mapping[str, Any]) -> dict[str, Any]:
+def _lists_to_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
-def _made(kind: type[Section], values: Mapping[str, Any], where: str) -> Section:
+def _build(kind: type[Section], values: Mapping[str, Any], where: str) -> Section:
     try:
-        return kind(**_tupled(values))
+        return kind(**_lists_to_tuples(values))
     except TypeError as error:  # a comparison with a value of another kind
         raise ConfigError(f"{where}: a value is not of the kind that is expected ({error})") from error

@@ -1,7 +1,7 @@
-"""How clips go from the loader's processes to the training: all tensors of one in a single piece of shared memory.
+"""Transport of clips from the loader's processes to the training: all tensors of one in a single piece of shared memory.
 
-torch hands over every tensor by a file handle of its own, asked of the process that made it: a dozen questions per clip, and as many
-handles open for every clip that is read ahead.
+torch sends every tensor by a file handle of its own, requested from the process that made it: a dozen requests per clip, and as many
+open handles for every clip that is read ahead.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""How good a model is on clips with truth: camera poses, depth of videos, point maps, and tracks in space."""
+"""Evaluation of models on clips with truth: camera poses, depth of videos, point maps, and tracks in space."""
 
 from trainer.evaluation.clip_scores import PROTOCOL_NAMES, ClipScores, EvaluationSettings, lacks_truth, measure_clip
 from trainer.evaluation.measures import MEASURES, PROTOCOLS, Measure, PairedDifference, Protocol, paired_difference, summarise

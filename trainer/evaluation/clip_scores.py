@@ -40,7 +40,7 @@ VALUES = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationSettings:
-    """The defaults are the field's where it has any; the others are ours."""
+    """Settings of an evaluation. The defaults are the field's where it has any; the others are ours."""
 
     protocols: tuple[str, ...] = PROTOCOL_NAMES  # what is measured
     pixel_budget: int = PIXEL_BUDGET  # of a frame as the model sees it
@@ -90,8 +90,8 @@ class ClipScores:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """One value, and why it is NaN if it is."""
+class _Score:
+    """One value, and the reason if it is NaN."""
 
     name: str
     value: float
@@ -109,17 +109,17 @@ def measure_clip(prediction: Prediction, sample: ClipSample, chosen: ChosenTrack
     Args:
         chosen: the true tracks that the model was asked for; None if it was asked for none.
     """
-    asked, found = settings.protocols, {name: _Found(name, math.nan, "not asked for") for name in VALUES}
+    asked, found = settings.protocols, {name: _Score(name, math.nan, "not asked for") for name in VALUES}
     pairs = None
     if "poses" in asked:
-        pairs = _pairs(prediction, sample, settings)
-        found |= _by_name(_poses(prediction, sample, pairs))
+        pairs = _pose_pairs(prediction, sample, settings)
+        found |= _by_name(_pose_scores(prediction, sample, pairs))
     if "video_depth" in asked:
-        found |= _by_name(_depths(prediction, sample, settings))
+        found |= _by_name(_depth_scores(prediction, sample, settings))
     if "point_maps" in asked:
-        found |= _by_name(_clouds(prediction, sample, settings))
+        found |= _by_name(_point_map_scores(prediction, sample, settings))
     if "tracks3d" in asked:
-        found |= _by_name(_tracks(prediction, sample, chosen, settings))
+        found |= _by_name(_track_scores(prediction, sample, chosen, settings))
     return ClipScores(
         key=sample.key,
         num_frames=len(sample.frames),
@@ -131,39 +131,39 @@ def measure_clip(prediction: Prediction, sample: ClipSample, chosen: ChosenTrack
     )
 
 
-def _by_name(found: Iterable[_Found]) -> dict[str, _Found]:
+def _by_name(found: Iterable[_Score]) -> dict[str, _Score]:
     return {each.name: each for each in found}
 
 
-def _pairs(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> RelativePoseErrors | None:
+def _pose_pairs(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> RelativePoseErrors | None:
     if sample.camera_to_world is None:
         return None
     return measure_relative_poses(prediction.camera_to_world, sample, count=settings.pose_frames, seed=settings.seed)
 
 
-def _poses(prediction: Prediction, sample: ClipSample, pairs: RelativePoseErrors | None) -> Iterator[_Found]:
+def _pose_scores(prediction: Prediction, sample: ClipSample, pairs: RelativePoseErrors | None) -> Iterator[_Score]:
     if pairs is None:
-        yield from _lost(PAIRS, "fewer than two true poses")
+        yield from _undefined(PAIRS, "fewer than two true poses")
     else:
-        yield from (_Found(*item) for item in pair_values([pairs]).items())
+        yield from (_Score(*item) for item in pair_values([pairs]).items())
     if sample.camera_to_world is None:
-        yield from _lost(POSES, "no true poses")
+        yield from _undefined(POSES, "no true poses")
         return
     metrics = measure_trajectory(prediction.camera_to_world, sample)
     for name in POSES:
-        yield _Found(name, getattr(metrics, name), metrics.undefined.get(name))
+        yield _Score(name, getattr(metrics, name), metrics.undefined.get(name))
 
 
-def _depths(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> Iterator[_Found]:
+def _depth_scores(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> Iterator[_Score]:
     if sample.depth is None:
-        yield from _lost(DEPTHS, "no true depth")
+        yield from _undefined(DEPTHS, "no true depth")
         return
     height, width = sample.depth.shape[1:]
     predicted = resize_to_truth(prediction.depth, height=height, width=width)
     for suffix, alignment in (("scale", "scale_l1"), ("scale_shift", "scale_shift_l1")):
         metrics = depth_metrics(predicted, sample.depth, protocol=settings.depth_protocol(alignment))
         for name in ("abs_rel", "delta_1"):
-            yield _Found(f"{name}_{suffix}", getattr(metrics, name), metrics.undefined.get(name))
+            yield _Score(f"{name}_{suffix}", getattr(metrics, name), metrics.undefined.get(name))
 
 
 def _valid_pixels(sample: ClipSample, settings: EvaluationSettings) -> int:
@@ -173,37 +173,41 @@ def _valid_pixels(sample: ClipSample, settings: EvaluationSettings) -> int:
     return int(((sample.depth > 0) & (sample.depth < (math.inf if farthest is None else farthest))).sum())
 
 
-def _clouds(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> Iterator[_Found]:
+def _point_map_scores(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> Iterator[_Score]:
     true, size = None, prediction.frames.shape[1:3]
     if sample.depth is not None and sample.intrinsics is not None and sample.camera_to_world is not None:
         true = true_points(sample, size, num_frames=settings.point_frames, max_points=settings.max_points)
     if true is None:
-        yield from _lost([f"{name}_{spread}" for name in CLOUDS for spread in ("mean", "median")], "no true points")
+        yield from _undefined([f"{name}_{spread}" for name in CLOUDS for spread in ("mean", "median")], "no true points")
         return
     metrics = measure_points(prediction.points, true, icp_distance=settings.icp_distance)
     for name in CLOUDS:
         for spread in ("mean", "median"):
-            yield _Found(f"{name}_{spread}", getattr(getattr(metrics, name), spread), metrics.undefined.get(name))
+            yield _Score(f"{name}_{spread}", getattr(getattr(metrics, name), spread), metrics.undefined.get(name))
 
 
-def _tracks(prediction: Prediction, sample: ClipSample, chosen: ChosenTracks | None, settings: EvaluationSettings) -> Iterator[_Found]:
+def _track_scores(
+    prediction: Prediction, sample: ClipSample, chosen: ChosenTracks | None, settings: EvaluationSettings
+) -> Iterator[_Score]:
     if chosen is None or prediction.tracks is None:
-        yield from _lost((*CAMERA_TRACKS, *WORLD_TRACKS), "no true tracks to ask for" if chosen is None else "the model tracks nothing")
+        yield from _undefined(
+            (*CAMERA_TRACKS, *WORLD_TRACKS), "no true tracks to ask for" if chosen is None else "the model tracks nothing"
+        )
         return
     if sample.intrinsics is None:
-        yield from _lost(CAMERA_TRACKS, "no focal lengths, by which the thresholds are set")
+        yield from _undefined(CAMERA_TRACKS, "no focal lengths, by which the thresholds are set")
     else:
         metrics = measure_camera_tracks(prediction.tracks, sample, chosen, visible=settings.visible)
         fields = ("average_jaccard", "average_pts_within_thresh", "occlusion_accuracy")
         for name, source in zip(CAMERA_TRACKS, fields, strict=True):
-            yield _Found(name, float(getattr(metrics, source)), metrics.undefined.get(source))
+            yield _Score(name, float(getattr(metrics, source)), metrics.undefined.get(source))
     if sample.camera_to_world is None or (sample.pose_valid is not None and not sample.pose_valid.all()):
-        yield from _lost(WORLD_TRACKS, "not every frame has a true pose")
+        yield from _undefined(WORLD_TRACKS, "not every frame has a true pose")
         return
     world = measure_world_tracks(prediction.tracks.camera, prediction.camera_to_world, sample, chosen)
-    yield _Found("world_apd", world.apd, world.undefined.get("apd"))
-    yield _Found("world_epe_m", world.epe_m, world.undefined.get("epe_m"))
+    yield _Score("world_apd", world.apd, world.undefined.get("apd"))
+    yield _Score("world_epe_m", world.epe_m, world.undefined.get("epe_m"))
 
 
-def _lost(names: tuple[str, ...] | list[str], why: str) -> list[_Found]:
-    return [_Found(name, math.nan, why) for name in names]
+def _undefined(names: tuple[str, ...] | list[str], why: str) -> list[_Score]:
+    return [_Score(name, math.nan, why) for name in names]

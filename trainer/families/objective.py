@@ -1,4 +1,4 @@
-"""Network and losses as one module, so that one call per step is all that a data-parallel wrapper sees."""
+"""Network and losses as one module, so that a data-parallel wrapper sees one call per step."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from trainer.losses import ClipLosses
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipShares:
-    """How much one clip of each side counts, so that the gradients' mean over all processes is that of the mean over all clips."""
+    """Factor of one clip of each side, such that the gradients' mean over all processes is that of the mean over all clips."""
 
     labelled: float
     pseudo: float
@@ -38,7 +38,7 @@ class StepLosses:
 
 
 class Objective(nn.Module):
-    """What training lowers."""
+    """The training objective: network and losses of a batch."""
 
     def __init__(self, family: Family, model: Network, settings: LossSettings, *, precision: Precision = "float32") -> None:
         """Args:

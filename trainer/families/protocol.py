@@ -1,4 +1,4 @@
-"""What loop, data, inference and evaluation may ask of a model family, and nothing else of it."""
+"""Interface of a model family to loop, data, inference and evaluation, which use nothing else of it."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol

@@ -5,11 +5,11 @@ from trainer.geometry.cameras import (
     fundamental_matrices,
     invert_rigid,
     motion_to_anchor,
+    rotate_pixels,
     rotation_angle,
     sampson_squared,
     scale_motion,
     transform_points,
-    turned_pixels,
 )
 from trainer.geometry.maps import in_image, masked_mean, masked_median, point_map_intrinsics, sample_maps
 
@@ -27,5 +27,5 @@ __all__ = [
     "sampson_squared",
     "scale_motion",
     "transform_points",
-    "turned_pixels",
+    "rotate_pixels",
 ]

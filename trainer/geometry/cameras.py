@@ -108,8 +108,8 @@ def sampson_squared(fundamental: Tensor, before: Tensor, after: Tensor) -> Tenso
     return (b * lines_after).sum(-1).square() / scale.clamp_min(_TINY)
 
 
-def turned_pixels(camera_to_world: Tensor, intrinsics: Tensor, pixels: Tensor, anchor: int) -> Tensor:
-    """Where the anchor frame's pixels lie in every frame if the camera only turned: K_t R K_x^-1 (q_x, 1).
+def rotate_pixels(camera_to_world: Tensor, intrinsics: Tensor, pixels: Tensor, anchor: int) -> Tensor:
+    """The anchor frame's pixels in every frame, had the camera only turned: K_t R K_x^-1 (q_x, 1).
 
     Args:
         camera_to_world: "B T 4 4". intrinsics: "B T 3 3". pixels: "B N 2", in frame x.

@@ -75,7 +75,7 @@ def trusted_points(depth: np.ndarray, confidence: np.ndarray, *, least_confidenc
     return np.asarray((confidence >= least_confidence) & (contrast <= edge * depth))
 
 
-def fitted_intrinsics(local_points: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
+def fit_intrinsics(local_points: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
     """Pinhole cameras under which the points of each frame fall nearest to their own pixels; the centre is the image's.
 
     The error is measured along rays (x/z against (u - c)/f), so that 1/f has a closed form; far points count like near ones.

@@ -23,7 +23,7 @@ FILLED_IN = ("on_error", "split", "num_frames")  # by `parse_data_config`, in ot
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSettings:
-    """Which network, and what it begins from."""
+    """The network, and the weights that it begins from."""
 
     name: str = "trajvg"  # trajvg, pi3 or pi3x
     config: Mapping[str, Any] = field(default_factory=dict)  # sizes by section; what is left out has the public checkpoint's size
@@ -33,7 +33,7 @@ class ModelSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointSettings:
-    """When the run is saved."""
+    """Times at which the run is saved."""
 
     every_steps: int = 1000  # and at the end
     keep: int = 3  # newest checkpoints that stay
@@ -45,7 +45,7 @@ class CheckpointSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogSettings:
-    """What can be watched. Losses of every step are in OUT/losses in any case."""
+    """Logs beside the losses of every step, which are in OUT/losses in any case."""
 
     every_steps: int = 10  # between lines of progress, and points of TensorBoard's curves
     tensorboard: bool = False  # write OUT/tensorboard; needs the extra `train`
@@ -104,9 +104,9 @@ def read_config(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Tr
         changes: such as "steps=200" or "data.labelled.0.root=/data/studio": a place, and a value in YAML.
     Raises: ConfigError, naming the file, for anything that is not understood.
     """
-    table = _load(Path(path))
+    table = _load_yaml(Path(path))
     for change in changes:
-        _change(table, change)
+        _apply_change(table, change)
     try:
         if "data" in table:
             table["data"] = parse_data_config(table["data"])
@@ -120,12 +120,12 @@ def read_config(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Tr
 def config_table(config: TrainConfig) -> dict[str, Any]:
     """The whole configuration as `read_config` understands it, defaults written out."""
     table = plain_table(config)
-    table["data"] |= {name: _parts(getattr(config.data, name)) for name in ("labelled", "pseudo")}
+    table["data"] |= {name: _part_tables(getattr(config.data, name)) for name in ("labelled", "pseudo")}
     return table
 
 
-def _parts(mixture: MixtureConfig | None) -> list[dict[str, Any]] | None:
-    """Of each part what it says beyond StreamConfig's defaults, and what `parse_data_config` would fill in otherwise."""
+def _part_tables(mixture: MixtureConfig | None) -> list[dict[str, Any]] | None:
+    """Tables of a mixture's parts: fields that differ from StreamConfig's defaults, and those that `parse_data_config` would fill in."""
     if mixture is None:
         return None
     plain = StreamConfig(root="")
@@ -143,7 +143,7 @@ def _loss_settings(table: dict[str, Any]) -> type:
     return family_of(str(model.get("name", ModelSettings().name)) if isinstance(model, dict) else ModelSettings().name).settings_type
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load_yaml(path: Path) -> dict[str, Any]:
     try:
         table = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -155,7 +155,7 @@ def _load(path: Path) -> dict[str, Any]:
     return table
 
 
-def _change(table: dict[str, Any], change: str) -> None:
+def _apply_change(table: dict[str, Any], change: str) -> None:
     place, equals, text = change.partition("=")
     names = place.split(".")
     if not equals or not all(names):
@@ -166,18 +166,18 @@ def _change(table: dict[str, Any], change: str) -> None:
         raise ConfigError(f"--set {change}: {text!r} is no YAML value") from error
     inner: Any = table
     for name in names[:-1]:
-        inner = _entry(inner, name, change)
+        inner = _child(inner, name, change)
     if isinstance(inner, list):
-        inner[_number(inner, names[-1], change)] = value
+        inner[_list_index(inner, names[-1], change)] = value
     elif isinstance(inner, dict):
         inner[names[-1]] = value
     else:
         raise ConfigError(f"--set {change}: {'.'.join(names[:-1])} is {inner!r}, which has no {names[-1]}")
 
 
-def _entry(inner: Any, name: str, change: str) -> Any:
+def _child(inner: Any, name: str, change: str) -> Any:
     if isinstance(inner, list):
-        return inner[_number(inner, name, change)]
+        return inner[_list_index(inner, name, change)]
     if not isinstance(inner, dict):
         raise ConfigError(f"--set {change}: {inner!r} has no {name}")
     if inner.get(name) is None:
@@ -185,7 +185,7 @@ def _entry(inner: Any, name: str, change: str) -> Any:
     return inner[name]
 
 
-def _number(inner: list[Any], name: str, change: str) -> int:
+def _list_index(inner: list[Any], name: str, change: str) -> int:
     if not name.isdigit() or int(name) >= len(inner):
         raise ConfigError(f"--set {change}: {name} is no entry of a list of {len(inner)}; they are counted from 0")
     return int(name)

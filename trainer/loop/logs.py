@@ -29,8 +29,8 @@ class Journal:
         first: step that the run goes on with; rows of later steps, of which no checkpoint tells, are taken away.
         """
         self._out, self._rows = out, list[StepReport]()
-        for uri in _files(out):
-            if _last(uri) > first:
+        for uri in _loss_files(out):
+            if _last_step(uri) > first:
                 storage.remove(uri)
 
     def add(self, report: StepReport) -> None:
@@ -46,14 +46,14 @@ class Journal:
 
 def read_journal(out: str) -> list[dict[str, Any]]:
     """All rows of a run, as `StepReport.row` gives them, in the order of the steps."""
-    return [json.loads(line) for uri in _files(out) for line in storage.read_bytes(uri).decode().splitlines()]
+    return [json.loads(line) for uri in _loss_files(out) for line in storage.read_bytes(uri).decode().splitlines()]
 
 
-def _files(out: str) -> list[str]:
+def _loss_files(out: str) -> list[str]:
     return [uri for uri in storage.list_files(storage.join(out, "losses")) if uri.endswith(".jsonl") and _stem(uri).isdigit()]
 
 
-def _last(uri: str) -> int:
+def _last_step(uri: str) -> int:
     return int(_stem(uri))
 
 
@@ -61,7 +61,7 @@ def _stem(uri: str) -> str:
     return uri.rsplit("/", 1)[-1].removesuffix(".jsonl")
 
 
-class Board:
+class TensorBoardWriter:
     """A run's curves and pictures below OUT/tensorboard."""
 
     def __init__(self, out: str, first: int) -> None:
@@ -70,7 +70,7 @@ class Board:
 
         Raises: ConfigError if the package is missing, or OUT is no local folder.
         """
-        package = _package()
+        package = _import_tensorboardx()
         if not storage.is_local(out):
             raise ConfigError(f"logs.tensorboard writes to a local folder, and out is {out}; set logs.tensorboard to false")
         self._package = package
@@ -99,11 +99,11 @@ class Board:
             self._writer.file_writer.add_summary(self._summary(f"{side}/{name}", picture), step)
 
     def close(self) -> None:
-        """Write what is held back."""
+        """Flush the files."""
         self._writer.close()
 
     def _summary(self, name: str, picture: np.ndarray) -> Any:
-        """Encoded here: the package would want Pillow for it."""
+        """A picture as a summary, encoded here because the package would need Pillow."""
         messages = self._package.proto.summary_pb2
         height, width, channels = picture.shape
         encoded = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
@@ -111,7 +111,7 @@ class Board:
         return messages.Summary(value=[messages.Summary.Value(tag=name, image=image)])
 
 
-def _package() -> ModuleType:
+def _import_tensorboardx() -> ModuleType:
     try:
         import tensorboardX
         import tensorboardX.proto.summary_pb2
@@ -124,29 +124,29 @@ class StepLog:
     """Journal, TensorBoard and a callback for every step; nothing on other processes than the first."""
 
     def __init__(self, out: str, first: int, settings: LogSettings, *, process: ProcessRank, on_step: OnStep | None) -> None:
-        """Args as for Journal and Board."""
+        """Args as for Journal and TensorBoardWriter."""
         self._settings, self._process, self._on_step = settings, process, on_step
         self.journal = Journal(out, first) if process.leads else None
-        self._board = Board(out, first) if process.leads and settings.tensorboard else None
+        self._tensorboard = TensorBoardWriter(out, first) if process.leads and settings.tensorboard else None
 
     def log_step(self, report: StepReport) -> None:
-        """One step is done."""
+        """Log one finished step."""
         if self.journal is not None:
             self.journal.add(report)
-        if self._board is not None and report.step % self._settings.every_steps == 0:
-            self._board.add(report)
+        if self._tensorboard is not None and report.step % self._settings.every_steps == 0:
+            self._tensorboard.add(report)
         if self._process.leads and self._on_step is not None:
             self._on_step(report)
 
     def draw_step(self, step: int, batch: StepBatch, objective: Objective) -> None:
         """Draw the first clip of each side, now and then. Each costs one more forward pass."""
-        if self._board is None or step % self._settings.pictures_every_steps:
+        if self._tensorboard is None or step % self._settings.pictures_every_steps:
             return
         for side, clips in (("labelled", batch.labelled), ("pseudo", batch.pseudo)):
             if clips is not None:
-                self._board.add_pictures(objective.pictures(clips.to(self._process.device)), step, side)
+                self._tensorboard.add_pictures(objective.pictures(clips.to(self._process.device)), step, side)
 
     def close(self) -> None:
-        """Write what is held back."""
-        if self._board is not None:
-            self._board.close()
+        """Flush the files."""
+        if self._tensorboard is not None:
+            self._tensorboard.close()

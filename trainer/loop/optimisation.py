@@ -91,16 +91,16 @@ class WeightAverage:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self._decay = decay
-        self._average = {name: parameter.detach().clone() for name, parameter in _learning(model)}
+        self._average = {name: parameter.detach().clone() for name, parameter in _trainable_parameters(model)}
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Take one step's weights in."""
-        for name, parameter in _learning(model):
+        for name, parameter in _trainable_parameters(model):
             self._average[name].lerp_(parameter, 1 - self._decay)
 
     @contextmanager
-    def in_place_of(self, model: nn.Module) -> Iterator[None]:
+    def applied_to(self, model: nn.Module) -> Iterator[None]:
         """The model with averaged weights while the block lasts."""
         self._swap(model)
         try:
@@ -116,13 +116,13 @@ class WeightAverage:
 
     @torch.no_grad()
     def _swap(self, model: nn.Module) -> None:
-        for name, parameter in _learning(model):
+        for name, parameter in _trainable_parameters(model):
             kept = parameter.detach().clone()
             parameter.copy_(self._average[name])
             self._average[name].copy_(kept)
 
 
-def _learning(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+def _trainable_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     yield from ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
 
 

@@ -16,7 +16,7 @@ Outcome = Literal["stepped", "guarded", "skipped"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProcessRank:
-    """Where this process stands. Whoever sets world_size above 1 has set up torch's process group."""
+    """Rank and device of this process. A world_size above 1 needs torch's process group set up by the caller."""
 
     device: torch.device
     rank: int = 0
@@ -24,11 +24,11 @@ class ProcessRank:
 
     @property
     def leads(self) -> bool:
-        """Whether it is this one that writes."""
+        """Whether this process writes the files."""
         return self.rank == 0
 
 
-def summed(values: Sequence[float], process: ProcessRank) -> list[float]:
+def sum_over_processes(values: Sequence[float], process: ProcessRank) -> list[float]:
     """Each value's sum over all processes, in float64."""
     if process.world_size == 1:
         return [float(value) for value in values]
@@ -37,8 +37,8 @@ def summed(values: Sequence[float], process: ProcessRank) -> list[float]:
     return [float(value) for value in total.tolist()]
 
 
-def gathered(item: Item, process: ProcessRank) -> list[Item]:
-    """Every process's item, in the order of their ranks; everything that can be pickled will do."""
+def gather_over_processes(item: Item, process: ProcessRank) -> list[Item]:
+    """Every process's item, in the order of their ranks; anything that can be pickled."""
     if process.world_size == 1:
         return [item]
     items: list[Item] = [item] * process.world_size
@@ -52,7 +52,7 @@ class StepReport:
 
     step: int  # counted from 0
     outcome: Outcome  # guarded: the loss was too large, and counted 0; skipped: there was nothing to learn from, and nothing changed
-    loss: float | None  # None where it is no number
+    loss: float | None  # None where it is not finite
     terms: Mapping[str, float | None]  # each loss's mean over its clips, unweighted
     learning_rate: float  # of all but the encoder
     gradient_norm: float | None  # before clipping
@@ -68,7 +68,7 @@ class StepReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TermSums:
-    """One process's losses, ready to be added to those of others."""
+    """One process's losses, to be added to those of the others."""
 
     sums: Mapping[str, tuple[float, int]]  # by term: sum over clips, and how many
 
@@ -79,15 +79,15 @@ def term_sums(sides: Iterable[ClipLosses]) -> TermSums:
 
 
 def mean_terms(parts: Iterable[TermSums]) -> dict[str, float | None]:
-    """Means over the clips of all processes; None where one is no number."""
+    """Means over the clips of all processes; None where one is not finite."""
     totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for part in parts:
         for name, (value, count) in part.sums.items():
             totals[name][0] += value
             totals[name][1] += count
-    return {name: number(value / count) for name, (value, count) in sorted(totals.items())}
+    return {name: finite_or_none(value / count) for name, (value, count) in sorted(totals.items())}
 
 
-def number(value: float) -> float | None:
+def finite_or_none(value: float) -> float | None:
     """The value, or None for NaN and infinity, which JSON cannot say."""
     return value if abs(value) < float("inf") else None

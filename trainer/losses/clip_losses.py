@@ -32,7 +32,7 @@ class ClipLosses:
         """The weighted sum, "B"."""
         return torch.stack([term.weight * term.values for term in self.terms if term.weight > 0]).sum(0)
 
-    def broken(self) -> tuple[str, ...]:
+    def non_finite_clips(self) -> tuple[str, ...]:
         """Clips whose total is NaN or infinite, each with the terms that are."""
         finite = torch.stack([term.values.detach().isfinite() for term in self.terms if term.weight > 0]).tolist()
         names = [term.name for term in self.terms if term.weight > 0]

@@ -29,23 +29,23 @@ def labelled_losses(output: ModelOutput, clips: ClipBatch, truth: GeometryTruth,
     if settings.geometry is not None:
         terms += geometry_losses(output, compared, settings.geometry, settings.geometry_settings)
     if settings.tracking is not None or settings.coupling is not None:
-        tracks = _true_tracks(clips, truth, compared, settings)
+        tracks = _normalised_tracks(clips, truth, compared, settings)
         scale = compared.aligned.scale
         if settings.tracking is not None:
-            terms += _tracking(output, tracks, settings.tracking, settings, compared)
+            terms += _tracking_terms(output, tracks, settings.tracking, settings, compared)
         if settings.coupling is not None:
             coupled = labelled_coupling(compared.prediction, clips.observations, tracks, scale=scale, settings=settings.coupling_settings)
-            terms += _coupling(coupled, settings.coupling, prefix="coupling")
+            terms += _coupling_terms(coupled, settings.coupling, prefix="coupling")
     return ClipLosses(keys=clips.keys, terms=terms)
 
 
 def pseudo_losses(output: ModelOutput, clips: ClipBatch, weights: CouplingWeights, settings: TrajVGLosses) -> ClipLosses:
     """L_self, the losses of pseudo-labelled clips."""
     terms = self_supervised_coupling(predicted_geometry(output), clips.observations, settings.coupling_settings)
-    return ClipLosses(keys=clips.keys, terms=_coupling(terms, weights, prefix="self", factor=settings.self_supervised_weight))
+    return ClipLosses(keys=clips.keys, terms=_coupling_terms(terms, weights, prefix="self", factor=settings.self_supervised_weight))
 
 
-def _tracking(
+def _tracking_terms(
     output: ModelOutput, truth: NormalisedTracks, weights: TrackingWeights, settings: TrajVGLosses, compared: LabelledGeometry
 ) -> tuple[LossTerm, ...]:
     tracks = track_loss(output.traj3d_camera or [], truth, scale=compared.aligned.scale, settings=settings.tracking_settings)
@@ -56,14 +56,14 @@ def _tracking(
     )
 
 
-def _coupling(terms: CouplingTerms, weights: CouplingWeights, *, prefix: str, factor: float = 1.0) -> tuple[LossTerm, ...]:
+def _coupling_terms(terms: CouplingTerms, weights: CouplingWeights, *, prefix: str, factor: float = 1.0) -> tuple[LossTerm, ...]:
     """The coupling losses under names such as "self/camera_poses"; `factor` multiplies all weights."""
     named = [(name, factor * weight, getattr(terms, name)) for name, weight in weights_of(weights).items()]
     named += [(name, 0.0, getattr(terms, name)) for name in ("scene_scale", "static_share")]
     return tuple(LossTerm(name=f"{prefix}/{name}", weight=weight, values=values) for name, weight, values in named if values is not None)
 
 
-def _true_tracks(clips: ClipBatch, truth: GeometryTruth, compared: LabelledGeometry, settings: TrajVGLosses) -> NormalisedTracks:
+def _normalised_tracks(clips: ClipBatch, truth: GeometryTruth, compared: LabelledGeometry, settings: TrajVGLosses) -> NormalisedTracks:
     assert clips.tracks3d_world is not None  # a batch has all of its truth or none
     assert clips.visibility is not None
     norm = compared.normalised.norm
@@ -109,7 +109,7 @@ class TrajVGFamily:
 
     def pseudo_losses(self, output: ModelOutput, clips: ClipBatch, settings: TrajVGLosses) -> ClipLosses:
         """L_self."""
-        assert settings.self_supervised is not None  # else nobody asks
+        assert settings.self_supervised is not None  # else the objective computes no pseudo side
         return pseudo_losses(output, clips, settings.self_supervised, settings)
 
     def pictures(self, clips: ClipBatch, output: ModelOutput) -> Mapping[str, np.ndarray]:

@@ -17,7 +17,7 @@ Gate = Literal["audit", "residual", "epipolar"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateSettings:
-    """Which tracks count as static where nobody knows; all ours, the paper is silent."""
+    """Gates that decide which pseudo tracks count as static; all ours, the paper is silent."""
 
     gates: tuple[Gate, ...] = ("audit",)  # a track must pass all; () takes every track for static
     static_score: float = 0.5  # audit: from here on a track is static; an unknown score is not
@@ -36,7 +36,7 @@ class GateSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CouplingSettings:
-    """How tracks, point maps and cameras are held together."""
+    """Settings of the losses that couple tracks, point maps and cameras."""
 
     huber: float = 0.1  # ours, like π³'s for translations; units of the normalised scene
     reduction: Reduction = "mean"  # ours: divided by max(sum of the weights, 1) per clip; "sum" as printed
@@ -82,7 +82,7 @@ class TrackingSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CouplingWeights:
-    """What multiplies each coupling term; the paper states none, all ours. 0 switches a term off."""
+    """Weights of the coupling terms; the paper states none, all ours. 0 switches a term off."""
 
     consistency_points: float = 1.0  # eq. (6), to the point map
     consistency_tracks: float = 1.0  # eq. (6), to the tracks

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from networks.trajvg.correlation import nearest_neighbours, positional_encoding, sample_nearest
-from networks.trajvg.track_head import boxes_of
+from networks.trajvg.track_head import frame_boxes
 
 HIGH_OCTAVES = 6  # from 2^6 on, the rounding of a coordinate shows
 
@@ -18,7 +18,7 @@ def clip(stages, io):
 
 @pytest.fixture(scope="module")
 def scene(trajvg, stages, io, clip):
-    return trajvg.track_head.scene(stages["track_decoder_out"], boxes_of(clip).normalised(clip), io["query_points"])
+    return trajvg.track_head.scene(stages["track_decoder_out"], frame_boxes(clip).normalise(clip), io["query_points"])
 
 
 def level_map(stages, name):
@@ -31,7 +31,7 @@ def test_positional_encoding(stages, close):
 
 def test_queries(stages, io, clip, close):
     points = sample_nearest(io["out_local_points"][:, 0].permute(0, 3, 1, 2), io["query_points"])
-    close(boxes_of(clip[:, :1]).normalised(points[:, None])[:, 0], stages["track_qnorm"], 2e-6)
+    close(frame_boxes(clip[:, :1]).normalise(points[:, None])[:, 0], stages["track_qnorm"], 2e-6)
 
 
 def test_pyramid(scene, stages, close):

@@ -50,6 +50,6 @@ def test_the_average_of_two_steps_by_hand() -> None:
         model.weight.fill_(4.0)
         average.update(model)  # 1
         average.update(model)  # 1.75
-    with average.in_place_of(model):
+    with average.applied_to(model):
         assert model.weight.item() == 1.75
     assert model.weight.item() == 4.0

@@ -15,7 +15,7 @@ from labelers.reseeding import ReseedingRule, reseed
 from pipeline.errors import DataError
 from pipeline.records import ClipFrames, TrackLabels
 
-STRAIN_LIMIT = 4.0  # a step cannot strain a track more than this: one lost step says as much as a wildly wrong one
+STRAIN_LIMIT = 4.0  # a step cannot strain a track more than this: a lost step counts like a wildly wrong one
 STRAIN_SCALE = 0.5  # see confidence_of
 
 
@@ -134,7 +134,7 @@ def _check_step(step: Step, points: np.ndarray, rule: RoundTripRule, shape: tupl
 
 @dataclass(frozen=True, kw_only=True)
 class ChainedLabeler(ABC):
-    """A labeler that chains frame-to-frame motion. It is its options; a subclass says how motion is measured."""
+    """A labeler that chains frame-to-frame motion. Its fields are its options; a subclass measures the motion."""
 
     name: ClassVar[str]
 

@@ -15,7 +15,7 @@ Track = Callable[[np.ndarray], TrackLabels]  # labels float32 "M 3" queries of o
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReseedingRule:
-    """On every `every`-th frame: where fewer than `below` x the clip's queries are visible, new ones make the number full.
+    """On every `every`-th frame: where fewer than `below` x the clip's queries are visible, new ones are added up to their number.
 
     The new queries prefer texture and keep away from visible tracks. A clip never gets more than `limit` x its queries.
     """

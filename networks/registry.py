@@ -36,13 +36,13 @@ def build_model(name: str, config: Mapping[str, Any] | None = None, *, generator
 
 
 def network_class(name: str) -> "type[Network]":
-    """The class that a name stands for. Raises ConfigError for an unknown one."""
+    """Class of a named network. Raises ConfigError for an unknown one."""
     if name not in MODELS:
         raise ConfigError(f"there is no model {name!r}; there are {', '.join(MODELS)}")
     return cast("type[Network]", load_factory(MODELS[name], "model"))
 
 
 def model_name(model: "Network") -> str:
-    """The name that builds a network of this class."""
+    """Registry name of a network's class."""
     place = f"{type(model).__module__}:{type(model).__qualname__}"
     return next(name for name, entry in MODELS.items() if entry == place)

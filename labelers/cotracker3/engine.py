@@ -114,7 +114,7 @@ class CoTracker3Tracks:
         return replace(self, tracks_px=tracks_px)
 
     def rest_before(self, queries: np.ndarray) -> "CoTracker3Tracks":
-        """The same, but before its query frame a point rests at its query, with both probabilities 0: nothing is claimed there."""
+        """The same, but before its query frame a point rests at its query, with both probabilities 0."""
         before = np.arange(len(self.tracks_px))[:, None] < queries[None, :, 0]
         return CoTracker3Tracks(
             np.where(before[..., None], queries[None, :, 1:], self.tracks_px).astype(np.float32),
@@ -191,8 +191,8 @@ class CoTracker3Engine:
         """Pyramids of all videos, one video after the other.
 
         Args:
-            after: of each video, frames before these that are encoded already. The list is emptied, so that each is held only until
-                it is copied.
+            after: of each video, frames before these that are encoded already. The list is emptied, so that each is freed once it is
+                copied.
         """
 
         def chunks() -> Iterator[Features]:

@@ -180,7 +180,7 @@ def label_encoded(
 
 
 def torch_device(name: str) -> torch.device:
-    """A device that is there. Raises ConfigError."""
+    """A torch device, checked to be usable. Raises ConfigError."""
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -104,7 +104,7 @@ class StreamState:
 
     @classmethod
     def before(cls, queries: Tensor, *, start: int = 0) -> "StreamState":
-        """Nothing tracked yet; the first window begins at frame `start`, a multiple of 8."""
+        """Initial state; the first window begins at frame `start`, a multiple of 8."""
         return cls(queries, start, (), TrackState.at_rest(queries[..., 1:] / STRIDE, start))
 
     @property

@@ -1,4 +1,4 @@
-"""Memory against time, precision against both: gradient checkpointing, parts in float32, arithmetic without gradients."""
+"""Computing modes: gradient checkpointing, parts in float32, arithmetic without gradients in a chosen precision."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -76,7 +76,7 @@ class CameraHeadConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackDecoderConfig:
-    """From pairs of decoder blocks to the feature maps that the tracker looks at."""
+    """From pairs of decoder blocks to the tracker's feature maps."""
 
     dim_in: int = 2048
     patch_size: int = 14
@@ -143,7 +143,7 @@ class ModelConfig:
 
 
 def check_sizes(config: ModelConfig, *faults: Callable[[ModelConfig], Iterator[str]]) -> None:
-    """Raise ConfigError with all that these find."""
+    """Raise ConfigError with all faults that these functions find."""
     found = [fault for find in (negative_sizes, *faults) for fault in find(config)]
     if found:
         raise ConfigError(f"model configuration: {'; '.join(found)}")

@@ -1,4 +1,4 @@
-"""Geometry as the networks give it: points, confidence and poses; and the backbone with convolutional dense heads."""
+"""Output records of the networks: points, confidence, poses and tracks; and the backbone with convolutional dense heads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class ModelOutput:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Geometry:
-    """A reconstruction, and the decoder's features that a tracker may want."""
+    """A reconstruction, and the decoder's features for a tracker."""
 
     output: ModelOutput  # without tracks
     grid: tuple[int, int]  # (h, w), patches of a frame

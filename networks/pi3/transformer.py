@@ -77,7 +77,7 @@ class DecodedTokens:
 
 
 class AlternatingDecoder(nn.ModuleList):
-    """Blocks 0, 2, ... look within a frame, blocks 1, 3, ... across all frames. Nothing tells frames apart: permuted in, permuted out."""
+    """Blocks 0, 2, ... look within a frame, blocks 1, 3, ... across all frames. Frames carry no mark of time: permuted in, permuted out."""
 
     def __init__(self, config: DecoderConfig, *, gradient_checkpointing: bool = False) -> None:
         super().__init__(

@@ -75,7 +75,7 @@ class TrackHead(nn.Module):
         return self._iterate(scene, boxes, start)
 
     def scene(self, feature_maps: Tensor, cells: Tensor, query_points: Tensor) -> Scene:
-        """Features "B T C h w", points of the boxes "B T hw 3" and queries "B Q 2" in pixels to what tracks are compared with."""
+        """Features "B T C h w", points of the boxes "B T hw 3" and queries "B Q 2" in pixels to a scene that tracks are compared with."""
         size = (feature_maps.shape[-2], feature_maps.shape[-1])
         features = self.tracker.normalise_features(feature_maps.flatten(0, 1))
         points = cells.flatten(0, 1).mT.unflatten(2, size)

@@ -1,4 +1,4 @@
-"""Weights in and out: public checkpoints and our own, strictly, as safetensors or torch files."""
+"""Reading, strict loading and saving of weights: public checkpoints and our own, as safetensors or torch files."""
 
 from networks.weights.fitting import PUBLISHED, license_of, warn_non_commercial
 from networks.weights.loading import StartReport, build_with_weights, load_model, load_weights, start_from

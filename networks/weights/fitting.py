@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """Weights of one network, as somebody publishes them."""
+    """Published weights of one network: licence and file."""
 
     license: str
     source: str | None = None  # a file of them

@@ -1,4 +1,4 @@
-"""From a name (local path, hub address or URL) to tensors, with proof of which bytes they are. No code in a file is run."""
+"""Weight files read from a local path, hub address or URL into tensors, with the hash of their bytes. No code in a file is run."""
 
 import hashlib
 import io
@@ -122,7 +122,7 @@ def _is_safetensors(start: bytes) -> bool:
 
 
 def _load_safetensors(located: LocatedFile) -> tuple[Mapping[str, Tensor], Mapping[str, str]]:
-    """Tensors by name, and the file's own remarks. Raises ConfigError if it is damaged."""
+    """Tensors by name, and the file's metadata. Raises ConfigError if it is damaged."""
     try:
         if storage.is_local(located.path):
             tensors = safetensors.torch.load_file(located.path)

@@ -19,7 +19,7 @@ _ENTRY = "trackmill"  # the only one: the order of several would not be the same
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Description:
-    """Enough to build the model again."""
+    """Name, sizes and licence of a saved model, enough to build it again."""
 
     model: str  # as `build_model` calls it
     config: Mapping[str, Any]  # as `build_model` takes it, without `computing`

@@ -1,4 +1,4 @@
-"""From the streams of clips to the batches of a training step."""
+"""Batches of a training step, from streams of clips."""
 
 from trainer.data.batches import ClipBatch, StepBatch
 from trainer.data.config import AS_STORED, AugmentConfig, DataConfig, ShapeConfig, parse_data_config

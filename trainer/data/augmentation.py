@@ -108,7 +108,7 @@ def draw_crop(stored: tuple[int, int], size: tuple[int, int], side: tuple[float,
 
 
 def shift_crop_onto(crop: Crop, stored: tuple[int, int], place: np.ndarray) -> Crop:
-    """The rectangle, moved no farther than it takes to hold the pixel on which a place (x, y) of the clip lies."""
+    """The rectangle, moved by the least distance such that it holds the pixel of a position (x, y) of the clip."""
     column, row = (int(np.clip(round(float(at)), 0, length - 1)) for at, length in zip(place, stored[::-1], strict=True))
     left = int(np.clip(crop.left, column - crop.width + 1, column))
     top = int(np.clip(crop.top, row - crop.height + 1, row))

@@ -127,7 +127,7 @@ class _StreamItem:
 
     @classmethod
     def of(cls, items: Iterable[PreparedClip | SkippedClip]) -> Iterator["_StreamItem"]:
-        """Each item in its own."""
+        """One `_StreamItem` per item."""
         return map(cls, items)
 
 

@@ -17,7 +17,7 @@ _ALIGNED = 16  # bytes: where tensors begin
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Packed:
-    """An object in two parts."""
+    """A pickled object and the memory of its tensors."""
 
     pickled: bytes  # with tensors by number
     tensors: tuple[tuple[int, torch.dtype, tuple[int, ...]], ...]  # of each: its first byte, kind and shape
@@ -40,7 +40,7 @@ def pack(item: object) -> Packed:
 
 
 def unpack(packed: Packed) -> Any:
-    """The object again; its tensors lie in the piece of memory that they came in."""
+    """The object again; its tensors are views of the packed memory."""
     return _Unpacker(packed).load()
 
 

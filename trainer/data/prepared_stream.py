@@ -35,7 +35,7 @@ class Side:
 
 
 def sides(config: DataConfig, *, patch: int, rank: int, world_size: int) -> tuple[Side, ...]:
-    """The sides that a configuration has, labelled first. Of pseudo clips the truth, if any, is left on disk."""
+    """Sides of a configuration, labelled first. The truth of pseudo clips, if any, is left on disk."""
     found = []
     if config.labelled is not None:
         mixture = replace(config.labelled, rank=rank, world_size=world_size)

@@ -58,7 +58,7 @@ def prepare_pseudo(sample: ClipSample, shape: StepShape, config: DataConfig, dra
 
 
 def _augment(sample: ClipSample, shape: StepShape, augment: AugmentConfig, draw: np.random.Generator, *, pseudo: bool) -> ClipSample:
-    """Cropped about one of the tracks that are seen in the first frame, mirrored and recoloured."""
+    """The clip, cropped about one of the tracks that are visible in the first frame, mirrored and recoloured."""
     stored, size = sample.frames.shape[1:3], (shape.height, shape.width)
     rectangle = draw_crop(stored, size, augment.crop_side, draw)
     if sample.tracks2d is not None:

@@ -99,7 +99,7 @@ class _Score:
 
 
 def lacks_truth(sample: ClipSample) -> bool:
-    """Whether nothing of a clip can be measured: it has no poses, no depth and no tracks in space."""
+    """Whether a clip has no truth to measure against: no poses, no depth and no 3D tracks."""
     return sample.camera_to_world is None and sample.depth is None and sample.tracks3d is None
 
 

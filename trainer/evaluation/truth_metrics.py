@@ -37,7 +37,7 @@ class ChosenTracks:
 
 
 def choose_tracks(sample: ClipSample, size: tuple[int, int], *, at_most: int) -> ChosenTracks | None:
-    """The true tracks to ask for; None where the clip has none in space, or none is known and seen within its first frame.
+    """True tracks to query; None where the clip has no 3D tracks, or none is known and visible within its first frame.
 
     Args:
         size: (H, W) of the frames as the model sees them.

@@ -1,4 +1,4 @@
-"""Model families: all that is one published system's own, behind one protocol."""
+"""Model families, one per published system, behind one protocol."""
 
 from trainer.families.objective import ClipShares, Objective, StepLosses
 from trainer.families.protocol import Family, LossSettings

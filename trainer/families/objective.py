@@ -33,7 +33,7 @@ class StepLosses:
     pseudo: ClipLosses | None
 
     def sides(self) -> Iterator[ClipLosses]:
-        """Those that there are."""
+        """Sides with clips."""
         yield from (side for side in (self.labelled, self.pseudo) if side is not None)
 
 
@@ -54,7 +54,7 @@ class Objective(nn.Module):
         self.family, self.model, self.settings, self.precision = family, model, settings, precision
 
     def forward(self, batch: StepBatch, shares: ClipShares) -> StepLosses:
-        """Losses of a batch on the model's device. A side that no loss takes is not computed."""
+        """Losses of a batch on the model's device. A side without a loss is not computed."""
         labelled = pseudo = None
         if batch.labelled is not None and self.settings.learns_from_labels:
             labelled = self.labelled_losses(self.predict(batch.labelled), batch.labelled)

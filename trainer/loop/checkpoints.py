@@ -1,4 +1,4 @@
-"""A training run on disk, so that it can be killed at any moment: weights, optimiser and state, committed by the state's file.
+"""Checkpoints of a run: weights, optimiser and state, committed by the state's file, so that a run can be killed at any moment.
 
 OUT/checkpoints/00001000.safetensors              weights, as `networks.weights` loads them
 OUT/checkpoints/00001000.average.safetensors      their average, where one is kept
@@ -48,7 +48,7 @@ class Learner:
 
 
 def save_checkpoint(out: str, state: RunState, learner: Learner, *, keep: int) -> str:
-    """Write a checkpoint and take away all but the newest `keep`. Returns the weights' file. Raises StorageError."""
+    """Write a checkpoint and delete all but the newest `keep`. Returns the weights' file. Raises StorageError."""
     weights = _checkpoint_file(out, state.step, ".safetensors")
     save_weights(weights, learner.model, license=state.start_license)
     if learner.average is not None:

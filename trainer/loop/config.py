@@ -77,7 +77,7 @@ class TrainConfig:
 
     @property
     def loss_settings(self) -> LossSettings:
-        """The losses, which are there by now."""
+        """The losses, never None once the record is made."""
         assert self.losses is not None
         return self.losses
 
@@ -138,7 +138,7 @@ def _part_tables(mixture: MixtureConfig | None) -> list[dict[str, Any]] | None:
 
 
 def _loss_settings(table: dict[str, Any]) -> type:
-    """The record that the `losses` section stands for, by the model's family."""
+    """Type of the `losses` section, by the model's family."""
     model = table.get("model")
     return family_of(str(model.get("name", ModelSettings().name)) if isinstance(model, dict) else ModelSettings().name).settings_type
 

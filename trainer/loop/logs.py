@@ -26,7 +26,7 @@ class Journal:
 
     def __init__(self, out: str, first: int) -> None:
         """Args:
-        first: step that the run goes on with; rows of later steps, of which no checkpoint tells, are taken away.
+        first: step that the run goes on with; rows of later steps, which belong to no checkpoint, are deleted.
         """
         self._out, self._rows = out, list[StepReport]()
         for uri in _loss_files(out):
@@ -34,7 +34,7 @@ class Journal:
                 storage.remove(uri)
 
     def add(self, report: StepReport) -> None:
-        """One more step."""
+        """Add one step."""
         self._rows.append(report)
 
     def publish(self, step: int) -> None:
@@ -77,7 +77,7 @@ class TensorBoardWriter:
         self._writer = package.SummaryWriter(storage.join(storage.absolute(out), "tensorboard"), purge_step=first)
 
     def add(self, report: StepReport) -> None:
-        """Points of the curves."""
+        """Add one step to the curves."""
         curves = {f"loss/{name}": value for name, value in report.terms.items()}
         curves |= {
             "total": report.loss,
@@ -139,7 +139,7 @@ class StepLog:
             self._on_step(report)
 
     def draw_step(self, step: int, batch: StepBatch, objective: Objective) -> None:
-        """Draw the first clip of each side, now and then. Each costs one more forward pass."""
+        """Draw the first clip of each side every `pictures_every_steps`; each costs one more forward pass."""
         if self._tensorboard is None or step % self._settings.pictures_every_steps:
             return
         for side, clips in (("labelled", batch.labelled), ("pseudo", batch.pseudo)):

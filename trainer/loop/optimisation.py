@@ -53,7 +53,7 @@ def rate_factor(step: int, steps: int, settings: OptimiserSettings) -> float:
 
 
 def make_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim.AdamW:
-    """AdamW over what is not frozen: the encoder at its own rate, tensors of fewer than two dimensions without decay.
+    """AdamW over all parameters that are not frozen: the encoder at its own rate, tensors of fewer than two dimensions without decay.
 
     Raises: ConfigError if everything is frozen.
     """
@@ -73,7 +73,7 @@ def make_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim
 
 
 def set_rate(optimiser: torch.optim.AdamW, factor: float) -> None:
-    """Make every group's rate so large a share of its highest."""
+    """Set every group's rate to a share of its highest."""
     for group in optimiser.param_groups:
         group["lr"] = group["highest_lr"] * factor
 
@@ -87,7 +87,7 @@ def _cosine(start: float, end: float, share: float) -> float:
 
 
 class WeightAverage:
-    """Average of all floating parameters that learn; it begins as they are."""
+    """Average of all parameters that learn, starting at their present values."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self._decay = decay
@@ -95,7 +95,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take one step's weights in."""
+        """Add one step's weights to the average."""
         for name, parameter in _trainable_parameters(model):
             self._average[name].lerp_(parameter, 1 - self._decay)
 
@@ -110,7 +110,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Continue a saved average. Args: tensors: by parameter name; others are not looked at."""
+        """Continue a saved average. Args: tensors: by parameter name; others are ignored."""
         for name, average in self._average.items():
             average.copy_(tensors[name])
 
@@ -127,7 +127,7 @@ def _trainable_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]
 
 
 def freeze(model: nn.Module, parts: Sequence[str]) -> None:
-    """Take the gradient from parts, named as in the state_dict up to the first or any later dot: "encoder", "track_head.tracker".
+    """Exclude parts from training; they are named as in the state_dict up to the first or any later dot: "encoder", "track_head.tracker".
 
     Raises: ConfigError for a name that the network does not have.
     """

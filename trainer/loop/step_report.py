@@ -89,5 +89,5 @@ def mean_terms(parts: Iterable[TermSums]) -> dict[str, float | None]:
 
 
 def finite_or_none(value: float) -> float | None:
-    """The value, or None for NaN and infinity, which JSON cannot say."""
+    """The value, or None for NaN and infinity, which JSON cannot hold."""
     return value if abs(value) < float("inf") else None

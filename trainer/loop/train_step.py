@@ -37,7 +37,7 @@ class _UpdateResult:
 
 
 class TrainStep:
-    """Owns optimiser and average; every process of a group has one, and all do the same."""
+    """Step function with its optimiser and average; every process of a group has one, and all take the same steps."""
 
     def __init__(self, model: Network, config: TrainConfig, process: ProcessRank) -> None:
         """Args:

@@ -21,7 +21,7 @@ class GeometryTerms:
 
     points: Tensor
     camera: Tensor  # 100 L_t + L_R
-    translation: Tensor  # L_t, of which the camera loss is made; to be watched
+    translation: Tensor  # L_t, a part of the camera loss; for logs
     rotation: Tensor  # L_R, radians, likewise
     normals: Tensor | None = None  # 0 for clips without good normals
     confidence: Tensor | None = None  # the third stage's

@@ -84,6 +84,6 @@ class Pi3Family:
         return draw_reconstruction(clips, output)
 
     def predict(self, model: Network, images: Tensor, query_points: Tensor | None) -> ModelOutput:
-        """Geometry; points that are asked for are not tracked."""
+        """Geometry; query points are not tracked."""
         output: ModelOutput = model(images)
         return output

@@ -19,7 +19,7 @@ from trainer.losses.settings import weights_of
 
 
 def labelled_losses(output: ModelOutput, clips: ClipBatch, truth: GeometryTruth, settings: TrajVGLosses) -> ClipLosses:
-    """π³'s losses, the tracker's, and the coupling, as far as the settings take them.
+    """π³'s losses, the tracker's, and the coupling, as the settings select them.
 
     Args:
         truth: the clips'.
@@ -100,7 +100,7 @@ class TrajVGFamily:
             _trajvg(model).check_trackable(height, width)
 
     def forward(self, model: Network, clips: ClipBatch, settings: TrajVGLosses) -> ModelOutput:
-        """Geometry, and the clips' tracks where a loss needs any."""
+        """Geometry, and tracks where a loss needs them."""
         return self.predict(model, clips.images, clips.query_points if settings.needs_tracks else None)
 
     def labelled_losses(self, output: ModelOutput, clips: ClipBatch, settings: TrajVGLosses) -> ClipLosses:
@@ -117,7 +117,7 @@ class TrajVGFamily:
         return draw_reconstruction(clips, output)
 
     def predict(self, model: Network, images: Tensor, query_points: Tensor | None) -> ModelOutput:
-        """Geometry, and tracks of the points that are asked for."""
+        """Geometry, and tracks of the query points."""
         if query_points is None:
             return _trajvg(model).geometry(images).output
         output: ModelOutput = model(images, query_points)

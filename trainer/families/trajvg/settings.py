@@ -106,7 +106,7 @@ class TrackingWeights:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrajVGLosses:
-    """The losses of one stage; None leaves a family out."""
+    """The losses of one stage; None leaves a group out."""
 
     geometry: GeometryWeights | None = GeometryWeights()  # π³'s, on labelled clips; its confidence only where > 0
     tracking: TrackingWeights | None = TrackingWeights()
@@ -130,7 +130,7 @@ class TrajVGLosses:
 
     @property
     def learns_from_labels(self) -> bool:
-        """Whether labelled clips are of any use."""
+        """Whether a loss of labelled clips counts."""
         return any(any_weight(weights) for weights in (self.geometry, self.tracking, self.coupling))
 
     @property

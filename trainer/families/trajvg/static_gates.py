@@ -56,7 +56,7 @@ def static_tracks(prediction: ClipGeometry, samples: Tensor, observed: TrackObse
 
 
 def audit_gate(observed: TrackObservations, settings: GateSettings) -> Tensor:
-    """Tracks that an audit found static, bool "B N"; one that it could not decide on is not.
+    """Tracks that an audit found static, bool "B N"; undecided ones are not among them.
 
     Raises: DataError without scores.
     """
@@ -66,7 +66,7 @@ def audit_gate(observed: TrackObservations, settings: GateSettings) -> Tensor:
 
 
 def residual_gate(samples: Tensor, camera_to_world: Tensor, weight: Tensor, anchor: int, settings: GateSettings) -> ResidualGate:
-    """Keep what lies within max(floor, median + k 1.4826 MAD) of where a static point would.
+    """Points within max(floor, median + k 1.4826 MAD) of a static point's position.
 
     r = |C_{t->x} p~_t - p~_x| / z~_x; median and MAD over all frames t != x and tracks seen in both. It believes the predicted cameras, so
     use it only after training on labels.
@@ -87,7 +87,7 @@ def residual_gate(samples: Tensor, camera_to_world: Tensor, weight: Tensor, anch
 
 
 def epipolar_gate(prediction: ClipGeometry, samples: Tensor, pixels: Tensor, anchor: int, settings: GateSettings) -> Tensor:
-    """Keep what obeys the predicted cameras' epipolar geometry, bool "B T N"; depth plays no part but for the focal length.
+    """Points that obey the predicted cameras' epipolar geometry, bool "B T N"; depth plays no part but for the focal length.
 
     A point may be `sampson_px` away. Where the camera's travel moves the median point by less than that, epipolar lines mean nothing, and a
     point must lie where the turn alone takes it. Blind to motion along epipolar lines.

@@ -63,7 +63,7 @@ def test_iterations(trajvg, scene, stages, close):
     for index in range(4):
         correlation = tracker.corr_module(scene.pyramid, scene.query_tokens, coordinates, 16.0)
         close(correlation, stages[f"pcorr_iter{index}"])
-        tokens = tracker.marked(tracker.track_tokens(coordinates, logits, correlation)).transpose(1, 2)
+        tokens = tracker.add_frame_marks(tracker.track_tokens(coordinates, logits, correlation)).transpose(1, 2)
         expected = stages[f"upd_in_iter{index}"]
         close(tokens, expected, 5e-2)
         low = [*range(4 + 3 * (HIGH_OCTAVES + 2)), *range(199, 327)]

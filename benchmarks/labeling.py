@@ -18,10 +18,9 @@ from material import machine, make_videos
 from jobs.console import ProgressLine
 from jobs.execution.ray_session import ray_session
 from jobs.execution.run import Executor
-from jobs.execution.units import Limits
+from jobs.execution.units import Limits, PoolConfig
 from jobs.labeling.job import LabelingConfig, describe
-from jobs.labeling.pool import label_on_ray
-from jobs.labeling.pool_config import PoolConfig
+from jobs.labeling.stage import LabelStage
 from jobs.labeling.worker import WorkerSettings
 from jobs.sharding.job import ShardingConfig, make_shards
 from labelers import QueryPolicy, choose_queries, make_labeler
@@ -72,15 +71,15 @@ def main(folder: Annotated[Path, typer.Option(help="Where the videos are kept.")
 
 def on_ray(root: str, shards: list[int], tag: str) -> float:
     """Seconds of the job's pool for these shards."""
-    config = LabelingConfig(
-        root=root, labeler=LABELER, labeler_options={}, queries=QUERIES, executor=Executor(name="ray", limits=Limits()), num_workers=WORKERS
-    )
+    executor = Executor(name="ray", limits=Limits())
+    config = LabelingConfig(root=root, labeler=LABELER, labeler_options={}, queries=QUERIES, executor=executor, num_workers=WORKERS)
     label_set = describe(config)
     write_label_set(root, label_set)
     settings = WorkerSettings(root=root, labeler=LABELER, labeler_options={}, queries=QUERIES)
     started = time.perf_counter()
     with ProgressLine(f"ray {tag}", 0, "clips") as progress:
-        label_on_ray(settings, f"{label_set.name}-{tag}", shards, config=PoolConfig(num_workers=WORKERS), progress=progress)
+        stage = LabelStage(settings=settings, label_set=f"{label_set.name}-{tag}")
+        stage.run(executor, shards, pool=PoolConfig(num_workers=WORKERS), progress=progress)
     return time.perf_counter() - started
 
 

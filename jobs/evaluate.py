@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.console import error_exit, print_summary, run_job
+from jobs.console import error_exit, print_summary, run_job, say_unexpected
 from jobs.evaluating.job import EvaluatingConfig, Evaluation, evaluate_labels
 from jobs.evaluating.model_job import ModelEvaluatingConfig, ModelEvaluation, evaluate_models
 from jobs.evaluating.model_report import model_document
@@ -15,6 +15,8 @@ from jobs.evaluating.model_tables import print_model_tables
 from jobs.evaluating.plots import evaluation_sheet
 from jobs.evaluating.report import evaluation_document
 from jobs.evaluating.tables import print_tables
+from jobs.execution.run import Executor
+from jobs.execution.units import Limits
 from networks.inputs import PIXEL_BUDGET
 from pipeline import storage
 from pipeline.drawing import write_image
@@ -38,17 +40,28 @@ def labels_command(
     out: Annotated[str | None, typer.Option(help="Folder or URL for evaluation.json and evaluation.png.")] = None,
     mode: Annotated[str, typer.Option(help="Frames that count: first, those after the query; strided, all but the query's.")] = "first",
     clips: Annotated[int, typer.Option(help="Clips in the printed table, the worst ones if there are more; 0 for none.")] = 24,
+    executor: Annotated[str, typer.Option(help="inline: this process; or ray: shards side by side.")] = "inline",
+    clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip before it is given up (with Ray).")] = 600.0,
+    max_attempts: Annotated[int, typer.Option(help="Times that a clip may kill its worker (with Ray).")] = 2,
     max_error_rate: Annotated[float, typer.Option(help="Exit with 3 if a larger share of the clips cannot be read.")] = 0.05,
 ) -> None:  # fmt: skip
     """Label sets against true tracks (TAP-Vid's AJ, delta_avg and OA; median error; survival), all on the same clips."""
 
     def body() -> int:
-        config = EvaluatingConfig(root=root, label_sets=tuple(labels), split=split, query_mode=mode)
+        config = EvaluatingConfig(
+            root=root,
+            label_sets=tuple(labels),
+            split=split,
+            query_mode=mode,
+            out=None if out is None else storage.absolute(out),
+            executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
+        )
         evaluation = evaluate_labels(config)
         print_tables(evaluation, num_clips=clips)
         if out is not None:
             write_evaluation(storage.absolute(out), evaluation)
         print_summary("evaluation", summary_rows(evaluation, out))
+        say_unexpected(evaluation.unexpected)
         return error_exit(len(evaluation.clip_errors), evaluation.num_clips, max_error_rate, see="the warnings above")
 
     run_job(body)
@@ -96,6 +109,10 @@ def model_command(
     seed: Annotated[int, typer.Option(help="Of the frames that are drawn.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto: a GPU if there is one.")] = "auto",
     precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16; auto: by the device.")] = "auto",
+    executor: Annotated[str, typer.Option(help="inline: this process; or ray: shards side by side.")] = "inline",
+    num_gpus_per_worker: Annotated[float, typer.Option(help="GPUs of each shard's task (with Ray); 0.5 lets two share one.")] = 0.0,
+    clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip before it is given up (with Ray).")] = 600.0,
+    max_attempts: Annotated[int, typer.Option(help="Times that a clip may kill its worker (with Ray).")] = 2,
     max_error_rate: Annotated[float, typer.Option(help="Exit with 3 if a larger share of the clips cannot be measured.")] = 0.05,
 ) -> None:  # fmt: skip
     """Checkpoints against truth: camera poses, video depth, point maps and 3D tracks, all on the same clips."""
@@ -121,12 +138,16 @@ def model_command(
             settings=settings,
             device=device,
             precision=precision,
+            out=None if out is None else storage.absolute(out),
+            executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
+            num_gpus_per_worker=num_gpus_per_worker,
         )
         evaluation = evaluate_models(config)
         print_model_tables(evaluation)
         if out is not None:
             write_document(storage.join(storage.absolute(out), MODEL_DOCUMENT), model_document(evaluation), "model_evaluation")
         print_summary("evaluation", model_summary_rows(evaluation, out))
+        say_unexpected(evaluation.unexpected)
         errors = len({error.key for error in evaluation.clip_errors}) + evaluation.num_unreadable
         return error_exit(errors, evaluation.num_clips, max_error_rate, see="the warnings above")
 

@@ -1,7 +1,7 @@
-"""Label every clip of a dataset with 2D tracks: `python jobs/pseudolabel.py --root ROOT --labeler NAME`."""
+"""Label every clip of a dataset, with 2D tracks or depth: `python jobs/pseudolabel.py --root ROOT --labeler NAME`."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -11,9 +11,12 @@ from jobs.execution.units import Limits
 from jobs.labeling.job import LabelingConfig, LabelingOutcome, label_dataset
 from jobs.labeling.worker import FRAMES_IN_MEMORY
 from labelers import LABELERS, QueryPolicy
+from labelers.queries import Policy
 from pipeline.errors import ConfigError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+_COUNTED = {"tracks": ("points", " (track x frame)"), "depth": ("pixels", "")}  # what is counted of a kind's labels
 
 
 @app.command()
@@ -50,7 +53,7 @@ def pseudolabel(
             root=root,
             labeler=labeler,
             labeler_options={**options, **({"checkpoint": checkpoint} if checkpoint else {})},
-            queries=QueryPolicy(policy=query_policy, num_queries=queries, num_query_frames=query_frames),
+            queries=QueryPolicy(policy=cast(Policy, query_policy), num_queries=queries, num_query_frames=query_frames),
             executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
             num_workers=num_workers,
             num_cpus_per_worker=num_cpus_per_worker,
@@ -87,7 +90,7 @@ def parse_options(pairs: list[str]) -> dict[str, Any]:
 
 def summary_rows(outcome: LabelingOutcome, num_gpus: float) -> list[tuple[str, object]]:
     """What the summary says. `num_gpus` is what each worker was granted."""
-    totals = outcome.totals
+    totals, (noun, explained) = outcome.totals, _COUNTED.get(outcome.kind, ("values", ""))
     rows: list[tuple[str, object]] = [
         ("label set", outcome.label_set),
         ("this run", f"{outcome.num_clips} clips in {outcome.num_shards} shards; {outcome.already_done} shards were labelled before"),
@@ -98,14 +101,14 @@ def summary_rows(outcome: LabelingOutcome, num_gpus: float) -> list[tuple[str, o
         rows.append(("screen", str(outcome.screened)))
     if totals.busy_s:
         rows += [
-            ("labelled", f"{totals.ok} clips, {totals.points:,} points (track x frame)"),
+            ("labelled", f"{totals.ok} clips, {totals.values:,} {noun}{explained}"),
             ("failed", f"{totals.failed}, quarantined {totals.quarantined}, left out on purpose {totals.screened}"),
         ]
         if totals.degraded:
             rows.append(("degraded", f"{totals.degraded} clips were labelled otherwise than configured; their `notes` say how"))
-        in_all, of_one = totals.points / outcome.elapsed_s, totals.points / totals.busy_s
+        in_all, of_one = totals.values / outcome.elapsed_s, totals.values / totals.busy_s
         rows += [
-            ("speed", f"{in_all:,.0f} points per second in all, {of_one:,.0f} of one labeler at work"),
+            ("speed", f"{in_all:,.0f} {noun} per second in all, {of_one:,.0f} of one labeler at work"),
             ("waiting", _waiting(totals.waited_s / (totals.busy_s + totals.waited_s), num_gpus)),
         ]
     return rows

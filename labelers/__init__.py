@@ -1,7 +1,7 @@
-"""Things that turn a clip into labels: 2D tracks with visibility and confidence."""
+"""Things that turn a clip into labels: 2D tracks with visibility and confidence, or depth."""
 
-from labelers.protocol import Labeler, LabelerProvenance
+from labelers.protocol import Labeler, LabelerProvenance, kind_of
 from labelers.queries import QueryPolicy, choose_queries
 from labelers.registry import LABELERS, make_labeler
 
-__all__ = ["LABELERS", "Labeler", "LabelerProvenance", "QueryPolicy", "choose_queries", "make_labeler"]
+__all__ = ["LABELERS", "Labeler", "LabelerProvenance", "QueryPolicy", "choose_queries", "kind_of", "make_labeler"]

@@ -15,6 +15,8 @@ LABELERS = {
     "cotracker-package": "labelers.cotracker_package:CoTrackerPackageLabeler",
     "dis-flow": "labelers.optical_flow:DisFlowLabeler",
     "lucas-kanade": "labelers.optical_flow:LucasKanadeLabeler",
+    "pi3-depth": "labelers.depth.pi3_depth:Pi3DepthLabeler",
+    "transformers-depth": "labelers.depth.transformers_depth:TransformersDepthLabeler",
 }
 
 _NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -1,4 +1,4 @@
-"""Frames as networks are given them: a size of whole patches, and a Lanczos filter, widened where a frame shrinks against aliasing."""
+"""Frames as networks are given them: a size of whole patches, and Lanczos's filter, which does not alias where a frame shrinks."""
 
 import math
 from functools import lru_cache

@@ -1,14 +1,50 @@
-"""The border around one part of a job (a source, a clip, a sample): whatever its file can cause ends here as an error of that part."""
+"""The border around one part of a job (a source, a clip, a sample): whatever its file can cause ends here as an error of that part.
+
+And word of which part is at work, for whoever limits the time that a part may take.
+"""
 
 import errno
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import MemoryExhausted, StorageError, TrackmillError, UnexpectedError
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(slots=True)
+class PartAtWork:
+    """Which part of a unit a process is at; read by another thread than the one that works."""
+
+    name: str | None = None  # None: none of them, the unit is opened or committed
+    changes: int = 0
+
+
+_AT_WORK: ContextVar[PartAtWork | None] = ContextVar("part_at_work", default=None)
+
+
+@contextmanager
+def noting_parts(at_work: PartAtWork) -> Iterator[None]:
+    """Within, and in this thread, `begin_part` notes the part in `at_work`."""
+    token = _AT_WORK.set(at_work)
+    try:
+        yield
+    finally:
+        _AT_WORK.reset(token)
+
+
+def begin_part(name: str | None) -> None:
+    """Say that a unit's work comes to this part now, by the name that the stage knows it by; None: to none of them.
+
+    Its time begins: anew, if it was at this part already. Parts are done in the order of the unit. Nothing happens where nobody listens.
+    """
+    at_work = _AT_WORK.get()
+    if at_work is not None:
+        at_work.name, at_work.changes = name, at_work.changes + 1
 
 
 @contextmanager

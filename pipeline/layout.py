@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.storage import join, list_files
 
-_NUMBERED = re.compile(r"(\d{6,})\.parquet")
+_NUMBERED = re.compile(r"(\d{6,})\.(?:parquet|json)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,11 @@ class Layout:
         """What probing found in one group of sources."""
         return join(self.root, "probe", f"{number:06d}.parquet")
 
+    @property
+    def shards(self) -> str:
+        """Directory of the shards."""
+        return join(self.root, "shards")
+
     def shard_tar(self, shard: int) -> str:
         """The WebDataset tar of one shard."""
         return join(self.root, "shards", f"{shard:06d}.tar")
@@ -84,6 +89,10 @@ class Layout:
         """Labels of one shard: also their commit."""
         return join(self.label_set(name), f"{shard:06d}.parquet")
 
+    def label_tar(self, name: str, shard: int) -> str:
+        """Files of one shard's labels, of a dense kind."""
+        return join(self.label_set(name), f"{shard:06d}.tar")
+
     @property
     def screen(self) -> str:
         """Directory of the screen: what the picture alone says of every clip."""
@@ -116,6 +125,6 @@ class Layout:
 
 
 def committed(directory: str) -> set[int]:
-    """Numbers of the tables NNNNNN.parquet in a directory (probe, shards, a label set), by one listing of it."""
+    """Numbers of the tables NNNNNN.parquet, or documents NNNNNN.json, in a directory (probe, shards, a label set), by one listing of it."""
     names = (uri.rsplit("/", 1)[-1] for uri in list_files(directory))
     return {int(match[1]) for match in map(_NUMBERED.fullmatch, names) if match}

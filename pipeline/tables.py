@@ -1,8 +1,10 @@
 """Tables (Parquet) and documents (JSON) that carry their kind and schema version, and refuse what they cannot read."""
 
+import hashlib
 import io
 import json
 import re
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +38,7 @@ SCHEMA_VERSIONS = {
     "calibration": 1,
     "inference": 1,
     "model_evaluation": 1,
+    "evaluated_shard": 1,
 }
 _VERSION, _KIND = b"schema_version", b"trackmill_kind"
 
@@ -173,6 +176,20 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def fingerprint(uri: str) -> str | None:
+    """64 hex digits of a table's footer, which says where all its pages lie: another table has another one. None if there is no such file.
+
+    Raises: DataError if it is no Parquet file; StorageError.
+    """
+    if not storage.exists(uri):
+        return None
+    end = storage.size(uri) - 8
+    length, magic = struct.unpack("<I4s", storage.read_range(uri, end, 8)) if end >= 0 else (0, b"")
+    if magic != b"PAR1" or length > end:
+        raise DataError(f"{uri}: not a readable Parquet file (no footer); delete it and run the job that wrote it again")
+    return hashlib.sha256(storage.read_range(uri, end - length, length)).hexdigest()
 
 
 def read_foreign_table(uri: str) -> pa.Table:

@@ -7,6 +7,7 @@ from jobs.execution.threads import pin_threads
 from pipeline.audit.comparing.canary import measure_canaries
 from pipeline.audit.comparing.distributions import PairedCounts, count_shard, merged
 from pipeline.audit.comparing.records import CanaryClip
+from pipeline.border import begin_part
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,8 +22,7 @@ class CountStage:
     def run(self, unit: int, crashed: Mapping[str, str]) -> PairedCounts:
         pin_threads(1)
         shards = [shard for shard in self.runs[unit] if f"{shard:06d}" not in crashed]
-        parts = (count_shard(self.root, self.audits, shard, num_canaries=self.num_canaries) for shard in shards)
-        total = merged(parts, num_canaries=self.num_canaries)
+        total = merged(map(self._count, shards), num_canaries=self.num_canaries)
         total.unread.update({name: why for name, why in crashed.items() if int(name) in self.runs[unit]})
         return total
 
@@ -34,7 +34,11 @@ class CountStage:
 
     def trial(self, unit: int, part: str) -> None:
         pin_threads(1)
-        count_shard(self.root, self.audits, int(part), num_canaries=self.num_canaries)
+        self._count(int(part))
+
+    def _count(self, shard: int) -> PairedCounts:
+        begin_part(f"{shard:06d}")
+        return count_shard(self.root, self.audits, shard, num_canaries=self.num_canaries)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

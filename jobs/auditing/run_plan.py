@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 from jobs.auditing.calibrations import ChosenCalibration, choose_calibration
 from jobs.auditing.way_back import LabelerAgain, labeler_of
+from jobs.execution.missing import ShardsToDo, shards_to_do
 from jobs.execution.run import Executor
 from pipeline import storage
 from pipeline.audit.settings import AuditSettings
@@ -15,9 +16,8 @@ from pipeline.audit.weights import FALLBACK_VERSION
 from pipeline.errors import ConfigError, StorageError
 from pipeline.labels import labelled_shards, read_label_set
 from pipeline.layout import Layout, committed
-from pipeline.records import LabelSet
-from pipeline.shards.errors_table import units_to_retry
-from pipeline.shards.plan import plan_uris, read_plan_counts
+from pipeline.records import LabelSet, TrackLabels
+from pipeline.shards.plan import plan_uris
 from pipeline.tables import read_document
 
 
@@ -46,6 +46,11 @@ class AuditingConfig:
         if self.checkpoint is not None and self.cycle != "retrack":
             raise ConfigError("--checkpoint is for --cycle retrack, where the labeler works again; leave it away")
 
+    @property
+    def audit_name(self) -> str:
+        """What the audit is called."""
+        return self.name or self.label_set
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditPlan:
@@ -66,10 +71,10 @@ def plan_audit(config: AuditingConfig) -> AuditPlan:
     root = storage.absolute(config.root)
     if not plan_uris(root):
         raise ConfigError(f"{root} holds no plan; make it with jobs/shard.py first, or check --root")
-    label_set = read_label_set(root, config.label_set)
-    counts = read_plan_counts(root)
-    sizes = dict(zip(counts.shards.tolist(), counts.counts().tolist(), strict=True))
-    shards, not_labelled = _labelled(root, config.label_set, {*sizes})
+    label_set = read_label_set(root, config.label_set, kind=TrackLabels.kind)
+    name, layout = config.audit_name, Layout(root)
+    todo = shards_to_do(root, needs=layout.label_set(config.label_set), makes=layout.audit(name), errors=f"audit/{name}")
+    shards, not_labelled = todo.ready, _num_not_labelled(root, config.label_set, todo)
     if config.second is not None:
         _check_second(root, config.second, shards)
     screen = _screen(root, shards)
@@ -94,17 +99,10 @@ def plan_audit(config: AuditingConfig) -> AuditPlan:
         calibration=calibration,
         way_back=way_back,
         shards=shards,
-        missing=_missing(root, audit.name, shards),
-        sizes=sizes,
+        missing=todo.missing,
+        sizes=todo.sizes,
         not_labelled=not_labelled,
     )
-
-
-def _missing(root: str, audit: str, shards: tuple[int, ...]) -> tuple[int, ...]:
-    """Shards that are not audited yet, then those whose audit met what nobody foresaw."""
-    done = committed(Layout(root).audit(audit))
-    again = [shard for shard in units_to_retry(root, f"audit/{audit}") if shard in done]
-    return (*(shard for shard in shards if shard not in done), *(shard for shard in again if shard in shards))
 
 
 def _audit_set(
@@ -112,7 +110,7 @@ def _audit_set(
 ) -> AuditSet:
     record = calibration.record
     return AuditSet(
-        name=config.name or config.label_set,
+        name=config.audit_name,
         label_set=config.label_set,
         labeler=label_set.labeler,
         checkpoint_sha256=label_set.checkpoint_sha256,
@@ -126,9 +124,9 @@ def _audit_set(
     )
 
 
-def _labelled(root: str, label_set: str, planned: set[int]) -> tuple[tuple[int, ...], int]:
-    """(labelled shards, number of shards that are cut and not labelled yet)."""
-    labelled, cut = {*labelled_shards(root, label_set)} & planned, planned & committed(storage.join(root, "shards"))
+def _num_not_labelled(root: str, label_set: str, todo: ShardsToDo) -> int:
+    """How many shards are cut, not labelled yet. Raises: ConfigError if none is labelled, StorageError for labels without their shard."""
+    labelled, cut = {*todo.ready}, {*todo.sizes} & committed(Layout(root).shards)
     if not labelled:
         raise ConfigError(f"label set {label_set} holds no labels yet; run jobs/pseudolabel.py first")
     lost = sorted(labelled - cut)
@@ -137,11 +135,11 @@ def _labelled(root: str, label_set: str, planned: set[int]) -> tuple[tuple[int, 
             f"{len(lost)} labelled shards are missing themselves, the first is {Layout(root).shard_index(lost[0])}; restore them, or"
             " cut them again with jobs/shard.py"
         )
-    return tuple(sorted(labelled)), len(cut - labelled)
+    return len(cut - labelled)
 
 
 def _check_second(root: str, second: str, shards: tuple[int, ...]) -> None:
-    read_label_set(root, second)
+    read_label_set(root, second, kind=TrackLabels.kind)
     missing = sorted({*shards} - {*labelled_shards(root, second)})
     if missing:
         raise ConfigError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from jobs.auditing.stages import ScreenStage
 from jobs.console import ProgressLine
+from jobs.execution.missing import shards_to_do
 from jobs.execution.run import Executor
 from jobs.execution.threads import pin_threads
 from pipeline import storage
@@ -14,10 +15,10 @@ from pipeline.audit.screening import measure_stored
 from pipeline.audit.stored.screen import claim_rules
 from pipeline.audit.verdict import ScreenRules
 from pipeline.errors import ConfigError, DataError
-from pipeline.layout import Layout, committed
-from pipeline.shards.errors_table import ErrorRow, read_errors, units_to_retry
+from pipeline.layout import Layout
+from pipeline.shards.errors_table import ErrorRow, read_errors
 from pipeline.shards.index import read_index
-from pipeline.shards.plan import plan_uris, read_plan_counts
+from pipeline.shards.plan import plan_uris
 from pipeline.tables import read_table
 
 _SHOWN_ERRORS = 20
@@ -72,27 +73,24 @@ def screen_dataset(config: ScreeningConfig, *, dry_run: bool) -> ScreeningOutcom
 
 
 def _screen_missing(config: ScreeningConfig, root: str, *, dry_run: bool) -> ScreeningOutcome:
-    counts = read_plan_counts(root)
-    sizes = dict(zip(counts.shards.tolist(), counts.counts().tolist(), strict=True))
-    cut, done = (committed(directory) & {*sizes} for directory in (storage.join(root, "shards"), Layout(root).screen))
-    again = [shard for shard in units_to_retry(root, "screen") if shard in done & cut]
-    missing, started = [*sorted(cut - done), *again], time.perf_counter()
+    todo = shards_to_do(root, needs=Layout(root).shards, makes=Layout(root).screen, errors="screen")
+    started = time.perf_counter()
     video_s, cpu_s = 0.0, 0.0
     if dry_run:
-        video_s, cpu_s = _try_one(root, missing)
+        video_s, cpu_s = _try_one(root, todo.missing)
     else:
         claim_rules(root, config.rules)
-        with config.executor.session(), ProgressLine("screening", sum(sizes[shard] for shard in missing), "clips") as progress:
-            report = config.executor.run(ScreenStage(root, config.rules, sizes), missing, progress)
+        with config.executor.session(), ProgressLine("screening", todo.num_clips(todo.missing), "clips") as progress:
+            report = config.executor.run(ScreenStage(root, config.rules, todo.sizes), todo.missing, progress)
         video_s = sum(result.video_s for result in report.results.values())
         cpu_s = sum(result.cpu_s for result in report.results.values())
     errors = read_errors(root, "screen")
     return ScreeningOutcome(
-        totals=screen_totals(root, sorted(done) if dry_run else sorted(cut)),
-        num_shards=len(missing),
-        num_clips=sum(sizes[shard] for shard in missing),
-        already_done=len(done) - len(again),
-        not_cut=len(sizes) - len(cut),
+        totals=screen_totals(root, sorted((*todo.done, *todo.again)) if dry_run else todo.ready),
+        num_shards=len(todo.missing),
+        num_clips=todo.num_clips(todo.missing),
+        already_done=len(todo.done),
+        not_cut=len(todo.not_ready),
         video_s=video_s,
         cpu_s=cpu_s,
         elapsed_s=time.perf_counter() - started,

@@ -12,6 +12,7 @@ from pipeline.audit.stored.audit_rows import iterate_audit_shard
 from pipeline.audit.summing.partial import PartialSum, merged
 from pipeline.audit.summing.shard_sum import sum_clips
 from pipeline.audit.verdict import ScreenRules
+from pipeline.border import begin_part
 from pipeline.shards.index import read_index
 
 
@@ -83,5 +84,6 @@ class SummingStage:
         self._sum(int(part))
 
     def _sum(self, shard: int) -> PartialSum:
+        begin_part(str(shard))
         settings = self.settings
         return sum_clips(shard, iterate_audit_shard(settings.root, settings.audit, shard), settings.rules)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from jobs.console import ProgressLine
 from jobs.converting.stage import ConvertStage
+from jobs.execution.missing import shards_to_do
 from jobs.execution.run import Executor
 from pipeline import storage
 from pipeline.datasets.check_tables import CheckSummary, write_check_summary
@@ -15,7 +16,7 @@ from pipeline.errors import ConfigError
 from pipeline.layout import Layout
 from pipeline.shards.dataset import claim_dataset, state_licenses
 from pipeline.shards.errors_table import ErrorRow, read_errors, write_errors
-from pipeline.shards.plan import plan_uris, read_plan_counts, write_plan
+from pipeline.shards.plan import plan_uris, write_plan
 from pipeline.shards.plan_summary import PlanSummary, summarise_plan
 
 _SHOWN_ERRORS = 20
@@ -86,8 +87,6 @@ def _plan(root: str, source: TruthSource, sequences: tuple[SequenceInfo, ...], p
 
 
 def _convert_shards(root: str, source: TruthSource, config: ConvertingConfig) -> None:
-    counts = read_plan_counts(root)
-    sizes = dict(zip(counts.shards.tolist(), counts.counts().tolist(), strict=True))
-    missing = [shard for shard in sizes if not storage.exists(Layout(root).shard_index(shard))]
-    with ProgressLine("converting", sum(sizes[shard] for shard in missing), "clips") as progress:
-        config.executor.run(ConvertStage(root, source, config.policy, sizes), missing, progress)
+    todo = shards_to_do(root, makes=Layout(root).shards)
+    with ProgressLine("converting", todo.num_clips(todo.missing), "clips") as progress:
+        config.executor.run(ConvertStage(root, source, config.policy, todo.sizes), todo.missing, progress)

@@ -2,23 +2,27 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jobs.console import ProgressLine
-from jobs.evaluating.clip import SetProgress, measure_in_all
-from jobs.evaluating.measures import ClipMeasures
+from jobs.evaluating.measures import ClipMeasures, clip_of_document
+from jobs.evaluating.shard_results import ShardResults, errors_of, made_from, results_folder
+from jobs.evaluating.stage import EvaluateStage
+from jobs.execution.missing import shards_to_do
+from jobs.execution.run import Executor
+from jobs.execution.units import Limits
 from pipeline import storage
-from pipeline.errors import ConfigError, DataError
-from pipeline.labels import read_label_set, read_label_shard
-from pipeline.layout import Layout, committed
+from pipeline.errors import ConfigError
+from pipeline.labels import read_label_set
+from pipeline.layout import Layout
 from pipeline.metrics.error_histogram import ErrorHistogram
+from pipeline.metrics.label_comparison import comparison_settings
 from pipeline.metrics.tapvid import QUERY_MODES
-from pipeline.records import LabelSet
-from pipeline.shards.index import ClipEntry, read_index
+from pipeline.records import LabelSet, TrackLabels
+from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.plan import plan_uris, read_plan_counts
-from pipeline.shards.tombstones import read_tombstones
 from pipeline.tables import read_document
 
 _LOG = logging.getLogger(__name__)
@@ -32,6 +36,8 @@ class EvaluatingConfig:
     label_sets: tuple[str, ...]
     split: str | None = None  # train | val | test; None takes all
     query_mode: str = "first"  # first | strided: which frames count
+    out: str | None = None  # folder in which each shard's result is kept; None: an evaluation that is killed begins anew
+    executor: Executor = Executor(name="inline", limits=Limits())
 
     def __post_init__(self) -> None:
         if not self.label_sets:
@@ -70,6 +76,7 @@ class Evaluation:
     left_out: dict[str, int]  # clips by reason
     clip_errors: tuple[ClipError, ...]
     num_clips: int  # looked at: cut or not, of the split
+    unexpected: tuple[ErrorRow, ...] = ()  # of the errors: those that nobody foresaw; with results that are kept, the next run tries again
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -85,50 +92,49 @@ def evaluate_labels(config: EvaluatingConfig) -> Evaluation:
     root = storage.absolute(config.root)
     if not plan_uris(root):
         raise ConfigError(f"{root} holds no plan; make it with jobs/convert.py or jobs/synthesize.py first, or check --root")
-    label_sets = [read_label_set(root, name) for name in config.label_sets]
-    sets = [SetProgress(name=name, clips=[], errors=ErrorHistogram()) for name in config.label_sets]
+    label_sets = [read_label_set(root, name, kind=TrackLabels.kind) for name in config.label_sets]
     plan = read_plan_counts(root)
-    left_out: Counter[str] = Counter()
-    clip_errors: list[ClipError] = []
-    num_clips = 0
-    with ProgressLine("evaluating", int(plan.counts(config.split).sum()), "clips") as progress:
-        for entry in _entries(root, config.split, sets):
-            num_clips, before = num_clips + 1, len(clip_errors)
-            try:
-                reason = measure_in_all(root, entry, sets, query_mode=config.query_mode)
-            except DataError as error:  # the per-clip border of this job
-                _LOG.warning("left out: %s", error)
-                clip_errors.append(ClipError(key=entry.key, message=str(error)))
-                reason = "cannot be read"
-            left_out.update([reason] if reason else [])
-            progress.advance(1, len(clip_errors) - before)
+    sizes = {shard: count for shard, count in zip(plan.shards.tolist(), plan.counts(config.split).tolist(), strict=True) if count}
+    documents = [document for _, document in sorted(_by_shard(config, root, sizes).items())]
+    errors = [row for document in documents for row in errors_of(document)]
+    for row in errors:
+        _LOG.warning("left out: %s", row.message)
     evaluation = Evaluation(
         config=config,
         dataset=read_document(Layout(root).dataset, "dataset") if storage.exists(Layout(root).dataset) else {},
         plan_hash=plan.plan_hash,
-        sets=tuple(
-            SetEvaluation(label_set=label_set, clips=tuple(done.clips), errors=done.errors)
-            for label_set, done in zip(label_sets, sets, strict=True)
-        ),
-        left_out=dict(sorted(left_out.items())),
-        clip_errors=tuple(clip_errors),
-        num_clips=num_clips,
+        sets=tuple(_of_set(label_set, [document["sets"][place] for document in documents]) for place, label_set in enumerate(label_sets)),
+        left_out=dict(sorted(sum((Counter(document["left_out"]) for document in documents), Counter[str]()).items())),
+        clip_errors=tuple(ClipError(key=row.key, message=row.message) for row in errors),
+        num_clips=sum(document["num_clips"] for document in documents),
+        unexpected=tuple(row for row in errors if row.unexpected),
     )
-    if not evaluation.keys and not clip_errors:
+    if not evaluation.keys and not evaluation.clip_errors:
         raise ConfigError(_nothing_measured(evaluation))
     return evaluation
 
 
-def _entries(root: str, split: str | None, sets: Sequence[SetProgress]) -> Iterator[ClipEntry]:
-    """The clips to evaluate, in plan order; the sets' shards are opened along."""
-    tombstones = read_tombstones(root)
-    for shard in sorted(committed(storage.join(root, "shards"))):
-        for labelled in sets:
-            there = storage.exists(Layout(root).label_shard(labelled.name, shard))
-            labelled.shard = read_label_shard(root, labelled.name, shard) if there else None
-        for entry in read_index(root, shard):
-            if split in (None, entry.split) and not tombstones.cover(entry):
-                yield entry
+def _by_shard(config: EvaluatingConfig, root: str, sizes: Mapping[int, int]) -> dict[int, dict[str, Any]]:
+    """What each shard gives: as an earlier run left it, or measured now."""
+    settings = {**comparison_settings(config.query_mode), "label_sets": config.label_sets, "split": config.split}
+    folder = results_folder(config.out, settings)
+    results = ShardResults(folder=folder, made_from=made_from(root, [*sizes], config.label_sets))
+    kept = results.kept()
+    missing = [shard for shard in shards_to_do(root, needs=Layout(root).shards, makes=folder).missing if shard in sizes]
+    stage = EvaluateStage(
+        root=root, label_sets=config.label_sets, split=config.split, query_mode=config.query_mode, sizes=sizes, results=results
+    )
+    with config.executor.session(), ProgressLine("evaluating", sum(sizes[shard] for shard in missing), "clips") as progress:
+        return {**kept, **config.executor.run(stage, missing, progress).results}
+
+
+def _of_set(label_set: LabelSet, shards: Sequence[Mapping[str, Any]]) -> SetEvaluation:
+    errors = ErrorHistogram()
+    for shard in shards:
+        errors.include(ErrorHistogram.of_document(shard["errors_px"]))
+    return SetEvaluation(
+        label_set=label_set, clips=tuple(clip_of_document(clip) for shard in shards for clip in shard["clips"]), errors=errors
+    )
 
 
 def _nothing_measured(evaluation: Evaluation) -> str:

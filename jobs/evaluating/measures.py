@@ -1,7 +1,11 @@
 """What is measured of one clip's labels, and what the clips of a set give together."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from pipeline.metrics.averages import DefinedMean, defined_mean
 from pipeline.metrics.error_histogram import ErrorHistogram
@@ -50,6 +54,32 @@ def measure_clip(key: str, comparison: LabelComparison, *, num_unmatched: int) -
         values=values,
         counts=counts,
         survival=survival,
+    )
+
+
+def clip_document(clip: ClipMeasures) -> dict[str, Any]:
+    """A clip's measures in JSON types, exactly; NaN is null."""
+    counts = {name: getattr(clip.counts, name).tolist() for name in COUNTED}
+    return {
+        "key": clip.key,
+        "num_tracks": clip.num_tracks,
+        "num_unmatched": clip.num_unmatched,
+        "values": {name: None if math.isnan(value) else value for name, value in asdict(clip.values).items()},
+        "counts": {"thresholds": list(clip.counts.thresholds), **counts},
+        "survival": asdict(clip.survival),
+    }
+
+
+def clip_of_document(document: Mapping[str, Any]) -> ClipMeasures:
+    """The measures of such a document."""
+    counts = dict(document["counts"])
+    return ClipMeasures(
+        key=document["key"],
+        num_tracks=document["num_tracks"],
+        num_unmatched=document["num_unmatched"],
+        values=Measures(**{name: math.nan if value is None else value for name, value in document["values"].items()}),
+        counts=TapvidCounts(thresholds=tuple(counts.pop("thresholds")), **{name: np.array(value) for name, value in counts.items()}),
+        survival=Survival(**document["survival"]),
     )
 
 

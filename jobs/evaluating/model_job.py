@@ -1,32 +1,33 @@
 """jobs/evaluate.py model without its command line: checkpoints on a dataset with truth, all on the same clips."""
 
 import logging
+import math
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import torch
+import numpy as np
 
 from jobs.console import ProgressLine
-from jobs.devices import choose_device, choose_precision
+from jobs.devices import choose_device
 from jobs.evaluating.job import ClipError
-from jobs.loading_models import CheckpointInfo, load_checkpoint
-from networks import model_name
-from networks.building import Network
-from networks.inputs import fitted_size
+from jobs.evaluating.model_stage import READING, Computing, ModelStage, scores_of_document
+from jobs.evaluating.shard_results import ShardResults, errors_of, made_from, results_folder
+from jobs.execution.missing import shards_to_do
+from jobs.execution.run import Executor
+from jobs.execution.units import Limits
+from jobs.loading_models import CheckpointInfo
+from networks.layers.computing import FORWARD_PRECISIONS
+from networks.weights import read_weights
 from pipeline import storage
-from pipeline.errors import ConfigError, DataError
+from pipeline.errors import ConfigError
 from pipeline.layout import Layout
-from pipeline.records import ClipSample
-from pipeline.shards.plan import plan_uris, read_plan_counts
-from pipeline.stream import ClipStream, StreamConfig
+from pipeline.shards.errors_table import ErrorRow
+from pipeline.shards.plan import PlanCounts, plan_uris, read_plan_counts
+from pipeline.stream import StreamConfig
 from pipeline.tables import read_document
-from trainer.evaluation import ClipScores, EvaluationSettings, choose_tracks, lacks_truth, measure_clip
-from trainer.families import family_of
-from trainer.inference import predict, resize_frames
-from trainer.inference.prediction import PRECISIONS
+from trainer.evaluation import ClipScores, EvaluationSettings
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,18 +41,21 @@ class ModelEvaluatingConfig:
     split: str | None = None  # train | val | test; None takes all
     num_frames: int = 24  # of a clip, from a place drawn by the seed; shorter clips are taken whole
     frame_stride: int = 1
-    limit: int | None = None  # at most so many clips of the plan
+    limit: int | None = None  # at most so many clips of the plan, its first ones
     settings: EvaluationSettings = field(default_factory=EvaluationSettings)
     device: str = "auto"
     precision: str = "auto"
+    out: str | None = None  # folder in which each shard's result is kept; None: an evaluation that is killed begins anew
+    executor: Executor = Executor(name="inline", limits=Limits())
+    num_gpus_per_worker: float = 0.0  # on Ray
 
     def __post_init__(self) -> None:
         if not self.checkpoints:
             raise ConfigError("no checkpoint was given; name one or more with --checkpoint")
         if len(set(self.checkpoints)) < len(self.checkpoints):
             raise ConfigError(f"a checkpoint was given twice: {', '.join(self.checkpoints)}; name each once")
-        if self.precision not in ("auto", *PRECISIONS):
-            raise ConfigError(f"--precision is {self.precision!r}, expected auto, {', '.join(PRECISIONS)}")
+        if self.precision not in ("auto", *FORWARD_PRECISIONS):
+            raise ConfigError(f"--precision is {self.precision!r}, expected auto, {', '.join(FORWARD_PRECISIONS)}")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"--limit is {self.limit}, expected at least 1")
 
@@ -67,7 +71,6 @@ class ModelEvaluatingConfig:
             epochs=1,
             shuffle=False,
             evaluation_truth=True,
-            on_error="skip",
         )
 
 
@@ -93,6 +96,7 @@ class ModelEvaluation:
     num_unreadable: int  # clips that the stream could not read
     num_clips: int  # looked at
     pose_sources: dict[str, int]  # clips by where their poses come from: gt, pseudo
+    unexpected: tuple[ErrorRow, ...] = ()  # errors that nobody foresaw; with results that are kept, the next run tries again
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -100,105 +104,103 @@ class ModelEvaluation:
         return tuple(clip.key for clip in self.checkpoints[0].clips)
 
 
-@dataclass(slots=True)
-class _Progress:
-    """What the walk over the clips has found."""
-
-    clips: list[ClipScores] = field(default_factory=list)
-    errors: list[ClipError] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
-    pose_sources: Counter[str] = field(default_factory=Counter)
-    num_unreadable: int = 0
-
-
 def evaluate_models(config: ModelEvaluatingConfig) -> ModelEvaluation:
     """Measure checkpoints, one after the other, on the clips of a dataset that have truth.
 
-    Raises: ConfigError for a root or a checkpoint that is not there, or if no clip can be measured.
+    Raises: ConfigError for a root or a checkpoint that is not there, or if no clip can be measured; StorageError, once the other shards
+        are done, if some could not be read.
     """
     root = storage.absolute(config.root)
     if not plan_uris(root):
         raise ConfigError(f"{root} holds no plan; make it with jobs/convert.py or jobs/synthesize.py first, or check --root")
-    device = choose_device(config.device)
-    precision = choose_precision(config.precision, device)
+    if config.executor.name == "inline":
+        choose_device(config.device)  # refused before anything is read
     plan = read_plan_counts(root)
-    planned = int(plan.counts(config.split).sum())
-    num_clips = planned if config.limit is None else min(planned, config.limit)
-    walks: list[tuple[CheckpointInfo, _Progress]] = []
-    with ProgressLine("evaluating", num_clips * len(config.checkpoints), "clips") as progress:
-        for source in config.checkpoints:
-            walks.append(_walk(config, source, device=device, precision=precision, progress=progress))
-    evaluation = _collected(config, walks, precision)
-    evaluation = replace(
-        evaluation,
+    spans = _spans(plan, config)
+    with config.executor.session():
+        walks = [_walk(config, root, source, spans) for source in config.checkpoints]
+    num_clips = sum(map(len, spans.values()))
+    if not any(document["clips"] or document["errors"] for walk in walks for document in walk):
+        raise ConfigError(_nothing_measured(config, num_clips, _counted(walks[0], "left_out")))
+    return replace(
+        _collected(config, walks),
         dataset=read_document(Layout(root).dataset, "dataset") if storage.exists(Layout(root).dataset) else {},
         plan_hash=plan.plan_hash,
         num_clips=num_clips,
     )
-    if not evaluation.keys and not evaluation.clip_errors and not evaluation.num_unreadable:
-        raise ConfigError(_nothing_measured(evaluation))
-    return evaluation
 
 
-def _walk(
-    config: ModelEvaluatingConfig, source: str, *, device: torch.device, precision: str, progress: ProgressLine
-) -> tuple[CheckpointInfo, _Progress]:
-    """One checkpoint over all clips."""
-    model, info = load_checkpoint(source, device)
-    found, stream = _Progress(), ClipStream(config.stream)
-    for sample in _limited(stream, config.limit):
-        before = len(found.errors)
-        if lacks_truth(sample):
-            found.left_out.update(["no poses, depth or tracks in space"])
-        else:
-            try:
-                found.clips.append(_measured(model, sample, config.settings, precision))
-                found.pose_sources.update([sample.pose_source] if sample.pose_source else [])
-            except DataError as error:  # the per-clip border of this job
-                _LOG.warning("left out: clip %s: %s", sample.key, error)
-                found.errors.append(ClipError(key=sample.key, message=str(error)))
-        progress.advance(1, len(found.errors) - before)
-    found.num_unreadable = stream.num_skipped
-    return info, found
+def _spans(plan: PlanCounts, config: ModelEvaluatingConfig) -> dict[int, range]:
+    """The places of each shard's planned clips in the stream; those beyond the limit, and shards without any, are left out."""
+    counts = plan.counts(config.split)
+    ends = np.cumsum(counts).tolist()
+    limit = math.inf if config.limit is None else config.limit
+    spans = {
+        shard: range(end - count, min(end, limit)) for shard, count, end in zip(plan.shards.tolist(), counts.tolist(), ends, strict=True)
+    }
+    return {shard: span for shard, span in spans.items() if len(span)}
 
 
-def _limited(stream: ClipStream, limit: int | None) -> Iterator[ClipSample]:
-    return islice(stream, limit)
+def _walk(config: ModelEvaluatingConfig, root: str, checkpoint: str, spans: Mapping[int, range]) -> list[dict[str, Any]]:
+    """What each shard gives, in plan order: as an earlier run left it, or measured now."""
+    settings = {
+        **asdict(config.settings),
+        **{name: getattr(config, name) for name in ("split", "num_frames", "frame_stride", "device", "precision", "num_gpus_per_worker")},
+        "checkpoint_sha256": read_weights(checkpoint).sha256,
+    }
+    folder = results_folder(config.out, settings)
+    identity = made_from(root, [*spans], places={shard: [span.start, span.stop] for shard, span in spans.items()})
+    results = ShardResults(folder=folder, made_from=identity)
+    kept = results.kept()
+    missing = [shard for shard in shards_to_do(root, needs=Layout(root).shards, makes=folder).missing if shard in spans]
+    stage = ModelStage(
+        computing=Computing(checkpoint=checkpoint, device=config.device, precision=config.precision),
+        stream=config.stream,
+        settings=config.settings,
+        spans=spans,
+        results=results,
+    )
+    with ProgressLine(f"evaluating {checkpoint.rsplit('/', 1)[-1]}", sum(len(spans[shard]) for shard in missing), "clips") as progress:
+        found = config.executor.run(stage, missing, progress, num_gpus=config.num_gpus_per_worker).results
+    return [document for _, document in sorted({**kept, **found}.items())]
 
 
-def _measured(model: Network, sample: ClipSample, settings: EvaluationSettings, precision: str) -> ClipScores:
-    height, width = sample.frames.shape[1:3]
-    size = fitted_size(width / height, settings.pixel_budget, patch=family_of(model_name(model)).patch_size(model))
-    chosen = choose_tracks(sample, size, at_most=settings.num_tracks) if "tracks3d" in settings.protocols else None
-    frames = resize_frames(sample.frames, size)
-    prediction = predict(model, frames, None if chosen is None else chosen.queries, precision=precision)
-    return measure_clip(prediction, sample, chosen, settings)
-
-
-def _collected(config: ModelEvaluatingConfig, walks: list[tuple[CheckpointInfo, _Progress]], precision: str) -> ModelEvaluation:
+def _collected(config: ModelEvaluatingConfig, walks: Sequence[Sequence[Mapping[str, Any]]]) -> ModelEvaluation:
     """The clips that every checkpoint was measured on; the others are errors of all."""
-    failed = {error.key for _, found in walks for error in found.errors}
-    first = walks[0][1]
+    errors = [[row for document in walk for row in errors_of(document)] for walk in walks]
+    measuring = [row for walk in errors for row in walk if row.stage != READING]
+    failed, first = {row.key for row in measuring}, walks[0]
+    for row in (row for walk in errors for row in walk):
+        _LOG.warning("left out: clip %s: %s", row.key, row.message)
     return ModelEvaluation(
         config=config,
         dataset={},
         plan_hash="",
-        checkpoints=tuple(
-            CheckpointScores(info=info, clips=tuple(clip for clip in found.clips if clip.key not in failed)) for info, found in walks
-        ),
-        precision=precision,
-        left_out=dict(sorted(first.left_out.items())),
-        clip_errors=tuple(error for _, found in walks for error in found.errors),
-        num_unreadable=first.num_unreadable,
+        checkpoints=tuple(_scores_of(checkpoint, walk, failed) for checkpoint, walk in zip(config.checkpoints, walks, strict=True)),
+        precision=", ".join(dict.fromkeys(document["precision"] for walk in walks for document in walk)),
+        left_out=_counted(first, "left_out"),
+        clip_errors=tuple(ClipError(key=row.key, message=row.message) for row in measuring),
+        num_unreadable=sum(row.stage == READING for row in errors[0]),
         num_clips=0,
-        pose_sources=dict(sorted(first.pose_sources.items())),
+        pose_sources=_counted(first, "pose_sources"),
+        unexpected=tuple(row for walk in errors for row in walk if row.unexpected),
     )
 
 
-def _nothing_measured(evaluation: ModelEvaluation) -> str:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in evaluation.left_out.items()) or "there is none"
-    split = f" of split {evaluation.config.split}" if evaluation.config.split else ""
+def _scores_of(checkpoint: str, walk: Sequence[Mapping[str, Any]], failed: set[str]) -> CheckpointScores:
+    clips = (scores_of_document(clip) for document in walk for clip in document["clips"])
+    info = CheckpointInfo(**{**walk[0]["checkpoint"], "source": checkpoint})
+    return CheckpointScores(info=info, clips=tuple(clip for clip in clips if clip.key not in failed))
+
+
+def _counted(walk: Sequence[Mapping[str, Any]], name: str) -> dict[str, int]:
+    return dict(sorted(sum((Counter(document[name]) for document in walk), Counter[str]()).items()))
+
+
+def _nothing_measured(config: ModelEvaluatingConfig, num_clips: int, left_out: Mapping[str, int]) -> str:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items()) or "there is none"
+    split = f" of split {config.split}" if config.split else ""
     return (
-        f"none of the {evaluation.num_clips} clips{split} can be evaluated ({reasons}); truth comes with datasets made by"
+        f"none of the {num_clips} clips{split} can be evaluated ({reasons}); truth comes with datasets made by"
         " jobs/convert.py or jobs/synthesize.py"
     )

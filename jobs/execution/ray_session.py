@@ -58,9 +58,12 @@ def may_grow() -> bool:
     return bool(os.environ.get("RAY_ADDRESS"))
 
 
-def num_in_flight() -> int:
-    """Tasks of one CPU to have in flight now: one per CPU, and where the cluster may grow as many again and a few, which wait for nodes."""
-    return num_cpus() * 2 + _WAITING if may_grow() else num_cpus()
+def num_in_flight(gpus_per_task: float = 0.0) -> int:
+    """Tasks of one CPU to have in flight now: as many as there is room for, where the cluster may grow as many again and a few, which
+    wait for nodes.
+    """
+    room = min(num_cpus(), int(num_gpus() / gpus_per_task)) if gpus_per_task else num_cpus()
+    return room * 2 + _WAITING if may_grow() else room
 
 
 def num_gpus() -> float:

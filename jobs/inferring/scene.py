@@ -1,6 +1,5 @@
 """A prediction as a picture, and as a recording for the Rerun viewer."""
 
-import cv2
 import numpy as np
 
 from jobs.inferring.frames import InputFrames
@@ -8,13 +7,12 @@ from pipeline import storage
 from pipeline.datasets.projection import project
 from pipeline.drawing import SheetCell, clip_cell, contact_sheet
 from pipeline.drawing.clip_scene import ClipScene
+from pipeline.drawing.depth import depth_pictures
 from pipeline.drawing.style import colour_indices, palette
 from pipeline.errors import ConfigError
 from pipeline.records import ClipSample, TrackLabels
 from trainer.inference import Prediction
 from trainer.inference.files import fit_intrinsics
-
-_NOT_SHOWN = np.array([88, 90, 98], np.uint8)
 
 
 def require_rerun() -> None:
@@ -39,7 +37,13 @@ def preview(name: str, prediction: Prediction, *, shown: np.ndarray, visible: fl
     labels = track_labels(prediction, fit_intrinsics(prediction.local_points, prediction.confidence), visible=visible)
     cells: list[SheetCell] = [
         clip_cell("tracks", prediction.frames, labels, note="" if labels else "no tracks, or no camera that projects them"),
-        clip_cell("depth", _depth_pictures(prediction.depth, shown), None, note=f"{shown.mean():.0%} of the points in the cloud"),
+        clip_cell(
+            "depth",
+            depth_pictures(prediction.depth, shown).frames,
+            None,
+            note=f"{shown.mean():.0%} of the points in the cloud",
+            legend="depth",
+        ),
     ]
     return contact_sheet(cells, title=name, subtitle="predicted by the model; lengths in a unit of its own")
 
@@ -80,12 +84,3 @@ def _scene(name: str, given: InputFrames, prediction: Prediction, *, shown: np.n
     report = f"# {name}\n\n{num_frames} frames of {width} x {height}; lengths in the model's own unit, focal lengths fitted to its points\n"
     colours = None if labels is None else palette()[colour_indices(labels.queries, height, width)]
     return ClipScene(sample=sample, report=report, labels=labels, colours=colours)
-
-
-def _depth_pictures(depth: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """The logarithm of depth "T H W" between its 2nd and 98th percentile, near is bright, as colours uint8 "T H W 3"."""
-    nearness = -np.log(depth)
-    low, high = np.percentile(nearness, (2, 98))
-    levels = np.clip(255 * (nearness - low) / max(high - low, np.finfo(np.float32).tiny), 0, 255).astype(np.uint8)
-    pictures = np.stack([cv2.cvtColor(cv2.applyColorMap(frame, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB) for frame in levels])
-    return np.where(shown[..., None], pictures, _NOT_SHOWN)

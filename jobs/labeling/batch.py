@@ -6,12 +6,13 @@ from functools import partial
 
 from jobs.labeling.cycle import clip_reversed, with_cycle_error
 from jobs.labeling.outcome import Unlabelled, at_border, noted
-from labelers import Labeler
+from labelers import Labeler, kind_of
 from pipeline.errors import DataError
-from pipeline.records import ClipFrames, TrackLabels
+from pipeline.labels import kind_named
+from pipeline.records import ClipFrames, Labels, TrackLabels
 
 _LOG = logging.getLogger(__name__)
-Labelled = dict[str, TrackLabels | Unlabelled]  # by key
+Labelled = dict[str, Labels | Unlabelled]  # by key
 
 
 def label_batch(labeler: Labeler, name: str, clips: Sequence[ClipFrames]) -> Labelled:
@@ -39,21 +40,21 @@ def label_there_and_back(labeler: Labeler, name: str, clips: Sequence[ClipFrames
     for key, (clip, labels) in found.items():
         way = ways[key]
         back = way if isinstance(way, Unlabelled) else returned[key]
-        measured = back if isinstance(back, Unlabelled) else at_border(key, partial(with_cycle_error, clip, labels, back))
+        measured = at_border(key, partial(with_cycle_error, clip, labels, back)) if isinstance(back, TrackLabels) else back
         if isinstance(measured, Unlabelled):
             measured = noted(labels, f"no cycle error, the way back failed: {measured.reason}")
         results[key] = measured
     return results
 
 
-def _label(labeler: Labeler, name: str, clips: Sequence[ClipFrames]) -> list[TrackLabels]:
-    labels = list(labeler.label(clips))
-    if len(labels) != len(clips) or not all(isinstance(each, TrackLabels) for each in labels):
+def _label(labeler: Labeler, name: str, clips: Sequence[ClipFrames]) -> list[Labels]:
+    labels, record = list(labeler.label(clips)), kind_named(kind_of(labeler)).record
+    if len(labels) != len(clips) or not all(isinstance(each, record) for each in labels):
         kinds = ", ".join(type(each).__name__ for each in labels) or "nothing"
-        raise DataError(f"labeler {name} gave {kinds} for {len(clips)} clips, expected one TrackLabels for each")
+        raise DataError(f"labeler {name} gave {kinds} for {len(clips)} clips, expected one {record.__name__} for each")
     return labels
 
 
-def _label_alone(labeler: Labeler, name: str, clip: ClipFrames, note: str | None) -> TrackLabels:
+def _label_alone(labeler: Labeler, name: str, clip: ClipFrames, note: str | None) -> Labels:
     (labels,) = _label(labeler, name, [clip])
     return noted(labels, note, first=True)

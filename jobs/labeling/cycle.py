@@ -10,7 +10,7 @@ from jobs.labeling.outcome import noted
 from labelers import Labeler
 from pipeline.audit.tracks.cycle import cycle_measures, cycle_queries
 from pipeline.errors import DataError
-from pipeline.labels.columns import POSITION_SCALE
+from pipeline.labels.kinds.tracks import as_stored
 from pipeline.raster import length_from_raster
 from pipeline.records import ClipFrames, FrameReader, FramesInMemory, TrackLabels
 
@@ -67,6 +67,8 @@ def followed_back(labeler: Labeler, clip: ClipFrames, labels: TrackLabels) -> Tr
     Raises: whatever the labeler raises, among it DataError and MemoryExhausted.
     """
     (back,) = labeler.label([clip_reversed(clip, labels)])
+    if not isinstance(back, TrackLabels):
+        raise DataError(f"clip {clip.key}: the labeler gave {type(back).__name__} on the way back, expected TrackLabels")
     return back
 
 
@@ -89,4 +91,4 @@ def with_cycle_error(clip: ClipFrames, labels: TrackLabels, back: TrackLabels) -
 
 def _as_stored(labels: TrackLabels) -> TrackLabels:
     """The labels as they are read from disk, in 1/32 px: whoever tracks back from there goes the same way."""
-    return replace(labels, tracks_px=(np.rint(labels.tracks_px.astype(np.float64) * POSITION_SCALE) / POSITION_SCALE).astype(np.float32))
+    return replace(labels, tracks_px=as_stored(labels.tracks_px))

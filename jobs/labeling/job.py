@@ -9,21 +9,22 @@ from typing import Any
 import typer
 
 from jobs.console import ProgressLine
+from jobs.execution.missing import shards_to_do
 from jobs.execution.run import Executor
+from jobs.execution.units import PoolConfig
 from jobs.labeling.compute import options_on_driver, options_on_worker
-from jobs.labeling.pool_config import PoolConfig
-from jobs.labeling.run import LabelTotals, label_inline
 from jobs.labeling.screened import SCREEN, ScreenedShards, check_screened, obeyed_screen
-from jobs.labeling.shards import num_unexpected, shards_to_label
+from jobs.labeling.shards import num_unexpected
+from jobs.labeling.stage import LabelStage, LabelTotals
 from jobs.labeling.worker import FRAMES_IN_MEMORY, WorkerSettings
-from labelers import QueryPolicy, make_labeler
+from labelers import QueryPolicy, kind_of, make_labeler
 from pipeline import storage
 from pipeline.errors import ConfigError, StorageError
-from pipeline.labels import write_label_set
+from pipeline.labels import KINDS, LabelKind, kind_named, write_label_set
 from pipeline.layout import Layout
-from pipeline.records import LabelSet
+from pipeline.records import LabelSet, TrackLabels
 from pipeline.shards.errors_table import ErrorRow, read_errors
-from pipeline.shards.plan import plan_uris, read_plan_counts
+from pipeline.shards.plan import plan_uris
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +48,8 @@ class LabelingConfig:
     def __post_init__(self) -> None:
         if self.executor.name == "inline" and (self.num_workers or 1) > 1:
             raise ConfigError("--executor inline has one worker; use --executor ray for more")
+        if self.clips_per_batch < 1:
+            raise ConfigError(f"--clips-per-batch is {self.clips_per_batch}, expected at least 1")
         if self.frames_in_memory < 0:
             raise ConfigError(f"--frames-in-memory is {self.frames_in_memory}, expected 0 (every clip as a stream) or more")
         if self.screen not in SCREEN:
@@ -59,27 +62,27 @@ class LabelingConfig:
             num_workers=num_workers,
             num_cpus=self.num_cpus_per_worker,
             num_gpus=self.num_gpus_per_worker,
-            clips_per_batch=self.clips_per_batch,
-            items_ahead=self.items_ahead,
-            limits=self.executor.limits,
+            ahead=self.items_ahead,
         )
 
-    def worker(self, root: str, *, screened: bool = False) -> WorkerSettings:
+    def worker(self, root: str, *, screened: bool = False, kind: str = TrackLabels.kind) -> WorkerSettings:
         """What each worker is made from.
 
         Args:
             screened: it leaves out what the screen dropped.
+            kind: of the labels that it makes.
         Raises: ConfigError if GPUs are asked for a labeler that cannot use one.
         """
         return WorkerSettings(
             root=root,
             labeler=self.labeler,
             labeler_options=options_on_worker(self.labeler, self.labeler_options, num_gpus=self.num_gpus_per_worker),
-            queries=self.queries,
+            queries=self.queries if kind_named(kind).has_queries else None,
             threads=max(1, int(self.num_cpus_per_worker)),
             frames_in_memory=self.frames_in_memory,
             screened=screened,
             cycle=self.cycle,
+            kind=kind,
         )
 
 
@@ -94,6 +97,7 @@ class LabelingOutcome:
     already_done: int  # shards
     not_cut: int  # planned shards without a commit
     elapsed_s: float  # from the making of the first labeler to the last commit
+    kind: str = TrackLabels.kind  # of the labels
     screened: ScreenedShards | None = None  # of the shards of this run; None where no screen is obeyed
     unexpected: tuple[ErrorRow, ...] = ()  # of the whole label set: what nobody foresaw; the next run tries them again
 
@@ -114,19 +118,19 @@ def label_dataset(config: LabelingConfig, *, dry_run: bool) -> LabelingOutcome:
 
 
 def _label_missing(config: LabelingConfig, root: str, label_set: LabelSet, *, screen: str | None, dry_run: bool) -> LabelingOutcome:
-    settings = config.worker(root, screened=screen is not None)
-    todo = shards_to_label(root, label_set.name)
-    shards = [*todo.fresh, *todo.again]
+    settings = config.worker(root, screened=screen is not None, kind=label_set.kind)
+    layout, stage = Layout(root), f"labels/{label_set.name}"
+    todo = shards_to_do(root, needs=layout.shards, makes=layout.label_set(label_set.name), errors=stage)
+    shards = todo.missing
     screened = None if screen is None else check_screened(root, shards)
-    counts = read_plan_counts(root)
-    sizes = dict(zip(counts.shards.tolist(), counts.counts().tolist(), strict=True))
-    num_clips = sum(sizes[shard] for shard in todo.fresh) + num_unexpected(root, label_set.name, todo.again)
+    num_clips = todo.num_clips(todo.fresh) + num_unexpected(root, label_set.name, todo.again)
     totals, elapsed_s = LabelTotals(), 0.0
     if shards and not dry_run:
         write_label_set(root, label_set)
         with config.executor.session(), ProgressLine("labelling", num_clips, "clips") as progress:
             started = time.perf_counter()
-            totals = _label(config, settings, label_set.name, shards, progress=progress)
+            labelling = LabelStage(settings=settings, label_set=label_set.name, clips_per_batch=config.clips_per_batch)
+            totals = labelling.run(config.executor, shards, pool=config.pool(_num_workers(config)), progress=progress)
             elapsed_s = time.perf_counter() - started
     if totals.lost_trace:
         typer.echo(totals.lost_trace, err=True)
@@ -140,11 +144,12 @@ def _label_missing(config: LabelingConfig, root: str, label_set: LabelSet, *, sc
         totals=totals,
         num_clips=num_clips,
         num_shards=len(shards),
-        already_done=len(sizes) - len(shards) - len(todo.not_cut),
-        not_cut=len(todo.not_cut),
+        already_done=len(todo.done),
+        not_cut=len(todo.not_ready),
         elapsed_s=elapsed_s,
+        kind=label_set.kind,
         screened=screened,
-        unexpected=tuple(row for row in read_errors(root, f"labels/{label_set.name}") if row.unexpected),
+        unexpected=tuple(row for row in read_errors(root, stage) if row.unexpected),
     )
 
 
@@ -154,17 +159,22 @@ def describe(config: LabelingConfig, *, screen: str | None = None) -> LabelSet:
     Args:
         screen: identity of the screen that it obeys, if any. Part of the label set's, as `cycle` is; where there is neither, nothing
             is added, and the name is that of a labelling without them.
+    Raises: ConfigError for a labeler that cannot be made, that makes labels of an unknown kind, or none that can be followed back.
     """
-    made = make_labeler(config.labeler, **options_on_driver(config.labeler_options)).provenance()
+    labeler = make_labeler(config.labeler, **options_on_driver(config.labeler_options))
+    made, kind = labeler.provenance(), _known_kind(config.labeler, kind_of(labeler))
+    if config.cycle and not kind.has_queries:
+        raise ConfigError(f"--cycle follows tracks back; labeler {config.labeler} makes {kind.name}: leave it away")
     return LabelSet(
         labeler=made.name,
         configuration={
             "options": dict(made.options),
-            "queries": asdict(config.queries),
-            "visibility_rule": made.visibility_rule,
+            **({"queries": asdict(config.queries), "visibility_rule": made.visibility_rule} if kind.has_queries else {}),
+            **made.facts,
             **({} if screen is None else {"screen": screen}),
             **({"cycle": True} if config.cycle else {}),
         },
+        kind=kind.name,
         checkpoint=made.checkpoint,
         checkpoint_sha256=made.checkpoint_sha256,
         precision=made.precision,
@@ -173,16 +183,16 @@ def describe(config: LabelingConfig, *, screen: str | None = None) -> LabelSet:
     )
 
 
-def _label(config: LabelingConfig, settings: WorkerSettings, label_set: str, shards: list[int], *, progress: ProgressLine) -> LabelTotals:
-    if config.executor.name == "inline":
-        return label_inline(settings, label_set, shards, config=config.pool(1), progress=progress)
-    from jobs.labeling.pool import label_on_ray
-
-    return label_on_ray(settings, label_set, shards, config=config.pool(_num_workers(config)), progress=progress)
+def _known_kind(labeler: str, name: str) -> LabelKind:
+    if name not in KINDS:
+        raise ConfigError(f"labeler {labeler} makes labels of kind {name!r}; there are {', '.join(KINDS)}")
+    return KINDS[name]
 
 
 def _num_workers(config: LabelingConfig) -> int:
-    """As many as asked for, else as many as the cluster has room for. Raises: ConfigError if there is none, now or ever."""
+    """As many as asked for, else as many as the cluster has room for; inline one. Raises: ConfigError if there is no room, now or ever."""
+    if config.executor.name == "inline":
+        return 1
     from jobs.execution.ray_session import num_cpus, num_gpus
 
     room = [have / need for have, need in ((num_cpus(), config.num_cpus_per_worker), (num_gpus(), config.num_gpus_per_worker)) if need]

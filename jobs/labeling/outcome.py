@@ -9,10 +9,11 @@ import pyarrow as pa
 from pipeline.border import border
 from pipeline.errors import MemoryExhausted, StorageError, TrackmillError, UnexpectedError
 from pipeline.labels import LabelRow, encode_rows
-from pipeline.records import TrackLabels
+from pipeline.records import Labels
 from pipeline.shards.index import ClipEntry
 
 Result = TypeVar("Result")
+L = TypeVar("L", bound=Labels)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,9 +34,9 @@ class EncodedClip:
     unexpected: UnexpectedError | None = None  # why there are no labels, where nobody foresaw it
 
     @property
-    def num_points(self) -> int:
-        """Point-frames labelled."""
-        return 0 if self.row.labels is None else self.row.labels.visibility.size
+    def num_values(self) -> int:
+        """Values labelled: point-frames of tracks, pixels of depth."""
+        return 0 if self.row.labels is None else self.row.labels.num_values
 
 
 def at_border(key: str, work: Callable[[], Result]) -> Result | Unlabelled:
@@ -56,18 +57,18 @@ def at_border(key: str, work: Callable[[], Result]) -> Result | Unlabelled:
         return Unlabelled(status="failed", reason=str(error))
 
 
-def noted(labels: TrackLabels, note: str | None, *, first: bool = False) -> TrackLabels:
+def noted(labels: L, note: str | None, *, first: bool = False) -> L:
     """The labels with one more word, if any, on how they were made otherwise than configured: after what they say already, or before."""
     said = [note, labels.degraded] if first else [labels.degraded, note]
     return replace(labels, degraded="; ".join(filter(None, said)) or None)
 
 
-def encode_clip(entry: ClipEntry, result: TrackLabels | Unlabelled) -> EncodedClip:
-    """The row of one clip. Labels that do not fit the clip or the format make it a failed one."""
+def encode_clip(entry: ClipEntry, result: Labels | Unlabelled, kind: str) -> EncodedClip:
+    """The row of one clip of a set of this kind. Labels that do not fit the clip or the format make it a failed one."""
     record = entry.record
     if isinstance(result, Unlabelled) or record is None:
         outcome = result if isinstance(result, Unlabelled) else Unlabelled(status="failed", reason=NOT_CUT)
-        return _encoded(row_without_labels(entry, outcome), outcome.unexpected)
+        return _encoded(row_without_labels(entry, outcome), kind, outcome.unexpected)
     labels = result
 
     def encoded() -> EncodedClip:
@@ -81,11 +82,12 @@ def encode_clip(entry: ClipEntry, result: TrackLabels | Unlabelled) -> EncodedCl
                 width=record.width,
                 height=record.height,
                 notes=labels.degraded,
-            )
+            ),
+            kind,
         )
 
     made = at_border(entry.key, encoded)
-    return _encoded(row_without_labels(entry, made), made.unexpected) if isinstance(made, Unlabelled) else made
+    return _encoded(row_without_labels(entry, made), kind, made.unexpected) if isinstance(made, Unlabelled) else made
 
 
 NOT_CUT = "the clip was not cut; see errors/shards"
@@ -107,5 +109,5 @@ def row_without_labels(entry: ClipEntry, outcome: Unlabelled) -> LabelRow:
     )
 
 
-def _encoded(row: LabelRow, unexpected: UnexpectedError | None = None) -> EncodedClip:
-    return EncodedClip(row=row, table=encode_rows([row]), unexpected=unexpected)
+def _encoded(row: LabelRow, kind: str, unexpected: UnexpectedError | None = None) -> EncodedClip:
+    return EncodedClip(row=row, table=encode_rows([row], kind), unexpected=unexpected)

@@ -1,6 +1,6 @@
-"""Which shards are to be labelled, and the commit of one when all its clips are there."""
+"""Shards to be labelled, in items of a few clips, and the commit of one when all its clips are there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -8,13 +8,11 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.audit.stored.audit_set import list_audits, read_audit_set
 from pipeline.errors import UnexpectedError
-from pipeline.labels import write_label_tables
-from pipeline.layout import Layout, committed
-from pipeline.shards.errors_table import ErrorRow, errors_beside, read_unit_errors, units_to_retry
+from pipeline.labels import read_encoded_rows, read_label_set, write_label_tables
+from pipeline.layout import Layout
+from pipeline.shards.errors_table import ErrorRow, errors_beside, read_unit_errors
 from pipeline.shards.index import ClipEntry, read_index
-from pipeline.shards.plan import read_plan_counts
 from pipeline.shards.suspects import SuspectUnitError, suspect
-from pipeline.tables import read_table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,33 +30,56 @@ class ShardToLabel:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LabelItem:
+    """Consecutive clips of a shard that share a batch; `first` is the place of the first among the shard's clips."""
+
+    shard: int
+    first: int
+    entries: tuple[ClipEntry, ...]
+
+    def singles(self) -> list["LabelItem"]:
+        """The same clips, each an item of its own."""
+        return [LabelItem(shard=self.shard, first=self.first + place, entries=(entry,)) for place, entry in enumerate(self.entries)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ItemSummary:
+    """What the driver needs to know of an item; the rows themselves go from worker to writer."""
+
+    ok: int
+    failed: int
+    quarantined: int  # did not fit into memory; clips that cost their worker are counted by the driver
+    screened: int  # left out on purpose
+    degraded: int  # of `ok`: labelled otherwise than configured, such as on a lower rung of the memory ladder
+    values: int  # labelled: point-frames of tracks, pixels of depth
+    busy_s: float  # spent in the labeler, without the waiting
+    waited_s: float  # the labeler stood still, waiting for frames: before the item, and within long clips
+    unexpected: Mapping[str, UnexpectedError] = field(default_factory=dict)  # by key: of the failed ones, those that nobody foresaw
+
+    @property
+    def clips(self) -> int:
+        """How many the item had."""
+        return self.ok + self.failed + self.quarantined + self.screened
+
+    @property
+    def errors(self) -> int:
+        """How many of them went wrong."""
+        return self.failed + self.quarantined
+
+
+def items_of(shard: int, entries: Sequence[ClipEntry], clips_per_batch: int) -> Iterator[LabelItem]:
+    """A shard's clips in batches."""
+    for first in range(0, len(entries), clips_per_batch):
+        yield LabelItem(shard=shard, first=first, entries=tuple(entries[first : first + clips_per_batch]))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LabelledRows:
     """What a shard is to be committed from."""
 
     shard: ShardToLabel
     tables: Sequence[pa.Table]  # together one row per clip labelled now, in the shard's order
     unexpected: Mapping[str, UnexpectedError] = field(default_factory=dict)  # by key
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShardsToLabel:
-    """What a run has to do."""
-
-    fresh: tuple[int, ...]  # cut, and not labelled yet
-    again: tuple[int, ...]  # labelled, but for clips that failed in a way that nobody foresaw
-    not_cut: tuple[int, ...]  # planned only
-
-
-def shards_to_label(root: str, label_set: str) -> ShardsToLabel:
-    """Look at what is there."""
-    planned = set(read_plan_counts(root).shards.tolist())
-    cut = planned & committed(storage.join(root, "shards"))
-    labelled = committed(Layout(root).label_set(label_set))
-    return ShardsToLabel(
-        fresh=tuple(sorted(cut - labelled)),
-        again=tuple(shard for shard in units_to_retry(root, f"labels/{label_set}") if shard in cut & labelled),
-        not_cut=tuple(sorted(planned - cut)),
-    )
 
 
 def open_shard(root: str, label_set: str, shard: int) -> ShardToLabel:
@@ -86,7 +107,7 @@ def suspect_rows(rows: LabelledRows) -> SuspectUnitError | None:
 
 def commit_labels(root: str, label_set: str, rows: LabelledRows) -> None:
     """Publish the errors, then the labels of one shard. Rows of clips that were not labelled now stay as they are."""
-    shard, stage = rows.shard, f"labels/{label_set}"
+    shard, stage, kind = rows.shard, f"labels/{label_set}", read_label_set(root, label_set).kind
     table, sources = _merged(root, label_set, rows), {entry.key: entry.source for entry in shard.entries}
     errors = []
     for row in [] if table is None else table.select(["key", "status", "error"]).to_pylist():
@@ -98,7 +119,7 @@ def commit_labels(root: str, label_set: str, rows: LabelledRows) -> None:
     if shard.keys is not None:
         _forget_audits(root, label_set, shard.number)
     with errors_beside(root, stage, shard.number, errors, commit=Layout(root).label_shard(label_set, shard.number)):
-        write_label_tables(root, label_set, shard=shard.number, tables=[] if table is None else [table])
+        write_label_tables(root, label_set, shard=shard.number, tables=[] if table is None else [table], kind=kind)
 
 
 def _forget_audits(root: str, label_set: str, shard: int) -> None:
@@ -116,7 +137,7 @@ def _merged(root: str, label_set: str, rows: LabelledRows) -> pa.Table | None:
         return None
     if shard.keys is None:
         return pa.concat_tables(list(rows.tables))
-    before = read_table(Layout(root).label_shard(label_set, shard.number), "labels").replace_schema_metadata(None)
+    before = read_encoded_rows(root, label_set, shard.number).replace_schema_metadata(None)
     table = pa.concat_tables([before, *(each.replace_schema_metadata(None) for each in rows.tables)])
     last = {key: place for place, key in enumerate(table["key"].to_pylist())}  # what was labelled now wins
     return table.take([last[entry.key] for entry in shard.entries])

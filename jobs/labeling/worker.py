@@ -14,12 +14,12 @@ import pyarrow as pa
 from jobs.execution.threads import pin_threads
 from jobs.labeling.batch import label_batch, label_there_and_back
 from jobs.labeling.compute import check_device
-from jobs.labeling.items import ItemSummary, LabelItem
 from jobs.labeling.outcome import NOT_CUT, EncodedClip, Unlabelled, at_border, encode_clip
 from jobs.labeling.read_ahead import ReadAhead
 from jobs.labeling.screened import DroppedClips
+from jobs.labeling.shards import ItemSummary, LabelItem
 from labelers import QueryPolicy, choose_queries, make_labeler
-from pipeline.records import ClipFrames, ClipRecord, FrameReader, FramesInMemory
+from pipeline.records import ClipFrames, ClipRecord, FrameReader, FramesInMemory, TrackLabels
 from pipeline.shards.index import ClipEntry, read_video, tar_uri
 from pipeline.shards.tombstones import read_tombstones
 from pipeline.shards.track_truth import read_track_truth
@@ -36,11 +36,12 @@ class WorkerSettings:
     root: str
     labeler: str
     labeler_options: Mapping[str, Any]
-    queries: QueryPolicy
+    queries: QueryPolicy | None  # None for labels of a kind that has none
     threads: int = 1  # of OpenCV and torch in the labeler, and of the decoder
     frames_in_memory: int = FRAMES_IN_MEMORY  # longer clips are read as a stream; the labels are the same
     screened: bool = False  # leave out what the screen dropped
     cycle: bool = False  # follow every track back
+    kind: str = TrackLabels.kind  # of the labels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +86,7 @@ class LabelWorker:
             started, idle_since = time.perf_counter(), self._idle_since
             results = {**prepared.left_out, **label(self._labeler, self._settings.labeler, [clip for _, clip in prepared.clips])}
             ended = self._idle_since = time.perf_counter()
-        clips = [encode_clip(entry, results[entry.key]) for entry in item.entries]
+        clips = [encode_clip(entry, results[entry.key], self._settings.kind) for entry in item.entries]
         waited_s = prepared.waited_s()
         summary = _summary(clips, busy_s=max(ended - started - waited_s, 0.0), waited_s=started - idle_since + waited_s)
         return LabelledItem(table=pa.concat_tables([clip.table for clip in clips]), summary=summary)
@@ -123,6 +124,8 @@ class LabelWorker:
 
     def _queries(self, entry: ClipEntry, reader: FrameReader) -> np.ndarray:
         policy = self._settings.queries
+        if policy is None:
+            return np.zeros((0, 3), np.float32)
         truth = read_track_truth(self._settings.root, entry) if policy.policy == "truth" else None
         return choose_queries(reader, policy, key=entry.key, truth=truth)
 
@@ -135,7 +138,7 @@ def _summary(clips: Sequence[EncodedClip], *, busy_s: float, waited_s: float) ->
         quarantined=statuses.count("quarantined"),
         screened=statuses.count("screened"),
         degraded=sum(clip.row.notes is not None for clip in clips),
-        points=sum(clip.num_points for clip in clips),
+        values=sum(clip.num_values for clip in clips),
         busy_s=busy_s,
         waited_s=waited_s,
         unexpected={clip.row.key: clip.unexpected for clip in clips if clip.unexpected is not None},

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from jobs.console import ProgressLine
+from jobs.execution.missing import shards_to_do
 from jobs.execution.run import Executor
 from jobs.sharding.growing import Asked, Growth, grow, read_state
 from jobs.sharding.presence import read_inputs
@@ -14,13 +15,13 @@ from jobs.sharding.retrying import standing_errors
 from jobs.sharding.stages import CutStage, RegisterStage
 from pipeline import storage
 from pipeline.errors import AlreadyThereError, ConfigError
-from pipeline.layout import Layout, committed
+from pipeline.layout import Layout
 from pipeline.manifest import Manifest, ManifestOptions
 from pipeline.shards.compressed_tar import is_tar_name
 from pipeline.shards.dataset import DatasetIdentity, check_dataset, claim_dataset, state_licenses
 from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.foreign import commit_registered
-from pipeline.shards.plan import plan_uris, read_plan_counts
+from pipeline.shards.plan import plan_uris
 from pipeline.shards.plan_summary import PlanSummary, summarise_clips, summarise_plan
 from pipeline.shards.policy import ClipPolicy
 from pipeline.shards.source_roots import SourceRoots, read_source_roots, write_source_roots
@@ -85,7 +86,7 @@ def make_shards(config: ShardingConfig, *, dry_run: bool) -> ShardingOutcome:
         growth = _add(root, config, publish=True)
         state_licenses(root)
         if config.registers:
-            for number in _uncommitted_shards(root):
+            for number in shards_to_do(root, makes=Layout(root).shards).missing:
                 commit_registered(root, number)
         else:
             cut_shards(root, config.policy, config.executor)
@@ -139,15 +140,9 @@ def _claim(root: str, config: ShardingConfig, roots: SourceRoots) -> None:
 
 def cut_shards(root: str, policy: ClipPolicy, executor: Executor) -> None:
     """Cut every shard that is not committed yet."""
-    counts = read_plan_counts(root)
-    sizes = dict(zip(counts.shards.tolist(), counts.counts().tolist(), strict=True))
-    missing = _uncommitted_shards(root)
-    with ProgressLine("cutting", sum(sizes[shard] for shard in missing), "clips") as progress:
-        executor.run(CutStage(root, policy, sizes), missing, progress)
-
-
-def _uncommitted_shards(root: str) -> list[int]:
-    return sorted(set(read_plan_counts(root).shards.tolist()) - committed(storage.join(root, "shards")))
+    todo = shards_to_do(root, makes=Layout(root).shards)
+    with ProgressLine("cutting", todo.num_clips(todo.missing), "clips") as progress:
+        executor.run(CutStage(root, policy, todo.sizes), todo.missing, progress)
 
 
 def _outcome(root: str, growth: Growth, *, dry_run: bool) -> ShardingOutcome:

@@ -14,7 +14,7 @@ from pipeline.drawing.ramp import levels, ramp
 from pipeline.errors import ConfigError, DataError
 from pipeline.labels import read_label_set, read_label_shard
 from pipeline.layout import Layout, committed
-from pipeline.records import ClipRecord, TrackLabels
+from pipeline.records import ClipRecord, DepthLabels, Labels, TrackLabels
 from pipeline.shards.index import ClipEntry, read_index, read_video
 from pipeline.shards.plan import plan_uris, read_plan_columns, read_plan_counts
 from pipeline.shards.tombstones import read_tombstones
@@ -25,7 +25,7 @@ MAX_FRAMES = 300  # of a longer clip only so many are drawn: they lie in memory 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
-    """What is to be shown: a dataset, with the tracks of a label set, judged by an audit."""
+    """What is to be shown: a dataset, with the tracks or the depth of a label set, judged by an audit."""
 
     root: str
     label_set: str | None = None
@@ -49,14 +49,15 @@ class StoredClip:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class LoadedClip:
-    """A clip's first frames, with the tracks that begin in them."""
+    """A clip's first frames, with the tracks that begin in them, or their depth."""
 
     stored: StoredClip
     frames: np.ndarray  # uint8 "T H W 3"
     labels: TrackLabels | None  # of these T frames, N tracks
-    audit: ClipAudit | None
-    weights: np.ndarray | None  # float32 "N", where the audit measured the tracks
-    ncc: np.ndarray | None  # float32 "T N", likewise
+    depth: DepthLabels | None = None  # of these T frames, where the label set holds depth
+    audit: ClipAudit | None = None
+    weights: np.ndarray | None = None  # float32 "N", where the audit measured the tracks
+    ncc: np.ndarray | None = None  # float32 "T N", likewise
 
     @property
     def style(self) -> TrackStyle:
@@ -128,9 +129,9 @@ def load_clip(shown: Shown, clip: StoredClip) -> LoadedClip:
     frames = read_clip_frames(
         read_video(shown.root, clip.entry), record, indices=range(min(record.frames, MAX_FRAMES)), threads=0
     )  # fmt: skip
-    labels, audit = _labels(shown, clip), _audit(shown, clip)
-    if labels is None:
-        return LoadedClip(stored=clip, frames=frames, labels=None, audit=audit, weights=None, ncc=None)
+    labels, audit = _labels(shown, clip, len(frames)), _audit(shown, clip)
+    if not isinstance(labels, TrackLabels):
+        return LoadedClip(stored=clip, frames=frames, labels=None, depth=labels, audit=audit)
     tracks = None if audit is None else audit.tracks
     if tracks is not None and not np.array_equal(tracks.queries, labels.queries):
         raise DataError(
@@ -159,7 +160,8 @@ def _clips_of(root: str, shard: int) -> list[StoredClip]:
     return [StoredClip(shard, entry) for entry in read_index(root, shard) if entry.record is not None and not tombstones.cover(entry)]
 
 
-def _labels(shown: Shown, clip: StoredClip) -> TrackLabels | None:
+def _labels(shown: Shown, clip: StoredClip, num_frames: int) -> Labels | None:
+    """The clip's labels; of a dense kind, those of its first frames."""
     key = clip.entry.key
     if shown.label_set is None or not storage.exists(Layout(shown.root).label_shard(shown.label_set, clip.shard)):
         return None
@@ -167,7 +169,7 @@ def _labels(shown: Shown, clip: StoredClip) -> TrackLabels | None:
     if labelled.entry(key).status != "ok":
         return None
     labelled.check_clip(key, clip.record.sha256)
-    return labelled.labels(key)
+    return labelled.labels(key, frames=range(num_frames))
 
 
 def _audit(shown: Shown, clip: StoredClip) -> ClipAudit | None:

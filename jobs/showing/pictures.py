@@ -6,12 +6,17 @@ import numpy as np
 
 from jobs.showing.clips import MAX_FRAMES, LoadedClip, Shown, choose_clip, count_planned, find_clip, load_clip, spread_clips
 from pipeline.drawing import SheetCell, clip_cell, contact_sheet, draw_tracks
+from pipeline.drawing.depth import beside_depth, depth_pictures
 from pipeline.drawing.ramp import ramp
+from pipeline.labels import read_label_set
+from pipeline.records import DepthLabels
 
 
 def draw_clip(shown: Shown, key: str | None) -> tuple[np.ndarray, float]:
-    """(frames uint8 "T H W 3" with tracks drawn, frames per second) of one clip, by default from the middle."""
+    """(frames uint8 "T H W 3" with tracks drawn, or depth beside them, frames per second) of one clip, by default from the middle."""
     clip = load_clip(shown, choose_clip(shown.root, key))
+    if clip.depth is not None:
+        return beside_depth(clip.frames, depth_pictures(clip.depth.depth), clip.depth.scale), clip.stored.record.fps
     drawn = clip.frames if clip.labels is None else draw_tracks(clip.frames, clip.labels, style=clip.style)
     return drawn, clip.stored.record.fps
 
@@ -19,13 +24,15 @@ def draw_clip(shown: Shown, key: str | None) -> tuple[np.ndarray, float]:
 def draw_sheet(shown: Shown, key: str | None, num_clips: int) -> np.ndarray:
     """A contact sheet, uint8 "H W 3", of one clip or of clips spread over the dataset."""
     chosen = [find_clip(shown.root, key)] if key else spread_clips(shown.root, num_clips)
-    cells = [_cell(load_clip(shown, clip)) for clip in chosen]
+    cells = [cell for clip in chosen for cell in _cells(load_clip(shown, clip))]
+    has_depth = shown.label_set is not None and read_label_set(shown.root, shown.label_set).kind == DepthLabels.kind
     place = f"{len(chosen)} of {count_planned(shown.root)} clips below {PurePosixPath(shown.root).name}"
     return contact_sheet(
         cells,
         title=shown.label_set or "clips",
         subtitle=place if shown.audit is None else f"{place}, judged by audit {shown.audit}",
         ramp=None if shown.audit is None else ramp(),
+        legend="depth" if has_depth else "tracks",
     )
 
 
@@ -39,7 +46,16 @@ def audit_note(clip: LoadedClip) -> str:
     return f"{verdict.decision}{reasons}{weight}"
 
 
-def _cell(clip: LoadedClip) -> SheetCell:
+def _cells(clip: LoadedClip) -> list[SheetCell]:
+    """The clip with its tracks; or as it is, and its depth in a cell of its own."""
     frames = clip.stored.record.frames
     notes = [audit_note(clip), f"the first of {frames} frames" if frames > MAX_FRAMES else ""]
-    return clip_cell(clip.stored.entry.key, clip.frames, clip.labels, note="   ".join(note for note in notes if note), style=clip.style)
+    key, note, legend = clip.stored.entry.key, "   ".join(note for note in notes if note), "tracks" if clip.depth is None else "depth"
+    cell = clip_cell(key, clip.frames, clip.labels, note=note, style=clip.style, legend=legend)
+    return [cell] if clip.depth is None else [cell, _depth_cell(key, clip.depth)]
+
+
+def _depth_cell(key: str, labels: DepthLabels) -> SheetCell:
+    pictures = depth_pictures(labels.depth)
+    valid = f"{(labels.depth > 0).mean():.0%} of the pixels have depth"
+    return clip_cell(f"{key} depth", pictures.frames, None, note=f"{pictures.range_text(labels.scale)}   {valid}", legend="depth")

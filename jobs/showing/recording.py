@@ -15,7 +15,7 @@ from pipeline.errors import ConfigError
 from pipeline.labels import read_label_set
 from pipeline.records import ClipSample, TrackLabels
 from pipeline.shards.index import ARRAYS, read_member
-from pipeline.stream.clip_arrays import add_truth
+from pipeline.stream.clip_arrays import add_labels, add_truth
 
 SUFFIX = ".rrd"
 
@@ -95,7 +95,7 @@ def _colours(clip: LoadedClip, labels: TrackLabels) -> np.ndarray:
 
 
 def _sample(shown: Shown, clip: LoadedClip) -> ClipSample:
-    """The clip's frames with its truth, where it has any."""
+    """The clip's frames with its truth, where it has any, and the depth of the label set in place of a true one."""
     entry, record, num_frames = clip.stored.entry, clip.stored.record, len(clip.frames)
     sample = ClipSample(
         key=entry.key,
@@ -109,7 +109,9 @@ def _sample(shown: Shown, clip: LoadedClip) -> ClipSample:
         is_metric=record.is_metric,
     )
     arrays = entry.member(ARRAYS)
-    return sample if arrays is None else add_truth(sample, read_member(shown.root, entry, arrays), record)
+    if arrays is not None:
+        sample = add_truth(sample, read_member(shown.root, entry, arrays), record)
+    return sample if clip.depth is None else add_labels(sample, clip.depth, record)
 
 
 def _true_labels(sample: ClipSample) -> TrackLabels | None:

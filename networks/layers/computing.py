@@ -10,6 +10,8 @@ from torch.utils.checkpoint import checkpoint
 
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+ForwardPrecision = Literal["float32", "bfloat16", "float16"]  # of a forward pass without gradients
+FORWARD_PRECISIONS: tuple[ForwardPrecision, ...] = get_args(ForwardPrecision)
 
 
 def checkpointed(step: Callable[..., Tensor], *inputs: Tensor | None, enabled: bool) -> Tensor:
@@ -25,6 +27,16 @@ def checkpointed(step: Callable[..., Tensor], *inputs: Tensor | None, enabled: b
 def full_precision(device: torch.device) -> torch.autocast:
     """A context without autocast on this device, whatever the caller has switched on: bfloat16 is too coarse for geometry."""
     return torch.autocast(device.type, enabled=False)
+
+
+@contextmanager
+def forward_precision(device: torch.device, precision: ForwardPrecision) -> Iterator[None]:
+    """A forward pass in float32 throughout, or under autocast to another precision."""
+    if precision == "float32":
+        yield
+        return
+    with torch.autocast(device.type, getattr(torch, precision)):
+        yield
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pipeline.audit.stored.clip_audit import ClipAudit
 from pipeline.audit.stored.screen import ScreenRow
 from pipeline.audit.tracks.cycle import CycleMeasures, cycle_measures
 from pipeline.audit.verdict import clip_verdict, verdict_of
-from pipeline.border import border
+from pipeline.border import begin_part, border
 from pipeline.errors import DataError, UnexpectedError
 from pipeline.layout import Layout
 from pipeline.records import ClipFrames, ClipRecord, TrackLabels
@@ -55,11 +55,13 @@ def audit_shard(settings: AuditSettings, shard: int, crashed: Mapping[str, str],
     again = storage.exists(Layout(settings.root).audit_shard(settings.audit, shard))
     with writing_audit_shard(settings.root, settings.audit, shard) as add:
         for entry in auditor.shard.entries:
+            begin_part(entry.key)
             clip = auditor.clip(entry, crashed.get(entry.key))
             add(clip)
             video_s += clip.video_s if clip.tracks is not None else 0.0
             if clip.verdict.decision == "error" or entry.key in auditor.unexpected:
                 errors.append(_error_row(settings, entry, clip, auditor.unexpected.get(entry.key)))
+        begin_part(None)
         hold_back_suspects(errors, len(auditor.shard.entries))
         if not again:
             write_errors(settings.root, f"audit/{settings.audit}", shard, errors)

@@ -49,7 +49,7 @@ class LabelledShard:
 
     def tracks(self, entry: ClipEntry) -> TrackLabels:
         """The clip's labels, with a cycle error only if the stored one is to count. Raises DataError for labels that break the format."""
-        labels = self.labels.labels(entry.key)
+        labels = self.labels.tracks(entry.key)
         return labels if self.stored_cycle else replace(labels, cycle_error_px=None)
 
     def second_opinion(self, entry: ClipEntry) -> TrackLabels | None:
@@ -58,7 +58,7 @@ class LabelledShard:
             return None
         if entry.record is not None:
             self.second.check_clip(entry.key, entry.record.sha256)
-        return self.second.labels(entry.key)
+        return self.second.tracks(entry.key)
 
 
 def open_labelled_shard(audit: AuditSettings, shard: int) -> LabelledShard:

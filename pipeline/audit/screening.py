@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pipeline.audit.clips import SmallClip, VideoMeasures, frame_rate, measure_video
 from pipeline.audit.stored.screen import ScreenRow, write_screen
 from pipeline.audit.verdict import ScreenRules, screen_verdict, verdict_of
-from pipeline.border import border
+from pipeline.border import begin_part, border
 from pipeline.errors import DataError
 from pipeline.layout import Layout
 from pipeline.records import ClipRecord
@@ -41,12 +41,14 @@ def screen_shard(root: str, shard: int, rules: ScreenRules, crashed: Mapping[str
     rows: list[ScreenRow] = []
     errors: list[ErrorRow] = []
     for entry in entries:
+        begin_part(entry.key)
         if tombstones.cover(entry):
             rows.append(ScreenRow(key=entry.key, verdict=verdict_of(["tombstoned"]), rules=rules.version))
             continue
         row, error = _screened(root, entry, rules, crashed.get(entry.key))
         rows.append(row)
         errors += [] if error is None else [error]
+    begin_part(None)
     cpu_s = time.process_time() - started
     hold_back_suspects(errors, len(rows))
     with errors_beside(root, "screen", shard, errors, commit=Layout(root).screen_shard(shard)):

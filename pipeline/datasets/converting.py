@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.border import border
+from pipeline.border import begin_part, border
 from pipeline.datasets.anchoring import anchored
 from pipeline.datasets.check_tables import ClipChecks, write_checks
 from pipeline.datasets.fitting import fitted
@@ -99,6 +99,7 @@ def _results(
         if clip.key in crashed:
             yield clip, DataError(crashed[clip.key])
             continue
+        begin_part(clip.key)
         converted = convert_clip(clip, source, policy)
         measured.append(ClipChecks(key=clip.key, checks=converted.checks))
         yield clip, converted.sample

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 
+from pipeline.drawing.depth import depth_legend_width, draw_depth_legend
 from pipeline.drawing.legend import draw_legend, draw_ramp, legend_width, ramp_width
 from pipeline.drawing.style import TrackStyle
 from pipeline.drawing.text import Font, elided, text_width, write_line, write_tag
@@ -19,6 +21,8 @@ MAX_PANELS = 12
 _GAP, _MARGIN, _CAPTION, _HEADER = 8, 24, 34, 76
 _GROUND = (24, 25, 29)
 _TITLE = Font(scale=0.8)
+Legend = Literal["tracks", "depth"]
+_LEGENDS = {"tracks": (legend_width, draw_legend), "depth": (depth_legend_width, draw_depth_legend)}
 _STRONG, _SOFT, _TAG = Font(), Font(colour=(160, 162, 170)), Font(scale=0.42)
 
 
@@ -31,13 +35,22 @@ class SheetCell:
     strip: np.ndarray  # uint8 "h w 3", w at most CELL_WIDTH
 
 
-def clip_cell(key: str, frames: np.ndarray, labels: TrackLabels | None, *, note: str = "", style: TrackStyle | None = None) -> SheetCell:
+def clip_cell(
+    key: str,
+    frames: np.ndarray,
+    labels: TrackLabels | None,
+    *,
+    note: str = "",
+    style: TrackStyle | None = None,
+    legend: Legend = "tracks",
+) -> SheetCell:
     """Draw a clip's cell: as many frames, spread in time, as fit side by side.
 
     Args:
         frames: uint8 "T H W 3", RGB: the whole clip.
         labels: tracks of these frames, or None for a clip without; then `note` should say why.
         note: shown behind the key, size and share visible.
+        legend: of what the sheet shows; a sheet of depth says nothing of tracks.
     Raises: DataError, naming the clip, if there is no frame, or labels of another length.
     """
     num_frames, height, width = frames.shape[:3]
@@ -50,17 +63,24 @@ def clip_cell(key: str, frames: np.ndarray, labels: TrackLabels | None, *, note:
     strip = np.full((panel_height, count * (panel_width + _GAP) - _GAP, 3), _GROUND, np.uint8)
     for place, panel in enumerate(panels):
         strip[:, place * (panel_width + _GAP) :][:, :panel_width] = panel
-    facts = [f"{num_frames} frames", f"{width} x {height}", *_facts(labels), *([note] if note else [])]
+    facts = [f"{num_frames} frames", f"{width} x {height}", *(_facts(labels) if legend == "tracks" else []), *([note] if note else [])]
     return SheetCell(key=key, note="   ".join(facts), strip=strip)
 
 
 def contact_sheet(
-    cells: Sequence[SheetCell], *, title: str, subtitle: str = "", columns: int = 1, ramp: np.ndarray | None = None
+    cells: Sequence[SheetCell],
+    *,
+    title: str,
+    subtitle: str = "",
+    columns: int = 1,
+    ramp: np.ndarray | None = None,
+    legend: Legend = "tracks",
 ) -> np.ndarray:
     """Lay cells out under a title and a legend. Text that is too long is shortened, so that nothing overlaps or is cut.
 
     Args:
         ramp: uint8 "K 3", the colours of weights 0 to 1 where tracks are drawn in these; the legend then says so.
+        legend: of what is drawn on the clips.
     Returns: uint8 "H W 3", RGB.
     Raises: ConfigError if `columns` is not positive.
     """
@@ -71,7 +91,7 @@ def contact_sheet(
     row_heights = [max(cell.strip.shape[0] for cell in row) + _CAPTION for row in rows]
     width = 2 * _MARGIN + columns * (CELL_WIDTH + _MARGIN) - _MARGIN
     image = np.full((_HEADER + sum(row_heights) + _MARGIN, width, 3), _GROUND, np.uint8)
-    _draw_header(image, title, subtitle, ramp)
+    _draw_header(image, title, subtitle, ramp, legend)
     top = _HEADER
     for row, height in zip(rows, row_heights, strict=True):
         for column, cell in enumerate(row):
@@ -121,11 +141,12 @@ def _facts(labels: TrackLabels | None) -> list[str]:
     return [f"{labels.tracks_px.shape[1]} tracks", *share]
 
 
-def _draw_header(image: np.ndarray, title: str, subtitle: str, ramp: np.ndarray | None) -> None:
-    room = image.shape[1] - 2 * _MARGIN - legend_width(_SOFT) - _MARGIN
+def _draw_header(image: np.ndarray, title: str, subtitle: str, ramp: np.ndarray | None, legend: Legend) -> None:
+    across, draw = _LEGENDS[legend]
+    room = image.shape[1] - 2 * _MARGIN - across(_SOFT) - _MARGIN
     write_line(image, title, (_MARGIN, 36), _TITLE, width=room)
     write_line(image, subtitle, (_MARGIN, 60), _SOFT, width=room)
-    draw_legend(image, (image.shape[1] - _MARGIN - legend_width(_SOFT), 36), _SOFT)
+    draw(image, (image.shape[1] - _MARGIN - across(_SOFT), 36), _SOFT)
     if ramp is not None:
         draw_ramp(image, (image.shape[1] - _MARGIN - ramp_width(_SOFT), 62), _SOFT, ramp)
 

@@ -9,11 +9,12 @@ from typing import Any
 from pipeline import storage
 from pipeline.errors import ConfigError, DataError
 from pipeline.layout import Layout
-from pipeline.records import LabelSet
+from pipeline.records import LabelSet, TrackLabels
 from pipeline.tables import read_document, write_document
 
 _LOG = logging.getLogger(__name__)
 _FIELDS = tuple(field.name for field in dataclasses.fields(LabelSet))
+_KIND = "kind"  # not in the documents of sets of tracks, which are older than kinds
 
 
 def write_label_set(root: str, label_set: LabelSet) -> None:
@@ -24,7 +25,8 @@ def write_label_set(root: str, label_set: LabelSet) -> None:
     """
     uri = Layout(root).label_set_json(label_set.name)
     if not storage.exists(uri):
-        write_document(uri, {"name": label_set.name, **_document(label_set)}, "label_set")
+        document = {name: value for name, value in _document(label_set).items() if (name, value) != (_KIND, TrackLabels.kind)}
+        write_document(uri, {"name": label_set.name, **document}, "label_set")
         return
     there = read_label_set(root, label_set.name)
     found, wanted = _document(there), _document(label_set)
@@ -34,8 +36,13 @@ def write_label_set(root: str, label_set: LabelSet) -> None:
         _LOG.warning("%s is kept as it is, though this run differs in what is not part of its identity: %s", uri, changes)
 
 
-def read_label_set(root: str, name: str) -> LabelSet:
-    """Provenance of a label set. Raises ConfigError, listing those that exist, if there is none of this name."""
+def read_label_set(root: str, name: str, *, kind: str | None = None) -> LabelSet:
+    """Provenance of a label set.
+
+    Args:
+        kind: what its labels must be; None for any.
+    Raises: ConfigError, listing those that exist, if there is none of this name; ConfigError if it is of another kind.
+    """
     uri = Layout(root).label_set_json(name)
     if not storage.exists(uri):
         existing = list_label_sets(root)
@@ -43,8 +50,8 @@ def read_label_set(root: str, name: str) -> LabelSet:
         raise ConfigError(f"no label set {name!r} under {root}; there is {choice}")
     document = read_document(uri, "label_set")
     try:
-        label_set = LabelSet(**{field: document[field] for field in _FIELDS})
-        _check_kinds(label_set)
+        label_set = LabelSet(**{field: document[field] for field in _FIELDS if field != _KIND or field in document})
+        _check_types(label_set)
     except (KeyError, TypeError, ValueError, DataError) as error:
         raise DataError(f"{uri}: not the provenance of a label set ({error!r}); restore this file, or delete the directory") from error
     if label_set.name != name:
@@ -52,6 +59,8 @@ def read_label_set(root: str, name: str) -> LabelSet:
             f"{uri}: its content belongs to label set {label_set.name}, not to {name}; it was edited or the directory renamed: undo that,"
             " or delete the directory and run jobs/pseudolabel.py again"
         )
+    if kind not in (None, label_set.kind):
+        raise ConfigError(f"label set {name} under {root} holds {label_set.kind}, where {kind} are asked for; name a set of {kind}")
     return label_set
 
 
@@ -61,7 +70,7 @@ def list_label_sets(root: str) -> list[str]:
     return sorted(uri.split("/")[-2] for uri in storage.glob(pattern))
 
 
-def _check_kinds(label_set: LabelSet) -> None:
+def _check_types(label_set: LabelSet) -> None:
     """Raise DataError for a field of another JSON type than its own."""
     for name in _FIELDS:
         value = getattr(label_set, name)

@@ -1,5 +1,8 @@
 """Errors of any number of clips in bounded memory: a histogram for each age of a track."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from pipeline.metrics.label_comparison import LabelComparison
@@ -25,6 +28,27 @@ class ErrorHistogram:
         if grow > 0:
             self._counts = np.pad(self._counts, ((0, grow), (0, 0)))
         np.add.at(self._counts, (ages, bins), 1)
+
+    def include(self, other: "ErrorHistogram") -> None:
+        """Count all points of another one too."""
+        grow = len(other._counts) - len(self._counts)
+        if grow > 0:
+            self._counts = np.pad(self._counts, ((0, grow), (0, 0)))
+        self._counts[: len(other._counts)] += other._counts
+
+    def document(self) -> dict[str, Any]:
+        """JSON types: the number of ages, and (age, bin, count) of the bins that are not empty."""
+        ages, bins = np.nonzero(self._counts)
+        return {"ages": len(self._counts), "counts": np.column_stack([ages, bins, self._counts[ages, bins]]).tolist()}
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> "ErrorHistogram":
+        """The histogram of such a document."""
+        made = cls()
+        made._counts = np.zeros((document["ages"], _BINS), np.int64)
+        for age, place, count in document["counts"]:
+            made._counts[age, place] = count
+        return made
 
     @property
     def num_points(self) -> np.ndarray:

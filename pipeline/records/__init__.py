@@ -2,7 +2,7 @@
 
 from pipeline.records.clip import ClipRecord, ClipSpec
 from pipeline.records.frames import ClipFrames, FrameReader, FramesInMemory
-from pipeline.records.labels import LabelSet, TrackLabels
+from pipeline.records.labels import DepthLabels, Labels, LabelSet, TrackLabels
 from pipeline.records.sample import ClipSample
 from pipeline.records.truth import TrackTruth, TruthClip
 
@@ -11,9 +11,11 @@ __all__ = [
     "ClipRecord",
     "ClipSample",
     "ClipSpec",
+    "DepthLabels",
     "FrameReader",
     "FramesInMemory",
     "LabelSet",
+    "Labels",
     "TrackLabels",
     "TrackTruth",
     "TruthClip",

@@ -47,6 +47,7 @@ FIELDS: Mapping[str, ArrayField] = {
     "camera_to_world": ArrayField("float32", "T 4 4", POSES, stored=True),
     "pose_valid": ArrayField("bool", "T", stored=True),
     "depth": ArrayField("float32", "T H W", MAPS, stored=True),
+    "depth_confidence": ArrayField("float32", "T H W", MAPS),
     "sky_mask": ArrayField("bool", "T H W", MAPS, stored=True),
     "dynamic_mask": ArrayField("bool", "T H W", MAPS, stored=True),
     # tracks

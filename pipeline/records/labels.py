@@ -1,16 +1,19 @@
-"""Pseudo 2D tracks of one clip (TrackLabels), and the identity and provenance of a labelling (LabelSet)."""
+"""Pseudo-labels of one clip, one record per kind (TrackLabels, DepthLabels), and the identity and provenance of a labelling (LabelSet)."""
 
 import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_array, check_finite
+
+DepthScale: TypeAlias = Literal["metric", "relative", "inverse"]
+DEPTH_SCALES: tuple[str, ...] = get_args(DepthScale)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
@@ -18,6 +21,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TrackLabels:
     """Tracks of N points over the T frames of one clip, in pixels of the stored clip (integer = pixel centre)."""
+
+    kind: ClassVar[str] = "tracks"
 
     queries: np.ndarray  # float32 "N 3"   (t, x, y)
     tracks_px: np.ndarray  # float32 "T N 2"  (x, y); a prediction where invisible, never NaN
@@ -43,6 +48,47 @@ class TrackLabels:
         if self.cycle_error_px is not None:
             check_array("cycle_error_px", self.cycle_error_px, "float32", size[1:])
 
+    @property
+    def num_values(self) -> int:
+        """Point-frames."""
+        return int(self.visibility.size)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class DepthLabels:
+    """Depth of every pixel of the T frames of one clip, at the clip's stored size.
+
+    `scale` is `metric`: metres; `relative`: true depth but for one unknown factor; or `inverse`: 1 / depth is true but for an unknown
+    factor and an unknown summand, as networks give it that were trained on disparity.
+    """
+
+    kind: ClassVar[str] = "depth"
+
+    depth: np.ndarray  # float32 "T H W", along z; 0 = invalid
+    scale: DepthScale
+    confidence: np.ndarray | None = None  # float32 "T H W" in [0, 1], raw
+    degraded: str | None = None  # as in TrackLabels
+
+    def __post_init__(self) -> None:
+        check_array("depth", self.depth, "float32", (None, None, None))
+        check_finite("depth", self.depth)
+        if (self.depth < 0).any():
+            raise DataError("depth holds negative values; 0 is the one mark of invalid depth")
+        if self.scale not in DEPTH_SCALES:
+            raise DataError(f"the scale of depth is {self.scale!r}, expected one of {', '.join(DEPTH_SCALES)}")
+        if self.confidence is not None:
+            check_array("confidence", self.confidence, "float32", self.depth.shape)
+            if not ((self.confidence >= 0) & (self.confidence <= 1)).all():
+                raise DataError("confidence must lie in [0, 1]")
+
+    @property
+    def num_values(self) -> int:
+        """Pixels of all frames."""
+        return int(self.depth.size)
+
+
+Labels: TypeAlias = TrackLabels | DepthLabels
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelSet:
@@ -53,6 +99,7 @@ class LabelSet:
 
     labeler: str
     configuration: Mapping[str, Any]  # JSON types only
+    kind: str = TrackLabels.kind  # of its labels
     checkpoint: str | None = None  # where the weights came from
     checkpoint_sha256: str | None = None
     precision: str = "float32"
@@ -65,7 +112,9 @@ class LabelSet:
 
     @property
     def name(self) -> str:
-        """Directory name: `<labeler>-<8 hex of the configuration and checkpoint hash>`."""
+        """Directory name: `<labeler>-<8 hex of the configuration and checkpoint hash>`; of tracks without the kind."""
         identity = [self.labeler, self.configuration, self.checkpoint_sha256, self.precision]
+        if self.kind != TrackLabels.kind:
+            identity.append(self.kind)
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return f"{self.labeler}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_finite
 from pipeline.records.fields import check_arrays
+from pipeline.records.labels import DepthScale
 
 SUPERVISION = ("metric", "pseudo")
 
@@ -52,7 +53,10 @@ class ClipSample:
     pose_valid: np.ndarray | None = None  # bool "T"
     pose_source: str | None = None  # gt | pseudo
     is_metric: bool = False
-    depth: np.ndarray | None = None  # float32 "T H W", metres along z, 0 = invalid
+    depth: np.ndarray | None = None  # float32 "T H W", along z, 0 = invalid; metres where its scale is metric
+    depth_confidence: np.ndarray | None = None  # float32 "T H W" in [0, 1], of pseudo depth whose labeler has one
+    depth_source: str | None = None  # gt | pseudo
+    depth_scale: DepthScale | None = None  # metric | relative | inverse: see DepthLabels
     sky_mask: np.ndarray | None = None  # bool "T H W"
     dynamic_mask: np.ndarray | None = None  # bool "T H W"
 

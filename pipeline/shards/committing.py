@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pipeline import storage
+from pipeline.border import begin_part
 from pipeline.errors import DataError
 from pipeline.layout import Layout
 from pipeline.shards.errors_table import ErrorRow, write_errors
@@ -45,6 +46,7 @@ def commit_shard(root: str, shard: int, results: Iterator[tuple[PlannedClip, Tar
                 else:
                     entries.append(entry)
                     errors.append(_error_row(clip, result))
+        begin_part(None)
         entries = writer.located(entries)
         num_bytes = path.stat().st_size
         hold_back_suspects(errors, len(entries))

@@ -10,7 +10,7 @@ from itertools import groupby
 from av.video.frame import VideoFrame
 
 from pipeline import storage
-from pipeline.border import border, is_disk_full
+from pipeline.border import begin_part, border, is_disk_full
 from pipeline.errors import DataError, MissingSourceError, StorageError
 from pipeline.layout import Layout
 from pipeline.manifest.cameras import read_pseudo_cameras
@@ -62,6 +62,7 @@ def _results(
         probe = _probe_of(root, int(number or 0), source)
         cut = _in_order(_cut_source(good, probe, policy, folder=roots.root_of(clips[0].source_uri)), len(good))
         for clip in clips:
+            begin_part(clip.key)
             yield clip, DataError(crashed[clip.key]) if clip.key in crashed else next(cut)
 
 

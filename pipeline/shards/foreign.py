@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from pipeline import storage
-from pipeline.border import border
+from pipeline.border import begin_part, border
 from pipeline.errors import DataError
 from pipeline.layout import Layout, committed
 from pipeline.manifest.listing import NamedFile
@@ -63,6 +63,7 @@ def scan_tar(tar: ForeignTar, *, shares: Mapping[str, float], license: str | Non
         source_id = _source_id(texts) or clips[0].sample_key
         for clip, said in zip(clips, texts, strict=True):
             entry = _planned_entry(tar, contents, clip, source_id=source_id, split=split_of(source_id, shares))
+            begin_part(entry.key)
             try:
                 if entry.key in crashed:
                     raise DataError(crashed[entry.key])
@@ -73,6 +74,7 @@ def scan_tar(tar: ForeignTar, *, shares: Mapping[str, float], license: str | Non
             except DataError as error:
                 entries.append(replace(entry, license=license))
                 errors.append(_error(tar.uri, entry.key, error))
+    begin_part(None)
     return TarScan(entries=tuple(entries), errors=tuple(errors))
 
 

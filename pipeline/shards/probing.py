@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.border import border
+from pipeline.border import begin_part, border
 from pipeline.errors import DataError, MissingSourceError, StorageError, UnexpectedError
 from pipeline.layout import Layout
 from pipeline.shards.errors_table import ErrorRow
@@ -112,7 +112,11 @@ def probe_group(sources: Sequence[Source], policy: ClipPolicy, crashed: Mapping[
         crashed: sources (by relative uri) that killed a worker, and what is to be said of them; they are not opened again.
     Raises: StorageError if a file that is there cannot be read just now.
     """
-    found = [_crashed(source, crashed) if source.relative_uri in crashed else probe_source(source, policy) for source in sources]
+    found = []
+    for source in sources:
+        begin_part(source.relative_uri)
+        found.append(_crashed(source, crashed) if source.relative_uri in crashed else probe_source(source, policy))
+    begin_part(None)
     kept = [item for item in found if item.passing is None]
     return ProbedGroup(
         table=table_bytes(pa.Table.from_pylist([_row(item) for item in kept], schema=_SCHEMA), "probe"),

@@ -52,16 +52,24 @@ class ShardWriter:
 
     def add(self, entry: ClipEntry, sample: TarSample) -> ClipEntry:
         """Write one sample; the entry comes back with its record."""
-        for suffix, data in sorted(sample.members().items()):
-            member = tarfile.TarInfo(f"{entry.key}.{suffix}")
+        self.write(entry.key, sorted(sample.members().items()))
+        return replace(entry, record=sample.record)
+
+    def write(self, key: str, files: Iterable[tuple[str, bytes]]) -> None:
+        """Write the files of a clip, (suffix, bytes), in this order."""
+        for suffix, data in files:
+            member = tarfile.TarInfo(f"{key}.{suffix}")
             member.size, member.mode, member.uname, member.gname = len(data), 0o444, "bigdata", "bigdata"
             self._tar.addfile(member, io.BytesIO(data))
-        return replace(entry, record=sample.record)
+
+    def members(self) -> dict[str, list[Member]]:
+        """Byte ranges of what was written, by key, read back from the closed tar."""
+        with self._path.open("rb") as handle, tarfile.open(fileobj=handle, mode="r:") as tar:
+            return members_of(tar)
 
     def located(self, entries: Sequence[ClipEntry]) -> list[ClipEntry]:
         """The entries with the byte ranges of their members, read back from the closed tar."""
-        with self._path.open("rb") as handle, tarfile.open(fileobj=handle, mode="r:") as tar:
-            members = members_of(tar)
+        members = self.members()
         return [replace(entry, members=tuple(members[entry.key])) if entry.record else entry for entry in entries]
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.audit.stored.audit_rows import AuditShard
 from pipeline.border import border
 from pipeline.errors import DataError, StorageError, UnexpectedError
-from pipeline.records import ClipRecord, ClipSample
+from pipeline.labels import kind_named
+from pipeline.records import ClipRecord, ClipSample, TrackLabels
 from pipeline.shards.index import ARRAYS, read_member, read_video
 from pipeline.stream.clip_arrays import add_labels, add_truth, is_withheld
 from pipeline.stream.config import StreamConfig
@@ -63,9 +65,9 @@ class ItemReader:
 def assemble(config: StreamConfig, survivor: Survivor) -> ClipSample:
     """Read and decode one clip, windowed and resized as configured.
 
-    Where labels were asked for, tracks are the label set's, also on a clip that has true ones; cameras and depth stay the
-    clip's own. `supervision` is the clip's: metric if its arrays are in metres and delivered, else pseudo. With an audit, the tracks
-    come with their weights.
+    Where labels were asked for, tracks (or depth) are the label set's, also on a clip that has true ones; all else stays the clip's
+    own. `supervision` is the clip's: metric if its arrays are in metres and delivered, else pseudo. With an audit, the tracks come with
+    their weights.
 
     Raises: DataError or StorageError, naming shard, clip and remedy, if anything of the clip cannot be read.
     """
@@ -114,13 +116,17 @@ def _of_clip(config: StreamConfig, survivor: Survivor) -> ClipSample:
 
 
 def _with_labels(sample: ClipSample, survivor: Survivor) -> ClipSample:
-    if survivor.labels is None:
-        return sample
-    key, audit = survivor.entry.key, survivor.audit
-    labels = survivor.labels.labels(key)
-    sample = add_labels(sample, labels, _record(survivor))
-    if audit is None:
-        return sample
+    for shard in survivor.labels:
+        frames = sample.frame_indices.tolist() if kind_named(shard.kind).dense else None
+        labels = shard.labels(survivor.entry.key, frames=frames)
+        sample = add_labels(sample, labels, _record(survivor))
+        if survivor.audit is not None and isinstance(labels, TrackLabels):
+            sample = _with_trust(sample, labels, survivor.audit)
+    return sample
+
+
+def _with_trust(sample: ClipSample, labels: TrackLabels, audit: AuditShard) -> ClipSample:
+    key = sample.key
     trust, verdict = clip_trust(audit, key, labels), audit.clip(key).verdict.decision
     if trust is None:
         file = audit.uri.rsplit("/", 1)[-1]

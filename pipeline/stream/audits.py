@@ -1,6 +1,7 @@
 """Which labels a stream may trust: the audit that it was told to obey, or a warning that there is none."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline import storage
@@ -8,20 +9,32 @@ from pipeline.audit.stored.audit_set import read_audit_set
 from pipeline.errors import ConfigError
 from pipeline.labels import read_label_set
 from pipeline.layout import Layout
+from pipeline.records import TrackLabels
 from pipeline.stream.config import StreamConfig
 
 _log = logging.getLogger(__name__)
 
 
 def with_audited_labels(config: StreamConfig) -> StreamConfig:
-    """The configuration with the label set that its audit judged, where it names none.
+    """The configuration with the label set that its audit judged, where it names none of that kind.
 
-    Raises: ConfigError for an unknown label set or audit, and for an audit of other labels.
+    Raises: ConfigError for an unknown label set or audit, for two sets of one kind, and for an audit of other labels.
     """
-    labels = config.labels if config.audit is None else audited_labels(config.root, config.audit, config.labels)
-    if labels is not None:
-        read_label_set(config.root, labels)  # an unknown name is a mistake to hear of now
-    return replace(config, labels=labels)
+    sets = label_sets_by_kind(config.root, config.label_sets)
+    if config.audit is not None:
+        sets[TrackLabels.kind] = audited_labels(config.root, config.audit, sets.get(TrackLabels.kind))
+    return replace(config, labels=tuple(sets.values()) or None)
+
+
+def label_sets_by_kind(root: str, names: Sequence[str]) -> dict[str, str]:
+    """Names of label sets by the kind of their labels. Raises ConfigError for an unknown set, and for two of one kind."""
+    sets: dict[str, str] = {}
+    for name in names:
+        kind = read_label_set(root, name).kind
+        if kind in sets:
+            raise ConfigError(f"{root}: the label sets {sets[kind]} and {name} both hold {kind}; a stream takes one set per kind")
+        sets[kind] = name
+    return sets
 
 
 def audited_labels(root: str, audit: str, labels: str | None) -> str:
@@ -36,9 +49,10 @@ def audited_labels(root: str, audit: str, labels: str | None) -> str:
 
 
 def announce_unjudged(config: StreamConfig) -> None:
-    """Warn where labels are streamed without an audit."""
-    if config.labels is not None and config.audit is None:
-        warn_unjudged(config.root, config.labels)
+    """Warn where tracks are streamed without an audit: there are none of other kinds."""
+    labels = None if config.audit is not None else label_sets_by_kind(config.root, config.label_sets).get(TrackLabels.kind)
+    if labels is not None:
+        warn_unjudged(config.root, labels)
 
 
 def warn_unjudged(root: str, labels: str) -> None:

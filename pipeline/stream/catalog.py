@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pipeline import storage
 from pipeline.audit.stored.audit_rows import AuditShard, read_audit_shard
+from pipeline.audit.stored.audit_set import read_audit_set
 from pipeline.errors import DataError
 from pipeline.labels import LabelShard, read_label_shard
 from pipeline.layout import Layout
@@ -27,7 +28,7 @@ class ShardClips:
     shard: int
     entries: tuple[ClipEntry, ...]
     left_out: tuple[str | None, ...]  # why a clip is not delivered; None where it is
-    labels: LabelShard | None
+    labels: tuple[LabelShard, ...]  # of the label sets that have labelled the shard
     audit: AuditShard | None = None
 
 
@@ -62,7 +63,7 @@ class ShardCatalog:
         uri = self._layout.shard_index(shard)
         if not storage.exists(uri):
             _log.warning("%s: not committed, its %d planned clips are left out; run jobs/shard.py to make it", uri, num_planned)
-            return ShardClips(shard=shard, entries=(), left_out=("not committed",) * num_planned, labels=None)
+            return ShardClips(shard=shard, entries=(), left_out=("not committed",) * num_planned, labels=())
         split = self._config.split
         found = read_index(self._config.root, shard, planned=self._plan.shard_hash(shard))
         entries = tuple(entry for entry in found if split in (None, entry.split))
@@ -76,23 +77,23 @@ class ShardCatalog:
         self._tell_withheld(entries, left_out)
         return ShardClips(shard=shard, entries=entries, left_out=left_out, labels=labels, audit=audit)
 
-    def _read_labels(self, shard: int) -> LabelShard | None:
-        name = self._config.labels
-        if name is None:
-            return None
-        uri = self._layout.label_shard(name, shard)
-        if not storage.exists(uri):
-            _log.warning("%s: this shard is not labelled, its clips are left out; run jobs/pseudolabel.py to label it", uri)
-            return None
-        return read_label_shard(self._config.root, name, shard)
+    def _read_labels(self, shard: int) -> tuple[LabelShard, ...]:
+        found = []
+        for name in self._config.label_sets:
+            uri = self._layout.label_shard(name, shard)
+            if storage.exists(uri):
+                found.append(read_label_shard(self._config.root, name, shard))
+            else:
+                _log.warning("%s: this shard is not labelled, its clips are left out; run jobs/pseudolabel.py to label it", uri)
+        return tuple(found)
 
     def _read_audit(self, shard: int) -> AuditShard | None:
         config = self._config
-        if config.audit is None or config.labels is None:
+        if config.audit is None:
             return None
         uri = self._layout.audit_shard(config.audit, shard)
         if not storage.exists(uri):
-            command = audit_command(config.root, config.labels, config.audit)
+            command = audit_command(config.root, read_audit_set(config.root, config.audit).label_set, config.audit)
             _log.warning("%s: this shard is not audited, its clips are left out; run %s to audit it", uri, command)
             return None
         return read_audit_shard(config.root, config.audit, shard)
@@ -114,7 +115,7 @@ class ShardCatalog:
                 first,
             )
 
-    def _reason(self, entry: ClipEntry, labels: LabelShard | None, audit: AuditShard | None) -> str | None:
+    def _reason(self, entry: ClipEntry, labels: tuple[LabelShard, ...], audit: AuditShard | None) -> str | None:
         if entry.record is None:
             return "failed"
         if self._tombstones.cover(entry):
@@ -125,15 +126,14 @@ class ShardCatalog:
             entry.key, entry.record.sha256, audit
         )
 
-    def _reason_of_labels(self, key: str, sha256: str, labels: LabelShard | None) -> str | None:
-        if self._config.labels is None:
-            return None
-        if labels is None:
+    def _reason_of_labels(self, key: str, sha256: str, labels: tuple[LabelShard, ...]) -> str | None:
+        if len(labels) < len(self._config.label_sets):
             return "not labelled"
-        status = labels.entry(key).status
-        if status != "ok":
-            return f"labels {status}"
-        labels.check_clip(key, sha256)
+        for shard in labels:
+            status = shard.entry(key).status
+            if status != "ok":
+                return f"labels {status}"
+            shard.check_clip(key, sha256)
         return None
 
     def _reason_of_audit(self, key: str, sha256: str, audit: AuditShard | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Arrays of a stored clip (its own truth, a label set's tracks), added to a sample: for its frames, and in its pixels."""
+"""Arrays of a stored clip (its own truth, the labels of a set), added to a sample: for its frames, and in its pixels."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,28 +7,14 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.records import ClipRecord, ClipSample, TrackLabels
-from pipeline.records.fields import names_along, resize_arrays, stored_shapes, take_frames_of
+from pipeline.labels import kind_named
+from pipeline.records import ClipRecord, ClipSample, Labels
+from pipeline.records.fields import resize_arrays, stored_shapes, take_frames_of
 from pipeline.records.npz import read_npz
 from pipeline.shards.index import ARRAYS
 from pipeline.stream.config import StreamConfig
 
 _PURPOSE, _EVALUATION = "truth_for", "evaluation"  # what a clip's record says of its truth
-
-
-def add_arrays(sample: ClipSample, arrays: Mapping[str, np.ndarray | None], record: ClipRecord) -> ClipSample:
-    """The sample with these fields, for its frames and in its pixels, as the field table says.
-
-    Args:
-        arrays: by field of ClipSample, at the stored clip's length and size; None leaves a field as it is.
-        record: the clip as stored.
-    """
-    given = {name: array for name, array in arrays.items() if array is not None}
-    height, width = sample.frames.shape[1:3]
-    changes: dict[str, Any] = resize_arrays(
-        take_frames_of(given, sample.frame_indices), (record.height, record.width), (height, width)
-    )  # frames first: what is not delivered is not resized
-    return replace(sample, **changes)
 
 
 def add_truth(sample: ClipSample, data: bytes, record: ClipRecord) -> ClipSample:
@@ -44,7 +30,13 @@ def add_truth(sample: ClipSample, data: bytes, record: ClipRecord) -> ClipSample
     shapes = stored_shapes(frames=record.frames, height=record.height, width=record.width)
     stored = read_npz(data, shapes, shapes=shapes, what=ARRAYS, remedy="make the dataset again")
     arrays = {name: array.astype(np.float32) if array.dtype.kind == "f" else array for name, array in stored.items()}
-    return replace(add_arrays(sample, arrays, record), pose_source=record.pose_source if "camera_to_world" in arrays else None)
+    taken = take_frames_of(arrays, sample.frame_indices)  # frames first: what is not delivered is not resized
+    return replace(
+        _with_resized(sample, taken, record),
+        pose_source=record.pose_source if "camera_to_world" in arrays else None,
+        depth_source="gt" if "depth" in arrays else None,
+        depth_scale=None if "depth" not in arrays else "metric" if record.is_metric else "relative",
+    )
 
 
 def is_withheld(config: StreamConfig, record: ClipRecord) -> bool:
@@ -52,20 +44,28 @@ def is_withheld(config: StreamConfig, record: ClipRecord) -> bool:
     return config.arrays and not config.evaluation_truth and record.extra.get(_PURPOSE) == _EVALUATION
 
 
-def add_labels(sample: ClipSample, labels: TrackLabels, record: ClipRecord) -> ClipSample:
-    """The sample with pseudo tracks in place of any true ones and all that is known of those: the two are not the same points.
+def add_labels(sample: ClipSample, labels: Labels, record: ClipRecord) -> ClipSample:
+    """The sample with pseudo-labels in place of what it knew of the kind: pseudo tracks and true ones are not the same points.
 
     Visibility stays what the labeler said, wherever a resize moves the positions.
-    Raises: DataError if the labels are of another length than the clip.
+
+    Args:
+        labels: of the whole clip; of a dense kind, of the sample's frames.
+    Raises: DataError if the labels are of another length or size than the clip.
     """
-    if len(labels.tracks_px) != record.frames:
-        raise DataError(f"the labels cover {len(labels.tracks_px)} frames, the clip has {record.frames}; label this shard again")
-    without_tracks: dict[str, Any] = dict.fromkeys(names_along("N"))
-    tracks = {
-        "tracks2d": labels.tracks_px,
-        "visibility": labels.visibility,
-        "visibility_score": labels.visibility_score,
-        "confidence": labels.confidence,
-        "query_frame": labels.queries[:, 0],
-    }
-    return add_arrays(replace(sample, **without_tracks), tracks, record)
+    kind = kind_named(labels.kind)
+    try:
+        kind.check(labels, len(sample.frames) if kind.dense else record.frames, record.height, record.width)
+    except DataError as error:
+        raise DataError(f"{error}; label this shard again") from error
+    without: dict[str, Any] = dict.fromkeys(kind.fields)
+    arrays = kind.arrays(labels)
+    taken = arrays if kind.dense else take_frames_of(arrays, sample.frame_indices)
+    return _with_resized(replace(sample, **{**without, **kind.facts(labels)}), taken, record)
+
+
+def _with_resized(sample: ClipSample, arrays: Mapping[str, np.ndarray], record: ClipRecord) -> ClipSample:
+    """The sample with arrays of its frames, at the stored clip's size so far."""
+    height, width = sample.frames.shape[1:3]
+    changes: dict[str, Any] = resize_arrays(arrays, (record.height, record.width), (height, width))
+    return replace(sample, **changes)

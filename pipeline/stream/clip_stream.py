@@ -185,4 +185,5 @@ def parts_of(state: dict[str, Any]) -> int:
 
 def _identity(config: StreamConfig) -> dict[str, Any]:
     keeps = None if config.audit is None else list(config.audit_keeps)  # JSON's type
-    return {**{name: getattr(config, name) for name in _IDENTITY}, "audit_keeps": keeps}
+    labels = config.labels if config.labels is None or isinstance(config.labels, str) else list(config.labels)
+    return {**{name: getattr(config, name) for name in _IDENTITY}, "labels": labels, "audit_keeps": keeps}

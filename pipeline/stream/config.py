@@ -1,6 +1,7 @@
 """What to stream, and how: the one configuration of the stream."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import ConfigError
@@ -16,7 +17,7 @@ class StreamConfig:
 
     root: str  # local path (a Path serves too) or fsspec URL of the dataset
     name: str | None = None  # what its samples call it; None: the last part of root
-    labels: str | None = None  # label set: only clips with ok labels are delivered, with its tracks
+    labels: str | Sequence[str] | None = None  # label set, or one per kind: only clips with ok labels in all of them are delivered
     audit: str | None = None  # audit of that label set to obey: clips that it keeps, with weights; `labels` may be left out then
     audit_keeps: tuple[str, ...] = ("keep",)  # verdicts that are delivered; "quarantine" may be added
     arrays: bool = True  # False: cameras, depth and true tracks stay on disk, and the clips count as pseudo-labelled
@@ -38,6 +39,7 @@ class StreamConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", os.fspath(self.root))
+        object.__setattr__(self, "labels", _one_or_sorted(self.labels))
         positive = ("frame_stride", "world_size", "shuffle_block", "max_skips_in_row")
         for name, least in {**dict.fromkeys(positive, 1), "num_frames": 1, "epochs": 1, "seed": 0, "rank": 0, "decoder_threads": 0}.items():
             value = getattr(self, name)
@@ -63,6 +65,22 @@ class StreamConfig:
             raise ConfigError(f"StreamConfig: audit_keeps is {keeps!r} without an audit; name the audit, or leave audit_keeps out")
 
     @property
+    def label_sets(self) -> tuple[str, ...]:
+        """The label sets that were asked for."""
+        labels = self.labels
+        return () if labels is None else (labels,) if isinstance(labels, str) else tuple(labels)
+
+    @property
     def dataset(self) -> str:
         """What the dataset is called."""
         return self.name or self.root.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _one_or_sorted(labels: object) -> str | tuple[str, ...] | None:
+    """A name, or several in an order that does not depend on how they were given. Raises ConfigError for anything else."""
+    if labels is None or isinstance(labels, str):
+        return labels
+    names = tuple(labels) if isinstance(labels, Sequence) else ()
+    if not names or not all(isinstance(name, str) for name in names) or len({*names}) < len(names):
+        raise ConfigError(f"StreamConfig: labels is {labels!r}, expected a label set's name, or names of several, one per kind")
+    return names[0] if len(names) == 1 else tuple(sorted(names))

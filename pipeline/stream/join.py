@@ -10,9 +10,9 @@ from typing import Any
 from pipeline import storage
 from pipeline.audit.stored.audit_rows import AuditShard, read_audit_shard
 from pipeline.errors import DataError
-from pipeline.labels import LabelShard, read_label_set, read_label_shard
+from pipeline.labels import LabelShard, kind_named, read_label_set, read_label_shard
 from pipeline.layout import Layout
-from pipeline.records import TrackLabels
+from pipeline.records import Labels, TrackLabels
 from pipeline.shards.index import ClipEntry, read_index
 from pipeline.shards.source_roots import read_source_roots
 from pipeline.shards.tar_headers import readable_key
@@ -32,9 +32,10 @@ Sample = dict[str, Any]
 def join_labels(root: str | os.PathLike[str], labelset: str, audit: str | None = None) -> Callable[[Sample], Sample | None]:
     """A callable that adds a label set to samples of `wds.WebDataset`: `.map(join_labels(root, labelset))`.
 
-    A sample keeps its own fields and gets these; they are those of TrackLabels, at the stored video's length and size, or None:
-    `labels.queries` "N 3", `labels.tracks_px` "T N 2", `labels.visibility` "T N", `labels.visibility_score` "T N",
-    `labels.confidence` "T N", `labels.cycle_error_px` "N"; and `labels.status`: `ok`, or why there are none (`screened`,
+    A sample keeps its own fields and gets these, or None; they are those of the set's kind, of tracks TrackLabels, at the stored
+    video's length and size: `labels.queries` "N 3", `labels.tracks_px` "T N 2", `labels.visibility` "T N", `labels.visibility_score`
+    "T N", `labels.confidence` "T N", `labels.cycle_error_px` "N"; of depth DepthLabels: `labels.depth` "T H W", `labels.scale`,
+    `labels.confidence` "T H W". And `labels.status`: `ok`, or why there are none (`screened`,
     `failed`, `quarantined`, or `missing` where the shard is not labelled). To keep labelled samples only, add
     `.select(lambda sample: sample["labels.status"] == "ok")`.
 
@@ -54,12 +55,12 @@ def join_labels(root: str | os.PathLike[str], labelset: str, audit: str | None =
     that is not of this dataset, for labels that were made on another video, and for an audit of another video or other tracks.
     """
     root = os.fspath(root)
-    read_label_set(root, labelset)
-    if audit is None:
-        warn_unjudged(root, labelset)
-    else:
+    kind = read_label_set(root, labelset).kind
+    if audit is not None:
         audited_labels(root, audit, labelset)
-    return _Joiner(_Asked(root=root, labels=labelset, audit=audit), read_tombstones(root))
+    elif kind == TrackLabels.kind:
+        warn_unjudged(root, labelset)
+    return _Joiner(_Asked(root=root, labels=labelset, kind=kind, audit=audit), read_tombstones(root))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +69,7 @@ class _Asked:
 
     root: str
     labels: str
+    kind: str  # of the labels
     audit: str | None
 
 
@@ -119,7 +121,8 @@ class _Joiner:
     def _joined(self, found: "_Found") -> Sample:
         """The fields of one clip."""
         status, labels = _status_and_labels(found)
-        arrays = {f"labels.{field.name}": getattr(labels, field.name, None) for field in fields(TrackLabels)}
+        record = kind_named(self._asked.kind).record
+        arrays = {f"labels.{field.name}": getattr(labels, field.name, None) for field in fields(record)}
         judged = {} if self._asked.audit is None else _judged(found, labels)
         return {"labels.status": status, **arrays, **judged}
 
@@ -189,7 +192,7 @@ def _shared(words: Sequence[str]) -> str:
     return words[0] if len(set(words)) == 1 else "mixed"
 
 
-def _status_and_labels(found: _Found) -> tuple[str, TrackLabels | None]:
+def _status_and_labels(found: _Found) -> tuple[str, Labels | None]:
     record, shard = found.entry.record, found.labels
     if record is None or shard is None:
         return "failed" if record is None else "missing", None
@@ -200,12 +203,12 @@ def _status_and_labels(found: _Found) -> tuple[str, TrackLabels | None]:
     return status, shard.labels(found.entry.key)
 
 
-def _judged(found: _Found, labels: TrackLabels | None) -> dict[str, Any]:
+def _judged(found: _Found, labels: Labels | None) -> dict[str, Any]:
     """What the audit adds to a sample."""
     key, audit, record = found.entry.key, found.audit, found.entry.record
     verdict = "missing" if audit is None else audit.clip(key).verdict.decision
     trust = None
-    if audit is not None and record is not None and labels is not None and verdict != "error":
+    if audit is not None and record is not None and isinstance(labels, TrackLabels) and verdict != "error":
         audit.check_clip(key, record.sha256)
         trust = clip_trust(audit, key, labels)
     return {"labels.verdict": verdict, **{f"labels.{field.name}": getattr(trust, field.name, None) for field in fields(ClipTrust)}}

@@ -19,7 +19,7 @@ class Survivor:
     index: int
     shard: int
     entry: ClipEntry
-    labels: LabelShard | None
+    labels: tuple[LabelShard, ...]  # one per label set, each of another kind
     audit: AuditShard | None
 
 

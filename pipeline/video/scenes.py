@@ -5,12 +5,15 @@ from collections.abc import Iterator
 import numpy as np
 from av.video.frame import VideoFrame
 
+from pipeline.border import begin_part
 from pipeline.errors import ConfigError
 from pipeline.video.open import open_video
 from pipeline.video.packets import Packets, decode_packets
 from pipeline.video.picture_folder import CODEC as PICTURES
 from pipeline.video.picture_folder import picture_frames
 from pipeline.video.probe import VideoProbe
+
+_FRAMES_PER_WORD = 1000
 
 
 def require_scene_detection() -> None:
@@ -43,6 +46,8 @@ def scene_cuts(source: str | bytes, name: str, probe: VideoProbe, *, threshold: 
     cuts: list[int] = []
     size: tuple[int, int] | None = None
     for index, frame in _shown(source, name, probe):
+        if index % _FRAMES_PER_WORD == 0:
+            begin_part(name)  # a long source has the time of a part for each stretch
         if size not in (None, (frame.width, frame.height)):
             cuts.append(index)  # clips of two sizes cannot be
         size = frame.width, frame.height

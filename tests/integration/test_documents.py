@@ -136,6 +136,7 @@ def test_every_option_in_the_documents_exists():
             "docs/resuming.md",
             "docs/formats.md",
             "docs/cotracker3.md",
+            "docs/depth.md",
             "docs/datasets.md",
             "docs/synthetic.md",
             "docs/audit.md",
@@ -150,3 +151,25 @@ def options_of(command: Any) -> set[str]:
     below = getattr(command, "commands", {}).values()
     own = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     return own.union(*map(options_of, below))
+
+
+def test_the_api_page_runs_from_top_to_bottom(dataset, monkeypatch):
+    monkeypatch.chdir(REPO)
+    names: dict[str, Any] = {}
+    for code in blocks("docs/api.md", "python"):
+        exec(filled(code, dataset), names)
+    assert names["sample"].track_weights.shape == (144,)
+    assert names["labels"].tracks_px.shape == (12, 144, 2)
+    assert names["found"].tracks_px.shape == (6, 16, 2)
+    assert names["prediction"].points.shape == (6, 56, 84, 3)
+    assert names["config"].steps == 10
+    assert names["scores"].average_jaccard == 1
+
+
+def test_every_name_of_the_api_page_s_table_is_there():
+    table = (REPO / "docs/api.md").read_text().split("## ")[0]
+    places = re.findall(r"^\| `([\w.]+)`", table, re.MULTILINE)
+    assert len(places) > 8
+    for place in places:
+        module, _, name = place.rpartition(".")
+        assert hasattr(importlib.import_module(module), name) or importlib.import_module(place)

@@ -136,8 +136,8 @@ def test_a_clip_that_killed_its_worker_while_being_cut_is_left_out_and_named(vid
     for path in (root / "shards").iterdir():
         path.unlink()
     policy = ClipPolicy(clip_frames=12, clips_per_shard=2)
-    guilty = read_shard_plan(str(root), 1)[0].key
-    outcome = cut_shard(str(root), 1, policy, {guilty: f"{guilty}: killed its worker 2 times"})
+    culprit = read_shard_plan(str(root), 1)[0].key
+    outcome = cut_shard(str(root), 1, policy, {culprit: f"{culprit}: killed its worker 2 times"})
     assert (outcome.clips, outcome.failed) == (1, 1)
     assert [entry.status for entry in read_index(str(root), 1)] == ["failed", "ok"]
     assert "killed its worker" in read_errors(str(root), "shards")[0].message

@@ -10,11 +10,11 @@ import pytest
 
 from jobs.console import ProgressLine
 from jobs.execution import ray_session
-from jobs.execution.ray_units import run_on_ray
+from jobs.execution.ray_tasks import RayTasks
 from jobs.execution.run import Executor
-from jobs.execution.units import Limits
-from jobs.labeling.pool import label_on_ray
-from jobs.labeling.pool_config import PoolConfig
+from jobs.execution.units import Limits, PoolConfig
+from jobs.execution.whole_units import make_run, run_units
+from jobs.labeling.stage import LabelStage
 from jobs.labeling.worker import WorkerSettings
 from jobs.sharding.job import ShardingConfig, make_shards
 from labelers import QueryPolicy
@@ -83,8 +83,9 @@ def test_a_node_that_comes_in_mid_job_gets_work_and_a_labeler_that_never_comes_u
     settings = WorkerSettings(
         root=root, labeler="lucas-kanade", labeler_options={}, queries=QueryPolicy(policy="grid", num_queries=4)
     )  # fmt: skip
-    totals = label_on_ray(  # three labelers, room for one
-        settings, label_set.name, range(4), config=PoolConfig(num_workers=3), progress=ProgressLine("labelling", 4, "clips")
+    stage, on_ray = LabelStage(settings=settings, label_set=label_set.name), Executor(name="ray", limits=Limits())
+    totals = stage.run(  # three labelers, room for one
+        on_ray, range(4), pool=PoolConfig(num_workers=3), progress=ProgressLine("labelling", 4, "clips")
     )
     assert (totals.ok, totals.shards, labelled_shards(root, label_set.name)) == (4, 4, [0, 1, 2, 3])
 
@@ -94,6 +95,7 @@ def test_a_node_that_comes_in_mid_job_gets_work_and_a_labeler_that_never_comes_u
         if not added:
             added.append(cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20))
 
-    report = run_on_ray(Noted(str(tmp_path)), range(30), Limits(attempts=1, part_s=2.0), grow)
+    work, limits = Noted(str(tmp_path)), Limits(attempts=1, part_s=2.0)
+    report = run_units(work, range(30), RayTasks(make_run(work), limits), limits=limits, on_result=grow)
     assert sorted(report.results) == list(range(30))
     assert len(set(report.results.values())) == 2

@@ -96,6 +96,24 @@ def test_checkpoints_are_measured_side_by_side_on_the_same_clips(work):
     assert poses["clips"][0]["undefined"]["abs_rel_scale"] == "not asked for"
 
 
+@pytest.mark.parametrize("executor", ["inline", pytest.param("ray", marks=pytest.mark.soak)])
+def test_an_evaluation_does_what_is_missing_and_ends_with_the_same_bytes(work, monkeypatch, executor):
+    checkpoint = ("--checkpoint", work / "pi3.safetensors", "--device", "cpu")
+    small = ("--root", work / "root", *checkpoint, "--pixels", 6_000, "--points", 1000, "--frames", 4, "--protocol", "poses")
+    run(evaluate_app, "model", *small, "--out", work / executor / "whole")
+    (kept,) = (work / executor / "whole/shards").rglob("*.json")
+    report = (work / executor / "whole/model_evaluation.json").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("jobs.evaluating.model_stage.load_checkpoint", None)  # nothing is left to be measured
+        run(evaluate_app, "model", *small, "--out", work / executor / "whole")
+    assert (work / executor / "whole/model_evaluation.json").read_bytes() == report
+    before = kept.read_bytes()
+    kept.unlink()
+    run(evaluate_app, "model", *small, "--out", work / executor / "whole", "--executor", executor)
+    assert kept.read_bytes() == before
+    assert (work / executor / "whole/model_evaluation.json").read_bytes() == report
+
+
 def test_what_cannot_be_done_is_said_before_anything_is_loaded(work, tmp_path):
     checkpoint = ("--checkpoint", work / "trajvg.safetensors")
     missing = run(infer_app, tmp_path / "no.mp4", *checkpoint, "--out", tmp_path, code=2)

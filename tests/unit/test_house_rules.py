@@ -18,6 +18,7 @@ HOME = {
     "typer": "jobs",
     "rich": "jobs",
     "cotracker": "labelers",
+    "transformers": "labelers",
     "torch": "networks labelers trainer",
     **dict.fromkeys(("av", "jinja2", "webdataset", "pyarrow", "fsspec", "s3fs"), "pipeline"),
 }

@@ -1,7 +1,5 @@
 """A model's prediction for one video: the record, on the CPU, and the forward pass that makes it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +8,11 @@ from torch import Tensor
 
 from networks import model_name
 from networks.building import Network
+from networks.layers.computing import FORWARD_PRECISIONS, ForwardPrecision, forward_precision
 from networks.pi3 import ModelOutput
 from pipeline.errors import ConfigError, DataError, MemoryExhausted
 from pipeline.records.arrays import check_array
 from trainer.families import family_of
-
-PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -66,7 +63,9 @@ class Prediction:
         return self.local_points[..., 2]
 
 
-def predict(model: Network, frames: np.ndarray, queries: np.ndarray | None = None, *, precision: str = "float32") -> Prediction:
+def predict(
+    model: Network, frames: np.ndarray, queries: np.ndarray | None = None, *, precision: ForwardPrecision = "float32"
+) -> Prediction:
     """Reconstruct T frames at once, and follow points of frame 0 if there are any and the model can.
 
     The model computes on the device where its weights are.
@@ -75,13 +74,16 @@ def predict(model: Network, frames: np.ndarray, queries: np.ndarray | None = Non
         frames: uint8 "T H W 3", RGB, H and W multiples of the model's patch.
         queries: float32 "N 2", (x, y) in pixels of frame 0; None or no row: geometry alone.
         precision: of encoder, decoder and transformer heads; dense heads, poses and tracker compute in float32 in any case.
-    Raises: DataError if the prediction is not finite; MemoryExhausted if the device has too little memory.
+    Raises: ConfigError for another precision; DataError if the prediction is not finite; MemoryExhausted if it does not fit into the
+        device's memory.
     """
+    if precision not in FORWARD_PRECISIONS:
+        raise ConfigError(f"precision is {precision!r}, expected one of {', '.join(FORWARD_PRECISIONS)}")
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode(), arithmetic(device, precision):
+        with torch.inference_mode(), forward_precision(device, precision):
             images = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2)[None].float() / 255
             output, asked = _forward(model, images, queries)
         return _record(frames, output, asked)
@@ -93,18 +95,6 @@ def predict(model: Network, frames: np.ndarray, queries: np.ndarray | None = Non
         ) from error
     finally:
         model.train(was_training)
-
-
-@contextmanager
-def arithmetic(device: torch.device, precision: str) -> Iterator[None]:
-    """ "float32" throughout, or autocast to "bfloat16" or "float16". Raises ConfigError for another."""
-    if precision not in PRECISIONS:
-        raise ConfigError(f"precision is {precision!r}, expected one of {', '.join(PRECISIONS)}")
-    if precision == "float32":
-        yield
-        return
-    with torch.autocast(device.type, getattr(torch, precision)):
-        yield
 
 
 def _forward(model: Network, images: Tensor, queries: np.ndarray | None) -> tuple[ModelOutput, np.ndarray | None]:

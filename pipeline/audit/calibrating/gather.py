@@ -78,7 +78,7 @@ def _join(root: str, entry: ClipEntry, labels: LabelShard, tracks: TrackAudit) -
     truth, record = read_track_truth(root, entry), entry.record
     if truth is None or record is None:
         return None
-    found = labels.labels(entry.key)
+    found = labels.tracks(entry.key)
     if not np.array_equal(found.queries, tracks.queries):
         raise DataError(f"{labels.uri}: clip {entry.key} was labelled again after it was audited; delete that audit and run it again")
     partner = match_queries(found.queries, truth)

@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.audit.clips.defined import known_mean, known_median
 from pipeline.audit.comparing.records import CanaryClip, CanaryReport, DriftRules
 from pipeline.audit.tracks.agreement import agreement
+from pipeline.border import begin_part
 from pipeline.errors import DataError
 from pipeline.labels import read_label_shard
 from pipeline.records import LabelSet, TrackLabels
@@ -42,10 +43,11 @@ def measure_canaries(root: str, label_sets: tuple[str, str], shard: int, keys: S
     first, second = (read_label_shard(root, name, shard) for name in label_sets)
     clips = []
     for key in keys:
+        begin_part(key)
         entry = first.entry(key)
         if entry.width is None or entry.height is None:
             raise DataError(f"{first.uri}: clip {key} has labels, but no width and height; delete this file and label the shard again")
-        clips.append(canary_clip(key, first.labels(key), second.labels(key), height=entry.height, width=entry.width))
+        clips.append(canary_clip(key, first.tracks(key), second.tracks(key), height=entry.height, width=entry.width))
     return clips
 
 

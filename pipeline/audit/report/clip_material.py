@@ -95,7 +95,7 @@ def _source_uri(root: str, brief: ClipBrief) -> str | None:
 
 
 def _labels(root: str, label_set: str, brief: ClipBrief, tracks: TrackAudit) -> TrackLabels:
-    labels = read_label_shard(root, label_set, brief.shard).labels(brief.key)
+    labels = read_label_shard(root, label_set, brief.shard).tracks(brief.key)
     if not np.array_equal(labels.queries, tracks.queries) or labels.visibility.shape != tracks.ncc.shape:
         raise DataError(f"clip {brief.key}: the labels are of other tracks than the audit; audit this shard again")
     return labels

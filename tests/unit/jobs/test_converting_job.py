@@ -5,8 +5,8 @@ import pytest
 
 from jobs.converting.job import ConvertingConfig, convert
 from jobs.converting.report import report
+from jobs.execution.held import BrokenStageError
 from jobs.execution.run import Executor
-from jobs.execution.suspects import BrokenStageError
 from jobs.execution.units import Limits
 from pipeline.datasets.policy import ConversionPolicy
 from pipeline.datasets.source import SequenceInfo

@@ -8,8 +8,8 @@ import pytest
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.labeling.job import LabelingConfig, LabelingOutcome, describe
-from jobs.labeling.run import LabelTotals
 from jobs.labeling.screened import ScreenedShards
+from jobs.labeling.stage import LabelTotals
 from jobs.pseudolabel import summary_rows
 from labelers import QueryPolicy
 from pipeline.errors import ConfigError
@@ -76,8 +76,8 @@ def test_the_grant_of_a_worker_is_its_threads_and_its_device():
     [
         ({"num_gpus_per_worker": 1.5}, "--num-gpus-per-worker is 1.5: a worker has a part of one GPU, or whole ones"),
         ({"num_gpus_per_worker": -1}, "not negative"),
-        ({"executor": "ray", "num_workers": 0}, "--num-workers and --clips-per-batch must be at least 1"),
-        ({"clips_per_batch": 0}, "must be at least 1"),
+        ({"executor": "ray", "num_workers": 0}, "--num-workers must be at least 1"),
+        ({"clips_per_batch": 0}, "--clips-per-batch is 0, expected at least 1"),
         ({"frames_in_memory": -1}, "--frames-in-memory is -1, expected 0"),
         ({"num_workers": 2}, "inline has one worker"),
         ({"screen": "perhaps"}, "--screen is 'perhaps', expected obey or ignore"),
@@ -89,7 +89,7 @@ def test_a_grant_that_cannot_be_is_refused(fields, says):
 
 
 def outcome(**totals) -> LabelingOutcome:
-    sums = LabelTotals(ok=4, quarantined=1, points=6000, busy_s=30.0, waited_s=10.0, **totals)
+    sums = LabelTotals(ok=4, quarantined=1, values=6000, busy_s=30.0, waited_s=10.0, **totals)
     return LabelingOutcome(label_set="s", totals=sums, num_clips=5, num_shards=1, already_done=0, not_cut=0, elapsed_s=20.0)
 
 

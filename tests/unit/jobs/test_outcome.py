@@ -58,17 +58,17 @@ def test_what_nobody_foresaw_is_a_failed_clip_that_says_where_it_came_from():
 
 
 def test_how_labels_were_made_stands_in_the_notes(entry):
-    encoded = encode_clip(entry, labels(degraded="rung 2"))
+    encoded = encode_clip(entry, labels(degraded="rung 2"), "tracks")
     assert encoded.table.select(["status", "notes", "error", "num_tracks"]).to_pylist() == [
         {"status": "ok", "notes": "rung 2", "error": None, "num_tracks": 2}
     ]
-    assert encoded.num_points == 6
-    assert encode_clip(entry, labels()).row.notes is None
+    assert encoded.num_values == 6
+    assert encode_clip(entry, labels(), "tracks").row.notes is None
 
 
 def test_a_clip_without_labels_says_why(entry):
-    encoded = encode_clip(entry, Unlabelled(status="quarantined", reason="too large"))
-    assert (encoded.row.status, encoded.row.error, encoded.num_points) == ("quarantined", "too large", 0)
+    encoded = encode_clip(entry, Unlabelled(status="quarantined", reason="too large"), "tracks")
+    assert (encoded.row.status, encoded.row.error, encoded.num_values) == ("quarantined", "too large", 0)
     assert encoded.table["clip_sha256"].to_pylist() == ["ab" * 32]
 
 
@@ -76,6 +76,6 @@ def test_a_clip_without_labels_says_why(entry):
     ("made", "says"), [(labels(x=1e9), "ran away"), (labels(num_frames=4), "labels cover 4 frames, the clip has 3")], ids=["far", "long"]
 )
 def test_labels_that_do_not_fit_are_a_failed_clip_not_a_lost_shard(entry, made, says):
-    row = encode_clip(entry, made).row
+    row = encode_clip(entry, made, "tracks").row
     assert row.status == "failed"
     assert says in row.error

@@ -10,7 +10,7 @@ import torch
 
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
-from jobs.labeling.items import LabelItem, items_of
+from jobs.labeling.shards import LabelItem, items_of
 from jobs.labeling.worker import LabelledItem, LabelWorker, WorkerSettings
 from jobs.sharding.job import ShardingConfig, make_shards
 from labelers import QueryPolicy

@@ -46,7 +46,9 @@ def plug_in(tmp_path, monkeypatch):
     sys.modules.pop("my_labelers", None)
 
 
-@pytest.mark.parametrize("name", [name for name in LABELERS if "cotracker" not in name])  # those need weights: see their own tests
+@pytest.mark.parametrize(
+    "name", [name for name in LABELERS if "cotracker" not in name and "depth" not in name]
+)  # those need weights: see their own tests
 def test_every_name_of_the_registry_makes_a_labeler_of_that_name(name):
     made = make_labeler(name).provenance()
     assert made.name == name

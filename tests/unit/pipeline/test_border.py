@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from pipeline.border import border
+from pipeline.border import PartAtWork, begin_part, border, noting_parts
 from pipeline.errors import ConfigError, DataError, MemoryExhausted, StorageError, UnexpectedError
 from pipeline.shards.errors_table import ErrorRow, read_errors, write_errors
 
@@ -40,3 +40,14 @@ def test_memory_and_disk_that_run_out_are_no_mistakes():
         raise OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(OSError, match="odd"), border("a.mp4"):  # unexpected: re-raised in tests
         raise OSError(errno.EIO, "odd")
+
+
+def test_the_part_at_work_is_noted_where_somebody_listens_and_one_that_says_so_again_begins_anew():
+    at_work = PartAtWork()
+    begin_part("unheard")
+    with noting_parts(at_work):
+        for name in ("a", "a", None):
+            begin_part(name)
+            assert at_work.name == name
+    begin_part("unheard")
+    assert (at_work.name, at_work.changes) == (None, 3)

@@ -10,8 +10,8 @@ from jobs.auditing.run_job import AuditingOutcome, audit_labels
 from jobs.auditing.run_plan import AuditingConfig
 from jobs.auditing.screen_job import ScreeningConfig, ScreeningOutcome, screen_dataset
 from jobs.auditing.screen_report import report_screen
+from jobs.execution.held import BrokenStageError
 from jobs.execution.run import Executor
-from jobs.execution.suspects import BrokenStageError
 from jobs.execution.units import Limits
 from pipeline.audit import auditing_shard, screening
 from pipeline.records import TrackLabels

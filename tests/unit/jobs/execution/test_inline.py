@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from jobs.console import ProgressLine
-from jobs.execution.inline import run_inline
+from jobs.execution.held import BrokenStageError
+from jobs.execution.inline import InlineWorkers
 from jobs.execution.run import Executor
-from jobs.execution.suspects import BrokenStageError
 from jobs.execution.units import Limits
+from jobs.execution.whole_units import make_run, run_units
 from pipeline.border import border
 from pipeline.errors import ConfigError, DataError, StorageError, UnexpectedError
 from pipeline.shards.errors_table import ErrorRow
@@ -49,7 +50,8 @@ class Stage:
 
 
 def run(stage: Stage, num_units: int):
-    return run_inline(stage, range(num_units), lambda unit, result: None)
+    workers = InlineWorkers(make_run(stage)())
+    return run_units(stage, range(num_units), workers, limits=Limits(), on_result=lambda unit, result: None)
 
 
 def test_the_first_twenty_parts_failing_at_one_place_end_the_stage_and_nothing_is_committed():

@@ -8,8 +8,8 @@ import pytest
 
 from jobs.auditing.run_job import audit_labels
 from jobs.auditing.run_plan import AuditingConfig
+from jobs.execution.held import BrokenStageError
 from jobs.execution.run import Executor
-from jobs.execution.suspects import BrokenStageError
 from jobs.execution.units import Limits
 from jobs.labeling.job import LabelingConfig, LabelingOutcome, label_dataset
 from jobs.sharding.job import ShardingConfig, make_shards

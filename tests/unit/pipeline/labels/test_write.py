@@ -8,8 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.labels import LabelRow, encode_rows, read_label_shard, write_label_shard, write_label_tables
-from pipeline.labels.decode import decode_row
+from pipeline.labels import LabelRow, decode_row, encode_rows, read_label_shard, write_label_shard, write_label_tables
 from pipeline.records import TrackLabels
 
 

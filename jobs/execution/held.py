@@ -15,7 +15,7 @@ class BrokenStageError(TrackmillError):
 
 
 @dataclass(slots=True)
-class Suspects(Generic[Held]):
+class HeldUnits(Generic[Held]):
     """What is held back: until a part of the stage succeeds, parts fail in different ways, or the stage is over.
 
     `held` is whatever lets the caller commit a unit later: its number, or its rows.

@@ -1,0 +1,186 @@
+"""Measuring one checkpoint as a stage: a unit is a shard, a part is a clip, and each process loads the model once."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+
+from jobs.devices import choose_device, choose_precision
+from jobs.evaluating.shard_results import ShardResults, error_documents
+from jobs.loading_models import CheckpointInfo, load_checkpoint
+from networks.building import Network
+from networks.inputs import fitted_size, resize_frames
+from networks.layers.computing import ForwardPrecision
+from pipeline.border import begin_part, border
+from pipeline.errors import DataError
+from pipeline.metrics import RelativePoseErrors
+from pipeline.records import ClipSample
+from pipeline.shards.errors_table import ErrorRow
+from pipeline.shards.suspects import hold_back_suspects
+from pipeline.stream import ClipStream, StreamConfig
+from pipeline.stream.assemble import assemble
+from pipeline.stream.survivors import Survivor
+from trainer.evaluation import ClipScores, EvaluationSettings, choose_tracks, lacks_truth, measure_clip
+from trainer.families import family_of
+from trainer.inference import predict
+
+READING = "reading"  # the stage of errors of clips that could not be read
+NO_TRUTH = "no poses, depth or tracks in space"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Computing:
+    """The checkpoint, and where and how it computes."""
+
+    checkpoint: str
+    device: str  # auto, or a device of torch
+    precision: str  # auto, or one of FORWARD_PRECISIONS
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    model: Network
+    info: CheckpointInfo
+    precision: ForwardPrecision
+
+
+@dataclass(kw_only=True, slots=True)
+class ModelStage:
+    """One checkpoint on the clips of a shard that have truth. The model is loaded when it is first needed, once in each process."""
+
+    computing: Computing
+    stream: StreamConfig  # every clip once, in plan order
+    settings: EvaluationSettings
+    spans: Mapping[int, range]  # shard -> its places in the stream
+    results: ShardResults
+    _loaded: _Loaded | None = field(default=None, init=False)
+
+    def run(self, unit: int, crashed: Mapping[str, str]) -> dict[str, Any]:
+        loaded = self._load()
+        clips, errors = list[ClipScores](), list[ErrorRow]()
+        left_out, pose_sources = Counter[str](), Counter[str]()
+        survivors = list(self._survivors(unit))
+        for survivor in survivors:
+            begin_part(survivor.entry.key)
+            sample = self._read(survivor, crashed.get(survivor.entry.key))
+            found = sample if isinstance(sample, ErrorRow) else self._scores(loaded, sample)
+            if isinstance(found, ErrorRow):
+                errors.append(found)
+            elif isinstance(found, ClipScores) and isinstance(sample, ClipSample):
+                clips.append(found)
+                pose_sources.update([sample.pose_source] if sample.pose_source else [])
+            else:
+                left_out.update([NO_TRUTH])
+        begin_part(None)
+        hold_back_suspects(errors, len(survivors))
+        document = {
+            "clips": [scores_document(clip) for clip in clips],
+            "left_out": dict(left_out),
+            "pose_sources": dict(pose_sources),
+            "errors": error_documents(errors),
+            "checkpoint": loaded.info.document(),
+            "precision": loaded.precision,
+        }
+        return self.results.publish(unit, document)
+
+    def size(self, unit: int) -> int:
+        return len(self.spans[unit])
+
+    def parts(self, unit: int) -> Sequence[str]:
+        return [survivor.entry.key for survivor in self._survivors(unit)]
+
+    def trial(self, unit: int, part: str) -> None:
+        survivor = next(survivor for survivor in self._survivors(unit) if survivor.entry.key == part)
+        sample = self._read(survivor, None)
+        if isinstance(sample, ClipSample):
+            self._scores(self._load(), sample)
+
+    def _load(self) -> _Loaded:
+        if self._loaded is None:
+            device = choose_device(self.computing.device)
+            model, info = load_checkpoint(self.computing.checkpoint, device)
+            self._loaded = _Loaded(model, info, choose_precision(self.computing.precision, device))
+        return self._loaded
+
+    def _survivors(self, shard: int) -> Iterator[Survivor]:
+        span = self.spans[shard]
+        found = ClipStream(self.stream).survivors_from(span.start)
+        return takewhile(lambda survivor: survivor.index < span.stop, found)
+
+    def _read(self, survivor: Survivor, crash: str | None) -> ClipSample | ErrorRow:
+        entry = survivor.entry
+        try:
+            if crash is not None:
+                raise DataError(crash)
+            with border(f"clip {entry.key}"):
+                return assemble(self.stream, survivor)
+        except DataError as error:
+            return ErrorRow.of(error, stage=READING, key=entry.key, source=entry.source)
+
+    def _scores(self, loaded: _Loaded, sample: ClipSample) -> ClipScores | ErrorRow | None:
+        """None for a clip without truth."""
+        try:
+            with border(f"clip {sample.key}"):
+                return None if lacks_truth(sample) else self._measured(loaded, sample)
+        except DataError as error:
+            return ErrorRow.of(error, stage="measuring", key=sample.key, source=sample.source)
+
+    def _measured(self, loaded: _Loaded, sample: ClipSample) -> ClipScores:
+        height, width = sample.frames.shape[1:3]
+        patch = family_of(loaded.info.model).patch_size(loaded.model)
+        size = fitted_size(width / height, self.settings.pixel_budget, patch=patch)
+        asked = "tracks3d" in self.settings.protocols
+        chosen = choose_tracks(sample, size, at_most=self.settings.num_tracks) if asked else None
+        queries = None if chosen is None else chosen.queries
+        prediction = predict(loaded.model, resize_frames(sample.frames, size), queries, precision=loaded.precision)
+        return measure_clip(prediction, sample, chosen, self.settings)
+
+
+def scores_document(clip: ClipScores) -> dict[str, Any]:
+    """A clip's scores in JSON types, exactly; NaN is null."""
+    pairs = clip.pairs
+    return {
+        "key": clip.key,
+        "num_frames": clip.num_frames,
+        "values": dict(zip(clip.values, _without_nan(clip.values.values()), strict=True)),
+        "undefined": dict(clip.undefined),
+        "valid_pixels": clip.valid_pixels,
+        "num_tracks": clip.num_tracks,
+        "pairs": pairs
+        and {
+            "rotation_deg": _without_nan(pairs.rotation_deg.tolist()),
+            "translation_deg": _without_nan(pairs.translation_deg.tolist()),
+            "static": pairs.static.tolist(),
+        },
+    }
+
+
+def scores_of_document(document: Mapping[str, Any]) -> ClipScores:
+    """The scores of such a document."""
+    pairs = document["pairs"]
+    return ClipScores(
+        key=document["key"],
+        num_frames=document["num_frames"],
+        values=dict(zip(document["values"], _with_nan(document["values"].values()), strict=True)),
+        undefined=document["undefined"],
+        valid_pixels=document["valid_pixels"],
+        num_tracks=document["num_tracks"],
+        pairs=pairs
+        and RelativePoseErrors(
+            rotation_deg=np.array(_with_nan(pairs["rotation_deg"]), np.float64),
+            translation_deg=np.array(_with_nan(pairs["translation_deg"]), np.float64),
+            static=np.array(pairs["static"], bool),
+        ),
+    )
+
+
+def _without_nan(values: Iterable[float]) -> list[float | None]:
+    return [None if math.isnan(value) else float(value) for value in values]
+
+
+def _with_nan(values: Iterable[float | None]) -> list[float]:
+    return [math.nan if value is None else value for value in values]

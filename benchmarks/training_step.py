@@ -21,15 +21,15 @@ import torch
 
 from networks import build_model
 from networks.pi3 import ModelOutput
-from networks.trajvg.pyramid import nearest_neighbours
+from networks.trajvg.correlation import nearest_neighbours
 from trainer.data import ClipBatch, StepLoader
 from trainer.families import family_of
 from trainer.families.trajvg.coupling import labelled_coupling, self_supervised_coupling
 from trainer.families.trajvg.tracking import normalise_tracks, static_tau
 from trainer.loop import read_config
 from trainer.loop.config import TrainConfig
-from trainer.loop.frozen import freeze
-from trainer.loop.process_group import ProcessRank
+from trainer.loop.optimisation import freeze
+from trainer.loop.step_report import ProcessRank
 from trainer.loop.train_step import TrainStep, make_objective
 from trainer.losses import align_geometry, normalise_truth, predicted_geometry
 

@@ -1,7 +1,10 @@
 """Where a model computes, and in what precision."""
 
+from typing import cast
+
 import torch
 
+from networks.layers.computing import ForwardPrecision
 from pipeline.errors import ConfigError
 
 _BFLOAT16_SINCE = 8  # compute capability
@@ -20,10 +23,10 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_precision(name: str, device: torch.device) -> str:
+def choose_precision(name: str, device: torch.device) -> ForwardPrecision:
     """The precision of that name; "auto": float32 on the CPU, bfloat16 on a GPU that has it, float16 on an older one."""
     if name != "auto":
-        return name
+        return cast(ForwardPrecision, name)  # checked with the other options
     if device.type != "cuda":
         return "float32"
     return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= _BFLOAT16_SINCE else "float16"

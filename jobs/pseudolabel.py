@@ -1,7 +1,7 @@
 """Label every clip of a dataset, with 2D tracks or depth: `python jobs/pseudolabel.py --root ROOT --labeler NAME`."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -11,6 +11,7 @@ from jobs.execution.units import Limits
 from jobs.labeling.job import LabelingConfig, LabelingOutcome, label_dataset
 from jobs.labeling.worker import FRAMES_IN_MEMORY
 from labelers import LABELERS, QueryPolicy
+from labelers.queries import Policy
 from pipeline.errors import ConfigError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -52,7 +53,7 @@ def pseudolabel(
             root=root,
             labeler=labeler,
             labeler_options={**options, **({"checkpoint": checkpoint} if checkpoint else {})},
-            queries=QueryPolicy(policy=query_policy, num_queries=queries, num_query_frames=query_frames),
+            queries=QueryPolicy(policy=cast(Policy, query_policy), num_queries=queries, num_query_frames=query_frames),
             executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
             num_workers=num_workers,
             num_cpus_per_worker=num_cpus_per_worker,

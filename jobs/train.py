@@ -13,7 +13,7 @@ from jobs.execution.ray_session import num_gpus, ray_session
 from jobs.training import StepLine, report_stage, report_training
 from pipeline.errors import ConfigError
 from trainer.loop import TrainConfig, TrainOutcome, read_config, train
-from trainer.loop.process_group import ProcessRank
+from trainer.loop.step_report import ProcessRank
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,13 +12,14 @@ from torch import Tensor, nn
 
 from labelers.options import check_choice
 from labelers.protocol import LabelerProvenance
-from networks.weights import PUBLISHED, WeightFile, give_notice, read_weights
+from networks.weights import PUBLISHED, WeightFile, read_weights, warn_non_commercial
 from pipeline.errors import ConfigError, DataError, MemoryExhausted
 from pipeline.records import ClipFrames, TrackLabels
 
 INSTALL = 'pip install "cotracker @ git+https://github.com/facebookresearch/co-tracker"'
 PACKAGE_LICENSE = "CC BY-NC 4.0, parts MIT and Apache-2.0"
-WINDOW_LEN = {"offline": 60, "online": 16}  # the package takes any, but a checkpoint fits one only
+Variant = Literal["offline", "online"]
+WINDOW_LEN: dict[Variant, int] = {"offline": 60, "online": 16}  # the package takes any, but a checkpoint fits one only
 RULE = (
     "the package's predictor: its visibility probability > 0.9 (confidence not asked), and visible at the query itself; scores are hidden"
 )
@@ -34,12 +36,12 @@ class CoTrackerPackageLabeler:
 
     name = "cotracker-package"
 
-    def __init__(self, *, checkpoint: str, variant: str = "offline", backward: bool = True, device: str = "cpu") -> None:
+    def __init__(self, *, checkpoint: str, variant: Variant = "offline", backward: bool = True, device: str = "cpu") -> None:
         """Make the predictor.
 
         Args:
             checkpoint: local path, or `hf://facebook/cotracker3/scaled_offline.pth`.
-            variant: "offline", or "online": windows of 16 frames.
+            variant: "online" works in windows of 16 frames.
             backward: also track the reversed clip, for the frames before each query.
             device: where to compute, as torch names it.
         Raises: ConfigError if the package is not installed, or the checkpoint is not the variant's.
@@ -76,7 +78,7 @@ class CoTrackerPackageLabeler:
         with torch.random.fork_rng(devices=[]):
             predictor_class = _predictor_class()
             checkpoint = read_weights(source)
-            give_notice(self._license)
+            warn_non_commercial(self._license)
             _check_fit(checkpoint, self._variant)
             offline, window_len = self._variant == "offline", WINDOW_LEN[self._variant]
             try:
@@ -127,7 +129,7 @@ def _predictor_class() -> Callable[..., nn.Module]:
     return module.CoTrackerPredictor
 
 
-def _check_fit(checkpoint: WeightFile, variant: str) -> None:
+def _check_fit(checkpoint: WeightFile, variant: Variant) -> None:
     if "://" in checkpoint.path:
         raise ConfigError(f"{checkpoint.path}: the cotracker package reads local files only; fetch it first and give its path")
     time_embedding = checkpoint.tensors.get("time_emb")

@@ -1,4 +1,4 @@
-"""What every labeler offers, and how it says who it is."""
+"""Interface and provenance of labelers."""
 
 import json
 import re
@@ -14,7 +14,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelerProvenance:
-    """Who made the labels. `options` holds all that changes them, resolved, in JSON types, and nothing else."""
+    """Origin of labels. `options` holds all that changes them, resolved, in JSON types, and nothing else."""
 
     name: str  # becomes part of the label set's directory name
     options: Mapping[str, Any]
@@ -51,7 +51,7 @@ class Labeler(Protocol):
         ...
 
     def provenance(self) -> LabelerProvenance:
-        """Who this labeler is."""
+        """Name, options and versions of this labeler."""
         ...
 
 

@@ -1,8 +1,9 @@
-"""Where the points to follow come from: the query policies, and the choice of a clip's queries by one of them."""
+"""Query policies, and the choice of a clip's query points by one of them."""
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -12,14 +13,15 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.records import FrameReader
 from pipeline.records.truth import TrackTruth
 
-POLICIES = ("grid", "random", "corners", "sift", "truth")
+Policy = Literal["grid", "random", "corners", "sift", "truth"]
+POLICIES: tuple[Policy, ...] = get_args(Policy)
 BLOCK = 7  # of corners: pixels, side of the window over which gradients are gathered
 CELL = 0.7  # of corners: side of the cells of at most one point each, in units of the points' even spacing; about two cells per point
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueryPolicy:
-    """How queries are chosen. Every field changes the labels and belongs to the label set's identity.
+    """The choice of query points. Every field changes the labels and belongs to the label set's identity.
 
     grid: evenly, whatever the image shows. random: uniformly. corners: in proportion to texture (the gradient tensor's smaller
     eigenvalue), at most one per small cell so that they spread. sift: a uniform draw among OpenCV's SIFT keypoints. Where an
@@ -27,7 +29,7 @@ class QueryPolicy:
     truth: points of the clip's own true tracks, each in the frame where its track begins; at most `num_queries`.
     """
 
-    policy: str = "grid"
+    policy: Policy = "grid"
     num_queries: int = 256  # per clip, over all its query frames
     num_query_frames: int = 1  # 1: the first frame; k: frames 0, T/k, 2T/k, ...; a clip of fewer frames uses each of them
     margin: float = 0.0  # left free at each border, as a share of the shorter side

@@ -1,20 +1,20 @@
-"""From a labeler's name and options to the labeler."""
+"""Labelers by name, made from their options."""
 
-import importlib
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 from labelers.protocol import Labeler
 from pipeline.errors import ConfigError
+from pipeline.records.factories import load_factory
 
 # name -> "module:factory", imported when asked for: a labeler without a network does not load torch
 LABELERS = {
-    "cotracker3-offline": "labelers.cotracker3.offline:CoTracker3OfflineLabeler",
-    "cotracker3-online": "labelers.cotracker3.online:CoTracker3OnlineLabeler",
+    "cotracker3-offline": "labelers.cotracker3.variants:CoTracker3OfflineLabeler",
+    "cotracker3-online": "labelers.cotracker3.variants:CoTracker3OnlineLabeler",
     "cotracker-package": "labelers.cotracker_package:CoTrackerPackageLabeler",
-    "dis-flow": "labelers.dis_flow:DisFlowLabeler",
-    "lucas-kanade": "labelers.lucas_kanade:LucasKanadeLabeler",
+    "dis-flow": "labelers.optical_flow:DisFlowLabeler",
+    "lucas-kanade": "labelers.optical_flow:LucasKanadeLabeler",
     "pi3-depth": "labelers.depth.pi3_depth:Pi3DepthLabeler",
     "transformers-depth": "labelers.depth.transformers_depth:TransformersDepthLabeler",
 }
@@ -26,18 +26,18 @@ def make_labeler(name: str, /, **options: Any) -> Labeler:
     """Make a labeler.
 
     Args:
-        name: one of LABELERS, or the door for a labeler of one's own: "package.module:factory", where the factory (a class or
-            function that can be imported) takes the options as keywords and returns an object with `label` and `provenance`.
+        name: one of LABELERS, or "package.module:factory" for a labeler of one's own, where the factory (a class or function that
+            can be imported) takes the options as keywords and returns an object with `label` and `provenance`.
         options: of this labeler.
     Raises: ConfigError for an unknown name, for an option that the labeler does not have, and for a value out of range.
     """
-    door = _door(name)
-    factory = _factory(door)
+    place = _place(name)
+    factory: Callable[..., Labeler] = load_factory(place, "labeler")
     _check_option_names(name, factory, options)
     labeler = factory(**options)
     missing = [method for method in ("label", "provenance") if not callable(getattr(labeler, method, None))]
     if missing:
-        raise ConfigError(f"{door} made a {type(labeler).__name__} without {' and '.join(missing)}; a labeler has label and provenance")
+        raise ConfigError(f"{place} made a {type(labeler).__name__} without {' and '.join(missing)}; a labeler has label and provenance")
     return labeler
 
 
@@ -46,29 +46,16 @@ def labeler_options(name: str, /) -> tuple[str, ...]:
 
     A factory's `**options` are not among them. Raises: ConfigError for an unknown name.
     """
-    factory = _factory(_door(name))
+    factory = load_factory(_place(name), "labeler")
     return tuple(parameter.name for parameter in inspect.signature(factory).parameters.values() if parameter.kind in _NAMED)
 
 
-def _door(name: str) -> str:
-    door = name if ":" in name else LABELERS.get(name)
-    if door is None:
+def _place(name: str) -> str:
+    place = name if ":" in name else LABELERS.get(name)
+    if place is None:
         known = ", ".join(LABELERS)
         raise ConfigError(f'unknown labeler {name!r}; known are {known}, and "package.module:factory" for one of your own')
-    return door
-
-
-def _factory(door: str) -> Callable[..., Labeler]:
-    module_name, _, attribute = door.partition(":")
-    try:
-        factory = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, ValueError) as error:
-        raise ConfigError(f"labeler {door!r}: cannot import {module_name!r} ({error}); is it installed, or on PYTHONPATH?") from error
-    except AttributeError as error:
-        raise ConfigError(f"labeler {door!r}: {error}") from error
-    if not callable(factory):
-        raise ConfigError(f"labeler {door!r} is a {type(factory).__name__}, expected a class or function that makes a labeler")
-    return factory
+    return place
 
 
 def _check_option_names(name: str, factory: Callable[..., Labeler], options: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ Track = Callable[[np.ndarray], TrackLabels]  # labels float32 "M 3" queries of o
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReseedingRule:
-    """On every `every`-th frame: where fewer than `below` x the clip's queries are visible, new ones make the number full.
+    """On every `every`-th frame: where fewer than `below` x the clip's queries are visible, new ones are added up to their number.
 
     The new queries prefer texture and keep away from visible tracks. A clip never gets more than `limit` x its queries.
     """
@@ -52,16 +52,16 @@ def reseed(labels: TrackLabels, rule: ReseedingRule, *, track: Track, grey: np.n
             break
         if num_visible >= rule.below * wanted:
             continue
-        free = uncovered(grey[t].shape, labels.tracks_px[t, visible], spacing_px=_spacing(grey[t].shape, wanted))
+        free = uncovered_pixels(grey[t].shape, labels.tracks_px[t, visible], spacing_px=_spacing(grey[t].shape, wanted))
         points = corner_points(grey[t], min(wanted - num_visible, room), generator_for(key, "reseed", t), allowed=free)
         if len(points):
             queries = np.column_stack([np.full(len(points), t), points]).astype(np.float32)
-            labels = _joined(labels, track(queries))
+            labels = _concatenate(labels, track(queries))
             room -= len(points)
     return labels
 
 
-def uncovered(shape: tuple[int, ...], points: np.ndarray, *, spacing_px: float) -> np.ndarray:
+def uncovered_pixels(shape: tuple[int, ...], points: np.ndarray, *, spacing_px: float) -> np.ndarray:
     """bool "H W": pixels farther than `spacing_px` from every point "M 2"."""
     taken = np.full(shape, 255, np.uint8)
     for x, y in points:
@@ -74,7 +74,7 @@ def _spacing(shape: tuple[int, ...], num_points: int) -> float:
     return 0.5 * float(np.sqrt(shape[0] * shape[1] / num_points))
 
 
-def _joined(first: TrackLabels, second: TrackLabels) -> TrackLabels:
+def _concatenate(first: TrackLabels, second: TrackLabels) -> TrackLabels:
     def side_by_side(name: str) -> np.ndarray | None:
         parts = [getattr(labels, name) for labels in (first, second)]
         return None if any(part is None for part in parts) else np.concatenate(parts, axis=-1)

@@ -1,4 +1,4 @@
-"""What the registry builds: a network with a configuration, and fresh weights drawn from a generator."""
+"""Base class of the registry's networks: a configuration, and fresh weights drawn from a generator."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

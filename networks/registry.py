@@ -1,10 +1,10 @@
-"""From a name and a table of sizes to a network. A network's module, and torch, are imported when it is asked for."""
+"""Networks by name. A network's module, and torch, are imported when it is asked for."""
 
-import importlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.errors import ConfigError
+from pipeline.records.factories import load_factory
 
 if TYPE_CHECKING:
     import torch
@@ -36,15 +36,13 @@ def build_model(name: str, config: Mapping[str, Any] | None = None, *, generator
 
 
 def network_class(name: str) -> "type[Network]":
-    """The class that a name stands for. Raises ConfigError for an unknown one."""
+    """Class of a named network. Raises ConfigError for an unknown one."""
     if name not in MODELS:
         raise ConfigError(f"there is no model {name!r}; there are {', '.join(MODELS)}")
-    module, _, attribute = MODELS[name].partition(":")
-    kind: type[Network] = getattr(importlib.import_module(module), attribute)
-    return kind
+    return cast("type[Network]", load_factory(MODELS[name], "model"))
 
 
 def model_name(model: "Network") -> str:
-    """The name that builds a network of this class."""
+    """Registry name of a network's class."""
     place = f"{type(model).__module__}:{type(model).__qualname__}"
     return next(name for name, entry in MODELS.items() if entry == place)

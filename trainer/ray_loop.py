@@ -1,10 +1,9 @@
-"""The loop on several processes under Ray Train; a process that dies makes all begin again at the newest checkpoint."""
+"""Training on several processes under Ray Train. When a process dies, all restart at the newest checkpoint."""
 
 import logging
 import os
 import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,10 +14,9 @@ import torch
 
 from pipeline.errors import TrackmillError
 from trainer.loop.config import TrainConfig
-from trainer.loop.process_group import ProcessRank
+from trainer.loop.logs import OnStep
 from trainer.loop.run import TrainOutcome, saved_state, train
-from trainer.loop.step_log import OnStep
-from trainer.loop.step_report import StepReport
+from trainer.loop.step_report import ProcessRank, StepReport
 
 _log = logging.getLogger(__name__)
 _POLL_S = 1.0
@@ -26,27 +24,27 @@ _POLL_S = 1.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workers:
-    """How many processes train, and on what."""
+    """Number of training processes, and the resources of each."""
 
     number: int
-    gpus: bool = False  # one for each
+    gpus: bool = False  # one per process
     cpus_each: float = 1.0
-    max_failures: int = 3  # times that a process may die before the run is given up
+    max_failures: int = 3  # deaths of a process before the run is given up
 
 
 def train_with_ray(config: TrainConfig, workers: Workers, *, resume: bool = False, on_step: OnStep | None = None) -> TrainOutcome:
-    """Train a stage on several processes of the Ray that is connected. Errors of ours arrive as themselves.
+    """Train a stage on several processes of the Ray that is connected. Errors of trackmill arrive under their own types.
 
     Args:
-        resume: as for `train`; a run that lost a process goes on by itself.
-        on_step: is told of every step here, a second late.
+        resume: as for `train`; a run that lost a process resumes by itself.
+        on_step: called here with every step's report, up to a second late.
     """
-    saved_state(config, resume=resume)  # a user's mistake is said before anything starts
-    board: Any = ray.remote(_Board).options(num_cpus=0).remote()
-    with tempfile.TemporaryDirectory(prefix="trackmill-train-") as folder, _Telling(board, on_step):
+    saved_state(config, resume=resume)  # raises for a user's mistake before anything starts
+    results: Any = ray.remote(_RunResults).options(num_cpus=0).remote()
+    with tempfile.TemporaryDirectory(prefix="trackmill-train-") as folder, _ReportForwarder(results, on_step):
         trainer = ray.train.torch.TorchTrainer(
             _worker,
-            train_loop_config={"config": config, "board": board},
+            train_loop_config={"config": config, "results": results},
             scaling_config=ray.train.ScalingConfig(
                 num_workers=workers.number,
                 use_gpu=workers.gpus,
@@ -61,39 +59,39 @@ def train_with_ray(config: TrainConfig, workers: Workers, *, resume: bool = Fals
         try:
             trainer.fit()
         except ray.train.TrainingFailedError as error:
-            raise _ours(board) or TrackmillError(f"training failed on Ray: {_reason(error)}; go on with --resume") from error
-        if (ours := _ours(board)) is not None:
-            raise ours
-    outcome = ray.get(board.outcome.remote())
+            raise _worker_error(results) or TrackmillError(f"training failed on Ray: {_reason(error)}; go on with --resume") from error
+        if (error_of_worker := _worker_error(results)) is not None:
+            raise error_of_worker
+    outcome = ray.get(results.outcome.remote())
     if outcome is None:
         raise TrackmillError("training on Ray ended without an outcome; see the workers' logs in Ray's session folder")
     return cast(TrainOutcome, outcome)
 
 
-def _ours(board: Any) -> TrackmillError | None:
-    """The error that a worker left behind."""
-    return cast(TrackmillError | None, ray.get(board.error.remote()))
+def _worker_error(results: Any) -> TrackmillError | None:
+    """The error that a worker recorded before it failed."""
+    return cast(TrackmillError | None, ray.get(results.error.remote()))
 
 
-class _Board:
-    """Where the leading worker writes and the driver reads."""
+class _RunResults:
+    """Actor through which the leading worker passes reports, outcome and error to the driver."""
 
     def __init__(self) -> None:
         self._reports: list[StepReport] = []
         self._outcome: TrainOutcome | None = None
         self._error: TrackmillError | None = None
 
-    def tell(self, report: StepReport) -> None:
+    def add_report(self, report: StepReport) -> None:
         self._reports.append(report)
 
-    def take(self) -> list[StepReport]:
+    def take_reports(self) -> list[StepReport]:
         reports, self._reports = self._reports, []
         return reports
 
-    def finish(self, outcome: TrainOutcome) -> None:
+    def set_outcome(self, outcome: TrainOutcome) -> None:
         self._outcome = outcome
 
-    def fail(self, error: TrackmillError) -> None:
+    def set_error(self, error: TrackmillError) -> None:
         self._error = error
 
     def outcome(self) -> TrainOutcome | None:
@@ -103,13 +101,13 @@ class _Board:
         return self._error
 
 
-class _Telling:
-    """Passes reports on while the block lasts."""
+class _ReportForwarder:
+    """Thread that passes reports from the actor to a callback while the block lasts."""
 
-    def __init__(self, board: Any, on_step: OnStep | None) -> None:
-        self._board, self._on_step = board, on_step
+    def __init__(self, results: Any, on_step: OnStep | None) -> None:
+        self._results, self._on_step = results, on_step
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread = threading.Thread(target=self._forward, daemon=True)
 
     def __enter__(self) -> None:
         self._thread.start()
@@ -118,10 +116,10 @@ class _Telling:
         self._over.set()
         self._thread.join()
 
-    def _watch(self) -> None:
+    def _forward(self) -> None:
         while True:
             over = self._over.wait(_POLL_S)
-            for report in ray.get(self._board.take.remote()):
+            for report in ray.get(self._results.take_reports.remote()):
                 if self._on_step is not None:
                     self._on_step(report)
             if over:
@@ -129,22 +127,25 @@ class _Telling:
 
 
 def _worker(settings: dict[str, Any]) -> None:
-    """One process's share. An error of ours would be the same after a new start: what begins anew finds it on the board, and ends."""
-    config, board = settings["config"], settings["board"]
+    """Training in one process.
+
+    An error of trackmill would come again after a restart, so it is recorded, and a restarted process that finds it ends at once.
+    """
+    config, results = settings["config"], settings["results"]
     context = ray.train.get_context()
     process = ProcessRank(device=ray.train.torch.get_device(), rank=context.get_world_rank(), world_size=context.get_world_size())
     if process.device.type == "cpu":
         torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
-    if ray.get(board.error.remote()) is not None:  # begun anew after another process had failed so
+    if ray.get(results.error.remote()) is not None:  # restarted after another process had failed
         return
-    tell: Callable[[StepReport], None] = board.tell.remote
+    add_report: OnStep = results.add_report.remote
     try:
-        outcome = train(config, process, resume=True, on_step=tell)
+        outcome = train(config, process, resume=True, on_step=add_report)
     except TrackmillError as error:
-        ray.get(board.fail.remote(error))
+        ray.get(results.set_error.remote(error))
         raise  # or the other processes would wait for this one
     if process.leads:
-        ray.get(board.finish.remote(outcome))
+        ray.get(results.set_outcome.remote(outcome))
 
 
 def _reason(error: BaseException) -> str:

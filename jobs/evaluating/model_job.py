@@ -18,6 +18,7 @@ from jobs.execution.missing import shards_to_do
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.loading_models import CheckpointInfo
+from networks.layers.computing import FORWARD_PRECISIONS
 from networks.weights import read_weights
 from pipeline import storage
 from pipeline.errors import ConfigError
@@ -27,7 +28,6 @@ from pipeline.shards.plan import PlanCounts, plan_uris, read_plan_counts
 from pipeline.stream import StreamConfig
 from pipeline.tables import read_document
 from trainer.evaluation import ClipScores, EvaluationSettings
-from trainer.inference.predict import PRECISIONS
 
 _LOG = logging.getLogger(__name__)
 
@@ -54,8 +54,8 @@ class ModelEvaluatingConfig:
             raise ConfigError("no checkpoint was given; name one or more with --checkpoint")
         if len(set(self.checkpoints)) < len(self.checkpoints):
             raise ConfigError(f"a checkpoint was given twice: {', '.join(self.checkpoints)}; name each once")
-        if self.precision not in ("auto", *PRECISIONS):
-            raise ConfigError(f"--precision is {self.precision!r}, expected auto, {', '.join(PRECISIONS)}")
+        if self.precision not in ("auto", *FORWARD_PRECISIONS):
+            raise ConfigError(f"--precision is {self.precision!r}, expected auto, {', '.join(FORWARD_PRECISIONS)}")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"--limit is {self.limit}, expected at least 1")
 

@@ -14,6 +14,7 @@ from jobs.evaluating.shard_results import ShardResults, error_documents
 from jobs.loading_models import CheckpointInfo, load_checkpoint
 from networks.building import Network
 from networks.inputs import fitted_size, resize_frames
+from networks.layers.computing import ForwardPrecision
 from pipeline.border import begin_part, border
 from pipeline.errors import DataError
 from pipeline.metrics import RelativePoseErrors
@@ -37,14 +38,14 @@ class Computing:
 
     checkpoint: str
     device: str  # auto, or a device of torch
-    precision: str  # auto, or one of PRECISIONS
+    precision: str  # auto, or one of FORWARD_PRECISIONS
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     model: Network
     info: CheckpointInfo
-    precision: str
+    precision: ForwardPrecision
 
 
 @dataclass(kw_only=True, slots=True)

@@ -11,6 +11,7 @@ from jobs.inferring.frames import FrameChoice, InputFrames, read_frames
 from jobs.inferring.scene import preview, require_rerun, write_rerun
 from jobs.loading_models import CheckpointInfo, load_checkpoint
 from networks.inputs import PIXEL_BUDGET
+from networks.layers.computing import FORWARD_PRECISIONS
 from networks.trajvg.track_head import grid_queries
 from pipeline import storage
 from pipeline.drawing import write_image
@@ -19,10 +20,7 @@ from pipeline.shards.dataset import code_version
 from pipeline.tables import write_document
 from trainer.families import family_of
 from trainer.inference import Prediction, predict
-from trainer.inference.files import VISIBLE, write_arrays, write_cloud, write_trajectory
-from trainer.inference.focal_lengths import fitted_intrinsics
-from trainer.inference.predict import PRECISIONS
-from trainer.inference.surfaces import trusted_points
+from trainer.inference.files import VISIBLE, fit_intrinsics, trusted_points, write_arrays, write_cloud, write_trajectory
 
 ARRAYS, CLOUD, TRAJECTORY, PREVIEW, RECORDING, DOCUMENT = (
     "predictions.npz",
@@ -50,8 +48,8 @@ class InferenceConfig:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.precision not in ("auto", *PRECISIONS):
-            raise ConfigError(f"--precision is {self.precision!r}, expected auto, {', '.join(PRECISIONS)}")
+        if self.precision not in ("auto", *FORWARD_PRECISIONS):
+            raise ConfigError(f"--precision is {self.precision!r}, expected auto, {', '.join(FORWARD_PRECISIONS)}")
         if self.grid_px < 0:
             raise ConfigError(f"--grid is {self.grid_px}, expected a distance in pixels, or 0 for no tracks")
         for name, value in (("--min-confidence", self.least_confidence), ("--visible", self.visible)):
@@ -86,7 +84,7 @@ def infer(config: InferenceConfig) -> Inference:
     given = read_frames(config.source, config.choice, patch=family_of(info.model).patch_size(model))
     prediction = predict(model, given.frames, _queries(given, config.grid_px), precision=precision)
     num_points = _write(config, given, prediction)
-    cameras = fitted_intrinsics(prediction.local_points, prediction.confidence)
+    cameras = fit_intrinsics(prediction.local_points, prediction.confidence)
     inference = Inference(
         given=given,
         prediction=prediction,

@@ -12,7 +12,7 @@ from pipeline.drawing.style import colour_indices, palette
 from pipeline.errors import ConfigError
 from pipeline.records import ClipSample, TrackLabels
 from trainer.inference import Prediction
-from trainer.inference.focal_lengths import fitted_intrinsics
+from trainer.inference.files import fit_intrinsics
 
 
 def require_rerun() -> None:
@@ -34,7 +34,7 @@ def write_rerun(uri: str, name: str, given: InputFrames, prediction: Prediction,
 
 def preview(name: str, prediction: Prediction, *, shown: np.ndarray, visible: float) -> np.ndarray:
     """Frames with their tracks above their depth (near is bright, what is not shown in the cloud is grey), uint8 "H W 3"."""
-    labels = track_labels(prediction, fitted_intrinsics(prediction.local_points, prediction.confidence), visible=visible)
+    labels = track_labels(prediction, fit_intrinsics(prediction.local_points, prediction.confidence), visible=visible)
     cells: list[SheetCell] = [
         clip_cell("tracks", prediction.frames, labels, note="" if labels else "no tracks, or no camera that projects them"),
         clip_cell(
@@ -63,7 +63,7 @@ def track_labels(prediction: Prediction, intrinsics: np.ndarray | None, *, visib
 
 
 def _scene(name: str, given: InputFrames, prediction: Prediction, *, shown: np.ndarray, visible: float) -> ClipScene:
-    intrinsics = fitted_intrinsics(prediction.local_points, prediction.confidence)
+    intrinsics = fit_intrinsics(prediction.local_points, prediction.confidence)
     labels, tracks = track_labels(prediction, intrinsics, visible=visible), prediction.tracks
     num_frames, height, width, _ = prediction.frames.shape
     sample = ClipSample(

@@ -6,7 +6,7 @@ from types import TracebackType
 import typer
 
 from trainer.loop import TrainConfig
-from trainer.loop.step_report import STEPPED, StepReport
+from trainer.loop.step_report import StepReport
 
 
 class StepLine:
@@ -28,7 +28,7 @@ class StepLine:
     def tell(self, report: StepReport) -> None:
         """One step is done."""
         self._since.append(report)
-        self._lost += report.outcome != STEPPED
+        self._lost += report.outcome != "stepped"
         if (report.step + 1) % self._every == 0 or report.step + 1 == self._steps:
             self._say()
 

@@ -7,9 +7,8 @@ from networks import build_model
 from pipeline.stream import MixtureConfig
 from trainer.families import family_of
 from trainer.loop import TrainConfig, TrainOutcome
-from trainer.loop.frozen import freeze
-from trainer.loop.image_sizes import check_image_sizes
-from trainer.loop.schedule import make_optimiser
+from trainer.loop.optimisation import freeze, make_optimiser
+from trainer.loop.run import check_image_sizes
 from trainer.loop.train_step import make_objective
 
 _MOST_LOST = 0.5  # of the steps of a run; beyond, it has not trained

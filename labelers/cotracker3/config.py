@@ -1,4 +1,4 @@
-"""How the engine computes, and what is tried when memory runs out."""
+"""Computing options of the CoTracker3 engine, and the ladder of frugal options for when memory runs out."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import torch
 
 from labelers.options import check_choice, check_count, check_number
 from networks.cotracker3.refinement import ITERATIONS
-from networks.layers.computing import PRECISIONS
+from networks.layers.computing import PRECISIONS, Precision
 from pipeline.errors import MemoryExhausted
 
 Result = TypeVar("Result")
@@ -21,7 +21,7 @@ class EngineConfig:
 
     iterations: int = ITERATIONS
     support_grid: int = 6  # points per side of a grid on frame 0 that is tracked along for context; 0: none
-    precision: str = "float32"  # bfloat16: autocast; positions, logits, motion and sampling coordinates stay float32
+    precision: Precision = "float32"  # bfloat16: autocast; positions, logits, motion and sampling coordinates stay float32
     frames_at_once: int = 1  # through the encoder
     correlation_mb: float = 8.0  # working memory for correlations
     directions_together: bool = False  # the time-reversed pass in one batch with the forward one
@@ -48,13 +48,13 @@ class EngineConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rung:
-    """One way of working. `note` is None on the first, which is as configured."""
+    """One step of the memory ladder. `note` is None on the first, which is as configured."""
 
     config: EngineConfig
     note: str | None = None
 
 
-def rungs_alone(config: EngineConfig) -> tuple[Rung, ...]:
+def single_clip_rungs(config: EngineConfig) -> tuple[Rung, ...]:
     """The rungs below a batch: a single clip, ever more frugal. Results are the same but for rounding."""
     apart = replace(config, directions_together=False)
     small = replace(apart, correlation_mb=min(4.0, config.correlation_mb), frames_at_once=1)
@@ -65,7 +65,7 @@ def rungs_alone(config: EngineConfig) -> tuple[Rung, ...]:
     )
 
 
-def descend(rungs: Sequence[Rung], work: Callable[[Rung], Result], *, what: str) -> Result:
+def first_that_fits(rungs: Sequence[Rung], work: Callable[[Rung], Result], *, what: str) -> Result:
     """The first result that memory allows. Raises MemoryExhausted, naming `what`, below the last rung."""
     reason = ""
     for rung in rungs:

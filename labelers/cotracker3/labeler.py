@@ -1,4 +1,4 @@
-"""What the two CoTracker3 labelers share: options, weights, batches, the memory ladder, re-seeding."""
+"""Base class of the two CoTracker3 labelers: options, weights, batches, the memory ladder, re-seeding."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,13 @@ from typing import Any, ClassVar, Literal, cast
 import numpy as np
 import torch
 
-from labelers.cotracker3.config import EngineConfig, Rung, descend, rungs_alone
-from labelers.cotracker3.engine import RULES, CoTracker3Engine
+from labelers.cotracker3.config import EngineConfig, Rung, first_that_fits, single_clip_rungs
+from labelers.cotracker3.engine import RULES, CoTracker3Engine, VisibilityRule
 from labelers.options import check_choice
 from labelers.protocol import LabelerProvenance
 from labelers.reseeding import ReseedingRule, Track, grey_frames, reseed
 from networks.cotracker3 import CoTracker3, compile_parts
+from networks.layers.computing import Precision
 from networks.weights import PUBLISHED, WeightFile, build_with_weights, read_weights
 from pipeline.errors import ConfigError, MemoryExhausted
 from pipeline.records import ClipFrames, TrackLabels
@@ -35,16 +36,16 @@ class CoTracker3Labeler(ABC):
     checkpoint: str = field(metadata=MACHINE)  # path, URL or hf://; identified by its hash
     sha256: str | None = field(default=None, metadata=MACHINE)  # refuse a checkpoint of any other
     license: str = field(default=LICENSE, metadata=MACHINE)  # of the checkpoint; recorded beside the labels
-    visibility_rule: str  # one of RULES
+    visibility_rule: VisibilityRule
     support_grid: int  # points per side of a grid on frame 0, tracked along for context
     backward: bool  # track the time-reversed clip for the frames before a query
     iterations: int = 6
     height: int = 384  # the model's resolution
     width: int = 512
-    precision: str = field(default="float32", metadata=MACHINE)  # or bfloat16; recorded apart
+    precision: Precision = field(default="float32", metadata=MACHINE)  # recorded apart
     compile: bool = False  # by torch.compile
     reseed_below: float = 0.0  # share of the clip's queries that must be visible, else new ones are added; 0: never
-    reseed_every: int = 8  # frames between two looks
+    reseed_every: int = 8  # frames between two checks
     reseed_limit: float = 4.0  # tracks at most, as a multiple of the clip's queries
     device: str = field(default="cpu", metadata=MACHINE)
     frames_at_once: int | None = field(default=None, metadata=MACHINE)  # through the encoder; None: what suits the device
@@ -73,7 +74,7 @@ class CoTracker3Labeler(ABC):
         return LabelerProvenance(
             name=self.name,
             options=self._options(),
-            visibility_rule=f"{RULES[self.visibility_rule]}; visible at the query itself; {self._before_queries()}",
+            visibility_rule=f"{RULES[self.visibility_rule]}; visible at the query itself; {self._describe_earlier_frames()}",
             checkpoint=self._weights.source,
             checkpoint_sha256=self._weights.sha256,
             precision=self.precision,
@@ -86,8 +87,8 @@ class CoTracker3Labeler(ABC):
         """Labels of clips that share a batch, and for each clip a way to track more queries."""
 
     @abstractmethod
-    def _before_queries(self) -> str:
-        """What frames before a query hold, for people."""
+    def _describe_earlier_frames(self) -> str:
+        """The content of frames before a query, in words, for provenance."""
 
     def _batches(self, clips: Sequence[ClipFrames]) -> Iterator[list[int]]:
         if self._model.device.type == "cpu":
@@ -104,24 +105,24 @@ class CoTracker3Labeler(ABC):
         """Clips in one batch; where memory does not allow it, one by one down the ladder."""
         together = Rung(config=self._engine_config())
         if len(clips) == 1:
-            return self._descend((together, *rungs_alone(together.config)), clips[0])
+            return self._label_within_memory((together, *single_clip_rungs(together.config)), clips[0])
         try:
-            return descend([together], lambda rung: self._label_on(rung, clips), what="batch")
+            return first_that_fits([together], lambda rung: self._label_on(rung, clips), what="batch")
         except MemoryExhausted:
             pass
-        return [labels for clip in clips for labels in self._descend(rungs_alone(together.config), clip)]
+        return [labels for clip in clips for labels in self._label_within_memory(single_clip_rungs(together.config), clip)]
 
-    def _descend(self, rungs: Sequence[Rung], clip: ClipFrames) -> list[TrackLabels]:
-        return descend(rungs, lambda rung: self._label_on(rung, [clip]), what=f"clip {clip.key}")
+    def _label_within_memory(self, rungs: Sequence[Rung], clip: ClipFrames) -> list[TrackLabels]:
+        return first_that_fits(rungs, lambda rung: self._label_on(rung, [clip]), what=f"clip {clip.key}")
 
     def _label_on(self, rung: Rung, clips: Sequence[ClipFrames]) -> list[TrackLabels]:
         if not len(clips[0].queries):  # nor do the others have any
             return [_no_tracks(clip) for clip in clips]
         labels, trackers = self._trackers(CoTracker3Engine(self._model, rung.config), clips)
-        labels = [self._reseeded(*one) for one in zip(clips, labels, trackers, strict=True)]
+        labels = [self._reseed(*one) for one in zip(clips, labels, trackers, strict=True)]
         return [replace(one, degraded=rung.note) for one in labels]
 
-    def _reseeded(self, clip: ClipFrames, labels: TrackLabels, track: Track) -> TrackLabels:
+    def _reseed(self, clip: ClipFrames, labels: TrackLabels, track: Track) -> TrackLabels:
         rule = self._reseeding()
         if rule.below == 0:
             return labels
@@ -165,7 +166,7 @@ class CoTracker3Labeler(ABC):
 
 
 def label_encoded(
-    engine: CoTracker3Engine, clips: Sequence[ClipFrames], *, rule: str, backward: bool
+    engine: CoTracker3Engine, clips: Sequence[ClipFrames], *, rule: VisibilityRule, backward: bool
 ) -> tuple[list[TrackLabels], Sequence[Track]]:
     """Encode clips of equal length, track their queries; features are kept for the trackers that come with the labels."""
     encoded = engine.encode([clip.reader for clip in clips])
@@ -179,7 +180,7 @@ def label_encoded(
 
 
 def torch_device(name: str) -> torch.device:
-    """A device that is there. Raises ConfigError."""
+    """A torch device, checked to be usable. Raises ConfigError."""
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -1,8 +1,5 @@
 """From what a network gives to depth maps of the clip's size, with 0 where nothing is known."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,18 +7,7 @@ from torch.nn import functional as F
 
 from pipeline.records.labels import DepthScale
 
-PRECISIONS = ("float32", "bfloat16", "float16")
 FARTHEST = 1e6  # times the nearest depth of its frame: what is farther (sky, in networks of inverse depth) has no depth
-
-
-@contextmanager
-def forward_precision(device: torch.device, precision: str) -> Iterator[None]:
-    """ "float32" throughout, or autocast to one of the other `PRECISIONS`."""
-    if precision == "float32":
-        yield
-        return
-    with torch.autocast(device.type, getattr(torch, precision)):
-        yield
 
 
 def resize_maps(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labelers.depth.maps import PRECISIONS, depth_of, forward_precision, resize_maps
+from labelers.depth.maps import depth_of, resize_maps
 from labelers.options import check_choice, check_count
 from labelers.protocol import LabelerProvenance
 from networks import model_name
 from networks.inputs import PIXEL_BUDGET, fitted_size, resize_frames
+from networks.layers.computing import FORWARD_PRECISIONS, ForwardPrecision, forward_precision
 from networks.pi3 import Backbone, ModelOutput, expect_backbone
 from networks.pi3.geometry import ConvGeometry
 from networks.weights import license_of, load_model, read_weights
@@ -32,7 +33,7 @@ class Pi3DepthLabeler:
         sha256: str | None = None,
         license: str | None = None,
         pixel_budget: int = PIXEL_BUDGET,
-        precision: str = "float32",
+        precision: ForwardPrecision = "float32",
         device: str = "cpu",
     ) -> None:
         """Load the network.
@@ -47,7 +48,7 @@ class Pi3DepthLabeler:
         Raises: ConfigError for a checkpoint that is none of these networks', and for an option out of range.
         """
         check_count("pixel_budget", pixel_budget, minimum=1)
-        check_choice("precision", precision, PRECISIONS)
+        check_choice("precision", precision, FORWARD_PRECISIONS)
         self._device, self._pixel_budget, self._precision = torch.device(device), pixel_budget, precision
         self._file = read_weights(checkpoint, sha256=sha256)
         self._license = license or license_of(self._file)

@@ -1,4 +1,4 @@
-"""How a checkpoint of `transformers` wants its pictures, read from its preprocessor_config.json and done in torch alone.
+"""Preprocessing of pictures for a checkpoint of `transformers`, read from its preprocessor_config.json and done in torch alone.
 
 The image processors of `transformers` need torchvision or Pillow; what depth networks ask of them is a resize and a scaling of values.
 Reflected borders (`do_pad`, of ZoeDepth) are left out: they spare its predictions artefacts of a few pixels at the border.
@@ -7,7 +7,7 @@ Reflected borders (`do_pad`, of ZoeDepth) are left out: they spare its predictio
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from pipeline.errors import ConfigError
 
-_MODES = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
+Mode = Literal["bilinear", "bicubic"]
+_MODES: dict[int, Mode] = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +27,7 @@ class Preprocessing:
     size: tuple[int, int] | None  # (H, W) to aim at; None keeps the clip's
     keep_aspect_ratio: bool  # both sides are scaled by the factor of the one that has to change less
     multiple: int  # sides become whole multiples of it
-    mode: str  # bilinear | bicubic, antialiased
+    mode: Mode  # antialiased
     factor: float  # pixel values are multiplied by it,
     mean: tuple[float, ...]  # lessened by this, per channel,
     std: tuple[float, ...]  # and divided by this

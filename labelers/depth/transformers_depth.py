@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from labelers.depth.maps import PRECISIONS, depth_of, forward_precision, resize_maps
+from labelers.depth.maps import depth_of, resize_maps
 from labelers.depth.preprocessing import Preprocessing, parse_preprocessing
 from labelers.options import check_choice, check_count
 from labelers.protocol import LabelerProvenance
+from networks.layers.computing import FORWARD_PRECISIONS, ForwardPrecision, forward_precision
 from pipeline.errors import ConfigError, DataError, MemoryExhausted
 from pipeline.records import ClipFrames, DepthLabels, FrameReader
 from pipeline.records.labels import DEPTH_SCALES, DepthScale
@@ -55,7 +56,7 @@ class TransformersDepthLabeler:
         sha256: str | None = None,
         license: str | None = None,
         frames_at_once: int = 4,
-        precision: str = "float32",
+        precision: ForwardPrecision = "float32",
         device: str = "cpu",
     ) -> None:
         """Load the network.
@@ -74,7 +75,7 @@ class TransformersDepthLabeler:
             the one asked for, and if its scale is neither known nor stated.
         """
         check_count("frames_at_once", frames_at_once, minimum=1)
-        check_choice("precision", precision, PRECISIONS)
+        check_choice("precision", precision, FORWARD_PRECISIONS)
         if scale is not None:
             check_choice("scale", scale, DEPTH_SCALES)
         self._checkpoint = _read_checkpoint(checkpoint, sha256=sha256)
@@ -171,7 +172,7 @@ def _parse(data: bytes, where: str) -> Mapping[str, Any]:
 
 
 def _scale_of(checkpoint: _Checkpoint, stated: str | None) -> tuple[DepthScale, str]:
-    """What the predictions are, and where that is known from."""
+    """Scale of the predictions, and its source in words."""
     if stated is not None:
         return stated, "stated by the option scale"  # type: ignore[return-value]  # checked
     architecture, depth_type = checkpoint.config["model_type"], checkpoint.config.get("depth_estimation_type")

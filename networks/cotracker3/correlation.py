@@ -33,17 +33,17 @@ class CorrelationMlp(nn.Module):
 
 
 def query_patches(features: Features, rows: Tensor, cells: Tensor) -> tuple[Tensor, ...]:
-    """What each point looks like where it was queried.
+    """Patches of features around each point's query.
 
     Args:
         rows: int64 "P", the frame of each query.
         cells: "P 2", (x, y) in cells of level 0.
     Returns: per level "P 128 49".
     """
-    return tuple(_sampled(level, rows, cells / 2**number) for number, level in enumerate(features.levels))
+    return tuple(_sample_in_parts(level, rows, cells / 2**number) for number, level in enumerate(features.levels))
 
 
-def _sampled(level: Tensor, rows: Tensor, cells: Tensor) -> Tensor:
+def _sample_in_parts(level: Tensor, rows: Tensor, cells: Tensor) -> Tensor:
     patches = level.new_empty((len(rows), level.shape[-1], PATCH**2))
     for start in range(0, len(rows), _POINTS_SAMPLED_AT_ONCE):
         part = slice(start, start + _POINTS_SAMPLED_AT_ONCE)
@@ -91,7 +91,7 @@ def bytes_per_point(num_steps: int) -> int:
 
 
 def block_cells(cells: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Which cells a patch touches, and the fraction that blends them.
+    """The cells that a patch touches, and the fraction that blends them.
 
     Args:
         cells: "... 2", (x, y) of patch centres; any value, also far outside.

@@ -9,8 +9,7 @@ from torch import Tensor
 from networks.cotracker3.correlation import query_patches
 from networks.cotracker3.features import STRIDE, Features, encode
 from networks.cotracker3.network import CoTracker3, CoTracker3Config
-from networks.cotracker3.refinement import ITERATIONS, Stretch, TrackState, last, refine
-from networks.cotracker3.windows import STEP, WINDOW, online_windows
+from networks.cotracker3.refinement import ITERATIONS, STEP, WINDOW, Stretch, TrackState, final_state, online_windows, refine
 from pipeline.errors import ConfigError
 
 FRAMES_AT_ONCE = 8
@@ -48,7 +47,7 @@ class CoTracker3Offline(CoTracker3):
         Source: Karaev et al., CoTracker3, arXiv 2410.11831, section 3.
         """
         stretch, state = open_video(self, video, queries)
-        return CoTracker3Output.of_state(last(refine(self, stretch, state, iterations=iters)))
+        return CoTracker3Output.of_state(final_state(refine(self, stretch, state, iterations=iters)))
 
 
 class CoTracker3Online(CoTracker3):
@@ -72,7 +71,7 @@ class CoTracker3Online(CoTracker3):
         if video.shape[1] <= STEP:
             return CoTracker3Output.of_state(TrackState(torch.zeros_like(state.cells), state.visibility, state.confidence))
         windows = online_windows(self, stretch, state, query_frames=queries[..., 0].long(), iterations=iters)
-        return CoTracker3Output.of_state(last(windows))
+        return CoTracker3Output.of_state(final_state(windows))
 
 
 def compile_parts(model: CoTracker3) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from networks.building import Network
 from networks.cotracker3.correlation import EMBEDDING, CorrelationMlp
 from networks.cotracker3.features import LEVELS, STRIDE, FeatureEncoder
-from networks.layers.plain_blocks import PlainCrossBlock, PlainSelfBlock, in_parts
+from networks.layers.plain_blocks import PlainCrossBlock, PlainSelfBlock, apply_in_parts
 from pipeline.errors import ConfigError
 
 NUM_SCALES = 10  # of the motion encoding
@@ -59,7 +59,7 @@ class CoTracker3(Network):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.time_emb.device
 
 
@@ -93,16 +93,16 @@ class UpdateTransformer(nn.Module):
             if across_tracks:
                 points = points.transpose(1, 2).flatten(0, 1)  # by frame: "B*T N 384"
                 virtual = virtual.transpose(1, 2).flatten(0, 1)
-                virtual = in_parts(self.space_virtual2point_blocks[layer], virtual, points)
-                virtual = in_parts(self.space_virtual_blocks[layer], virtual)
-                points = in_parts(self.space_point2virtual_blocks[layer], points, virtual)
+                virtual = apply_in_parts(self.space_virtual2point_blocks[layer], virtual, points)
+                virtual = apply_in_parts(self.space_virtual_blocks[layer], virtual)
+                points = apply_in_parts(self.space_point2virtual_blocks[layer], points, virtual)
                 points, virtual = (tracks.unflatten(0, (batch, -1)).transpose(1, 2) for tracks in (points, virtual))
         with torch.autocast(points.device.type, enabled=False):
             return torch.cat([self.flow_head(points), self.vis_conf_head(points)], -1)
 
 
 def _along_time(block: nn.Module, tracks: Tensor) -> Tensor:
-    return in_parts(block, tracks.flatten(0, 1)).view(tracks.shape)
+    return apply_in_parts(block, tracks.flatten(0, 1)).view(tracks.shape)
 
 
 def time_embedding(length: int, width: int) -> Tensor:

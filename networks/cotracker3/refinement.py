@@ -1,8 +1,8 @@
-"""Iterative refinement of tracks over one stretch of frames: the part that the offline and the online model share."""
+"""Iterative refinement of tracks over one stretch of frames, and over the online model's sliding windows."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,8 @@ from networks.cotracker3.features import STRIDE, Features
 from networks.cotracker3.network import CoTracker3, encode_motion, relative_motion, resample_time
 
 ITERATIONS = 6  # what the public predictors use
+STEP = 8
+WINDOW = 2 * STEP
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +56,7 @@ class TrackState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stretch:
-    """Frames to track over, and what is looked for in them. A batch entry is a clip in one direction of time."""
+    """Frames to track over, and the query patches. A batch entry is a clip in one direction of time."""
 
     features: Features  # of all frames that `rows` names
     rows: Tensor  # int64 "B T": the frame in `features` of each time step
@@ -63,26 +65,26 @@ class Stretch:
 
 
 def refine(
-    model: CoTracker3, stretch: Stretch, state: TrackState, *, iterations: int, first_entry: Tensor | None = None
+    model: CoTracker3, stretch: Stretch, state: TrackState, *, iterations: int, first_input: Tensor | None = None
 ) -> Iterator[TrackState]:
     """Yield the estimate after each iteration.
 
     Args:
-        first_entry: "B N T 384", the `entry` of `state` where it is known already.
+        first_input: "B N T 384", the `input_tokens` of `state` where it is known already.
     Gradients: positions are detached at the start of every iteration; logits and features keep their graph.
     """
-    time = time_entry(model, state.cells.shape[2])
+    time = time_input(model, state.cells.shape[2])
     for iteration in range(iterations):
         cells = state.cells.detach()
-        known = first_entry if iteration == 0 else None
-        points = entry(model, stretch, TrackState(cells, state.visibility, state.confidence)) if known is None else known
+        known = first_input if iteration == 0 else None
+        points = input_tokens(model, stretch, TrackState(cells, state.visibility, state.confidence)) if known is None else known
         change = model.updateformer(points + time)
         state = TrackState(cells + change[..., :2], state.visibility + change[..., 2], state.confidence + change[..., 3])
         yield state
 
 
-def entry(model: CoTracker3, stretch: Stretch, state: TrackState) -> Tensor:
-    """What the transformer starts from, less the time embedding: float32 "B N T 384".
+def input_tokens(model: CoTracker3, stretch: Stretch, state: TrackState) -> Tensor:
+    """The transformer's input tokens, without the time embedding: float32 "B N T 384".
 
     Points do not meet here, so they are taken a few at a time, down to the transformer's input layer: neither correlations nor tokens
     of all points are ever held.
@@ -110,16 +112,67 @@ def tokens(model: CoTracker3, state: TrackState, embedding: Tensor) -> Tensor:
         return torch.cat([state.visibility[..., None], state.confidence[..., None], embedding.float(), motion], -1)
 
 
-def time_entry(model: CoTracker3, num_frames: int) -> Tensor:
+def time_input(model: CoTracker3, num_frames: int) -> Tensor:
     """The time embedding, stretched over the frames, through the transformer's input layer: "T 384". The same for every point."""
     with torch.autocast(model.device.type, enabled=False):
         return F.linear(resample_time(model.time_emb, num_frames)[0], model.updateformer.input_transform.weight)
 
 
-def last(states: Iterable[TrackState]) -> TrackState:
-    """The final estimate."""
+def final_state(states: Iterable[TrackState]) -> TrackState:
+    """The last of some estimates."""
     return deque(states, maxlen=1).pop()
 
 
 def _parts(total: int, size: int) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, total, size))
+
+
+def online_windows(model: CoTracker3, stretch: Stretch, rest: TrackState, *, query_frames: Tensor, iterations: int) -> Iterator[TrackState]:
+    """Slide over a whole video whose features are at hand. Yields all predictions so far, "B N T", after each window.
+
+    A window that reaches beyond the last frame sees that frame repeated; what is predicted there is dropped.
+
+    Args:
+        rest: every point at its query, over T frames.
+        query_frames: int64 "B N".
+    """
+    num_frames = rest.cells.shape[2]
+    found = TrackState(torch.zeros_like(rest.cells), torch.zeros_like(rest.visibility), torch.zeros_like(rest.confidence))
+    for start in range(0, max(num_frames - STEP, 1), STEP):
+        steps = torch.arange(start, start + WINDOW, device=stretch.rows.device).clamp_max(num_frames - 1)
+        window = replace(stretch, rows=stretch.rows[:, steps], patches=mask_unseen_patches(stretch.patches, query_frames < start + WINDOW))
+        fresh = TrackState.at_rest(rest.cells[:, :, 0], WINDOW)
+        state = carry_over(found, start, fresh, carried=query_frames < start + STEP) if start else fresh
+        found = write_window(found, start, final_state(refine(model, window, state, iterations=iterations)))
+        yield found
+
+
+def mask_unseen_patches(patches: tuple[Tensor, ...], seen: Tensor) -> tuple[Tensor, ...]:
+    """Patches of points that are not seen yet ("B N" False) are zero: they correlate with nothing."""
+    return tuple(patch * seen[..., None, None].to(patch.dtype) for patch in patches)
+
+
+def carry_over(found: TrackState, start: int, fresh: TrackState, *, carried: Tensor) -> TrackState:
+    """Initial state of a window: the predictions of its first 8 frames, the last of them repeated for the other 8.
+
+    Args:
+        found: predictions so far, "B N T'" with T' >= start + 8.
+        fresh: points at rest, "B N 16", kept where `carried` ("B N") is False.
+    """
+
+    def held(values: Tensor) -> Tensor:
+        overlap = values[:, :, start : start + STEP]
+        return torch.cat([overlap, overlap[:, :, -1:].expand(-1, -1, STEP, *overlap.shape[3:])], 2)
+
+    before = TrackState(held(found.cells), held(found.visibility), held(found.confidence))
+    return before.where(carried[..., None], fresh)
+
+
+def write_window(found: TrackState, start: int, window: TrackState) -> TrackState:
+    """The predictions so far with a window's frames written over them; frames beyond the end are dropped."""
+
+    def side(before: Tensor, values: Tensor) -> Tensor:
+        real = min(before.shape[2] - start, values.shape[2])
+        return torch.cat([before[:, :, :start], values[:, :, :real], before[:, :, start + real :]], 2)
+
+    return TrackState(side(found.cells, window.cells), side(found.visibility, window.visibility), side(found.confidence, window.confidence))

@@ -1,17 +1,20 @@
-"""Memory against time, precision against both: gradient checkpointing, parts in float32, arithmetic without gradients."""
+"""Computing modes: gradient checkpointing, parts in float32, arithmetic without gradients in a chosen precision."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-PRECISIONS = ("float32", "bfloat16")
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+ForwardPrecision = Literal["float32", "bfloat16", "float16"]  # of a forward pass without gradients
+FORWARD_PRECISIONS: tuple[ForwardPrecision, ...] = get_args(ForwardPrecision)
 
 
-def recomputed(step: Callable[..., Tensor], *inputs: Tensor | None, enabled: bool) -> Tensor:
+def checkpointed(step: Callable[..., Tensor], *inputs: Tensor | None, enabled: bool) -> Tensor:
     """step(*inputs); where `enabled` and gradients are asked for, its insides are computed again in the backward pass.
 
     The networks draw no random numbers, so no generator's state is kept for it.
@@ -22,12 +25,22 @@ def recomputed(step: Callable[..., Tensor], *inputs: Tensor | None, enabled: boo
 
 
 def full_precision(device: torch.device) -> torch.autocast:
-    """A context without autocast on this device, whatever the caller has switched on: geometry does not bear bfloat16."""
+    """A context without autocast on this device, whatever the caller has switched on: bfloat16 is too coarse for geometry."""
     return torch.autocast(device.type, enabled=False)
 
 
 @contextmanager
-def arithmetic(device: torch.device, precision: str) -> Iterator[None]:
+def forward_precision(device: torch.device, precision: ForwardPrecision) -> Iterator[None]:
+    """A forward pass in float32 throughout, or under autocast to another precision."""
+    if precision == "float32":
+        yield
+        return
+    with torch.autocast(device.type, getattr(torch, precision)):
+        yield
+
+
+@contextmanager
+def arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
     """Without gradients; "float32" is float32 throughout (convolutions in TF32, the default of GPUs, are not), "bfloat16" autocasts."""
     with torch.inference_mode():
         if precision == "bfloat16":

@@ -26,13 +26,13 @@ class CoarsestFusion(nn.Module):
         self.out_conv = nn.Conv2d(width, width, kernel_size=1)
         self.resConfUnit2 = ResidualUnit(width)
 
-    def refined(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
+    def refine(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
         """ "B C h w" to "B C *size"."""
-        return self.out_conv(resized(self.resConfUnit2(maps), size))
+        return self.out_conv(resize_bilinear(self.resConfUnit2(maps), size))
 
     def forward(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
         """ "B C h w" to "B C *size"."""
-        return self.refined(maps, size)
+        return self.refine(maps, size)
 
 
 class Fusion(CoarsestFusion):
@@ -44,7 +44,7 @@ class Fusion(CoarsestFusion):
 
     def forward(self, maps: Tensor, size: tuple[int, int], level: Tensor | None = None) -> Tensor:
         """ "B C h w", and the level of the same size, to "B C *size"."""
-        return self.refined(maps if level is None else maps + self.resConfUnit1(level), size)
+        return self.refine(maps if level is None else maps + self.resConfUnit1(level), size)
 
 
 class Scratch(nn.Module):
@@ -69,7 +69,7 @@ class Scratch(nn.Module):
         return self.output_conv1(maps)
 
 
-def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_bilinear(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear, corners on corners."""
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=True)
 

@@ -10,14 +10,14 @@ from networks.layers.blocks import LayerScale
 _TOKEN_DEVIATION = 0.02
 _STEP_DEVIATION = 1e-3  # of a tracker's last layers: the first steps are small
 _STEP_LAYERS = ("flow_head", "vis_conf_head")
-_MILD = 0.1
+_SHRINK = 0.1  # factor on weights whose layers must begin near zero
 
 
 @runtime_checkable
-class StartsMildly(Protocol):
+class SmallStart(Protocol):
     """A module whose output is exponentiated, added again and again, or turns a camera, and so begins near zero."""
 
-    def start_mildly(self) -> None:
+    def shrink_initial_weights(self) -> None:
         """Change the weights just drawn, in place."""
         ...
 
@@ -26,8 +26,8 @@ def fill_weights(model: nn.Module, generator: torch.Generator) -> None:
     """Overwrite every parameter of a model.
 
     Linear layers are Xavier-uniform and convolutions normal by fan-in with zero biases, norms are the identity, tokens normal with
-    deviation 0.02, branch scales as configured; then modules that start mildly do so. Depths begin near 1, cameras near the identity,
-    tracks near their start.
+    deviation 0.02, branch scales as configured; then modules that begin near zero shrink theirs. Depths begin near 1, cameras near
+    the identity, tracks near their start.
 
     Args:
         generator: on the CPU.
@@ -36,13 +36,13 @@ def fill_weights(model: nn.Module, generator: torch.Generator) -> None:
         for name, module in model.named_modules():
             _fill(name, module, generator)
         for module in model.modules():
-            if isinstance(module, StartsMildly):
-                module.start_mildly()
+            if isinstance(module, SmallStart):
+                module.shrink_initial_weights()
 
 
-def damp(layer: nn.Module) -> None:
+def shrink_weight(layer: nn.Module) -> None:
     """Make a layer's weight small, in place."""
-    layer.get_parameter("weight").mul_(_MILD)
+    layer.get_parameter("weight").mul_(_SHRINK)
 
 
 def _fill(name: str, module: nn.Module, generator: torch.Generator) -> None:

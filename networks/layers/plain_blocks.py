@@ -59,7 +59,7 @@ def plain_norm(x: Tensor) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], eps=1e-6)
 
 
-def in_parts(block: nn.Module, x: Tensor, *context: Tensor) -> Tensor:
+def apply_in_parts(block: nn.Module, x: Tensor, *context: Tensor) -> Tensor:
     """Apply a block to sequences "B L C" (and contexts "B M C"), a few of them at a time: they do not see each other.
 
     Outside training this bounds the memory of the hidden layer, and on a CPU keeps a part in the cache.

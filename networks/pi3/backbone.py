@@ -1,4 +1,4 @@
-"""The part that π³, Pi3X and TrajVG share: everything but the dense heads and the tracker."""
+"""Backbone of π³, Pi3X and TrajVG: everything but the dense heads and the tracker."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from networks.building import Network
+from networks.layers.blocks import rotary_angles, token_positions
 from networks.layers.computing import full_precision
-from networks.layers.rotary import rotary_angles, token_positions
-from networks.pi3.camera_head import CameraHead
 from networks.pi3.config import ModelConfig
+from networks.pi3.heads import CameraHead
 from networks.pi3.transformer import AlternatingDecoder, Encoder, TransformerHead
 from networks.registry import model_name
 from pipeline.errors import ConfigError, DataError
@@ -91,7 +91,7 @@ class Backbone(Network):
 
 
 def expect_backbone(model: Network) -> Backbone:
-    """A network that reconstructs. Raises ConfigError for another."""
+    """The network as a backbone. Raises ConfigError for one that reconstructs nothing."""
     if not isinstance(model, Backbone):
         raise ConfigError(f"{model_name(model)} gives no point maps; take pi3, pi3x or trajvg")
     return model

@@ -1,4 +1,4 @@
-"""Geometry as the networks give it: points, confidence and poses; and the backbone with convolutional dense heads."""
+"""Output records of the networks: points, confidence, poses and tracks; and the backbone with convolutional dense heads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,8 @@ from torch import Tensor
 
 from networks.layers.computing import full_precision
 from networks.pi3.backbone import Backbone
-from networks.pi3.config import ModelConfig
-from networks.pi3.config_checks import backbone_faults, check_sizes, conv_head_faults
-from networks.pi3.dense_heads import ConvHead
+from networks.pi3.config import ModelConfig, backbone_faults, check_sizes, conv_head_faults
+from networks.pi3.heads import ConvHead
 
 MAX_LOG_DEPTH = 15.0  # TrajVG's clamp: e^15 is 3.3 million
 
@@ -34,7 +33,7 @@ class ModelOutput:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Geometry:
-    """A reconstruction, and the decoder's features that a tracker may want."""
+    """A reconstruction, and the decoder's features for a tracker."""
 
     output: ModelOutput  # without tracks
     grid: tuple[int, int]  # (h, w), patches of a frame

@@ -6,10 +6,9 @@ from torch import Tensor, nn
 from networks.layers.blocks import Block, CrossAttention, Mlp
 from networks.layers.computing import full_precision
 from networks.pi3.backbone import Backbone
-from networks.pi3.config import MetricDecoderConfig, ModelConfig
-from networks.pi3.config_checks import backbone_faults, check_sizes
-from networks.pi3.dense_heads import LinearHead
+from networks.pi3.config import MetricDecoderConfig, ModelConfig, backbone_faults, check_sizes
 from networks.pi3.geometry import ConvGeometry, ModelOutput, camera_to_world, decode_points
+from networks.pi3.heads import LinearHead
 from networks.pi3.transformer import Encoder, PatchEmbedding
 
 # of Pi3X

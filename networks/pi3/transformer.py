@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from networks.layers.blocks import EPS, Block
-from networks.layers.computing import recomputed
+from networks.layers.computing import checkpointed
 from networks.pi3.config import DecoderConfig, EncoderConfig, TransformerHeadConfig
 
 
@@ -54,7 +54,7 @@ class Encoder(nn.Module):
         registers = self.register_tokens.expand(len(patches), -1, -1)
         tokens = torch.cat([tokens[:, :1], registers, tokens[:, 1:]], dim=1)
         for block in self.blocks:
-            tokens = recomputed(block, tokens, enabled=self.gradient_checkpointing)
+            tokens = checkpointed(block, tokens, enabled=self.gradient_checkpointing)
         return self.norm(tokens)
 
     def positions(self, rows: int, columns: int) -> Tensor:
@@ -70,14 +70,14 @@ class Encoder(nn.Module):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DecodedTokens:
-    """What the decoder gives: channels of a frame block's and the following clip block's output side by side."""
+    """Output of the decoder: channels of a frame block's and the following clip block's output side by side."""
 
     last: Tensor  # "BT L 2C", the last two blocks
     pairs: list[Tensor]  # float32 "BT L 2C" each, as asked for
 
 
 class AlternatingDecoder(nn.ModuleList):
-    """Blocks 0, 2, ... look within a frame, blocks 1, 3, ... across all frames. Nothing tells frames apart: permuted in, permuted out."""
+    """Blocks 0, 2, ... look within a frame, blocks 1, 3, ... across all frames. Frames carry no mark of time: permuted in, permuted out."""
 
     def __init__(self, config: DecoderConfig, *, gradient_checkpointing: bool = False) -> None:
         super().__init__(
@@ -98,9 +98,9 @@ class AlternatingDecoder(nn.ModuleList):
         kept: dict[int, Tensor] = {}
         clip_angles = angles.repeat(num_frames, 1)
         for index in range(0, len(self), 2):
-            within = recomputed(self[index], tokens, angles, enabled=self.gradient_checkpointing)
+            within = checkpointed(self[index], tokens, angles, enabled=self.gradient_checkpointing)
             clip = within.unflatten(0, (-1, num_frames)).flatten(1, 2)  # "B TL C"
-            across = recomputed(self[index + 1], clip, clip_angles, enabled=self.gradient_checkpointing)
+            across = checkpointed(self[index + 1], clip, clip_angles, enabled=self.gradient_checkpointing)
             tokens = across.unflatten(1, (num_frames, -1)).flatten(0, 1)
             if index // 2 in pairs:
                 kept[index // 2] = torch.cat([within, tokens], dim=-1).float()
@@ -121,5 +121,5 @@ class TransformerHead(nn.Module):
         """Tokens "BT L 2C" and rotary angles "L d" to "BT L out"."""
         tokens = self.projects(tokens)
         for block in self.blocks:
-            tokens = recomputed(block, tokens, angles, enabled=self.gradient_checkpointing)
+            tokens = checkpointed(block, tokens, angles, enabled=self.gradient_checkpointing)
         return self.linear_out(tokens)

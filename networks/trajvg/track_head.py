@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networks.layers.computing import recomputed
+from networks.layers.computing import checkpointed
 from networks.pi3.config import TrackHeadConfig
-from networks.trajvg.pyramid import build_pyramid, sample_nearest
+from networks.trajvg.correlation import build_pyramid, sample_nearest
 from networks.trajvg.tracker import TrackContext, Tracker
 from pipeline.errors import DataError
 
@@ -23,16 +23,16 @@ class Boxes:
     low: Tensor  # "B T 3"
     size: Tensor  # "B T 3"
 
-    def normalised(self, points: Tensor) -> Tensor:
+    def normalise(self, points: Tensor) -> Tensor:
         """Points "B T K 3" of each frame's camera to its box."""
         return 2 * (points - self.low[:, :, None]) / self.size[:, :, None] - 1
 
-    def denormalised(self, coordinates: Tensor) -> Tensor:
+    def denormalise(self, coordinates: Tensor) -> Tensor:
         """Box coordinates "B T K 3" to points of each frame's camera."""
         return (coordinates + 1) / 2 * self.size[:, :, None] + self.low[:, :, None]
 
 
-def boxes_of(points: Tensor) -> Boxes:
+def frame_boxes(points: Tensor) -> Boxes:
     """Boxes around the points of each frame, "B T K 3", by sample standard deviation. Gradient flows to the points."""
     mean, spread = points.mean(dim=2), points.std(dim=2).clamp_min(_SMALLEST)
     low = mean - 3 * spread
@@ -69,21 +69,21 @@ class TrackHead(nn.Module):
         local_maps = local_points.permute(0, 1, 4, 2, 3)  # "B T 3 H W"
         size = (feature_maps.shape[-2], feature_maps.shape[-1])
         cells = F.interpolate(local_maps.flatten(0, 1), size=size, mode="nearest-exact").flatten(2).mT.unflatten(0, local_maps.shape[:2])
-        boxes = boxes_of(cells)
-        context = self.context(feature_maps, boxes.normalised(cells), query_points)
-        start = boxes.normalised(sample_nearest(local_maps[:, 0], query_points)[:, None])[:, 0]  # one frame of points in all boxes
-        return self._iterated(context, boxes, start)
+        boxes = frame_boxes(cells)
+        context = self.context(feature_maps, boxes.normalise(cells), query_points)
+        start = boxes.normalise(sample_nearest(local_maps[:, 0], query_points)[:, None])[:, 0]  # one frame of points in all boxes
+        return self._iterate(context, boxes, start)
 
     def context(self, feature_maps: Tensor, cells: Tensor, query_points: Tensor) -> TrackContext:
         """Features "B T C h w", points of the boxes "B T hw 3" and queries "B Q 2" in pixels to what tracks are compared with."""
         size = (feature_maps.shape[-2], feature_maps.shape[-1])
-        features = self.tracker.normalised_features(feature_maps.flatten(0, 1))
+        features = self.tracker.normalise_features(feature_maps.flatten(0, 1))
         points = cells.flatten(0, 1).mT.unflatten(2, size)
         pyramid = build_pyramid(points, features, num_levels=self.config.corr_levels, num_neighbours=self.config.k_neighbors)
         tokens = self.tracker.corr_module.query_tokens(pyramid, query_points / self.config.stride)
         return TrackContext(pyramid=pyramid, query_tokens=tokens)
 
-    def _iterated(self, context: TrackContext, boxes: Boxes, start: Tensor) -> CameraTracks:
+    def _iterate(self, context: TrackContext, boxes: Boxes, start: Tensor) -> CameraTracks:
         """Run the iterations from queries "B Q 3" in frame 0's box."""
         batch, num_frames = boxes.low.shape[:2]
         coordinates = start.new_zeros(batch, num_frames, *start.shape[1:])
@@ -92,9 +92,9 @@ class TrackHead(nn.Module):
         points, all_logits = [], []
         for _ in range(self.config.iters):
             coordinates, logits = coordinates.detach(), logits.detach()
-            step = recomputed(lambda x, v: self.tracker(context, x, v), coordinates, logits, enabled=self.gradient_checkpointing)
+            step = checkpointed(lambda x, v: self.tracker(context, x, v), coordinates, logits, enabled=self.gradient_checkpointing)
             coordinates, logits = coordinates + step[..., :3], logits + step[..., 3]
-            points.append(boxes.denormalised(coordinates))
+            points.append(boxes.denormalise(coordinates))
             all_logits.append(logits)
         return CameraTracks(points_camera=points, visibility_logits=all_logits)
 

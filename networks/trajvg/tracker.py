@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from networks.layers.blocks import Attention, CrossAttention, Mlp
 from networks.pi3.config import TrackHeadConfig
-from networks.trajvg.correlation import CorrelationModule, encoding_size, positional_encoding
-from networks.trajvg.pyramid import Level
+from networks.trajvg.correlation import CorrelationModule, Level, encoding_size, positional_encoding
 
 _STEP = 4  # three coordinates, one logit of visibility
 
@@ -33,7 +32,7 @@ class Tracker(nn.Module):
         self.corr_module = CorrelationModule(config.features, num_levels=config.corr_levels, num_neighbours=config.k_neighbors)
         self.updateformer = UpdateTransformer3d(config, token_size)
 
-    def normalised_features(self, feature_maps: Tensor) -> Tensor:
+    def normalise_features(self, feature_maps: Tensor) -> Tensor:
         """Norm over channels at every position, "B C h w" to "B C h w"."""
         return self.fmap_norm(feature_maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
@@ -41,14 +40,14 @@ class Tracker(nn.Module):
         """Present coordinates "B T Q 3" (boxes) and visibility logits "B T Q" to steps of both, "B T Q 4"."""
         correlation = self.corr_module(context.pyramid, context.query_tokens, coordinates, self.neighbour_mb)
         tokens = self.track_tokens(coordinates, logits, correlation)
-        return self.updateformer(self.marked(tokens).transpose(1, 2)).transpose(1, 2)
+        return self.updateformer(self.add_frame_marks(tokens).transpose(1, 2)).transpose(1, 2)
 
     def track_tokens(self, coordinates: Tensor, logits: Tensor, correlation: Tensor) -> Tensor:
         """ "B T Q 3", "B T Q" and "B T Q C" to "B T Q D": logit, motion since frame 0 as estimated now, position, correlation."""
         motion = positional_encoding(coordinates - coordinates[:, :1])
         return torch.cat([logits[..., None], motion, positional_encoding(coordinates), correlation], dim=-1)
 
-    def marked(self, tokens: Tensor) -> Tensor:
+    def add_frame_marks(self, tokens: Tensor) -> Tensor:
         """Add to tokens "B T Q D" whether they are of frame 0: the only mark of time."""
         num_frames = tokens.shape[1]
         marks = torch.cat([self.query_ref_token[:, :1], self.query_ref_token[:, 1:].expand(-1, num_frames - 1, -1)], dim=1)

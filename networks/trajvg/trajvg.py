@@ -5,12 +5,11 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
-from networks.layers.computing import full_precision, recomputed
-from networks.layers.fusion import Scratch, resized
-from networks.pi3.config import ModelConfig, TrackDecoderConfig
-from networks.pi3.config_checks import backbone_faults, check_sizes, conv_head_faults, tracking_faults
+from networks.layers.computing import checkpointed, full_precision
+from networks.layers.fusion import Scratch, resize_bilinear
+from networks.pi3.config import ModelConfig, TrackDecoderConfig, backbone_faults, check_sizes, conv_head_faults, tracking_faults
 from networks.pi3.geometry import ConvGeometry, Geometry, ModelOutput, camera_to_world
-from networks.trajvg.pyramid import check_map_size
+from networks.trajvg.correlation import check_map_size
 from networks.trajvg.track_head import TrackHead, check_queries, grid_queries
 
 
@@ -42,7 +41,7 @@ class TrajVG(ConvGeometry):
             query_points = grid_queries(images)
         check_queries(query_points, images)
         geometry = self.geometry(images, self.config.track_decoder.intermediate_layer_idx)
-        return self._tracked(geometry, query_points)
+        return self._track(geometry, query_points)
 
     def check_trackable(self, height: int, width: int) -> None:
         """Raise DataError if images of this size, in pixels, are too small for the tracker."""
@@ -50,7 +49,7 @@ class TrajVG(ConvGeometry):
         size = self.track_decoder.map_size((height // patch, width // patch))
         check_map_size(size, tracker.corr_levels, tracker.k_neighbors)
 
-    def _tracked(self, geometry: Geometry, query_points: Tensor) -> ModelOutput:
+    def _track(self, geometry: Geometry, query_points: Tensor) -> ModelOutput:
         output = geometry.output
         batch_frames = output.local_points.shape[:2]
         feature_maps = self.track_decoder(geometry.pairs, geometry.grid).float().unflatten(0, batch_frames)
@@ -91,7 +90,7 @@ class TrackDecoder(nn.Module):
         """Pair features "BT L C" of a grid (h, w) to "BT features H/2 W/2" (floor); a few frames at a time, which do not see each other."""
         groups = zip(*(pair.split(self.frames_at_once) for pair in pairs), strict=True)
         step = lambda *group: self._frames(list(group), grid)  # noqa: E731  binds the grid, which checkpointing need not see
-        return torch.cat([recomputed(step, *group, enabled=self.gradient_checkpointing) for group in groups])
+        return torch.cat([checkpointed(step, *group, enabled=self.gradient_checkpointing) for group in groups])
 
     def _frames(self, pairs: list[Tensor], grid: tuple[int, int]) -> Tensor:
         to_patches = clean_patches if self.token_layout == "clean" else reference_patches
@@ -99,7 +98,7 @@ class TrackDecoder(nn.Module):
         for pair, project, resize in zip(pairs, self.projects, self.resize_layers, strict=True):
             tokens = self.norm(to_patches(pair, self.num_registers))
             levels.append(resize(project(tokens.transpose(1, 2).unflatten(2, grid))))
-        return resized(self.scratch(levels), self.map_size(grid))
+        return resize_bilinear(self.scratch(levels), self.map_size(grid))
 
     def map_size(self, grid: tuple[int, int]) -> tuple[int, int]:
         """(h, w) of the feature maps of a grid of patches."""

@@ -1,8 +1,7 @@
-"""Weights in and out: public checkpoints and our own, strictly, as safetensors or torch files."""
+"""Reading, strict loading and saving of weights: public checkpoints and our own, as safetensors or torch files."""
 
-from networks.weights.fitting import give_notice, license_of
+from networks.weights.fitting import PUBLISHED, license_of, warn_non_commercial
 from networks.weights.loading import StartReport, build_with_weights, load_model, load_weights, start_from
-from networks.weights.published import PUBLISHED
 from networks.weights.reading import WeightFile, read_weights
 from networks.weights.saving import save_weights
 
@@ -11,7 +10,7 @@ __all__ = [
     "StartReport",
     "WeightFile",
     "build_with_weights",
-    "give_notice",
+    "warn_non_commercial",
     "license_of",
     "load_model",
     "load_weights",

@@ -1,14 +1,15 @@
-"""Which network a file's weights are of, whether they fit it entry by entry, and under which licence they are."""
+"""The network that a weight file is of: by its header or its names, with its licence, and entry by entry."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 
-from torch import nn
+from torch import Tensor, nn
 
 from networks.registry import network_class
-from networks.weights.published import PUBLISHED, describe_foreign, kind_of
-from networks.weights.reading import WeightFile, some
+from networks.weights.reading import WeightFile, list_names
 from networks.weights.saving import Description, read_description
 from pipeline.errors import ConfigError
 
@@ -16,12 +17,62 @@ Shapes = Mapping[str, tuple[int, ...]]
 _log = logging.getLogger(__name__)
 
 
-def describe(file: WeightFile) -> Description:
-    """What a file says it is, or what its names tell. Raises ConfigError for weights of no network of ours."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """Published weights of one network: licence and file."""
+
+    license: str
+    source: str | None = None  # a file of them
+
+
+_PI3 = "CC BY-NC 4.0 (yyfz/Pi3 weights, non-commercial)"
+_COTRACKER = "CC BY-NC 4.0 (facebookresearch/co-tracker, non-commercial)"
+PUBLISHED: Mapping[str, Published] = MappingProxyType(  # by `build_model`'s name
+    {
+        "pi3": Published(license=_PI3, source="hf://yyfz233/Pi3/model.safetensors"),
+        "pi3x": Published(license=_PI3),
+        "trajvg": Published(license="non-commercial (xingy038/TrajVG, derived from CC BY-NC 4.0 weights)"),
+        "cotracker3-offline": Published(license=_COTRACKER, source="hf://facebook/cotracker3/scaled_offline.pth"),
+        "cotracker3-online": Published(license=_COTRACKER, source="hf://facebook/cotracker3/scaled_online.pth"),
+    }
+)
+_MARKS = (  # the first that is present decides
+    ("track_head.tracker.fmap_norm.weight", "trajvg"),
+    ("metric_token", "pi3x"),
+    ("point_head.proj.weight", "pi3"),
+)
+_COTRACKER3 = ("corr_mlp.fc1.weight", "time_emb")  # its two variants have the same names
+_ONLINE_WINDOW = 16  # rows of the online variant's time embedding
+_OTHERS = (
+    ("aggregator.", "VGGT"),
+    ("track_feat_updater.", "CoTracker 1 or 2"),
+    ("ffeat_updater.", "CoTracker 1 or 2"),
+    ("updateformer.", "a CoTracker"),
+    ("backbone.pretrained.", "a DINOv2 derivative"),
+    ("blocks.", "a bare image encoder such as DINOv2"),
+)
+
+
+def recognise_network(tensors: Mapping[str, Tensor]) -> str | None:
+    """The network whose weights these are, by `build_model`'s name; None if it is none of ours."""
+    if all(name in tensors for name in _COTRACKER3):
+        time = tensors["time_emb"]
+        return "cotracker3-online" if time.ndim == 3 and time.shape[1] == _ONLINE_WINDOW else "cotracker3-offline"
+    return next((kind for mark, kind in _MARKS if mark in tensors), None)
+
+
+def describe_foreign(names: Collection[str]) -> str:
+    """Guess at the network of a foreign file, in words."""
+    seems = next((what for prefix, what in _OTHERS if any(name.startswith(prefix) for name in names)), None)
+    return "another model" if seems is None else f"another model (by its names {seems})"
+
+
+def describe_weights(file: WeightFile) -> Description:
+    """Description of a file's network, by its header or its entries' names. Raises ConfigError for weights of no network of ours."""
     described = read_description(file)
     if described is not None:
         return described
-    kind = kind_of(file.tensors)
+    kind = recognise_network(file.tensors)
     if kind is None:
         known = ", ".join(f"{name} ({public.source})" if public.source else name for name, public in PUBLISHED.items())
         raise ConfigError(f"{file.source} holds {describe_foreign(file.tensors)}; expected {known}, or a file of ours")
@@ -29,17 +80,17 @@ def describe(file: WeightFile) -> Description:
 
 
 def license_of(file: WeightFile) -> str | None:
-    """The licence that a file's weights are under; None if it names none and they are nobody's public ones."""
+    """The licence that a file's weights are under; None if it names none and they are no published ones."""
     described = read_description(file)
     if described is not None:
         return described.license
-    kind = kind_of(file.tensors)
+    kind = recognise_network(file.tensors)
     return None if kind is None else PUBLISHED[kind].license
 
 
 @cache
-def give_notice(license: str | None) -> None:
-    """Say once per process that weights are for non-commercial use only."""
+def warn_non_commercial(license: str | None) -> None:
+    """Log once per process that weights are for non-commercial use only."""
     if license is not None and "non-commercial" in license:
         _log.warning("these weights are %s; so is what is made or trained from them", license)
 
@@ -49,13 +100,13 @@ def shapes_of(model: nn.Module) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
-def related(one: str, other: str) -> bool:
+def share_config_type(one: str, other: str) -> bool:
     """Whether two networks are described by the same configuration, so that one can begin from the other's weights."""
     return network_class(one).config_type is network_class(other).config_type
 
 
 def check_fit(file: WeightFile, expected: Shapes, name: str) -> None:
-    """Raise ConfigError unless a file has exactly these entries in these shapes; the message names them and what may help.
+    """Raise ConfigError unless a file has exactly these entries in these shapes; the message names them and a remedy.
 
     Args:
         expected: of the model that the file is for.
@@ -68,7 +119,7 @@ def check_fit(file: WeightFile, expected: Shapes, name: str) -> None:
         "unexpected": [key for key in given if key not in expected],
         "of another shape": [f"{key} {list(given[key])} for {list(expected[key])}" for key in misshapen],
     }
-    found = "; ".join(f"{len(keys)} {what}: {some(keys)}" for what, keys in complaints.items() if keys)
+    found = "; ".join(f"{len(keys)} {what}: {list_names(keys)}" for what, keys in complaints.items() if keys)
     if found:
         raise ConfigError(
             f"{file.source} does not fit {name}: of {len(expected)} entries {found}. {_advice(file, name, resized=bool(misshapen))}"
@@ -76,11 +127,11 @@ def check_fit(file: WeightFile, expected: Shapes, name: str) -> None:
 
 
 def _advice(file: WeightFile, name: str, *, resized: bool) -> str:
-    kind = kind_of(file.tensors)
+    kind = recognise_network(file.tensors)
     if kind is None:
         source = PUBLISHED[name].source if name in PUBLISHED else None
         return f"It holds {describe_foreign(file.tensors)}; a file of {name} is needed" + (f", such as {source}" if source else "")
     if kind != name:
-        start = f"begin {name} from it with start_from" if related(kind, name) else f"weights of {name}"
+        start = f"begin {name} from it with start_from" if share_config_type(kind, name) else f"weights of {name}"
         return f"It holds weights of {kind}: take that model, or {start}"
     return "It was made with other sizes: build the model with its configuration" if resized else "It is incomplete, or of another version"

@@ -1,4 +1,4 @@
-"""Weights into networks: every entry, or all that another network's file has in common."""
+"""Loading of weights: every entry of a network, or the entries shared with a related network's file."""
 
 import logging
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import torch
 
 from networks.building import Network
 from networks.registry import build_model, model_name
-from networks.weights.fitting import check_fit, describe, give_notice, license_of, related, shapes_of
+from networks.weights.fitting import check_fit, describe_weights, license_of, shapes_of, share_config_type, warn_non_commercial
 from networks.weights.reading import WeightFile, read_weights
 from pipeline.errors import ConfigError
 
@@ -24,7 +24,7 @@ def load_weights(model: Network, file: WeightFile, *, license: str | None = None
     Raises: ConfigError, naming entries and what may help. The model is unchanged then.
     """
     check_fit(file, shapes_of(model), model_name(model))
-    give_notice(license_of(file) if license is None else license)
+    warn_non_commercial(license_of(file) if license is None else license)
     model.load_state_dict(dict(file.tensors), strict=True)
 
 
@@ -39,7 +39,7 @@ def load_model(source: str, *, sha256: str | None = None, computing: Mapping[str
         computing: the configuration's section of that name: memory and time, no result.
     """
     file = read_weights(source, sha256=sha256)
-    described = describe(file)
+    described = describe_weights(file)
     config = {**described.config, "computing": dict(computing)} if computing else described.config
     return build_with_weights(described.model, config, file)
 
@@ -68,15 +68,15 @@ class StartReport:
 
 
 def start_from(model: Network, file: WeightFile) -> StartReport:
-    """Copy into a model what a file of a related one has in common with it: of π³, Pi3X and TrajVG any.
+    """Copy the entries that a model shares with a file of a related network: any of π³, Pi3X and TrajVG.
 
     The file must be exactly what its kind of model has at this model's sizes: then what is new is what only this model's kind has, and
     nothing is left out by accident. TrajVG from π³: 1206 entries loaded, 592 new (dense heads, track decoder, tracker), 4 unused.
 
     Raises: ConfigError if the file is incomplete, of other sizes, or of another model. The model is unchanged then.
     """
-    described = describe(file)
-    if not related(described.model, model_name(model)):
+    described = describe_weights(file)
+    if not share_config_type(described.model, model_name(model)):
         raise ConfigError(f"{model_name(model)} cannot begin from {file.source}, which holds weights of {described.model}")
     with torch.device("meta"):
         twin = build_model(described.model, model.sizes())
@@ -91,7 +91,7 @@ def start_from(model: Network, file: WeightFile) -> StartReport:
         new=tuple(name for name in mine if name not in set(loaded)),
         unused=tuple(name for name in theirs if name not in set(loaded)),
     )
-    give_notice(report.license)
+    warn_non_commercial(report.license)
     model.load_state_dict({name: file.tensors[name] for name in loaded}, strict=False)
     message = "%s begins from %s (%s): %d entries loaded, %d new, %d of the file unused"
     _log.info(message, model_name(model), file.source, report.model, len(report.loaded), len(report.new), len(report.unused))

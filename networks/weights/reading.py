@@ -1,4 +1,4 @@
-"""From a name (local path, hub address or URL) to tensors, with proof of which bytes they are. No code in a file is run."""
+"""Weight files read from a local path, hub address or URL into tensors, with the hash of their bytes. No code in a file is run."""
 
 import hashlib
 import io
@@ -43,7 +43,7 @@ class WeightFile:
     path: str  # where it was read: an absolute path, or the URL
     sha256: str  # of its bytes
     tensors: Mapping[str, Tensor]  # by name, on the CPU; may be views of the file
-    metadata: Mapping[str, str]  # what a safetensors file says of itself
+    metadata: Mapping[str, str]  # of a safetensors file's header
 
 
 def read_weights(source: str, *, sha256: str | None = None) -> WeightFile:
@@ -64,7 +64,7 @@ def read_weights(source: str, *, sha256: str | None = None) -> WeightFile:
     if _is_safetensors(start):
         tensors, metadata = _load_safetensors(located)
     elif _is_torch_archive(start):
-        tensors = _unwrapped(_load_torch_archive(located), source)
+        tensors = _unwrap(_load_torch_archive(located), source)
     else:
         raise ConfigError(
             f"{source} is no file of weights: it has {storage.size(located.path)} bytes and begins {start!r}, expected safetensors or"
@@ -74,8 +74,8 @@ def read_weights(source: str, *, sha256: str | None = None) -> WeightFile:
     return WeightFile(source=source, path=located.path, sha256=digest, tensors=tensors, metadata=metadata)
 
 
-def some(names: list[str], shown: int = 3) -> str:
-    """The first few names, and how many more there are."""
+def list_names(names: list[str], shown: int = 3) -> str:
+    """The first few names, and the number of the others."""
     first = ", ".join(names[:shown])
     return first if len(names) <= shown else f"{first} and {len(names) - shown} more"
 
@@ -90,7 +90,7 @@ def _digest(located: LocatedFile) -> tuple[str, bytes]:
     return hasher.hexdigest(), start
 
 
-def _unwrapped(content: object, source: str) -> Mapping[str, Tensor]:
+def _unwrap(content: object, source: str) -> Mapping[str, Tensor]:
     while isinstance(content, Mapping) and (inner := next((key for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)):
         content = content[inner]
     if not isinstance(content, Mapping) or not content:
@@ -98,7 +98,9 @@ def _unwrapped(content: object, source: str) -> Mapping[str, Tensor]:
         raise ConfigError(f"{source} holds {what}, expected tensors by name, bare or under one of {', '.join(_WRAPPERS)}")
     others = [str(name) for name, value in content.items() if not isinstance(name, str) or not isinstance(value, Tensor)]
     if others:
-        raise ConfigError(f"{source}: {some(others)} are no tensors, expected tensors by name, bare or under one of {', '.join(_WRAPPERS)}")
+        raise ConfigError(
+            f"{source}: {list_names(others)} are no tensors, expected tensors by name, bare or under one of {', '.join(_WRAPPERS)}"
+        )
     prefix = _PREFIX if all(name.startswith(_PREFIX) for name in content) else ""
     return {name.removeprefix(prefix): tensor for name, tensor in content.items()}
 
@@ -106,19 +108,21 @@ def _unwrapped(content: object, source: str) -> Mapping[str, Tensor]:
 def _check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:
     integers = [name for name, tensor in tensors.items() if not tensor.is_floating_point()]
     if integers:
-        raise ConfigError(f"{source}: {some(integers)} are not floating; this is a quantised file or no checkpoint of ours")
+        raise ConfigError(f"{source}: {list_names(integers)} are not floating; this is a quantised file or no checkpoint of ours")
     unusable = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
     if unusable:
-        raise ConfigError(f"{source}: {some(unusable)} hold NaN or inf, so the training that wrote it had failed; take an earlier one")
+        raise ConfigError(
+            f"{source}: {list_names(unusable)} hold NaN or inf, so the training that wrote it had failed; take an earlier one"
+        )
 
 
 def _is_safetensors(start: bytes) -> bool:
-    """Whether a file that begins so is one: a length, then a JSON object."""
+    """Whether a file's first bytes are those of safetensors: a length, then a JSON object."""
     return start[_LENGTH : _LENGTH + 1] == b"{" and 2 <= int.from_bytes(start[:_LENGTH], "little") <= _LONGEST_HEADER
 
 
 def _load_safetensors(located: LocatedFile) -> tuple[Mapping[str, Tensor], Mapping[str, str]]:
-    """Tensors by name, and the file's own remarks. Raises ConfigError if it is damaged."""
+    """Tensors by name, and the file's metadata. Raises ConfigError if it is damaged."""
     try:
         if storage.is_local(located.path):
             tensors = safetensors.torch.load_file(located.path)
@@ -135,7 +139,7 @@ def _load_safetensors(located: LocatedFile) -> tuple[Mapping[str, Tensor], Mappi
 
 
 def _is_torch_archive(start: bytes) -> bool:
-    """Whether a file that begins so is one."""
+    """Whether a file's first bytes are those of a zip archive, as torch.save writes."""
     return start.startswith(_ZIP)
 
 

@@ -1,4 +1,4 @@
-"""Networks into files: safetensors, whole or not at all, equal bytes for equal weights; and what such a file says of itself."""
+"""Saving of networks as safetensors files, atomically, with equal bytes for equal weights; and the description in their headers."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _ENTRY = "trackmill"  # the only one: the order of several would not be the same
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Description:
-    """Enough to build the model again."""
+    """Name, sizes and licence of a saved model, enough to build it again."""
 
     model: str  # as `build_model` calls it
     config: Mapping[str, Any]  # as `build_model` takes it, without `computing`
@@ -27,7 +27,7 @@ class Description:
 
 
 def header_of(description: Description) -> dict[str, str]:
-    """A safetensors header's remarks."""
+    """The entries of a safetensors header."""
     table = {
         "schema_version": SCHEMA_VERSION,
         "model": description.model,
@@ -38,7 +38,7 @@ def header_of(description: Description) -> dict[str, str]:
 
 
 def read_description(file: WeightFile) -> Description | None:
-    """What a file says of itself; None if it is not of ours. Raises FormatError for another version, ConfigError for nonsense."""
+    """The description in a file's header; None for a foreign file. Raises FormatError for another version, ConfigError for nonsense."""
     if _ENTRY not in file.metadata:
         return None
     try:
@@ -53,7 +53,7 @@ def read_description(file: WeightFile) -> Description | None:
 
 
 def save_weights(uri: str, model: Network, *, license: str | None = None) -> None:
-    """Write every entry under its public name, in its own dtype, with what builds the model again in the header.
+    """Write every entry under its public name, in its own dtype, with a description in the header that builds the model again.
 
     Args:
         uri: a local path or URL; an older file of this name is replaced.

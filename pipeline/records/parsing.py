@@ -3,7 +3,7 @@
 import dataclasses
 import types
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pipeline.errors import ConfigError
 
@@ -34,7 +34,7 @@ def parse_record(kind: type[Record], table: object, where: str, default: Record 
 
 
 def parse_value(hint: Any, value: object, where: str, default: object = None) -> Any:
-    """One value by its type hint: a dataclass, tuple, optional or plain type; whole numbers pass as real ones, lists as tuples."""
+    """One value by its type hint: a dataclass, tuple, optional, `Literal` or plain type. Whole numbers pass as real, lists as tuples."""
     if dataclasses.is_dataclass(value):  # parsed already
         return value
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
@@ -44,6 +44,8 @@ def parse_value(hint: Any, value: object, where: str, default: object = None) ->
         if value is None and type(None) in options:
             return None
         return parse_value(next(option for option in options if option is not type(None)), value, where, default)
+    if origin is Literal:
+        return _parse_literal(options, value, where)
     if origin is tuple:
         return _parse_tuple(options, value, where)
     if hint is Any or origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
@@ -53,6 +55,16 @@ def parse_value(hint: Any, value: object, where: str, default: object = None) ->
     if isinstance(hint, type) and type(value) is hint:
         return value
     raise ConfigError(f"{where} is {value!r}, expected {_spoken(hint)}{_hint_of_notation(hint, value)}")
+
+
+def check_choices(record: object) -> None:
+    """Raise ConfigError unless every field of a `Literal` type, alone or in a tuple, holds one of its values.
+
+    For the `__post_init__` of a record that is made in code as well as parsed.
+    """
+    for name, hint in get_type_hints(type(record)).items():
+        if any(get_origin(inner) is Literal for inner in (hint, *get_args(hint))):
+            parse_value(hint, getattr(record, name), name)
 
 
 def plain_table(record: object) -> dict[str, Any]:
@@ -89,6 +101,12 @@ def _parse_tuple(options: tuple[Any, ...], value: object, where: str) -> tuple[A
     if len(hints) != len(value):
         raise ConfigError(f"{where} is {list(value)!r}, expected {len(hints)} entries")
     return tuple(parse_value(hint, entry, f"{where}.{number}") for number, (hint, entry) in enumerate(zip(hints, value, strict=True)))
+
+
+def _parse_literal(options: tuple[Any, ...], value: object, where: str) -> Any:
+    if not any(type(value) is type(option) and value == option for option in options):
+        raise ConfigError(f"{where} is {value!r}, expected one of {', '.join(str(option) for option in options)}")
+    return value
 
 
 def _spoken(hint: Any) -> str:

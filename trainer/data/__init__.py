@@ -1,8 +1,7 @@
-"""From the streams of clips to the batches of a training step."""
+"""Batches of a training step, from streams of clips."""
 
 from trainer.data.batches import ClipBatch, StepBatch
-from trainer.data.config import AS_STORED, AugmentConfig, DataConfig, ShapeConfig
-from trainer.data.config_parsing import parse_data_config
+from trainer.data.config import AS_STORED, AugmentConfig, DataConfig, ShapeConfig, parse_data_config
 from trainer.data.loader import StepLoader
 
 __all__ = ["AS_STORED", "AugmentConfig", "ClipBatch", "DataConfig", "ShapeConfig", "StepBatch", "StepLoader", "parse_data_config"]

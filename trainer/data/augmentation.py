@@ -1,36 +1,73 @@
-"""Random changes of a training clip, one draw for all its frames: which frames, which rectangle, which colours.
+"""Random draws of a training step: length and size of its clips, and of each clip window, crop and colours.
 
-Colours change by one 3 x 4 matrix per clip, so that what has one colour in all frames keeps having one.
+All are functions of the seed and the step alone. Colours change by one 3 x 4 matrix per clip, so that what has one colour in all
+frames keeps having one.
 """
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from networks.inputs import fitted_size
 from pipeline.records.pixel_transforms import Crop
-from trainer.data.config import AugmentConfig
+from trainer.data.config import AugmentConfig, ShapeConfig
 
+_SHAPE, _CLIP = 1, 2  # keep the two kinds of draws apart
 _LUMA = np.array([0.299, 0.587, 0.114])
 _MID_GREY = 127.5
 
 
-def draw_window(starts: np.ndarray, num_frames: int, augment: AugmentConfig, draw: np.random.Generator) -> np.ndarray:
-    """Frames of a step: draw the first one and walk from it.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepShape:
+    """T frames of H x W pixels, the same on all ranks."""
+
+    frames: int
+    height: int
+    width: int
+
+
+def step_shape(config: ShapeConfig, seed: int, step: int, *, patch: int) -> StepShape:
+    """The shape of one step's clips.
 
     Args:
-        starts: float "S": how much speaks for each of the clip's S frames as the first one; not all 0.
+        patch: pixels of the network's patch: sides are multiples of it.
+    """
+    draw = np.random.default_rng([seed, _SHAPE, step])
+    least, most = config.frames
+    frames = least + int(draw.integers(most - least + 1))
+    pixels = draw.uniform(*config.pixels)
+    aspect = math.exp(draw.uniform(math.log(config.aspect[0]), math.log(config.aspect[1])))
+    height, width = fitted_size(aspect, pixels, patch=patch, most_pixels=config.pixels[1])
+    return StepShape(frames=frames, height=height, width=width)
+
+
+def clip_draws(seed: int, step: int, side: int, place: int) -> np.random.Generator:
+    """The draws of one clip of a step.
+
+    Args:
+        side: 0 for labelled, 1 for pseudo.
+        place: of the clip among those of all ranks, so that two ranks draw what one with twice the clips would.
+    """
+    return np.random.default_rng([seed, _CLIP, step, side, place])
+
+
+def draw_window(starts: np.ndarray, num_frames: int, augment: AugmentConfig, draw: np.random.Generator) -> np.ndarray:
+    """Frames of a step: the first one is drawn, the others follow it at a drawn stride.
+
+    Args:
+        starts: float "S": weight of each of the clip's S frames as the first one; not all 0.
         num_frames: T.
-    Returns: int64 "T", see `walk`.
+    Returns: int64 "T", see `strided_frames`.
     """
     first = int(draw.choice(len(starts), p=starts / starts.sum()))
     stride = int(draw.integers(augment.strides[0], augment.strides[1] + 1))
     backwards = bool(draw.random() < 0.5)
-    return walk(len(starts), first, num_frames, stride=stride, backwards=backwards and augment.reverse)
+    return strided_frames(len(starts), first, num_frames, stride=stride, backwards=backwards and augment.reverse)
 
 
-def walk(num_stored: int, first: int, num_frames: int, *, stride: int, backwards: bool) -> np.ndarray:
+def strided_frames(num_stored: int, first: int, num_frames: int, *, stride: int, backwards: bool) -> np.ndarray:
     """T frames at one stride, `first` ahead of all others.
 
     In the direction asked for if there is room for it, else in the other one, else on both sides: then the others follow in the order of
@@ -50,7 +87,7 @@ def walk(num_stored: int, first: int, num_frames: int, *, stride: int, backwards
         if room[direction] >= steps:
             return first + direction * stride * np.arange(num_frames)
     if room[+1] + room[-1] < steps and stride > 1:
-        return walk(num_stored, first, num_frames, stride=stride - 1, backwards=backwards)
+        return strided_frames(num_stored, first, num_frames, stride=stride - 1, backwards=backwards)
     before = min(room[-1], max(steps - room[+1], steps // 2))
     others = first + stride * np.arange(-before, min(room[+1], steps - before) + 1)
     order = np.concatenate([[first], others[others != first]])
@@ -65,20 +102,20 @@ def draw_crop(stored: tuple[int, int], size: tuple[int, int], side: tuple[float,
         side: (least, most) of the rectangle's side, as a share of the largest that fits.
     """
     share = draw.uniform(*side)
-    height, width = (max(round(share * length), 1) for length in largest_of_aspect(stored, size))
+    height, width = (max(round(share * length), 1) for length in largest_size_of_aspect(stored, size))
     left, top = (int(draw.integers(room + 1)) for room in (stored[1] - width, stored[0] - height))
     return Crop(left=left, top=top, width=width, height=height)
 
 
-def moved_to_hold(crop: Crop, stored: tuple[int, int], place: np.ndarray) -> Crop:
-    """The rectangle, moved no farther than it takes to hold the pixel on which a place (x, y) of the clip lies."""
+def shift_crop_onto(crop: Crop, stored: tuple[int, int], place: np.ndarray) -> Crop:
+    """The rectangle, moved by the least distance such that it holds the pixel of a position (x, y) of the clip."""
     column, row = (int(np.clip(round(float(at)), 0, length - 1)) for at, length in zip(place, stored[::-1], strict=True))
     left = int(np.clip(crop.left, column - crop.width + 1, column))
     top = int(np.clip(crop.top, row - crop.height + 1, row))
     return replace(crop, left=left, top=top)
 
 
-def largest_of_aspect(stored: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+def largest_size_of_aspect(stored: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     """(H, W) of the largest rectangle of the aspect of `size` within `stored`, rounded to whole pixels."""
     scale = min(stored[0] / size[0], stored[1] / size[1])
     height, width = (min(max(round(scale * length), 1), limit) for length, limit in zip(size, stored, strict=True))
@@ -95,7 +132,7 @@ def draw_colour_matrix(augment: AugmentConfig, draw: np.random.Generator) -> np.
 
 
 def colour_matrix(brightness: float, contrast: float, saturation: float, hue: float) -> np.ndarray:
-    """What takes a colour (r, g, b, 1), 0 to 255, to its changed one, float64 "3 4".
+    """Matrix from a colour (r, g, b, 1), 0 to 255, to its changed one, float64 "3 4".
 
     Greys stay grey: saturation moves colours along the line to the grey of their luma, hue turns them about the grey axis.
 
@@ -113,7 +150,7 @@ def colour_matrix(brightness: float, contrast: float, saturation: float, hue: fl
 
 
 def recolour(frames: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Frames, uint8 "T H W 3", with every colour changed; what leaves 0 to 255 is clipped."""
+    """Frames, uint8 "T H W 3", with every colour changed; values are clipped to 0 to 255."""
     num_frames, height, width, _ = frames.shape
     if np.array_equal(matrix, np.eye(3, 4)):
         return frames

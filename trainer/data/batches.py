@@ -1,5 +1,6 @@
-"""What one step of training sees: clips of one length and size, with truth or with pseudo tracks."""
+"""Clips of a training step: one prepared clip, and batches of clips of one length and size."""
 
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -10,6 +11,36 @@ from pipeline.errors import DataError
 from trainer.losses import GeometryTruth, TrackObservations
 
 Record = TypeVar("Record")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PreparedTruth:
+    """Ground truth of T frames and N tracks, checked and finite."""
+
+    depth: Tensor  # float32 "T H W", 0 = invalid
+    intrinsics: Tensor  # float32 "T 3 3"
+    camera_to_world: Tensor  # float32 "T 4 4"; the identity where not valid
+    pose_valid: Tensor  # bool "T"
+    sky_mask: Tensor | None  # bool "T H W"
+    tracks3d_world: Tensor  # float32 "T N 3", NaN where not known
+    visibility: Tensor  # bool "T N": known, and seen within the image
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PreparedClip:
+    """One clip as a step takes it, in few bytes: T frames of H x W pixels with N tracks, queried in frame 0."""
+
+    key: str
+    dataset: str
+    license: str | None
+    index: int  # in its dataset's sequence
+    is_metric: bool
+    images: Tensor  # uint8 "T H W 3"
+    tracks_px: Tensor  # float32 "T N 2"
+    frame_weights: Tensor  # float32 "T N"
+    static_score: Tensor | None = None  # float32 "N"
+    pose_weight: Tensor | None = None  # float32 "T"
+    truth: PreparedTruth | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -62,7 +93,7 @@ class ClipBatch:
 
     def to(self, device: torch.device | str) -> "ClipBatch":
         """The same clips on another device."""
-        return _moved(self, device)
+        return _record_to_device(self, device)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -78,15 +109,84 @@ class StepBatch:
 
     def to(self, device: torch.device | str) -> "StepBatch":
         """The same clips on another device."""
-        return _moved(self, device)
+        return _record_to_device(self, device)
 
 
-def _moved(record: Record, device: torch.device | str) -> Record:
+def _record_to_device(record: Record, device: torch.device | str) -> Record:
     changes: dict[str, Any] = {}
     for field in fields(record):  # type: ignore[arg-type]  # every caller passes a dataclass
         value = getattr(record, field.name)
         if isinstance(value, Tensor):
             changes[field.name] = value.to(device, non_blocking=True)
         elif isinstance(value, ClipBatch | GeometryTruth | TrackObservations):
-            changes[field.name] = _moved(value, device)
+            changes[field.name] = _record_to_device(value, device)
     return replace(record, **changes)  # type: ignore[type-var]
+
+
+def collate(clips: Sequence[PreparedClip], without_normals: Collection[str] = ()) -> ClipBatch | None:
+    """Clips of one shape, all with truth or all without, as one batch; None for none.
+
+    Fields that only some clips have are filled: a static score with NaN, a pose weight with 1, a sky mask with False.
+    """
+    if not clips:
+        return None
+    tracks_px = torch.stack([clip.tracks_px for clip in clips])
+    observations = TrackObservations(
+        tracks_px=tracks_px,
+        frame_weights=torch.stack([clip.frame_weights for clip in clips]),
+        static_score=_stack_or_none(
+            [clip.static_score for clip in clips], lambda clip: torch.full_like(clips[clip].frame_weights[0], torch.nan)
+        ),
+        pose_weight=_stack_or_none([clip.pose_weight for clip in clips], lambda clip: torch.ones_like(clips[clip].frame_weights[:, 0])),
+    )
+    truths = [clip.truth for clip in clips if clip.truth is not None]
+    tracks3d_world = torch.stack([truth.tracks3d_world for truth in truths]) if truths else None
+    with_normals = torch.tensor([clip.dataset not in without_normals for clip in clips])
+    return ClipBatch(
+        keys=tuple(clip.key for clip in clips),
+        datasets=tuple(clip.dataset for clip in clips),
+        licenses=tuple(clip.license for clip in clips),
+        images=torch.stack([clip.images for clip in clips]).movedim(-1, 2).contiguous().float().div_(255),
+        query_points=tracks_px[:, 0].clone(),
+        observations=observations,
+        is_metric=torch.tensor([clip.is_metric for clip in clips]),
+        geometry=_geometry(truths, with_normals) if truths else None,
+        tracks3d_world=tracks3d_world,
+        track_valid=None if tracks3d_world is None else tracks3d_world.isfinite().all(-1),
+        visibility=torch.stack([truth.visibility for truth in truths]) if truths else None,
+    )
+
+
+def unproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
+    """Points of all pixels in their camera, z K^-1 (x, y, 1), "... H W 3"; the origin where depth is 0.
+
+    Args:
+        depth: "... H W", along z. intrinsics: "... 3 3", pixels; integers are centres.
+    """
+    height, width = depth.shape[-2:]
+    y, x = (torch.arange(length, device=depth.device, dtype=depth.dtype) for length in (height, width))
+    rows, columns = y[:, None], x[None, :]
+    fx, skew, cx = (intrinsics[..., 0, entry, None, None] for entry in range(3))
+    fy, cy = intrinsics[..., 1, 1, None, None], intrinsics[..., 1, 2, None, None]
+    ray_y = (rows - cy) / fy
+    ray_x = (columns - cx - skew * ray_y) / fx
+    return torch.stack([ray_x * depth, (ray_y * depth).expand_as(depth), depth], -1)
+
+
+def _geometry(truths: Sequence[PreparedTruth], with_normals: Tensor) -> GeometryTruth:
+    depth = torch.stack([truth.depth for truth in truths])
+    return GeometryTruth(
+        local_points=unproject(depth, torch.stack([truth.intrinsics for truth in truths])),
+        camera_to_world=torch.stack([truth.camera_to_world for truth in truths]),
+        valid=depth > 0,
+        pose_valid=torch.stack([truth.pose_valid for truth in truths]),
+        sky_mask=_stack_or_none([truth.sky_mask for truth in truths], lambda clip: torch.zeros_like(truths[clip].depth, dtype=torch.bool)),
+        with_normals=with_normals,
+    )
+
+
+def _stack_or_none(tensors: Sequence[Tensor | None], missing: Callable[[int], Tensor]) -> Tensor | None:
+    """The tensors of all clips, those that are None as `missing` makes them; None where all are."""
+    if all(tensor is None for tensor in tensors):
+        return None
+    return torch.stack([missing(clip) if tensor is None else tensor for clip, tensor in enumerate(tensors)])

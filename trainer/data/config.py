@@ -1,10 +1,17 @@
-"""What a training reads, and in which pieces: the one configuration of the batches."""
+"""Configuration of the training batches, and how it is read from plain tables (YAML, JSON)."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 from pipeline.errors import ConfigError
-from pipeline.stream import MixtureConfig
+from pipeline.stream import MixtureConfig, StreamConfig
+
+Section = TypeVar("Section")
+_SET_BY_LOADER = ("rank", "world_size", "epochs", "evaluation_truth", "arrays")  # by the loader, not by the part
+# One bad clip must not end a run of days; clips held out for validation and test are not for training; a window lies within 48 frames.
+_PART_DEFAULTS = {"on_error": "skip", "split": "train", "num_frames": 48}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +32,7 @@ class ShapeConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AugmentConfig:
-    """How a clip is changed, one draw for all its frames; tracks, cameras and depth go along with the pixels. All ours."""
+    """Augmentation of a clip, one draw for all its frames; tracks, cameras and depth are changed with the pixels. All ours."""
 
     strides: tuple[int, int] = (1, 1)  # delivered frames from one frame to the next; smaller where the clip is too short
     reverse: bool = True  # windows may run backwards in time
@@ -87,3 +94,66 @@ class DataConfig:
         unknown = set(self.without_normals) - set(self.labelled.names if self.labelled else ())
         if unknown:
             raise ConfigError(f"data: without_normals names {sorted(unknown)[0]!r}, which is no labelled part")
+
+
+def parse_data_config(table: Mapping[str, Any]) -> DataConfig:
+    """Read the table of a DataConfig.
+
+    `labelled` and `pseudo` are lists of parts: `root`, `weight` (1 if left out) and fields of StreamConfig. Of a part that does not say
+    otherwise come clips of the split train, up to 48 frames of each, and clips that cannot be used are skipped.
+
+    Args:
+        table: field -> value; `shape` and `augment` are tables of their own.
+    Raises: ConfigError for an unknown name, or a value out of range.
+    """
+    values = dict(_checked_names(table, DataConfig, "data"))
+    for name, kind in (("shape", ShapeConfig), ("augment", AugmentConfig)):
+        if name in values:
+            values[name] = _build(kind, _checked_names(values[name], kind, f"data.{name}"), f"data.{name}")
+    for name in ("labelled", "pseudo"):
+        if values.get(name):
+            values[name] = _parse_mixture(values[name], f"data.{name}", seed=values.get("seed", 0))
+        else:
+            values[name] = None
+    return _build(DataConfig, _lists_to_tuples(values), "data")
+
+
+def _parse_mixture(parts: object, where: str, *, seed: int) -> MixtureConfig:
+    if not isinstance(parts, Sequence) or isinstance(parts, str):
+        raise ConfigError(f"{where} is {parts!r}, expected a list of parts, each with a root")
+    return MixtureConfig(parts=tuple(_parse_part(part, f"{where}[{number}]") for number, part in enumerate(parts)), seed=seed)
+
+
+def _parse_part(table: object, where: str) -> tuple[StreamConfig, float]:
+    values = dict(table) if isinstance(table, Mapping) else {}
+    weight = values.pop("weight", 1.0)
+    known = _checked_names(values, StreamConfig, where)
+    if "root" not in known:
+        raise ConfigError(f"{where} is {table!r}, expected a table with at least a root")
+    foreign = [name for name in _SET_BY_LOADER if name in known]
+    if foreign:
+        raise ConfigError(f"{where} sets {foreign[0]}, which is not a part's to set; leave it out")
+    if isinstance(weight, bool) or not isinstance(weight, int | float):
+        raise ConfigError(f"{where}.weight is {weight!r}, expected a number above 0")
+    return _build(StreamConfig, _PART_DEFAULTS | _lists_to_tuples(known), where), float(weight)
+
+
+def _checked_names(table: object, kind: type, where: str) -> Mapping[str, Any]:
+    names = [field.name for field in fields(kind)]
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{where} is {table!r}, expected a table of {', '.join(names)}")
+    unknown = [str(name) for name in table if name not in names]
+    if unknown:
+        raise ConfigError(f"{where}: unknown {', '.join(unknown)}; there are {', '.join(names)}")
+    return table
+
+
+def _lists_to_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def _build(kind: type[Section], values: Mapping[str, Any], where: str) -> Section:
+    try:
+        return kind(**_lists_to_tuples(values))
+    except TypeError as error:  # a comparison with a value of another kind
+        raise ConfigError(f"{where}: a value is not of the kind that is expected ({error})") from error

@@ -11,12 +11,10 @@ from pipeline.errors import ConfigError, TrackmillError
 from pipeline.records import ClipSample
 from pipeline.stream import MixtureStream
 from pipeline.stream.assemble import SkippedClip
-from trainer.data.batches import ClipBatch, StepBatch
-from trainer.data.collating import collate
+from trainer.data.batches import ClipBatch, PreparedClip, StepBatch, collate
 from trainer.data.config import DataConfig
 from trainer.data.packing import pack, unpack
-from trainer.data.prepared import PreparedClip
-from trainer.data.prepared_stream import PreparedClips, Side, check_parts, quiet_worker, sides
+from trainer.data.prepared_stream import PreparedClips, Side, check_parts, limit_worker_threads, sides
 
 _STEPS_AHEAD = 2
 
@@ -55,7 +53,7 @@ class StepLoader:
         for side in self._sides:
             check_parts(side)
         self._streams = tuple(MixtureStream(side.mixture) for side in self._sides)
-        self._workers = _shared_out(num_workers, self._sides)
+        self._workers = _split_workers(num_workers, self._sides)
         self._start_method = start_method
         self._start: dict[str, Any] | None = None
         self._first_step = self._step = 0
@@ -74,7 +72,7 @@ class StepLoader:
             yield StepBatch(step=self._step - 1, labelled=batches.get("labelled"), pseudo=batches.get("pseudo"))
 
     def state_dict(self) -> dict[str, Any]:
-        """Where all ranks stand after as many steps as this one has taken. JSON types only."""
+        """State of all ranks after as many steps as this one has taken. JSON types only."""
         streams = {side.kind: stream.state_dict() for side, stream in zip(self._sides, self._streams, strict=True)}
         return {"step": self._step, "seed": self.config.seed, "streams": streams}
 
@@ -94,24 +92,24 @@ class StepLoader:
         self._start, self._first_step, self._step = state, step, step
 
     def _clips(self, side: Side, stream: MixtureStream, workers: int) -> Iterator[PreparedClip | SkippedClip]:
-        """The side's clips in order; the stream keeps account of what is taken."""
+        """The side's clips in order; the stream counts those that are taken."""
         options: dict[str, Any] = {}
         if workers:
             ahead = max(-(-_STEPS_AHEAD * side.num_clips // workers), 1)
-            options = {"prefetch_factor": ahead, "multiprocessing_context": self._start_method, "worker_init_fn": quiet_worker}
+            options = {"prefetch_factor": ahead, "multiprocessing_context": self._start_method, "worker_init_fn": limit_worker_threads}
         state = None if self._start is None else self._start["streams"][side.kind]
         loader = DataLoader(
             PreparedClips(side, first_step=self._first_step, state=state),
             batch_size=None,
-            collate_fn=pack if workers else _as_it_is,
+            collate_fn=pack if workers else _identity,
             num_workers=workers,
             generator=torch.Generator(),  # its own, so that making workers draws nothing from torch's global one
             **options,
         )
-        turns = _Turn.of(_raise_errors(map(unpack, loader) if workers else loader))
+        items = _StreamItem.of(_raise_errors(map(unpack, loader) if workers else loader))
         # follow() reads nothing but the items' index, and passes them on
-        followed = cast(Iterator[_Turn], stream.follow(cast(Iterable[ClipSample], turns)))
-        return (turn.item for turn in followed)
+        followed = cast(Iterator[_StreamItem], stream.follow(cast(Iterable[ClipSample], items)))
+        return (item.item for item in followed)
 
     def _batch(self, side: Side, clips: Iterator[PreparedClip | SkippedClip]) -> ClipBatch | None:
         items = list(islice(clips, side.num_clips))
@@ -120,20 +118,20 @@ class StepLoader:
         return collate(found, self.config.without_normals)
 
 
-class _Turn:
-    """A clip, used or skipped: either takes its place in the step, so the stream is not to take skipped ones out."""
+class _StreamItem:
+    """A clip, used or skipped. Either takes its place in the step, so the stream must not leave skipped ones out."""
 
     def __init__(self, item: PreparedClip | SkippedClip) -> None:
         self.item = item
         self.index = item.index
 
     @classmethod
-    def of(cls, items: Iterable[PreparedClip | SkippedClip]) -> Iterator["_Turn"]:
-        """Each item in its own."""
+    def of(cls, items: Iterable[PreparedClip | SkippedClip]) -> Iterator["_StreamItem"]:
+        """One `_StreamItem` per item."""
         return map(cls, items)
 
 
-def _shared_out(num_workers: int, sides: tuple[Side, ...]) -> tuple[int, ...]:
+def _split_workers(num_workers: int, sides: tuple[Side, ...]) -> tuple[int, ...]:
     """Workers of each side, in proportion to its clips."""
     if num_workers == 0:
         return (0,) * len(sides)
@@ -149,5 +147,5 @@ def _raise_errors(items: Iterable[PreparedClip | SkippedClip | TrackmillError]) 
         yield item
 
 
-def _as_it_is(item: object) -> object:
+def _identity(item: object) -> object:
     return item

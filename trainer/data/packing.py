@@ -1,7 +1,7 @@
-"""How clips go from the loader's processes to the training: all tensors of one in a single piece of shared memory.
+"""Transport of clips from the loader's processes to the training: all tensors of one in a single piece of shared memory.
 
-torch hands over every tensor by a file handle of its own, asked of the process that made it: a dozen questions per clip, and as many
-handles open for every clip that is read ahead.
+torch sends every tensor by a file handle of its own, requested from the process that made it: a dozen requests per clip, and as many
+open handles for every clip that is read ahead.
 """
 
 import io
@@ -17,7 +17,7 @@ _ALIGNED = 16  # bytes: where tensors begin
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Packed:
-    """An object in two parts."""
+    """A pickled object and the memory of its tensors."""
 
     pickled: bytes  # with tensors by number
     tensors: tuple[tuple[int, torch.dtype, tuple[int, ...]], ...]  # of each: its first byte, kind and shape
@@ -40,7 +40,7 @@ def pack(item: object) -> Packed:
 
 
 def unpack(packed: Packed) -> Any:
-    """The object again; its tensors lie in the piece of memory that they came in."""
+    """The object again; its tensors are views of the packed memory."""
     return _Unpacker(packed).load()
 
 

@@ -12,10 +12,10 @@ from pipeline.errors import ConfigError, DataError, TrackmillError
 from pipeline.records import ClipSample
 from pipeline.stream import ClipStream, MixtureConfig, MixtureStream
 from pipeline.stream.assemble import SkippedClip
+from trainer.data.augmentation import clip_draws, step_shape
+from trainer.data.batches import PreparedClip
 from trainer.data.config import DataConfig
-from trainer.data.prepared import PreparedClip
 from trainer.data.preparing import prepare_labelled, prepare_pseudo
-from trainer.data.step_shape import clip_draws, step_shape
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _SIDE = {"labelled": 0, "pseudo": 1}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
-    """What is streamed, and how many clips of it make a step of this rank."""
+    """One side of the batches: its stream, and the number of its clips in a step of this rank."""
 
     kind: Kind
     mixture: MixtureConfig  # with this rank
@@ -35,7 +35,7 @@ class Side:
 
 
 def sides(config: DataConfig, *, patch: int, rank: int, world_size: int) -> tuple[Side, ...]:
-    """The sides that a configuration has, labelled first. Of pseudo clips the truth, if any, is left on disk."""
+    """Sides of a configuration, labelled first. The truth of pseudo clips, if any, is left on disk."""
     found = []
     if config.labelled is not None:
         mixture = replace(config.labelled, rank=rank, world_size=world_size)
@@ -48,7 +48,7 @@ def sides(config: DataConfig, *, patch: int, rank: int, world_size: int) -> tupl
 
 
 def check_parts(side: Side) -> None:
-    """Raises: ConfigError, naming the dataset, if a part of the mixture has no clip to give."""
+    """Raises: ConfigError, naming the dataset, if a part of the mixture has no usable clip."""
     for part, _ in side.mixture.parts:
         try:
             next(ClipStream(part, announce=False).survivors_from(0))
@@ -60,7 +60,7 @@ class PreparedClips(IterableDataset[PreparedClip | SkippedClip | TrackmillError]
     """One rank's clips of one side, in the order of the stream, dealt to the DataLoader's workers in turn.
 
     A clip that cannot be read or prepared comes as a SkippedClip where its dataset has `on_error="skip"`, so that every step has its own
-    clips whatever became of them. An error comes as the last item: raised in a worker it would arrive as a page of torch's traceback.
+    clips, used or skipped. An error comes as the last item: raised in a worker it would arrive as a page of torch's traceback.
 
     Args:
         first_step: the step that the first clip belongs to.
@@ -82,11 +82,11 @@ class PreparedClips(IterableDataset[PreparedClip | SkippedClip | TrackmillError]
                 stream.load_state_dict(self._state)
             budget = _SkipBudget(self._side.mixture)
             for turn, item in enumerate(stream.items(worker=number, num_workers=num_workers)):
-                yield self._prepared(item, number + turn * num_workers, budget)
+                yield self._prepare_or_skip(item, number + turn * num_workers, budget)
         except TrackmillError as error:
             yield error
 
-    def _prepared(self, item: ClipSample | SkippedClip, number: int, budget: "_SkipBudget") -> PreparedClip | SkippedClip:
+    def _prepare_or_skip(self, item: ClipSample | SkippedClip, number: int, budget: "_SkipBudget") -> PreparedClip | SkippedClip:
         if isinstance(item, SkippedClip):
             return item
         try:
@@ -112,13 +112,13 @@ def prepare(side: Side, sample: ClipSample, *, first_step: int, number: int) -> 
     return to_clip(sample, step_shape(config.shape, config.seed, step, patch=side.patch), config, draw)
 
 
-def quiet_worker(_: int) -> None:
+def limit_worker_threads(_: int) -> None:
     """One thread per worker: OpenCV would start as many as there are cores in each."""
     cv2.setNumThreads(1)
 
 
 class _SkipBudget:
-    """How many clips on end could not be prepared, by dataset, and what its configuration says of that."""
+    """Count of consecutive clips that could not be prepared, by dataset, held against the limit of its configuration."""
 
     def __init__(self, mixture: MixtureConfig) -> None:
         self._parts = {part.dataset: part for part, _ in mixture.parts}
@@ -136,6 +136,6 @@ class _SkipBudget:
         _log.warning("skipped: %s", error)
 
     def reset(self, sample: ClipSample) -> None:
-        """A clip went well."""
+        """Start counting anew: a clip of this dataset was prepared."""
         assert sample.dataset is not None, "a stream names the dataset of its samples"
         self._in_row[sample.dataset] = 0

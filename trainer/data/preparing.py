@@ -1,4 +1,4 @@
-"""From a streamed clip to one of a step's: window, crop, tracks, mirror and colours, all drawn for this clip."""
+"""One streamed clip as a training step takes it: truth checked, window, crop, tracks, mirror and colours drawn."""
 
 from dataclasses import replace
 
@@ -9,42 +9,42 @@ from torch import Tensor
 from pipeline.errors import DataError
 from pipeline.records import ClipSample
 from pipeline.records.views import crop, mirror, resize, take_frames, take_tracks
-from trainer.data.augmentation import draw_colour_matrix, draw_crop, draw_window, moved_to_hold, recolour
+from trainer.data.augmentation import StepShape, draw_colour_matrix, draw_crop, draw_window, recolour, shift_crop_onto
+from trainer.data.batches import PreparedClip, PreparedTruth
 from trainer.data.config import AugmentConfig, DataConfig
-from trainer.data.prepared import PreparedClip
-from trainer.data.step_shape import StepShape
-from trainer.data.tracks_seen import clip_name, draw_tracks, pseudo_starts, seen_weight, true_starts
-from trainer.data.truth import check_truth, frames_with_geometry, prepared_truth
+from trainer.data.track_weights import clip_name, draw_tracks, known_tracks, pseudo_start_weights, true_start_weights, visible_weights
+
+_RIGID = 1e-3  # largest entry of R^T R - I: float32 poses written as text are this good
 
 
 def prepare_labelled(sample: ClipSample, shape: StepShape, config: DataConfig, draw: np.random.Generator) -> PreparedClip:
-    """A clip with truth, beginning where its pose and depth are valid and tracks are in sight.
+    """A clip with truth, beginning at a frame with valid pose and depth and visible tracks.
 
     Raises: DataError, naming dataset and clip, if it lacks cameras or depth, or they are not what they should be.
     """
     check_truth(sample)
-    weight = None if sample.tracks2d is None else seen_weight(sample, pseudo=False)
-    starts = true_starts(sample, weight, frames_with_geometry(sample))
+    weight = None if sample.tracks2d is None else visible_weights(sample, pseudo=False)
+    starts = true_start_weights(sample, weight, frames_with_geometry(sample))
     sample = take_frames(sample, draw_window(starts, shape.frames, config.augment, draw))
-    sample = _changed(sample, shape, config.augment, draw, pseudo=False)
+    sample = _augment(sample, shape, config.augment, draw, pseudo=False)
     if sample.tracks2d is None:
-        sample = _without_tracks(sample)
+        sample = _add_empty_tracks(sample)
     else:
-        asked = seen_weight(sample, pseudo=False)[0]
+        asked = visible_weights(sample, pseudo=False)[0]
         sample = take_tracks(sample, draw_tracks(asked, config.num_tracks, draw))
-    clip = _prepared(sample, seen_weight(sample, pseudo=False), config.num_tracks)
-    return replace(clip, truth=prepared_truth(sample, clip.frame_weights > 0, config.num_tracks))
+    clip = _to_prepared_clip(sample, visible_weights(sample, pseudo=False), config.num_tracks)
+    return replace(clip, truth=prepare_truth(sample, clip.frame_weights > 0, config.num_tracks))
 
 
 def prepare_pseudo(sample: ClipSample, shape: StepShape, config: DataConfig, draw: np.random.Generator) -> PreparedClip:
-    """A clip with pseudo tracks, beginning where they were asked; tracks are drawn by their weight in the window.
+    """A clip with pseudo tracks, beginning at a frame with queries; tracks are drawn by their weight in the window.
 
     Raises: DataError, naming dataset and clip, if no track counts in the window.
     """
-    starts = pseudo_starts(sample, seen_weight(sample, pseudo=True))
+    starts = pseudo_start_weights(sample, visible_weights(sample, pseudo=True))
     sample = take_frames(sample, draw_window(starts, shape.frames, config.augment, draw))
-    sample = _changed(sample, shape, config.augment, draw, pseudo=True)
-    weight = seen_weight(sample, pseudo=True)
+    sample = _augment(sample, shape, config.augment, draw, pseudo=True)
+    weight = visible_weights(sample, pseudo=True)
     drawn = draw_tracks(weight.mean(0) * (weight[0] > 0), config.num_tracks, draw)
     if not len(drawn):
         raise DataError(
@@ -52,19 +52,19 @@ def prepare_pseudo(sample: ClipSample, shape: StepShape, config: DataConfig, dra
             f" {sample.frame_indices.tolist()} within the crop; label it with more queries, or widen augment.crop_side"
         )
     sample = take_tracks(sample, drawn)
-    clip = _prepared(sample, weight[:, drawn], config.num_tracks)
+    clip = _to_prepared_clip(sample, weight[:, drawn], config.num_tracks)
     signal = None if sample.pose_signal is None else torch.from_numpy(sample.pose_signal).float()
-    return replace(clip, static_score=_padded_scores(sample.static_score, config.num_tracks), pose_weight=signal)
+    return replace(clip, static_score=_pad_scores(sample.static_score, config.num_tracks), pose_weight=signal)
 
 
-def _changed(sample: ClipSample, shape: StepShape, augment: AugmentConfig, draw: np.random.Generator, *, pseudo: bool) -> ClipSample:
-    """Cropped about one of the tracks that are seen in the first frame, mirrored and recoloured."""
+def _augment(sample: ClipSample, shape: StepShape, augment: AugmentConfig, draw: np.random.Generator, *, pseudo: bool) -> ClipSample:
+    """The clip, cropped about one of the tracks that are visible in the first frame, mirrored and recoloured."""
     stored, size = sample.frames.shape[1:3], (shape.height, shape.width)
     rectangle = draw_crop(stored, size, augment.crop_side, draw)
     if sample.tracks2d is not None:
-        seen = seen_weight(sample, pseudo=pseudo)[0]
+        seen = visible_weights(sample, pseudo=pseudo)[0]
         held = draw_tracks(seen, 1, draw)
-        rectangle = rectangle if not len(held) else moved_to_hold(rectangle, stored, sample.tracks2d[0, held[0]])
+        rectangle = rectangle if not len(held) else shift_crop_onto(rectangle, stored, sample.tracks2d[0, held[0]])
     is_mirrored = draw.random() < augment.mirror
     colours = draw_colour_matrix(augment, draw)
     sample = resize(crop(sample, rectangle), size)
@@ -72,7 +72,7 @@ def _changed(sample: ClipSample, shape: StepShape, augment: AugmentConfig, draw:
     return replace(sample, frames=recolour(sample.frames, colours))
 
 
-def _without_tracks(sample: ClipSample) -> ClipSample:
+def _add_empty_tracks(sample: ClipSample) -> ClipSample:
     num_frames = len(sample.frames)
     return replace(
         sample,
@@ -82,7 +82,7 @@ def _without_tracks(sample: ClipSample) -> ClipSample:
     )
 
 
-def _prepared(sample: ClipSample, weight: np.ndarray, num_tracks: int) -> PreparedClip:
+def _to_prepared_clip(sample: ClipSample, weight: np.ndarray, num_tracks: int) -> PreparedClip:
     """The clip with its tracks filled up to N: at the middle of the image, with weight 0."""
     assert sample.tracks2d is not None, "a clip without tracks was given none"
     num_frames, height, width, _ = sample.frames.shape
@@ -102,9 +102,91 @@ def _prepared(sample: ClipSample, weight: np.ndarray, num_tracks: int) -> Prepar
     )
 
 
-def _padded_scores(scores: np.ndarray | None, num_tracks: int) -> Tensor | None:
+def _pad_scores(scores: np.ndarray | None, num_tracks: int) -> Tensor | None:
     if scores is None:
         return None
     padded = torch.full((num_tracks,), torch.nan)
     padded[: len(scores)] = torch.from_numpy(scores)
     return padded
+
+
+def check_truth(sample: ClipSample) -> None:
+    """Raises: DataError, naming dataset, clip and remedy, unless cameras and depth are there and can be used."""
+    where = clip_name(sample)
+    missing = [name for name in ("depth", "intrinsics", "camera_to_world") if getattr(sample, name) is None]
+    if missing:
+        raise DataError(
+            f"{where}: no {', '.join(missing)}; a labelled clip needs depth, intrinsics and camera_to_world. Truth that is meant for"
+            " evaluation stays on disk; with a label set, such a dataset can be a part of pseudo"
+        )
+    depth, intrinsics = _depth(sample), _intrinsics(sample)
+    if not (np.isfinite(depth).all() and (depth >= 0).all()):
+        raise DataError(f"{where}: depth is negative, NaN or inf somewhere; unknown depth is 0. Convert its dataset again")
+    focal = intrinsics[:, [0, 1], [0, 1]]
+    if not (np.isfinite(intrinsics).all() and (focal > 0).all()):
+        raise DataError(f"{where}: intrinsics are NaN, inf, or of a focal length that is not above 0; convert its dataset again")
+    poses = _poses(sample)[_pose_valid(sample)]
+    off = np.abs(poses[:, :3, :3].mT @ poses[:, :3, :3] - np.eye(3)) if len(poses) else np.zeros(1)
+    if not (np.isfinite(poses).all() and off.max() <= _RIGID and (poses[:, 3] == [0, 0, 0, 1]).all()):
+        raise DataError(f"{where}: camera_to_world is not rigid in a frame whose pose is said to be valid; convert its dataset again")
+
+
+def frames_with_geometry(sample: ClipSample) -> np.ndarray:
+    """Frames of which pose and some depth are known, bool "T"."""
+    return _pose_valid(sample) & (_depth(sample) > 0).any(axis=(1, 2))
+
+
+def prepare_truth(sample: ClipSample, seen: torch.Tensor, num_tracks: int) -> PreparedTruth:
+    """The truth of a clip that has the length, size and tracks of its step.
+
+    Args:
+        seen: bool "T N", filled up to N tracks.
+    """
+    valid = _pose_valid(sample)
+    poses = np.where(valid[:, None, None], _poses(sample), np.eye(4, dtype=np.float32))
+    world = np.full((len(poses), num_tracks, 3), np.nan, np.float32)
+    tracks = _tracks3d_world(sample, valid)
+    world[:, : tracks.shape[1]] = tracks
+    known = torch.from_numpy(np.isfinite(world).all(-1))
+    return PreparedTruth(
+        depth=torch.from_numpy(np.ascontiguousarray(_depth(sample))),
+        intrinsics=torch.from_numpy(_intrinsics(sample)),
+        camera_to_world=torch.from_numpy(poses),
+        pose_valid=torch.from_numpy(valid),
+        sky_mask=None if sample.sky_mask is None else torch.from_numpy(np.ascontiguousarray(sample.sky_mask)),
+        tracks3d_world=torch.from_numpy(world),
+        visibility=seen & known,
+    )
+
+
+def _tracks3d_world(sample: ClipSample, pose_valid: np.ndarray) -> np.ndarray:
+    """float32 "T N 3"; NaN where not known, which a track in 2D alone never is, nor one in a frame without pose."""
+    assert sample.tracks2d is not None, "a clip without tracks was given none"
+    known = known_tracks(sample) & pose_valid[:, None]
+    if sample.tracks3d_world is not None:
+        world = sample.tracks3d_world
+    elif sample.tracks3d is not None:
+        poses = _poses(sample)
+        world = sample.tracks3d @ poses[:, :3, :3].mT + poses[:, None, :3, 3]
+    else:
+        world = np.full((*known.shape, 3), np.nan, np.float32)
+    return np.where(known[..., None] & np.isfinite(world).all(-1, keepdims=True), world, np.nan).astype(np.float32)
+
+
+def _depth(sample: ClipSample) -> np.ndarray:
+    assert sample.depth is not None, "check_truth comes first"
+    return sample.depth
+
+
+def _intrinsics(sample: ClipSample) -> np.ndarray:
+    assert sample.intrinsics is not None, "check_truth comes first"
+    return sample.intrinsics
+
+
+def _poses(sample: ClipSample) -> np.ndarray:
+    assert sample.camera_to_world is not None, "check_truth comes first"
+    return sample.camera_to_world
+
+
+def _pose_valid(sample: ClipSample) -> np.ndarray:
+    return np.ones(len(sample.frames), bool) if sample.pose_valid is None else sample.pose_valid

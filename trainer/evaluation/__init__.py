@@ -1,10 +1,8 @@
-"""How good a model is on clips with truth: camera poses, depth of videos, point maps, and tracks in space."""
+"""Evaluation of models on clips with truth: camera poses, depth of videos, point maps, and tracks in space."""
 
-from trainer.evaluation.clip_scores import ClipScores, lacks_truth, measure_clip
-from trainer.evaluation.measures import MEASURES, PROTOCOLS, Measure, Protocol, summarise
-from trainer.evaluation.paired import PairedDifference, paired_difference
-from trainer.evaluation.queries import choose_tracks
-from trainer.evaluation.settings import PROTOCOL_NAMES, EvaluationSettings
+from trainer.evaluation.clip_scores import PROTOCOL_NAMES, ClipScores, EvaluationSettings, lacks_truth, measure_clip
+from trainer.evaluation.measures import MEASURES, PROTOCOLS, Measure, PairedDifference, Protocol, paired_difference, summarise
+from trainer.evaluation.truth_metrics import choose_tracks
 
 __all__ = [
     "MEASURES",

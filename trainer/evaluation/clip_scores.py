@@ -1,19 +1,27 @@
-"""Everything that can be said of a prediction of one clip, by what is known of the clip."""
+"""Scores of one prediction on one clip, and the settings by which they are taken."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.errors import DataError
-from pipeline.metrics import RelativePoseErrors, depth_metrics, resize_to_truth
+from networks.inputs import PIXEL_BUDGET
+from pipeline.errors import ConfigError, DataError
+from pipeline.metrics import DepthProtocol, RelativePoseErrors, depth_metrics, published_protocol, resize_to_truth
 from pipeline.records import ClipSample
-from trainer.evaluation.point_maps import measure_points, true_points
-from trainer.evaluation.poses import measure_relative_poses, measure_trajectory, pair_values
-from trainer.evaluation.queries import ChosenTracks
-from trainer.evaluation.settings import EvaluationSettings
-from trainer.evaluation.tracks import measure_camera_tracks, measure_world_tracks
+from trainer.evaluation.truth_metrics import (
+    ChosenTracks,
+    measure_camera_tracks,
+    measure_points,
+    measure_relative_poses,
+    measure_trajectory,
+    measure_world_tracks,
+    pair_values,
+    true_points,
+)
+from trainer.inference.files import VISIBLE
 from trainer.inference.prediction import Prediction
 
+PROTOCOL_NAMES = ("poses", "video_depth", "point_maps", "tracks3d")
 POSES = ("ate", "rpe_trans", "rpe_rot_deg")
 PAIRS = ("rra_30", "rta_30", "auc_30")
 DEPTHS = tuple(f"{value}_{alignment}" for alignment in ("scale", "scale_shift") for value in ("abs_rel", "delta_1"))
@@ -28,6 +36,40 @@ VALUES = (
     *CAMERA_TRACKS,
     *WORLD_TRACKS,
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationSettings:
+    """Settings of an evaluation. The defaults are the field's where it has any; the others are ours."""
+
+    protocols: tuple[str, ...] = PROTOCOL_NAMES  # what is measured
+    pixel_budget: int = PIXEL_BUDGET  # of a frame as the model sees it
+    num_tracks: int = 512  # at most, thinned evenly, of the true tracks that are seen in the first frame
+    visible: float = VISIBLE  # score above which a predicted point counts as seen
+    pose_frames: int = 10  # drawn from a clip for RRA, RTA and AUC; all of them if it has fewer
+    depth_range: str | None = None  # "sintel", "bonn", "kitti" or "nyu": their tables' range of true depths and clipping
+    point_frames: int = 4  # spread over a clip, whose points are compared
+    max_points: int = 20_000  # of these frames together, thinned evenly
+    icp_distance: float | None = 0.1  # largest distance of an ICP match in the truth's unit; None leaves ICP out
+    seed: int = 0  # of the drawn frames
+
+    def __post_init__(self) -> None:
+        for name, least in {"num_tracks": 1, "pose_frames": 2, "point_frames": 1, "max_points": 100, "seed": 0}.items():
+            if getattr(self, name) < least:
+                raise ConfigError(f"evaluation: {name} is {getattr(self, name)}, expected at least {least}")
+        if not self.protocols or not set(self.protocols) <= set(PROTOCOL_NAMES):
+            raise ConfigError(
+                f"evaluation: protocols are {', '.join(self.protocols) or 'none'}, expected some of {', '.join(PROTOCOL_NAMES)}"
+            )
+        if not 0 <= self.visible < 1:
+            raise ConfigError(f"evaluation: visible is {self.visible}, expected a score from 0 to below 1")
+        if self.icp_distance is not None and not self.icp_distance > 0:
+            raise ConfigError(f"evaluation: icp_distance is {self.icp_distance}, expected a positive length, or none")
+        self.depth_protocol("metric")
+
+    def depth_protocol(self, alignment: str) -> DepthProtocol:
+        """The depth range of these settings under an alignment. Raises ConfigError for an unknown range."""
+        return DepthProtocol(alignment=alignment) if self.depth_range is None else published_protocol(self.depth_range, alignment)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -48,8 +90,8 @@ class ClipScores:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """One value, and why it is NaN if it is."""
+class _Score:
+    """One value, and the reason if it is NaN."""
 
     name: str
     value: float
@@ -57,7 +99,7 @@ class _Found:
 
 
 def lacks_truth(sample: ClipSample) -> bool:
-    """Whether nothing of a clip can be measured: it has no poses, no depth and no tracks in space."""
+    """Whether a clip has no truth to measure against: no poses, no depth and no 3D tracks."""
     return sample.camera_to_world is None and sample.depth is None and sample.tracks3d is None
 
 
@@ -67,17 +109,17 @@ def measure_clip(prediction: Prediction, sample: ClipSample, chosen: ChosenTrack
     Args:
         chosen: the true tracks that the model was asked for; None if it was asked for none.
     """
-    asked, found = settings.protocols, {name: _Found(name, math.nan, "not asked for") for name in VALUES}
+    asked, found = settings.protocols, {name: _Score(name, math.nan, "not asked for") for name in VALUES}
     pairs = None
     if "poses" in asked:
-        pairs = _pairs(prediction, sample, settings)
-        found |= _by_name(_poses(prediction, sample, pairs))
+        pairs = _pose_pairs(prediction, sample, settings)
+        found |= _by_name(_pose_scores(prediction, sample, pairs))
     if "video_depth" in asked:
-        found |= _by_name(_depths(prediction, sample, settings))
+        found |= _by_name(_depth_scores(prediction, sample, settings))
     if "point_maps" in asked:
-        found |= _by_name(_clouds(prediction, sample, settings))
+        found |= _by_name(_point_map_scores(prediction, sample, settings))
     if "tracks3d" in asked:
-        found |= _by_name(_tracks(prediction, sample, chosen, settings))
+        found |= _by_name(_track_scores(prediction, sample, chosen, settings))
     return ClipScores(
         key=sample.key,
         num_frames=len(sample.frames),
@@ -89,39 +131,39 @@ def measure_clip(prediction: Prediction, sample: ClipSample, chosen: ChosenTrack
     )
 
 
-def _by_name(found: Iterable[_Found]) -> dict[str, _Found]:
+def _by_name(found: Iterable[_Score]) -> dict[str, _Score]:
     return {each.name: each for each in found}
 
 
-def _pairs(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> RelativePoseErrors | None:
+def _pose_pairs(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> RelativePoseErrors | None:
     if sample.camera_to_world is None:
         return None
     return measure_relative_poses(prediction.camera_to_world, sample, count=settings.pose_frames, seed=settings.seed)
 
 
-def _poses(prediction: Prediction, sample: ClipSample, pairs: RelativePoseErrors | None) -> Iterator[_Found]:
+def _pose_scores(prediction: Prediction, sample: ClipSample, pairs: RelativePoseErrors | None) -> Iterator[_Score]:
     if pairs is None:
-        yield from _lost(PAIRS, "fewer than two true poses")
+        yield from _undefined(PAIRS, "fewer than two true poses")
     else:
-        yield from (_Found(*item) for item in pair_values([pairs]).items())
+        yield from (_Score(*item) for item in pair_values([pairs]).items())
     if sample.camera_to_world is None:
-        yield from _lost(POSES, "no true poses")
+        yield from _undefined(POSES, "no true poses")
         return
     metrics = measure_trajectory(prediction.camera_to_world, sample)
     for name in POSES:
-        yield _Found(name, getattr(metrics, name), metrics.undefined.get(name))
+        yield _Score(name, getattr(metrics, name), metrics.undefined.get(name))
 
 
-def _depths(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> Iterator[_Found]:
+def _depth_scores(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> Iterator[_Score]:
     if sample.depth is None:
-        yield from _lost(DEPTHS, "no true depth")
+        yield from _undefined(DEPTHS, "no true depth")
         return
     height, width = sample.depth.shape[1:]
     predicted = resize_to_truth(prediction.depth, height=height, width=width)
     for suffix, alignment in (("scale", "scale_l1"), ("scale_shift", "scale_shift_l1")):
         metrics = depth_metrics(predicted, sample.depth, protocol=settings.depth_protocol(alignment))
         for name in ("abs_rel", "delta_1"):
-            yield _Found(f"{name}_{suffix}", getattr(metrics, name), metrics.undefined.get(name))
+            yield _Score(f"{name}_{suffix}", getattr(metrics, name), metrics.undefined.get(name))
 
 
 def _valid_pixels(sample: ClipSample, settings: EvaluationSettings) -> int:
@@ -131,37 +173,41 @@ def _valid_pixels(sample: ClipSample, settings: EvaluationSettings) -> int:
     return int(((sample.depth > 0) & (sample.depth < (math.inf if farthest is None else farthest))).sum())
 
 
-def _clouds(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> Iterator[_Found]:
+def _point_map_scores(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> Iterator[_Score]:
     true, size = None, prediction.frames.shape[1:3]
     if sample.depth is not None and sample.intrinsics is not None and sample.camera_to_world is not None:
         true = true_points(sample, size, num_frames=settings.point_frames, max_points=settings.max_points)
     if true is None:
-        yield from _lost([f"{name}_{spread}" for name in CLOUDS for spread in ("mean", "median")], "no true points")
+        yield from _undefined([f"{name}_{spread}" for name in CLOUDS for spread in ("mean", "median")], "no true points")
         return
     metrics = measure_points(prediction.points, true, icp_distance=settings.icp_distance)
     for name in CLOUDS:
         for spread in ("mean", "median"):
-            yield _Found(f"{name}_{spread}", getattr(getattr(metrics, name), spread), metrics.undefined.get(name))
+            yield _Score(f"{name}_{spread}", getattr(getattr(metrics, name), spread), metrics.undefined.get(name))
 
 
-def _tracks(prediction: Prediction, sample: ClipSample, chosen: ChosenTracks | None, settings: EvaluationSettings) -> Iterator[_Found]:
+def _track_scores(
+    prediction: Prediction, sample: ClipSample, chosen: ChosenTracks | None, settings: EvaluationSettings
+) -> Iterator[_Score]:
     if chosen is None or prediction.tracks is None:
-        yield from _lost((*CAMERA_TRACKS, *WORLD_TRACKS), "no true tracks to ask for" if chosen is None else "the model tracks nothing")
+        yield from _undefined(
+            (*CAMERA_TRACKS, *WORLD_TRACKS), "no true tracks to ask for" if chosen is None else "the model tracks nothing"
+        )
         return
     if sample.intrinsics is None:
-        yield from _lost(CAMERA_TRACKS, "no focal lengths, by which the thresholds are set")
+        yield from _undefined(CAMERA_TRACKS, "no focal lengths, by which the thresholds are set")
     else:
         metrics = measure_camera_tracks(prediction.tracks, sample, chosen, visible=settings.visible)
         fields = ("average_jaccard", "average_pts_within_thresh", "occlusion_accuracy")
         for name, source in zip(CAMERA_TRACKS, fields, strict=True):
-            yield _Found(name, float(getattr(metrics, source)), metrics.undefined.get(source))
+            yield _Score(name, float(getattr(metrics, source)), metrics.undefined.get(source))
     if sample.camera_to_world is None or (sample.pose_valid is not None and not sample.pose_valid.all()):
-        yield from _lost(WORLD_TRACKS, "not every frame has a true pose")
+        yield from _undefined(WORLD_TRACKS, "not every frame has a true pose")
         return
     world = measure_world_tracks(prediction.tracks.camera, prediction.camera_to_world, sample, chosen)
-    yield _Found("world_apd", world.apd, world.undefined.get("apd"))
-    yield _Found("world_epe_m", world.epe_m, world.undefined.get("epe_m"))
+    yield _Score("world_apd", world.apd, world.undefined.get("apd"))
+    yield _Score("world_epe_m", world.epe_m, world.undefined.get("epe_m"))
 
 
-def _lost(names: tuple[str, ...] | list[str], why: str) -> list[_Found]:
-    return [_Found(name, math.nan, why) for name in names]
+def _undefined(names: tuple[str, ...] | list[str], why: str) -> list[_Score]:
+    return [_Score(name, math.nan, why) for name in names]

@@ -1,11 +1,18 @@
-"""The values that tables show: what they are called, how they are printed, and how clips make a mean."""
+"""Columns of the result tables, their means over clips, and the paired difference of two models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
+
+from pipeline.errors import DataError
 from pipeline.metrics.averages import DefinedMean, defined_mean
 from trainer.evaluation.clip_scores import ClipScores
-from trainer.evaluation.poses import pair_values
+from trainer.evaluation.truth_metrics import pair_values
+
+Pooling = Literal["pixels", "pairs"]
+_RESAMPLINGS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,9 +21,9 @@ class Measure:
 
     name: str  # in documents, and of the value in ClipScores
     head: str  # of the column
-    better: str  # "lower" | "higher"
+    better: Literal["lower", "higher"]
     percent: bool = False  # a fraction, printed times 100
-    pooled: str | None = None  # over clips: None, the plain mean; "pixels", weighted by valid pixels; "pairs", all pairs of frames together
+    pooled: Pooling | None = None  # over clips: None, the plain mean; weighted by valid pixels; all pairs of frames together
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,11 +35,11 @@ class Protocol:
     measures: tuple[Measure, ...]
 
 
-def _lower(name: str, head: str, pooled: str | None = None) -> Measure:
+def _lower(name: str, head: str, pooled: Pooling | None = None) -> Measure:
     return Measure(name=name, head=head, better="lower", pooled=pooled)
 
 
-def _share(name: str, head: str, pooled: str | None = None) -> Measure:
+def _share(name: str, head: str, pooled: Pooling | None = None) -> Measure:
     return Measure(name=name, head=head, better="higher", percent=True, pooled=pooled)
 
 
@@ -98,3 +105,41 @@ def summarise(clips: Sequence[ClipScores]) -> dict[str, DefinedMean]:
             mean = DefinedMean(value=pooled[measure.name], num_defined=mean.num_defined, num_dropped=mean.num_dropped)
         means[measure.name] = mean
     return means
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairedDifference:
+    """Second minus first, over the clips in which both are defined; NaN where there is none."""
+
+    mean: float
+    low: float  # 95 % interval of the mean, by resampling clips
+    high: float
+    relative: float  # of the mean of the first: -0.34 is 34 % lower
+    num_pairs: int
+
+
+def paired_difference(first: Sequence[float], second: Sequence[float], *, seed: int = 0) -> PairedDifference:
+    """Compare two lists of one value a clip (or a seed), NaN where undefined.
+
+    The interval is the percentile bootstrap over pairs: it speaks of other clips like these, not of other runs of training.
+    Raises: DataError if the lists differ in length.
+    """
+    before, after = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if before.ndim != 1 or before.shape != after.shape:
+        raise DataError(f"{list(before.shape)} values against {list(after.shape)}; compare two models on the same clips")
+    both = ~(np.isnan(before) | np.isnan(after))
+    before, after = before[both], after[both]
+    if not len(before):
+        return PairedDifference(mean=np.nan, low=np.nan, high=np.nan, relative=np.nan, num_pairs=0)
+    difference = after - before
+    rng = np.random.default_rng(seed)
+    means = difference[rng.integers(len(difference), size=(_RESAMPLINGS, len(difference)))].mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    base = float(before.mean())
+    return PairedDifference(
+        mean=float(difference.mean()),
+        low=float(low),
+        high=float(high),
+        relative=float(difference.mean() / base) if base else np.nan,
+        num_pairs=len(difference),
+    )

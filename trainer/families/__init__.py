@@ -1,7 +1,7 @@
-"""Model families: all that is one published system's own, behind one protocol."""
+"""Model families, one per published system, behind one protocol."""
 
-from trainer.families.objective import PRECISIONS, ClipShares, Objective, StepLosses
+from trainer.families.objective import ClipShares, Objective, StepLosses
 from trainer.families.protocol import Family, LossSettings
 from trainer.families.registry import family_of
 
-__all__ = ["PRECISIONS", "ClipShares", "Family", "LossSettings", "Objective", "StepLosses", "family_of"]
+__all__ = ["ClipShares", "Family", "LossSettings", "Objective", "StepLosses", "family_of"]

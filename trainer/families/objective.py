@@ -1,7 +1,6 @@
-"""Network and losses as one module, so that one call per step is all that a data-parallel wrapper sees."""
+"""Network and losses as one module, so that a data-parallel wrapper sees one call per step."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from networks.building import Network
+from networks.layers.computing import PRECISIONS, Precision
 from pipeline.errors import ConfigError
 from trainer.data import ClipBatch, StepBatch
 from trainer.families.protocol import Family, LossSettings
 from trainer.losses import ClipLosses
 
-PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipShares:
-    """How much one clip of each side counts, so that the gradients' mean over all processes is that of the mean over all clips."""
+    """Factor of one clip of each side, such that the gradients' mean over all processes is that of the mean over all clips."""
 
     labelled: float
     pseudo: float
@@ -35,17 +33,17 @@ class StepLosses:
     pseudo: ClipLosses | None
 
     def sides(self) -> Iterator[ClipLosses]:
-        """Those that there are."""
+        """Sides with clips."""
         yield from (side for side in (self.labelled, self.pseudo) if side is not None)
 
 
 class Objective(nn.Module):
-    """What training lowers."""
+    """The training objective: network and losses of a batch."""
 
-    def __init__(self, family: Family, model: Network, settings: LossSettings, *, precision: str = "float32") -> None:
+    def __init__(self, family: Family, model: Network, settings: LossSettings, *, precision: Precision = "float32") -> None:
         """Args:
             settings: of the family.
-            precision: float32, or bfloat16 autocast of what the network does not keep in float32.
+            precision: bfloat16 autocasts what the network does not keep in float32.
 
         Raises: ConfigError if the model cannot give what the losses need.
         """
@@ -56,7 +54,7 @@ class Objective(nn.Module):
         self.family, self.model, self.settings, self.precision = family, model, settings, precision
 
     def forward(self, batch: StepBatch, shares: ClipShares) -> StepLosses:
-        """Losses of a batch on the model's device. A side that no loss takes is not computed."""
+        """Losses of a batch on the model's device. A side without a loss is not computed."""
         labelled = pseudo = None
         if batch.labelled is not None and self.settings.learns_from_labels:
             labelled = self.labelled_losses(self.predict(batch.labelled), batch.labelled)
@@ -67,8 +65,7 @@ class Objective(nn.Module):
 
     def predict(self, clips: ClipBatch) -> Any:
         """The network's output on clips, in this objective's precision."""
-        dtype, device = PRECISIONS[self.precision], clips.images.device
-        with nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype):
+        with torch.autocast(clips.images.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16"):
             return self.family.forward(self.model, clips, self.settings)
 
     def labelled_losses(self, output: Any, clips: ClipBatch) -> ClipLosses:

@@ -26,7 +26,7 @@ def draw_reconstruction(clips: ClipBatch, output: ModelOutput, clip: int = 0) ->
     images = _array(clips.images[clip]).transpose(0, 2, 3, 1)
     pixels, weight = _array(clips.observations.tracks_px[clip]), _array(clips.observations.frame_weights[clip])
     factor = max(1, round(_LEAST_HEIGHT / images.shape[1]))
-    rows = [_with_tracks(_enlarged(images[frame], factor), (pixels[frame] + 0.5) * factor - 0.5, weight[frame]) for frame in chosen]
+    rows = [_draw_tracks(_enlarge(images[frame], factor), (pixels[frame] + 0.5) * factor - 0.5, weight[frame]) for frame in chosen]
     depth = _array(output.local_points[clip, ..., 2])
     points = _in_first_camera(output, output.local_points[clip].flatten(1, 2), clip)
     extent = np.quantile(np.abs(points[..., [0, 2]]), _SHARE) + 1e-6
@@ -34,22 +34,22 @@ def draw_reconstruction(clips: ClipBatch, output: ModelOutput, clip: int = 0) ->
     tracks = None
     if output.traj3d_camera is not None:
         moved = _in_first_camera(output, output.traj3d_camera[-1][clip], clip)
-        tracks = _from_above(moved, np.broadcast_to(_turbo(np.linspace(0.1, 0.9, len(moved)))[:, None], moved.shape), extent, 2)
+        tracks = _draw_top_view(moved, np.broadcast_to(_turbo_colours(np.linspace(0.1, 0.9, len(moved)))[:, None], moved.shape), extent, 2)
     pictures = {
         "frames": np.concatenate(rows, axis=1),
-        "depth": np.concatenate([_enlarged(_depth_colours(depth[frame], depth), factor) for frame in chosen], axis=1),
-        "points_from_above": _from_above(points, colours, extent, 1),
+        "depth": np.concatenate([_enlarge(_colour_depth(depth[frame], depth), factor) for frame in chosen], axis=1),
+        "points_from_above": _draw_top_view(points, colours, extent, 1),
     }
     return pictures if tracks is None else {**pictures, "tracks_from_above": tracks}
 
 
-def _enlarged(image: np.ndarray, factor: int) -> np.ndarray:
+def _enlarge(image: np.ndarray, factor: int) -> np.ndarray:
     return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def _with_tracks(image: np.ndarray, pixels: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def _draw_tracks(image: np.ndarray, pixels: np.ndarray, weight: np.ndarray) -> np.ndarray:
     canvas = np.ascontiguousarray((image * 255).astype(np.uint8))
-    hues = _turbo(np.linspace(0, 1, max(len(pixels), 1)))
+    hues = _turbo_colours(np.linspace(0, 1, max(len(pixels), 1)))
     for place, trust, colour in zip(pixels, weight, hues, strict=False):
         if trust > 0:
             x, y = (round(float(value)) for value in place)
@@ -57,12 +57,12 @@ def _with_tracks(image: np.ndarray, pixels: np.ndarray, weight: np.ndarray) -> n
     return canvas
 
 
-def _depth_colours(depth: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def _colour_depth(depth: np.ndarray, whole: np.ndarray) -> np.ndarray:
     near, far = np.quantile(whole, [0.02, 0.98])
-    return _turbo(1 - np.clip((depth - near) / max(far - near, 1e-6), 0, 1))
+    return _turbo_colours(1 - np.clip((depth - near) / max(far - near, 1e-6), 0, 1))
 
 
-def _from_above(points: np.ndarray, colours: np.ndarray, extent: float, radius: int) -> np.ndarray:
+def _draw_top_view(points: np.ndarray, colours: np.ndarray, extent: float, radius: int) -> np.ndarray:
     canvas = np.full((_TOP_VIEW, _TOP_VIEW, 3), 255, np.uint8)
     x = ((points[..., 0] / extent + 1) / 2 * (_TOP_VIEW - 1)).round().reshape(-1)
     y = ((1 - points[..., 2] / extent) * (_TOP_VIEW - 1)).round().reshape(-1)
@@ -79,7 +79,7 @@ def _in_first_camera(output: ModelOutput, points: Tensor, clip: int) -> np.ndarr
     return _array(transform_points(torch.linalg.solve(cameras[:1], cameras)[None], points[None])[0])
 
 
-def _turbo(shares: np.ndarray) -> np.ndarray:
+def _turbo_colours(shares: np.ndarray) -> np.ndarray:
     bytes_ = np.ascontiguousarray((np.clip(shares, 0, 1) * 255).astype(np.uint8))
     return cv2.applyColorMap(bytes_, cv2.COLORMAP_TURBO)[..., ::-1].reshape(*shares.shape, 3)
 

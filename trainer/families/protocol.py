@@ -1,4 +1,4 @@
-"""What loop, data, inference and evaluation may ask of a model family, and nothing else of it."""
+"""Interface of a model family to loop, data, inference and evaluation, which use nothing else of it."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -33,7 +33,7 @@ class LossSettings(Protocol):
 
 
 class Family(Protocol):
-    """One published system: the networks that it trains, and all that is its own about it.
+    """One published system: its networks, its losses and their settings.
 
     A model is one that `networks.build_model` made under one of the family's names. Losses are those of B clips, in float32; settings are
     the family's `settings_type`. Outputs of `forward` go back to the family alone.
@@ -45,7 +45,7 @@ class Family(Protocol):
         """Pixels: sides of images must be multiples of it."""
 
     def tracks(self, model: Network) -> bool:
-        """Whether the model follows points that it is asked for."""
+        """Whether the model tracks query points."""
 
     def check_settings(self, model: Network, settings: Any) -> None:
         """Raises: ConfigError if the model cannot give what the losses need."""
@@ -54,7 +54,7 @@ class Family(Protocol):
         """Raises: DataError if images of this size, in pixels, cannot be trained on."""
 
     def forward(self, model: Network, clips: ClipBatch, settings: Any) -> Any:
-        """The model's output on clips, as far as the losses need it."""
+        """The model's output on clips, limited to what the losses need."""
 
     def labelled_losses(self, output: Any, clips: ClipBatch, settings: Any) -> ClipLosses:
         """Losses of clips with truth. Raises: DataError if the clips lack it."""

@@ -1,8 +1,7 @@
-"""From a network's name to the family that trains it."""
-
-import importlib
+"""Model families by the names of their networks."""
 
 from pipeline.errors import ConfigError
+from pipeline.records.factories import load_factory
 from trainer.families.protocol import Family
 
 # network's name -> "module:class", imported when it is asked for
@@ -17,6 +16,5 @@ def family_of(network: str) -> Family:
     """The family of a network that `networks.build_model` knows by this name. Raises: ConfigError for one without a family."""
     if network not in FAMILIES:
         raise ConfigError(f"model {network!r} cannot be trained; models that can are {', '.join(sorted(FAMILIES))}")
-    module, _, name = FAMILIES[network].partition(":")
-    family: Family = getattr(importlib.import_module(module), name)()
+    family: Family = load_factory(FAMILIES[network], "family")()
     return family

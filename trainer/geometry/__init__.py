@@ -1,9 +1,17 @@
 """Geometry in torch: maps at pixels, rigid motions, two-view geometry, robust statistics. Pure, batched, differentiable."""
 
-from trainer.geometry.epipolar import fundamental_matrices, point_map_intrinsics, sampson_squared, turned_pixels
-from trainer.geometry.masked import masked_mean, masked_median
-from trainer.geometry.rigid import assemble_rigid, invert_rigid, motion_to_anchor, rotation_angle, scale_motion, transform_points
-from trainer.geometry.sampling import in_image, sample_maps
+from trainer.geometry.cameras import (
+    assemble_rigid,
+    fundamental_matrices,
+    invert_rigid,
+    motion_to_anchor,
+    rotate_pixels,
+    rotation_angle,
+    sampson_squared,
+    scale_motion,
+    transform_points,
+)
+from trainer.geometry.maps import in_image, masked_mean, masked_median, point_map_intrinsics, sample_maps
 
 __all__ = [
     "assemble_rigid",
@@ -19,5 +27,5 @@ __all__ = [
     "sampson_squared",
     "scale_motion",
     "transform_points",
-    "turned_pixels",
+    "rotate_pixels",
 ]

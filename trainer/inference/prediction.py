@@ -1,11 +1,18 @@
-"""What a model says of one video, on the CPU."""
+"""A model's prediction for one video: the record, on the CPU, and the forward pass that makes it."""
 
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from pipeline.errors import DataError
+from networks import model_name
+from networks.building import Network
+from networks.layers.computing import FORWARD_PRECISIONS, ForwardPrecision, forward_precision
+from networks.pi3 import ModelOutput
+from pipeline.errors import ConfigError, DataError, MemoryExhausted
 from pipeline.records.arrays import check_array
+from trainer.families import family_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -54,3 +61,73 @@ class Prediction:
     def depth(self) -> np.ndarray:
         """float32 "T H W": along z, in the model's unit."""
         return self.local_points[..., 2]
+
+
+def predict(
+    model: Network, frames: np.ndarray, queries: np.ndarray | None = None, *, precision: ForwardPrecision = "float32"
+) -> Prediction:
+    """Reconstruct T frames at once, and follow points of frame 0 if there are any and the model can.
+
+    The model computes on the device where its weights are.
+
+    Args:
+        frames: uint8 "T H W 3", RGB, H and W multiples of the model's patch.
+        queries: float32 "N 2", (x, y) in pixels of frame 0; None or no row: geometry alone.
+        precision: of encoder, decoder and transformer heads; dense heads, poses and tracker compute in float32 in any case.
+    Raises: ConfigError for another precision; DataError if the prediction is not finite; MemoryExhausted if it does not fit into the
+        device's memory.
+    """
+    if precision not in FORWARD_PRECISIONS:
+        raise ConfigError(f"precision is {precision!r}, expected one of {', '.join(FORWARD_PRECISIONS)}")
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(), forward_precision(device, precision):
+            images = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2)[None].float() / 255
+            output, asked = _forward(model, images, queries)
+        return _record(frames, output, asked)
+    except torch.OutOfMemoryError as error:
+        num_frames, height, width, _ = frames.shape
+        raise MemoryExhausted(
+            f"{num_frames} frames of {width}x{height} do not fit into the memory of {device}: {str(error).splitlines()[0]}; take fewer"
+            " frames, or smaller ones"
+        ) from error
+    finally:
+        model.train(was_training)
+
+
+def _forward(model: Network, images: Tensor, queries: np.ndarray | None) -> tuple[ModelOutput, np.ndarray | None]:
+    """The output, and the queries that it answers."""
+    family = family_of(model_name(model))
+    if queries is None or not len(queries) or not family.tracks(model):
+        return family.predict(model, images, None), None
+    asked = np.asarray(queries, np.float32)
+    return family.predict(model, images, torch.from_numpy(asked)[None].to(images.device)), asked
+
+
+def _record(frames: np.ndarray, output: ModelOutput, queries: np.ndarray | None) -> Prediction:
+    tracks = None
+    if queries is not None:
+        assert output.traj3d_world is not None, "the family says that it tracks"
+        assert output.traj3d_camera is not None, "the family says that it tracks"
+        assert output.visibility is not None, "the family says that it tracks"
+        tracks = PredictedTracks(
+            queries=queries,
+            world=_array(output.traj3d_world[-1]),
+            camera=_array(output.traj3d_camera[-1]),
+            visibility_score=_array(output.visibility),
+        )
+    return Prediction(
+        frames=frames,
+        points=_array(output.points),
+        local_points=_array(output.local_points),
+        confidence=_array(output.conf[..., 0].float().sigmoid()),
+        camera_to_world=_array(output.camera_poses),
+        tracks=tracks,
+    )
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    """The only clip of a batch, float32."""
+    return tensor[0].float().cpu().numpy()

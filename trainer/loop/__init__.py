@@ -1,8 +1,7 @@
 """The training loop: one stage of training, from a configuration to checkpoints; alone or on many processes."""
 
-from trainer.loop.config import TrainConfig
-from trainer.loop.journal import read_journal
-from trainer.loop.reading import read_config
+from trainer.loop.config import TrainConfig, read_config
+from trainer.loop.logs import read_journal
 from trainer.loop.run import TrainOutcome, train
 
 __all__ = ["TrainConfig", "TrainOutcome", "read_config", "read_journal", "train"]

@@ -1,9 +1,9 @@
-"""A training run on disk, so that it can be killed at any moment: weights, optimiser and state, committed by the state's file.
+"""Checkpoints of a run: weights, optimiser and state, committed by the state's file, so that a run can be killed at any moment.
 
 OUT/checkpoints/00001000.safetensors              weights, as `networks.weights` loads them
 OUT/checkpoints/00001000.average.safetensors      their average, where one is kept
 OUT/checkpoints/00001000.optimiser.safetensors    AdamW's moments
-OUT/checkpoints/00001000.json                     written last: what the run had come to, and where the data stand
+OUT/checkpoints/00001000.json                     written last: state of the run and of the data
 """
 
 import json
@@ -19,7 +19,7 @@ from networks.building import Network
 from networks.weights import load_weights, read_weights, save_weights
 from pipeline import storage
 from pipeline.errors import ConfigError, FormatError
-from trainer.loop.averaging import WeightAverage
+from trainer.loop.optimisation import WeightAverage
 
 SCHEMA_VERSION = 1
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -27,7 +27,7 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunState:
-    """Where a run stands."""
+    """State of a run after some steps."""
 
     step: int  # steps that are done
     config: Mapping[str, Any]  # the whole of it, resolved
@@ -40,7 +40,7 @@ class RunState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Learner:
-    """What a checkpoint holds besides the state."""
+    """Model, optimiser and average that a checkpoint saves besides the state."""
 
     model: Network
     optimiser: torch.optim.AdamW
@@ -48,16 +48,16 @@ class Learner:
 
 
 def save_checkpoint(out: str, state: RunState, learner: Learner, *, keep: int) -> str:
-    """Write a checkpoint and take away all but the newest `keep`. Returns the weights' file. Raises StorageError."""
-    weights = _file(out, state.step, ".safetensors")
+    """Write a checkpoint and delete all but the newest `keep`. Returns the weights' file. Raises StorageError."""
+    weights = _checkpoint_file(out, state.step, ".safetensors")
     save_weights(weights, learner.model, license=state.start_license)
     if learner.average is not None:
-        with learner.average.in_place_of(learner.model):
-            save_weights(_file(out, state.step, ".average.safetensors"), learner.model, license=state.start_license)
-    with storage.publishing(_file(out, state.step, ".optimiser.safetensors")) as path:
+        with learner.average.applied_to(learner.model):
+            save_weights(_checkpoint_file(out, state.step, ".average.safetensors"), learner.model, license=state.start_license)
+    with storage.publishing(_checkpoint_file(out, state.step, ".optimiser.safetensors")) as path:
         safetensors.torch.save_file(_moments(learner), path)
     table = {"schema_version": SCHEMA_VERSION, "kind": "training_state", **asdict(state)}
-    storage.publish_bytes(_file(out, state.step, ".json"), (json.dumps(table, indent=1, sort_keys=True) + "\n").encode())
+    storage.publish_bytes(_checkpoint_file(out, state.step, ".json"), (json.dumps(table, indent=1, sort_keys=True) + "\n").encode())
     for step in checkpoint_steps(out)[:-keep]:
         _remove(out, step)
     return weights
@@ -71,7 +71,7 @@ def checkpoint_steps(out: str) -> list[int]:
 
 def read_state(out: str, step: int) -> RunState:
     """The state of one checkpoint. Raises FormatError for another version, ConfigError if it cannot be understood."""
-    uri = _file(out, step, ".json")
+    uri = _checkpoint_file(out, step, ".json")
     try:
         table = json.loads(storage.read_bytes(uri))
         version = table.pop("schema_version")
@@ -85,14 +85,14 @@ def read_state(out: str, step: int) -> RunState:
 
 
 def load_checkpoint(out: str, step: int, learner: Learner) -> None:
-    """Weights, average and moments into what training made. Raises ConfigError, naming the file, if they are of another network."""
-    load_weights(learner.model, read_weights(_file(out, step, ".safetensors")))
+    """Load weights, average and moments into what training made. Raises ConfigError, naming the file, if they are of another network."""
+    load_weights(learner.model, read_weights(_checkpoint_file(out, step, ".safetensors")))
     if learner.average is not None:
-        learner.average.load(read_weights(_file(out, step, ".average.safetensors")).tensors)
-    uri = _file(out, step, ".optimiser.safetensors")
+        learner.average.load(read_weights(_checkpoint_file(out, step, ".average.safetensors")).tensors)
+    uri = _checkpoint_file(out, step, ".optimiser.safetensors")
     tensors = read_weights(uri).tensors
     state = learner.optimiser.state
-    for name, parameter in _learning(learner.model):
+    for name, parameter in _trainable_parameters(learner.model):
         moments = {moment: tensors[f"{moment}/{name}"] for moment in _MOMENTS if f"{moment}/{name}" in tensors}
         if not moments:
             continue  # no step has reached it so far
@@ -104,21 +104,23 @@ def load_checkpoint(out: str, step: int, learner: Learner) -> None:
 
 def _moments(learner: Learner) -> dict[str, Tensor]:
     found = {
-        name: learner.optimiser.state[parameter] for name, parameter in _learning(learner.model) if parameter in learner.optimiser.state
+        name: learner.optimiser.state[parameter]
+        for name, parameter in _trainable_parameters(learner.model)
+        if parameter in learner.optimiser.state
     }
     tensors = {f"{key}/{name}": state[key].detach().cpu().contiguous() for name, state in found.items() for key in _MOMENTS}
     return tensors or {"none": torch.zeros(1)}  # a file of nothing cannot be told from a damaged one
 
 
-def _learning(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+def _trainable_parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
     return [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
 
 
 def _remove(out: str, step: int) -> None:
     """The state's file first: without it the others count for nothing."""
     for ending in (".json", ".optimiser.safetensors", ".average.safetensors", ".safetensors"):
-        storage.remove(_file(out, step, ending))
+        storage.remove(_checkpoint_file(out, step, ending))
 
 
-def _file(out: str, step: int, ending: str) -> str:
+def _checkpoint_file(out: str, step: int, ending: str) -> str:
     return storage.join(out, "checkpoints", f"{step:08d}{ending}")

@@ -1,18 +1,29 @@
-"""Everything that a stage of training is: data, network, what is frozen, losses, schedule. A stage is data, not code."""
+"""Configuration of one stage of training, read from YAML files with single values changed from the command line."""
 
-from collections.abc import Mapping
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import yaml
+
+from networks.layers.computing import Precision
 from pipeline.errors import ConfigError
+from pipeline.records.parsing import check_choices, parse_record, plain_table
+from pipeline.stream import MixtureConfig, StreamConfig
+from trainer.data import parse_data_config
 from trainer.data.config import DataConfig
-from trainer.families import PRECISIONS, LossSettings, family_of
-from trainer.loop.schedule import OptimiserSettings
+from trainer.families import LossSettings, family_of
+from trainer.loop.optimisation import OptimiserSettings
+
+FILLED_IN = ("on_error", "split", "num_frames")  # by `parse_data_config`, in other ways than StreamConfig would
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSettings:
-    """Which network, and what it begins from."""
+    """The network, and the weights that it begins from."""
 
     name: str = "trajvg"  # trajvg, pi3 or pi3x
     config: Mapping[str, Any] = field(default_factory=dict)  # sizes by section; what is left out has the public checkpoint's size
@@ -22,7 +33,7 @@ class ModelSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointSettings:
-    """When the run is saved."""
+    """Times at which the run is saved."""
 
     every_steps: int = 1000  # and at the end
     keep: int = 3  # newest checkpoints that stay
@@ -34,7 +45,7 @@ class CheckpointSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogSettings:
-    """What can be watched. Losses of every step are in OUT/losses in any case."""
+    """Logs beside the losses of every step, which are in OUT/losses in any case."""
 
     every_steps: int = 10  # between lines of progress, and points of TensorBoard's curves
     tensorboard: bool = False  # write OUT/tensorboard; needs the extra `train`
@@ -57,7 +68,7 @@ class TrainConfig:
     losses: LossSettings | None = None  # of the model's family; None: its defaults, filled in when the configuration is made
     optimiser: OptimiserSettings = OptimiserSettings()
     loss_guard: float | None = 10.0  # a step whose loss is larger counts 0 [π³ code]
-    precision: str = "float32"  # or bfloat16: autocast of what the network does not keep in float32
+    precision: Precision = "float32"  # bfloat16: autocast of what the network does not keep in float32
     ema_decay: float | None = None  # keep an average of the weights too, each step counting 1 - ema_decay
     loader_workers: int = 2  # processes that decode and prepare clips ahead; 0: none but this. What they give does not depend on it
     seed: int = 0  # of fresh weights; data have their own
@@ -66,7 +77,7 @@ class TrainConfig:
 
     @property
     def loss_settings(self) -> LossSettings:
-        """The losses, which are there by now."""
+        """The losses, never None once the record is made."""
         assert self.losses is not None
         return self.losses
 
@@ -78,9 +89,103 @@ class TrainConfig:
             raise ConfigError(f"losses are {type(self.losses).__name__}, expected {settings_type.__name__}, of model {self.model.name}")
         if self.steps < 1 or min(self.seed, self.loader_workers) < 0:
             raise ConfigError(f"steps is {self.steps}, seed {self.seed}, loader_workers {self.loader_workers}; expected 1, 0 and 0 or more")
-        if self.precision not in PRECISIONS:
-            raise ConfigError(f"precision is {self.precision!r}, expected one of {', '.join(PRECISIONS)}")
+        check_choices(self)
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ConfigError(f"ema_decay is {self.ema_decay}, expected between 0 and 1, or null for no average")
         if self.loss_guard is not None and not self.loss_guard > 0:
             raise ConfigError(f"loss_guard is {self.loss_guard}, expected above 0, or null for none")
+
+
+def read_config(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> TrainConfig:
+    """Read a stage of training.
+
+    Args:
+        path: of a YAML file.
+        changes: such as "steps=200" or "data.labelled.0.root=/data/studio": a place, and a value in YAML.
+    Raises: ConfigError, naming the file, for anything that is not understood.
+    """
+    table = _load_yaml(Path(path))
+    for change in changes:
+        _apply_change(table, change)
+    try:
+        if "data" in table:
+            table["data"] = parse_data_config(table["data"])
+        if table.get("losses") is not None:
+            table["losses"] = parse_record(_loss_settings(table), table["losses"], "losses")
+        return parse_record(TrainConfig, table, "")
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def config_table(config: TrainConfig) -> dict[str, Any]:
+    """The whole configuration as `read_config` understands it, defaults written out."""
+    table = plain_table(config)
+    table["data"] |= {name: _part_tables(getattr(config.data, name)) for name in ("labelled", "pseudo")}
+    return table
+
+
+def _part_tables(mixture: MixtureConfig | None) -> list[dict[str, Any]] | None:
+    """Tables of a mixture's parts: fields that differ from StreamConfig's defaults, and those that `parse_data_config` would fill in."""
+    if mixture is None:
+        return None
+    plain = StreamConfig(root="")
+    tables = []
+    for part, weight in mixture.parts:
+        names = [field.name for field in dataclasses.fields(part)]
+        said = {name: getattr(part, name) for name in names if name in FILLED_IN or getattr(part, name) != getattr(plain, name)}
+        tables.append({name: list(value) if isinstance(value, tuple) else value for name, value in said.items()} | {"weight": weight})
+    return tables
+
+
+def _loss_settings(table: dict[str, Any]) -> type:
+    """Type of the `losses` section, by the model's family."""
+    model = table.get("model")
+    return family_of(str(model.get("name", ModelSettings().name)) if isinstance(model, dict) else ModelSettings().name).settings_type
+
+
+def _load_yaml(path: Path) -> dict[str, Any]:
+    try:
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read ({error}); give a YAML file such as configs/tiny.yaml") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path} holds {table!r}, expected a table; see configs/tiny.yaml")
+    return table
+
+
+def _apply_change(table: dict[str, Any], change: str) -> None:
+    place, equals, text = change.partition("=")
+    names = place.split(".")
+    if not equals or not all(names):
+        raise ConfigError(f"--set {change}: expected NAME.NAME=VALUE")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {change}: {text!r} is no YAML value") from error
+    inner: Any = table
+    for name in names[:-1]:
+        inner = _child(inner, name, change)
+    if isinstance(inner, list):
+        inner[_list_index(inner, names[-1], change)] = value
+    elif isinstance(inner, dict):
+        inner[names[-1]] = value
+    else:
+        raise ConfigError(f"--set {change}: {'.'.join(names[:-1])} is {inner!r}, which has no {names[-1]}")
+
+
+def _child(inner: Any, name: str, change: str) -> Any:
+    if isinstance(inner, list):
+        return inner[_list_index(inner, name, change)]
+    if not isinstance(inner, dict):
+        raise ConfigError(f"--set {change}: {inner!r} has no {name}")
+    if inner.get(name) is None:
+        inner[name] = {}
+    return inner[name]
+
+
+def _list_index(inner: list[Any], name: str, change: str) -> int:
+    if not name.isdigit() or int(name) >= len(inner):
+        raise ConfigError(f"--set {change}: {name} is no entry of a list of {len(inner)}; they are counted from 0")
+    return int(name)

@@ -1,4 +1,4 @@
-"""One stage of training, from its configuration to its last checkpoint; killed and begun again, it goes on from the newest."""
+"""One stage of training, from its configuration to its last checkpoint; a killed run resumes from the newest one."""
 
 import logging
 import time
@@ -6,42 +6,54 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 import yaml
 
 from networks import build_model
 from networks.building import Network
+from networks.inputs import fitted_size
 from networks.weights import read_weights, start_from
 from pipeline import storage
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
 from trainer.data import StepBatch, StepLoader
-from trainer.families import family_of
+from trainer.data.config import ShapeConfig
+from trainer.families import Family, LossSettings, family_of
 from trainer.loop.checkpoints import Learner, RunState, checkpoint_steps, load_checkpoint, read_state, save_checkpoint
-from trainer.loop.config import TrainConfig
-from trainer.loop.frozen import freeze
-from trainer.loop.image_sizes import check_image_sizes
-from trainer.loop.process_group import ProcessRank, gathered
-from trainer.loop.reading import config_table
-from trainer.loop.step_log import OnStep, StepLog
-from trainer.loop.step_report import GUARDED, SKIPPED
+from trainer.loop.config import TrainConfig, config_table
+from trainer.loop.logs import OnStep, StepLog
+from trainer.loop.optimisation import freeze
+from trainer.loop.step_report import ProcessRank, gather_over_processes
 from trainer.loop.train_step import TrainStep, make_objective
 
+_ASPECTS = 65  # that are tried between the least and the most
 _log = logging.getLogger(__name__)
-_MAY_CHANGE = ("out", "checkpoints", "logs", "loader_workers")  # between a run and its continuation
+_CHANGEABLE = ("out", "checkpoints", "logs", "loader_workers")  # between a run and its continuation
+
+
+def check_image_sizes(family: Family, model: Network, shape: ShapeConfig, losses: LossSettings) -> None:
+    """Try the smallest images of a training. Raises: ConfigError if they are too small for the model and its losses."""
+    patch, (least, most) = family.patch_size(model), shape.pixels
+    sizes = {fitted_size(aspect, least, patch=patch, most_pixels=most) for aspect in np.geomspace(*shape.aspect, _ASPECTS)}
+    for height, width in sorted(sizes):
+        try:
+            family.check_shape(model, losses, height, width)
+        except DataError as error:
+            raise ConfigError(f"data.shape: steps may draw images of {width} x {height} pixels; {error}: raise pixels[0]") from error
 
 
 class BatchSource(Protocol):
-    """Where the batches of one process come from: StepLoader, or whatever behaves like it."""
+    """Batches of one process: StepLoader, or another source with its interface."""
 
     def __iter__(self) -> Iterator[StepBatch]: ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Where it stands: after the batches that were taken."""
+        """State after the batches that were taken."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainOutcome:
-    """What a run came to."""
+    """Result of a run."""
 
     weights: str  # the newest checkpoint's
     steps: int  # that are done
@@ -64,25 +76,25 @@ def train(
     Args:
         resume: go on from the newest checkpoint in `config.out`; without one the run begins.
         open_batches: from a saved state (None: the beginning) to batches; None reads `config.data`.
-        on_step: is told of every step, in the leading process.
+        on_step: called with every step's report, in the leading process.
     Raises: ConfigError, before anything is written, if there is a run already or it was of another configuration.
     """
     saved = saved_state(config, resume=resume)
-    model, start_license = _make_model(config, begins=saved is None)
+    model, start_license = _make_model(config, fresh=saved is None)
     family = family_of(config.model.name)
     check_image_sizes(family, model, config.data.shape, config.loss_settings)
     freeze(model, config.frozen)
     step = TrainStep(model.to(process.device), config, process)
     learner = Learner(model=model, optimiser=step.optimiser, average=step.average)
-    source = (open_batches or _loader(config, process, family.patch_size(model)))(None if saved is None else dict(saved.data))
+    source = (open_batches or _loader_opener(config, process, family.patch_size(model)))(None if saved is None else dict(saved.data))
     if saved is not None:
         load_checkpoint(config.out, saved.step, learner)
     elif process.leads:
         storage.publish_bytes(storage.join(config.out, "config.yaml"), yaml.safe_dump(config_table(config), sort_keys=False).encode())
-    state = saved or _fresh_state(config, start_license)
+    state = saved or _initial_state(config, start_license)
     log = StepLog(config.out, state.step, config.logs, process=process, on_step=on_step)
     try:
-        state, loss = _Loop(config=config, process=process, learner=learner, log=log).go(state, step, source)
+        state, loss = _Loop(config=config, process=process, learner=learner, log=log).run(state, step, source)
     finally:
         log.close()
     return TrainOutcome(
@@ -107,7 +119,7 @@ def saved_state(config: TrainConfig, *, resume: bool) -> RunState | None:
         raise ConfigError(f"{config.out} holds a run of {steps[-1]} steps; go on with --resume, or name another --out")
     state = read_state(config.out, steps[-1])
     mine, theirs = config_table(config), dict(state.config)
-    changed = [name for name in sorted({*mine, *theirs} - set(_MAY_CHANGE)) if mine.get(name) != theirs.get(name)]
+    changed = [name for name in sorted({*mine, *theirs} - set(_CHANGEABLE)) if mine.get(name) != theirs.get(name)]
     if changed:
         raise ConfigError(
             f"{config.out} was trained with another {', '.join(changed)}; resume with its config.yaml, or begin anew with another --out"
@@ -122,7 +134,7 @@ class _Loop:
     learner: Learner
     log: StepLog
 
-    def go(self, state: RunState, train_step: TrainStep, source: BatchSource) -> tuple[RunState, float | None]:
+    def run(self, state: RunState, train_step: TrainStep, source: BatchSource) -> tuple[RunState, float | None]:
         """From a state to the last step."""
         licenses, guarded, skipped, loss = set(state.licenses), state.num_guarded, state.num_skipped, None
         preview_objective = make_objective(self.learner.model, self.config)
@@ -132,13 +144,13 @@ class _Loop:
             batch = next(batches)
             report = train_step(batch, number, wait_s=time.perf_counter() - began)
             licenses |= _licenses(batch)
-            guarded, skipped = guarded + (report.outcome == GUARDED), skipped + (report.outcome == SKIPPED)
+            guarded, skipped = guarded + (report.outcome == "guarded"), skipped + (report.outcome == "skipped")
             loss = report.loss
             self.log.log_step(report)
             self.log.draw_step(number, batch, preview_objective)
             done = number + 1
             if done % self.config.checkpoints.every_steps == 0 or done == self.config.steps:
-                licenses = set().union(*gathered(licenses, self.process))
+                licenses = set().union(*gather_over_processes(licenses, self.process))
                 state = RunState(
                     step=done,
                     config=config_table(self.config),
@@ -159,23 +171,23 @@ class _Loop:
         _log.info("step %d: saved %s", state.step, weights)
 
 
-def _make_model(config: TrainConfig, *, begins: bool) -> tuple[Network, str | None]:
+def _make_model(config: TrainConfig, *, fresh: bool) -> tuple[Network, str | None]:
     """The network, and the licence of the weights that it begins from."""
     settings = config.model
     model = build_model(settings.name, settings.config, generator=torch.Generator().manual_seed(config.seed))
-    if settings.start is None or not begins:
+    if settings.start is None or not fresh:
         return model, None
     return model, start_from(model, read_weights(settings.start, sha256=settings.start_sha256)).license
 
 
-def _fresh_state(config: TrainConfig, start_license: str | None) -> RunState:
+def _initial_state(config: TrainConfig, start_license: str | None) -> RunState:
     licenses = () if start_license is None else (start_license,)
     return RunState(
         step=0, config=config_table(config), data={}, num_guarded=0, num_skipped=0, licenses=licenses, start_license=start_license
     )
 
 
-def _loader(config: TrainConfig, process: ProcessRank, patch: int) -> Callable[[dict[str, Any] | None], BatchSource]:
+def _loader_opener(config: TrainConfig, process: ProcessRank, patch: int) -> Callable[[dict[str, Any] | None], BatchSource]:
     workers = config.loader_workers
     return lambda start: StepLoader(
         config.data, patch=patch, rank=process.rank, world_size=process.world_size, num_workers=workers, start=start

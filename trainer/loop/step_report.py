@@ -1,13 +1,49 @@
-"""What one step of training was like."""
+"""Report of one step of training, summed over all processes that train together."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import distributed
 
 from trainer.losses.clip_losses import ClipLosses
 
-STEPPED, GUARDED, SKIPPED = "stepped", "guarded", "skipped"
+Item = TypeVar("Item")
+Outcome = Literal["stepped", "guarded", "skipped"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProcessRank:
+    """Rank and device of this process. A world_size above 1 needs torch's process group set up by the caller."""
+
+    device: torch.device
+    rank: int = 0
+    world_size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+
+def sum_over_processes(values: Sequence[float], process: ProcessRank) -> list[float]:
+    """Each value's sum over all processes, in float64."""
+    if process.world_size == 1:
+        return [float(value) for value in values]
+    total = torch.tensor(values, dtype=torch.float64, device=process.device)
+    distributed.all_reduce(total)
+    return [float(value) for value in total.tolist()]
+
+
+def gather_over_processes(item: Item, process: ProcessRank) -> list[Item]:
+    """Every process's item, in the order of their ranks; anything that can be pickled."""
+    if process.world_size == 1:
+        return [item]
+    items: list[Item] = [item] * process.world_size
+    distributed.all_gather_object(items, item)
+    return items
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,8 +51,8 @@ class StepReport:
     """One step, over all processes."""
 
     step: int  # counted from 0
-    outcome: str  # stepped; guarded: the loss was too large, and counted 0; skipped: there was nothing to learn from, and nothing changed
-    loss: float | None  # None where it is no number
+    outcome: Outcome  # guarded: the loss was too large, and counted 0; skipped: there was nothing to learn from, and nothing changed
+    loss: float | None  # None where it is not finite
     terms: Mapping[str, float | None]  # each loss's mean over its clips, unweighted
     learning_rate: float  # of all but the encoder
     gradient_norm: float | None  # before clipping
@@ -32,7 +68,7 @@ class StepReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TermSums:
-    """One process's losses, ready to be added to those of others."""
+    """One process's losses, to be added to those of the others."""
 
     sums: Mapping[str, tuple[float, int]]  # by term: sum over clips, and how many
 
@@ -43,15 +79,15 @@ def term_sums(sides: Iterable[ClipLosses]) -> TermSums:
 
 
 def mean_terms(parts: Iterable[TermSums]) -> dict[str, float | None]:
-    """Means over the clips of all processes; None where one is no number."""
+    """Means over the clips of all processes; None where one is not finite."""
     totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for part in parts:
         for name, (value, count) in part.sums.items():
             totals[name][0] += value
             totals[name][1] += count
-    return {name: number(value / count) for name, (value, count) in sorted(totals.items())}
+    return {name: finite_or_none(value / count) for name, (value, count) in sorted(totals.items())}
 
 
-def number(value: float) -> float | None:
-    """The value, or None for NaN and infinity, which JSON cannot say."""
+def finite_or_none(value: float) -> float | None:
+    """The value, or None for NaN and infinity, which JSON cannot hold."""
     return value if abs(value) < float("inf") else None

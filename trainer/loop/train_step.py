@@ -11,26 +11,33 @@ from torch.nn.parallel import DistributedDataParallel
 from networks.building import Network
 from trainer.data import ClipBatch, StepBatch
 from trainer.families import ClipShares, Objective, StepLosses, family_of
-from trainer.loop.averaging import WeightAverage
 from trainer.loop.config import TrainConfig
-from trainer.loop.process_group import ProcessRank, gathered, summed
-from trainer.loop.schedule import make_optimiser, rate_factor, set_rate
-from trainer.loop.step_report import GUARDED, SKIPPED, STEPPED, StepReport, mean_terms, number, term_sums
+from trainer.loop.optimisation import WeightAverage, make_optimiser, rate_factor, set_rate
+from trainer.loop.step_report import (
+    Outcome,
+    ProcessRank,
+    StepReport,
+    finite_or_none,
+    gather_over_processes,
+    mean_terms,
+    sum_over_processes,
+    term_sums,
+)
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Backward:
-    """What became of a loss."""
+class _UpdateResult:
+    """Result of one update."""
 
-    outcome: str
+    outcome: Outcome
     gradient_norm: float | None
     reason: str | None = None
 
 
 class TrainStep:
-    """Owns optimiser and average; every process of a group has one, and all do the same."""
+    """Step function with its optimiser and average; every process of a group has one, and all take the same steps."""
 
     def __init__(self, model: Network, config: TrainConfig, process: ProcessRank) -> None:
         """Args:
@@ -39,7 +46,7 @@ class TrainStep:
         self.model, self.config, self.process = model, config, process
         self.optimiser = make_optimiser(model, config.optimiser)
         self.average = None if config.ema_decay is None else WeightAverage(model, config.ema_decay)
-        self._learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         objective = make_objective(model, config)
         # A step may lack one side of the batch, and then some parameters have no part in the loss.
         self._objective: nn.Module = (
@@ -51,26 +58,26 @@ class TrainStep:
 
         Args:
             batch: this process's clips, on any device.
-            wait_s: how long the batch had to be waited for.
+            wait_s: seconds spent waiting for the batch.
         """
         began = time.perf_counter()
         factor = rate_factor(step, self.config.steps, self.config.optimiser)
         set_rate(self.optimiser, factor)
-        counts = summed([_num_clips(batch.labelled), _num_clips(batch.pseudo)], self.process)
+        counts = sum_over_processes([_num_clips(batch.labelled), _num_clips(batch.pseudo)], self.process)
         terms, loss = {}, None
         if not sum(counts):
-            done = _Backward(outcome=SKIPPED, gradient_norm=None, reason="no clip of this step could be read")
+            done = _UpdateResult(outcome="skipped", gradient_norm=None, reason="no clip of this step could be read")
         else:
             losses = self._objective(batch.to(self.process.device), self._shares(counts))
-            loss = summed([float(losses.total.detach()) / self.process.world_size], self.process)[0]
-            done = self._learn(losses, loss)
-            terms = mean_terms(gathered(term_sums(losses.sides()), self.process))
+            loss = sum_over_processes([float(losses.total.detach()) / self.process.world_size], self.process)[0]
+            done = self._update(losses, loss)
+            terms = mean_terms(gather_over_processes(term_sums(losses.sides()), self.process))
         if done.reason is not None and self.process.leads:
             _log.warning("step %d: %s: %s", step, done.outcome, done.reason)
         return StepReport(
             step=step,
             outcome=done.outcome,
-            loss=None if loss is None else number(loss),
+            loss=None if loss is None else finite_or_none(loss),
             terms=terms,
             learning_rate=self.config.optimiser.learning_rate * factor,
             gradient_norm=done.gradient_norm,
@@ -85,27 +92,35 @@ class TrainStep:
         labelled, pseudo = (self.process.world_size / count if count else 0.0 for count in counts)
         return ClipShares(labelled=labelled, pseudo=pseudo)
 
-    def _learn(self, losses: StepLosses, loss: float) -> _Backward:
-        """Every decision is taken from numbers that all processes share, so that all take the same."""
-        if number(loss) is None:
+    def _update(self, losses: StepLosses, loss: float) -> _UpdateResult:
+        """One update. Decisions are taken from numbers that all processes share, so that all take the same."""
+        if finite_or_none(loss) is None:
             broken = [
-                found for rank in gathered([name for side in losses.sides() for name in side.broken()], self.process) for found in rank
+                found
+                for rank in gather_over_processes([name for side in losses.sides() for name in side.non_finite_clips()], self.process)
+                for found in rank
             ]
-            return _Backward(outcome=SKIPPED, gradient_norm=None, reason=f"the loss is {loss}; clips: {', '.join(broken) or 'none alone'}")
+            return _UpdateResult(
+                outcome="skipped", gradient_norm=None, reason=f"the loss is {loss}; clips: {', '.join(broken) or 'none alone'}"
+            )
         guarded = self.config.loss_guard is not None and loss > self.config.loss_guard
         self.optimiser.zero_grad(set_to_none=True)
         (losses.total * 0 if guarded else losses.total).backward()
-        norm = number(float(torch.nn.utils.clip_grad_norm_(self._learning, self.config.optimiser.clip_norm)))
+        norm = finite_or_none(float(torch.nn.utils.clip_grad_norm_(self._trainable, self.config.optimiser.clip_norm)))
         if norm is None:
             self.optimiser.zero_grad(set_to_none=True)
-            keys = [key for rank in gathered([key for side in losses.sides() for key in side.keys], self.process) for key in rank]
-            return _Backward(outcome=SKIPPED, gradient_norm=None, reason=f"the gradient is not finite; one of the clips {', '.join(keys)}")
+            keys = [
+                key for rank in gather_over_processes([key for side in losses.sides() for key in side.keys], self.process) for key in rank
+            ]
+            return _UpdateResult(
+                outcome="skipped", gradient_norm=None, reason=f"the gradient is not finite; one of the clips {', '.join(keys)}"
+            )
         self.optimiser.step()
         if self.average is not None:
             self.average.update(self.model)
         if not guarded:
-            return _Backward(outcome=STEPPED, gradient_norm=norm)
-        return _Backward(outcome=GUARDED, gradient_norm=norm, reason=f"the loss is {loss:.4g}, more than {self.config.loss_guard:g}")
+            return _UpdateResult(outcome="stepped", gradient_norm=norm)
+        return _UpdateResult(outcome="guarded", gradient_norm=norm, reason=f"the loss is {loss:.4g}, more than {self.config.loss_guard:g}")
 
 
 def make_objective(model: Network, config: TrainConfig) -> Objective:

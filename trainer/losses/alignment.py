@@ -79,12 +79,12 @@ def solve_scale(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     return torch.where(usable.any(1), ratio.gather(1, half)[:, 0], 1)
 
 
-def positive(scale: Tensor) -> Tensor:
+def make_positive(scale: Tensor) -> Tensor:
     """Scales with the sign of non-positive ones turned."""
     return torch.where(scale > 0, scale, -scale)
 
 
-def evenly_chosen(valid: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def choose_evenly(valid: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """At most `count` of the valid places of each clip, evenly over their order: the floor(k n / count)-th of n, or all of them.
 
     Args:
@@ -101,7 +101,7 @@ def evenly_chosen(valid: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class AlignedGeometry:
-    """What π³'s losses compare, in the truth's normalised unit. Gradient flows to the network's points and cameras."""
+    """A prediction aligned to the truth, in the truth's normalised unit. Gradient flows to the network's points and cameras."""
 
     local_points: Tensor  # "B T H W 3": s* times the prediction of size 1
     camera_to_world: Tensor  # "B T 4 4", translations likewise
@@ -123,9 +123,9 @@ def align_geometry(prediction: ClipGeometry, normalised: NormalisedTruth, settin
         raise DataError(f"predicted points are {list(prediction.local_points.shape)}, true ones {list(truth.local_points.shape)}")
     unit, norm = normalise_prediction(prediction, truth.valid)
     weight = depth_weights(truth.local_points[..., 2], truth.valid, settings.nearest_depth)
-    places, chosen = evenly_chosen(truth.valid.flatten(1), settings.solver_points)
+    places, chosen = choose_evenly(truth.valid.flatten(1), settings.solver_points)
     x, y = (points.flatten(1, 3).gather(1, places[..., None].expand(-1, -1, 3)) for points in (unit.local_points, truth.local_points))
-    solved = positive(solve_scale(x, torch.where(chosen[..., None], y, 0), weight.flatten(1).gather(1, places) * chosen))
+    solved = make_positive(solve_scale(x, torch.where(chosen[..., None], y, 0), weight.flatten(1).gather(1, places) * chosen))
     return AlignedGeometry(
         local_points=unit.local_points * solved[:, None, None, None, None],
         camera_to_world=scale_motion(unit.camera_to_world, solved),

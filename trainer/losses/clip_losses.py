@@ -17,7 +17,7 @@ class LossTerm:
     """One loss of B clips."""
 
     name: str
-    weight: float  # 0: only to be watched
+    weight: float  # 0: only logged
     values: Tensor  # "B", unweighted
 
 
@@ -32,7 +32,7 @@ class ClipLosses:
         """The weighted sum, "B"."""
         return torch.stack([term.weight * term.values for term in self.terms if term.weight > 0]).sum(0)
 
-    def broken(self) -> tuple[str, ...]:
+    def non_finite_clips(self) -> tuple[str, ...]:
         """Clips whose total is NaN or infinite, each with the terms that are."""
         finite = torch.stack([term.values.detach().isfinite() for term in self.terms if term.weight > 0]).tolist()
         names = [term.name for term in self.terms if term.weight > 0]
@@ -50,7 +50,7 @@ class LabelledGeometry:
 
 
 def predicted_geometry(output: ModelOutput) -> ClipGeometry:
-    """The part of an output that losses look at."""
+    """The part of an output that the losses compare."""
     tracks = None if output.traj3d_camera is None else output.traj3d_camera[-1]
     return ClipGeometry(local_points=output.local_points, camera_to_world=output.camera_poses, tracks=tracks)
 
@@ -64,7 +64,7 @@ def compare_geometry(output: ModelOutput, truth: GeometryTruth, settings: Geomet
 def geometry_losses(
     output: ModelOutput, compared: LabelledGeometry, weights: GeometryWeights, settings: GeometrySettings
 ) -> tuple[LossTerm, ...]:
-    """π³'s losses under names such as "geometry/points"; translation and rotation, of which the camera loss is made, to be watched."""
+    """π³'s losses under names such as "geometry/points"; translation and rotation, the parts of the camera loss, for logs."""
     logits = output.conf[..., 0] if weights.confidence > 0 else None
     terms = geometry_terms(compared.aligned, compared.normalised, settings, logits, normals=weights.normals > 0)
     named = [(name, weight, getattr(terms, name)) for name, weight in weights_of(weights).items()]

@@ -21,7 +21,7 @@ class GeometryTerms:
 
     points: Tensor
     camera: Tensor  # 100 L_t + L_R
-    translation: Tensor  # L_t, of which the camera loss is made; to be watched
+    translation: Tensor  # L_t, a part of the camera loss; for logs
     rotation: Tensor  # L_R, radians, likewise
     normals: Tensor | None = None  # 0 for clips without good normals
     confidence: Tensor | None = None  # the third stage's
@@ -56,12 +56,12 @@ def geometry_terms(
             camera=settings.translation_weight * translation + rotation,
             translation=translation.detach(),
             rotation=rotation.detach(),
-            normals=_normals(aligned, truth, settings) if normals else None,
+            normals=_normal_term(aligned, truth, settings) if normals else None,
             confidence=confidence,
         )
 
 
-def _normals(aligned: AlignedGeometry, truth: GeometryTruth, settings: GeometrySettings) -> Tensor:
+def _normal_term(aligned: AlignedGeometry, truth: GeometryTruth, settings: GeometrySettings) -> Tensor:
     edges = depth_edges(truth.local_points[..., 2], settings.depth_edge)
     loss = normal_loss(aligned.local_points, truth.local_points, truth.valid & ~edges)
     return loss if truth.with_normals is None else loss * truth.with_normals
@@ -132,15 +132,15 @@ def normal_loss(prediction: Tensor, truth: Tensor, usable: Tensor) -> Tensor:
         before, after = (corner - 1) % 4, (corner + 1) % 4
         counts = usable_cells[before] & usable_cells[corner] & usable_cells[after]
         normals = [torch.cross(c[before] - c[corner], c[after] - c[corner], dim=-1) for c in (predicted_cells, true_cells)]
-        angle = _smoothed(_angle(*(torch.where(counts[..., None], normal, 1) for normal in normals)))
+        angle = _smooth_angle(_angle(*(torch.where(counts[..., None], normal, 1) for normal in normals)))
         total = total + torch.where(counts, angle, 0).flatten(1).mean(1)
     return total / (4 * max(height, width))
 
 
 def depth_edges(depth: Tensor, relative: float) -> Tensor:
-    """Where depth changes by more than a share of itself within 3 x 3 pixels, bool "B T H W".
+    """Pixels around which depth changes by more than a share of itself within 3 x 3 pixels, bool "B T H W".
 
-    Unknown pixels take part with what they hold: 0, as readers leave it, makes their neighbours edges.
+    Unknown pixels take part with their value: 0, as readers leave it, makes their neighbours edges.
 
     Args:
         depth: "B T H W", of the truth.
@@ -162,5 +162,5 @@ def _angle(first: Tensor, second: Tensor) -> Tensor:
     return torch.atan2(length + 1e-12, (first * second).sum(-1)).clamp(_SMALLEST, _LARGEST)
 
 
-def _smoothed(angle: Tensor) -> Tensor:
+def _smooth_angle(angle: Tensor) -> Tensor:
     return torch.where(angle < _BETA, angle.square() / (2 * _BETA), angle - _BETA / 2)

@@ -1,7 +1,11 @@
-"""The Huber penalty rho, and the way from penalties of single observations to one number per clip."""
+"""The Huber penalty rho, and the reduction of weighted penalties to one number per clip."""
+
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+Reduction = Literal["mean", "sum"]
 
 
 def huber(residual: Tensor, delta: float) -> Tensor:
@@ -17,12 +21,11 @@ def huber(residual: Tensor, delta: float) -> Tensor:
     return (inside * (residual - inside / 2)).sum(-1)
 
 
-def reduce_weighted(penalty: Tensor, weight: Tensor, reduction: str) -> Tensor:
+def reduce_weighted(penalty: Tensor, weight: Tensor, reduction: Reduction) -> Tensor:
     """Sum of weight times penalty over frames and tracks; "mean" divides by max(sum of the weights, 1).
 
     Args:
         penalty, weight: "B T N"; where the weight is 0 the penalty may be NaN.
-        reduction: "mean" or "sum".
     Returns: "B"; 0 for a clip without weight. Gradient flows to the penalties of positive weight only.
     """
     total = torch.where(weight > 0, weight * penalty, 0).sum(dim=(1, 2))

@@ -1,4 +1,4 @@
-"""What the losses take: B clips of T frames at once, either all with ground truth or all without.
+"""Inputs of the losses: B clips of T frames at once, either all with ground truth or all without.
 
 Cameras are OpenCV's, pixels (x, y) with integer centres. Lengths are in the unit that the network chose, or, where a record says so, in the
 clip's normalised unit (see `GeometryTruth`).
@@ -27,7 +27,7 @@ def check_mask(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ClipGeometry:
-    """What a network says of B clips."""
+    """Predicted geometry of B clips."""
 
     local_points: Tensor  # "B T H W 3", in each frame's camera
     camera_to_world: Tensor  # "B T 4 4", rigid
@@ -45,7 +45,7 @@ class ClipGeometry:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TrackObservations:
-    """Where N points of each clip were seen: data, never what a network gives."""
+    """Observed positions of N points of each clip: data, never a network's output."""
 
     tracks_px: Tensor  # "B T N 2", of the point map's raster; finite, also where the weight is 0
     frame_weights: Tensor  # "B T N" in [0, 1], 0 where not seen
@@ -90,7 +90,7 @@ class GeometryTruth:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class NormalisedTruth:
-    """Ground truth in the first camera's frame and the normalised unit; made by `normalise_truth`. Invalid points hold what they held."""
+    """Ground truth in the first camera's frame and the normalised unit; made by `normalise_truth`. Invalid points keep their values."""
 
     truth: GeometryTruth
     norm: Tensor  # "B": the truth's unit, in that of its source; 1 where no point is valid

@@ -1,4 +1,4 @@
-"""Numbers and weights of π³'s supervised losses, which several families take [π³ code], and what such records check."""
+"""Numbers and weights of π³'s supervised losses, which several families take [π³ code], and checks for such records."""
 
 import math
 from dataclasses import dataclass, fields
@@ -24,7 +24,7 @@ class GeometrySettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GeometryWeights:
-    """π³'s [π³ code]."""
+    """Weights of π³'s losses [π³ code]."""
 
     points: float = 1.0
     normals: float = 1.0

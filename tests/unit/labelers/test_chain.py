@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from labelers.chain import RoundTripRule, Step, confidence_of, follow
+from labelers.chained import RoundTripRule, Step, confidence_of, follow
 
 
 @dataclass

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from labelers import QueryPolicy, choose_queries, make_labeler
-from labelers.dis_flow import FlowField, sample_flow
+from labelers.optical_flow import FlowField, sample_flow
 from pipeline.errors import ConfigError, DataError
 from pipeline.metrics import tapvid_from_labels
 from pipeline.records import ClipFrames, FramesInMemory

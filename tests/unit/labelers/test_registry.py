@@ -113,7 +113,7 @@ def test_importing_and_making_a_labeler_loads_no_torch_and_sets_no_seed():
     program = (
         "import random, sys, numpy as np; random.seed(5); np.random.seed(5); import labelers; labelers.make_labeler('dis-flow');"
         "a = (random.random(), np.random.rand()); random.seed(5); np.random.seed(5); assert a == (random.random(), np.random.rand());"
-        "print(sorted({'torch', 'ray', 'av', 'pyarrow', 'typer', 'labelers.lucas_kanade'} & set(sys.modules)))"
+        "print(sorted({'torch', 'ray', 'av', 'pyarrow', 'typer', 'labelers.cotracker_package'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
     assert done.stdout.strip() == "[]"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from labelers import make_labeler
-from labelers.reseeding import ReseedingRule, reseed, uncovered
+from labelers.reseeding import ReseedingRule, reseed, uncovered_pixels
 from pipeline.records import TrackLabels
 
 NAMES = ("dis-flow", "lucas-kanade")
@@ -70,11 +70,11 @@ def test_the_limit_holds_over_all_frames():
 
 
 def test_new_queries_keep_away_from_visible_tracks():
-    free = uncovered((40, 60), np.array([[10.0, 20.0]]), spacing_px=5)
+    free = uncovered_pixels((40, 60), np.array([[10.0, 20.0]]), spacing_px=5)
     y, x = np.nonzero(~free)
     assert 60 < len(x) < 100  # a disc of radius 5
     assert (np.hypot(x - 10, y - 20) < 6).all()
-    assert uncovered((40, 60), np.zeros((0, 2)), spacing_px=5).all()
+    assert uncovered_pixels((40, 60), np.zeros((0, 2)), spacing_px=5).all()
 
 
 def test_the_draw_depends_on_the_key():

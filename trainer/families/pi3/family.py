@@ -76,7 +76,7 @@ class Pi3Family:
         return ClipLosses(keys=clips.keys, terms=geometry_losses(output, compared, settings.geometry, settings.geometry_settings))
 
     def pseudo_losses(self, output: ModelOutput, clips: ClipBatch, settings: Pi3Losses) -> ClipLosses:
-        """There are none: nobody asks."""
+        """None: raises ConfigError."""
         raise ConfigError("π³ has no losses of pseudo-labelled clips; take trajvg, or leave data.pseudo out")
 
     def pictures(self, clips: ClipBatch, output: ModelOutput) -> Mapping[str, np.ndarray]:
@@ -84,6 +84,6 @@ class Pi3Family:
         return draw_reconstruction(clips, output)
 
     def predict(self, model: Network, images: Tensor, query_points: Tensor | None) -> ModelOutput:
-        """Geometry; points that are asked for are not tracked."""
+        """Geometry; query points are not tracked."""
         output: ModelOutput = model(images)
         return output

@@ -78,7 +78,7 @@ def point_term(points: Tensor, camera_to_world: Tensor, target: Tensor, weight: 
 
 
 def anchor_targets(samples: Tensor, weight: Tensor, anchor: int) -> tuple[Tensor, Tensor]:
-    """The target that needs no truth: each track's own sample in the anchor frame, sg p~_x, and the weight w_t w_x that goes with it.
+    """Target without truth: each track's own sample in the anchor frame, sg p~_x, and the weight w_t w_x that goes with it.
 
     Args:
         samples: "B T N 3", p~. weight: "B T N". anchor: x.
@@ -116,7 +116,7 @@ def normalised_point_map_consistency(samples: Tensor, tracks: Tensor, weight: Te
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CouplingTerms:
-    """One number per clip and term, "B", unweighted; the last two are to be watched, and carry no gradient."""
+    """One number per clip and term, "B", unweighted; the last two are for logs, and carry no gradient."""
 
     consistency_points: Tensor  # to the point map
     consistency_tracks: Tensor  # to the tracks
@@ -213,7 +213,7 @@ def _share(part: Tensor, whole: Tensor) -> Tensor:
 def _check(
     prediction: ClipGeometry, observed: TrackObservations, settings: CouplingSettings, truth: NormalisedTracks | None = None
 ) -> Tensor:
-    """The predicted tracks, if everything is of the same clips, frames and tracks."""
+    """The predicted tracks, checked to be of the same clips, frames and tracks as the observations and the truth."""
     if prediction.tracks is None:
         raise DataError("the prediction has no tracks; coupling losses need a model that tracks, such as trajvg")
     shape = tuple(observed.frame_weights.shape)

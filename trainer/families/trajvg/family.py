@@ -1,4 +1,4 @@
-"""TrajVG's family: geometry, tracks, and the coupling of the two."""
+"""TrajVG's family: losses of geometry, of tracks, and of the coupling of the two."""
 
 from collections.abc import Mapping
 
@@ -11,9 +11,70 @@ from networks.trajvg import TrajVG
 from pipeline.errors import ConfigError
 from trainer.data import ClipBatch
 from trainer.families.pictures import draw_reconstruction
-from trainer.families.trajvg.losses import labelled_losses, pseudo_losses
-from trainer.families.trajvg.settings import TrajVGLosses
-from trainer.losses import ClipLosses
+from trainer.families.trajvg.coupling import CouplingTerms, labelled_coupling, self_supervised_coupling
+from trainer.families.trajvg.settings import CouplingWeights, TrackingWeights, TrajVGLosses
+from trainer.families.trajvg.tracking import NormalisedTracks, normalise_tracks, static_tau, track_loss, visibility_loss
+from trainer.losses import ClipLosses, GeometryTruth, LabelledGeometry, LossTerm, compare_geometry, geometry_losses, predicted_geometry
+from trainer.losses.settings import weights_of
+
+
+def labelled_losses(output: ModelOutput, clips: ClipBatch, truth: GeometryTruth, settings: TrajVGLosses) -> ClipLosses:
+    """π³'s losses, the tracker's, and the coupling, as the settings select them.
+
+    Args:
+        truth: the clips'.
+    """
+    compared = compare_geometry(output, truth, settings.geometry_settings)
+    terms: tuple[LossTerm, ...] = ()
+    if settings.geometry is not None:
+        terms += geometry_losses(output, compared, settings.geometry, settings.geometry_settings)
+    if settings.tracking is not None or settings.coupling is not None:
+        tracks = _normalised_tracks(clips, truth, compared, settings)
+        scale = compared.aligned.scale
+        if settings.tracking is not None:
+            terms += _tracking_terms(output, tracks, settings.tracking, settings, compared)
+        if settings.coupling is not None:
+            coupled = labelled_coupling(compared.prediction, clips.observations, tracks, scale=scale, settings=settings.coupling_settings)
+            terms += _coupling_terms(coupled, settings.coupling, prefix="coupling")
+    return ClipLosses(keys=clips.keys, terms=terms)
+
+
+def pseudo_losses(output: ModelOutput, clips: ClipBatch, weights: CouplingWeights, settings: TrajVGLosses) -> ClipLosses:
+    """L_self, the losses of pseudo-labelled clips."""
+    terms = self_supervised_coupling(predicted_geometry(output), clips.observations, settings.coupling_settings)
+    return ClipLosses(keys=clips.keys, terms=_coupling_terms(terms, weights, prefix="self", factor=settings.self_supervised_weight))
+
+
+def _tracking_terms(
+    output: ModelOutput, truth: NormalisedTracks, weights: TrackingWeights, settings: TrajVGLosses, compared: LabelledGeometry
+) -> tuple[LossTerm, ...]:
+    tracks = track_loss(output.traj3d_camera or [], truth, scale=compared.aligned.scale, settings=settings.tracking_settings)
+    seen = visibility_loss(output.visibility_logits or [], truth.visibility, truth.track_valid)
+    return (
+        LossTerm(name="tracking/tracks", weight=weights.tracks, values=tracks),
+        LossTerm(name="tracking/visibility", weight=weights.visibility, values=seen),
+    )
+
+
+def _coupling_terms(terms: CouplingTerms, weights: CouplingWeights, *, prefix: str, factor: float = 1.0) -> tuple[LossTerm, ...]:
+    """The coupling losses under names such as "self/camera_poses"; `factor` multiplies all weights."""
+    named = [(name, factor * weight, getattr(terms, name)) for name, weight in weights_of(weights).items()]
+    named += [(name, 0.0, getattr(terms, name)) for name in ("scene_scale", "static_share")]
+    return tuple(LossTerm(name=f"{prefix}/{name}", weight=weight, values=values) for name, weight, values in named if values is not None)
+
+
+def _normalised_tracks(clips: ClipBatch, truth: GeometryTruth, compared: LabelledGeometry, settings: TrajVGLosses) -> NormalisedTracks:
+    assert clips.tracks3d_world is not None  # a batch has all of its truth or none
+    assert clips.visibility is not None
+    norm = compared.normalised.norm
+    return normalise_tracks(
+        clips.tracks3d_world,
+        truth.camera_to_world,
+        clips.visibility,
+        norm=norm,
+        tau=static_tau(norm, clips.is_metric, settings.coupling_settings),
+        anchor=settings.coupling_settings.anchor,
+    )
 
 
 class TrajVGFamily:
@@ -39,7 +100,7 @@ class TrajVGFamily:
             _trajvg(model).check_trackable(height, width)
 
     def forward(self, model: Network, clips: ClipBatch, settings: TrajVGLosses) -> ModelOutput:
-        """Geometry, and the clips' tracks where a loss needs any."""
+        """Geometry, and tracks where a loss needs them."""
         return self.predict(model, clips.images, clips.query_points if settings.needs_tracks else None)
 
     def labelled_losses(self, output: ModelOutput, clips: ClipBatch, settings: TrajVGLosses) -> ClipLosses:
@@ -48,7 +109,7 @@ class TrajVGFamily:
 
     def pseudo_losses(self, output: ModelOutput, clips: ClipBatch, settings: TrajVGLosses) -> ClipLosses:
         """L_self."""
-        assert settings.self_supervised is not None  # else nobody asks
+        assert settings.self_supervised is not None  # else the objective computes no pseudo side
         return pseudo_losses(output, clips, settings.self_supervised, settings)
 
     def pictures(self, clips: ClipBatch, output: ModelOutput) -> Mapping[str, np.ndarray]:
@@ -56,7 +117,7 @@ class TrajVGFamily:
         return draw_reconstruction(clips, output)
 
     def predict(self, model: Network, images: Tensor, query_points: Tensor | None) -> ModelOutput:
-        """Geometry, and tracks of the points that are asked for."""
+        """Geometry, and tracks of the query points."""
         if query_points is None:
             return _trajvg(model).geometry(images).output
         output: ModelOutput = model(images, query_points)

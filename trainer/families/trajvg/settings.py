@@ -5,22 +5,21 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pipeline.errors import ConfigError
+from pipeline.records.parsing import check_choices
+from trainer.losses.penalties import Reduction
 from trainer.losses.settings import GeometrySettings, GeometryWeights, any_weight, check_positive, check_weights
 
-REDUCTIONS = ("mean", "sum")
-TARGETS = ("gt", "anchor")
-POINTS = ("pointmap", "track", "both")
-GATES = ("audit", "residual", "epipolar")
-SCALE_GRADIENTS = ("invariant", "detached")
+Gate = Literal["audit", "residual", "epipolar"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateSettings:
-    """Which tracks count as static where nobody knows; all ours, the paper is silent."""
+    """Gates that decide which pseudo tracks count as static; all ours, the paper is silent."""
 
-    gates: tuple[str, ...] = ("audit",)  # a track must pass all: audit | residual | epipolar; () takes every track for static
+    gates: tuple[Gate, ...] = ("audit",)  # a track must pass all; () takes every track for static
     static_score: float = 0.5  # audit: from here on a track is static; an unknown score is not
     residual_mads: float = 2.5  # residual: k of median + k 1.4826 MAD
     residual_floor: float = 0.02  # residual: always passes below, as a share of the depth in the anchor frame
@@ -28,8 +27,7 @@ class GateSettings:
     vote_share: float = 0.8  # residual, epipolar: of its visible frames that a static track must pass
 
     def __post_init__(self) -> None:
-        if unknown := [gate for gate in self.gates if gate not in GATES]:
-            raise ConfigError(f"gates: {unknown[0]!r} is none of {', '.join(GATES)}")
+        check_choices(self)
         for name in ("residual_mads", "residual_floor", "sampson_px"):
             check_positive(name, getattr(self, name))
         if not (0 < self.vote_share <= 1 and 0 < self.static_score <= 1):
@@ -38,27 +36,26 @@ class GateSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CouplingSettings:
-    """How tracks, point maps and cameras are held together."""
+    """Settings of the losses that couple tracks, point maps and cameras."""
 
     huber: float = 0.1  # ours, like π³'s for translations; units of the normalised scene
-    reduction: str = "mean"  # ours: divided by max(sum of the weights, 1) per clip; "sum" as printed
-    cam_target: str = "gt"  # of the pose term on labelled clips: gt as printed, or anchor as the text says; without labels always anchor
-    points: str = "pointmap"  # who learns from the point term: pointmap as printed, track as the text says, both
+    reduction: Reduction = "mean"  # ours: divided by max(sum of the weights, 1) per clip; "sum" as printed
+    cam_target: Literal["gt", "anchor"] = (
+        "gt"  # of the pose term on labelled clips: gt as printed, or anchor as the text says; without labels always anchor
+    )
+    points: Literal["pointmap", "track", "both"] = (
+        "pointmap"  # who learns from the point term: pointmap as printed, track as the text says, both
+    )
     anchor: int = 0  # ours: the frame of the queries
     static_tau_m: float = 0.05  # ours: metres, for datasets in metres
     static_tau_relative: float = 0.02  # ours: share of the clip's mean point distance, for all others
-    scale_gradient: str = "invariant"  # ours: "invariant" leaves the size of the scene alone; with "detached" it shrinks away
+    scale_gradient: Literal["invariant", "detached"] = (
+        "invariant"  # ours: "invariant" leaves the size of the scene alone; with "detached" it shrinks away
+    )
     gate: GateSettings = field(default_factory=GateSettings)
 
     def __post_init__(self) -> None:
-        for name, allowed in (
-            ("reduction", REDUCTIONS),
-            ("cam_target", TARGETS),
-            ("points", POINTS),
-            ("scale_gradient", SCALE_GRADIENTS),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(allowed)}")
+        check_choices(self)
         for name in ("huber", "static_tau_m", "static_tau_relative"):
             check_positive(name, getattr(self, name))
         if self.anchor < 0:
@@ -85,7 +82,7 @@ class TrackingSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CouplingWeights:
-    """What multiplies each coupling term; the paper states none, all ours. 0 switches a term off."""
+    """Weights of the coupling terms; the paper states none, all ours. 0 switches a term off."""
 
     consistency_points: float = 1.0  # eq. (6), to the point map
     consistency_tracks: float = 1.0  # eq. (6), to the tracks
@@ -109,7 +106,7 @@ class TrackingWeights:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrajVGLosses:
-    """The losses of one stage; None leaves a family out."""
+    """The losses of one stage; None leaves a group out."""
 
     geometry: GeometryWeights | None = GeometryWeights()  # π³'s, on labelled clips; its confidence only where > 0
     tracking: TrackingWeights | None = TrackingWeights()
@@ -133,7 +130,7 @@ class TrajVGLosses:
 
     @property
     def learns_from_labels(self) -> bool:
-        """Whether labelled clips are of any use."""
+        """Whether a loss of labelled clips counts."""
         return any(any_weight(weights) for weights in (self.geometry, self.tracking, self.coupling))
 
     @property

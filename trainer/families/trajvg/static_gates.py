@@ -1,4 +1,4 @@
-"""Which tracks stand still in the world, where no truth says so. Nothing here carries gradient.
+"""Gates that select tracks of static points on clips without truth. Nothing here carries gradient.
 
 The paper applies L_cam to unlabelled clips and is silent on this mask; everything below is ours.
 """
@@ -15,9 +15,9 @@ from trainer.geometry import (
     masked_median,
     motion_to_anchor,
     point_map_intrinsics,
+    rotate_pixels,
     sampson_squared,
     transform_points,
-    turned_pixels,
 )
 from trainer.losses.records import ClipGeometry, TrackObservations
 
@@ -26,7 +26,7 @@ _MAD_TO_SIGMA = 1.4826
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ResidualGate:
-    """How far each point, brought to the anchor camera, is from its own sample there."""
+    """Distance of each point, moved to the anchor camera, from its own sample there."""
 
     residual: Tensor  # "B T N", share of the depth in the anchor frame
     threshold: Tensor  # "B"
@@ -34,7 +34,7 @@ class ResidualGate:
 
 
 def static_tracks(prediction: ClipGeometry, samples: Tensor, observed: TrackObservations, anchor: int, settings: GateSettings) -> Tensor:
-    """Which tracks pass all gates that the settings name, bool "B N"; all of them where the settings name none.
+    """Tracks that pass all gates of the settings, bool "B N"; all tracks where the settings name none.
 
     Args:
         prediction: its cameras count for the residual gate; its point maps too, for the epipolar gate's intrinsics.
@@ -56,7 +56,7 @@ def static_tracks(prediction: ClipGeometry, samples: Tensor, observed: TrackObse
 
 
 def audit_gate(observed: TrackObservations, settings: GateSettings) -> Tensor:
-    """Tracks that an audit found static, bool "B N"; one that it could not decide on is not.
+    """Tracks that an audit found static, bool "B N"; undecided ones are not among them.
 
     Raises: DataError without scores.
     """
@@ -66,10 +66,10 @@ def audit_gate(observed: TrackObservations, settings: GateSettings) -> Tensor:
 
 
 def residual_gate(samples: Tensor, camera_to_world: Tensor, weight: Tensor, anchor: int, settings: GateSettings) -> ResidualGate:
-    """Keep what lies within max(floor, median + k 1.4826 MAD) of where a static point would.
+    """Points within max(floor, median + k 1.4826 MAD) of a static point's position.
 
     r = |C_{t->x} p~_t - p~_x| / z~_x; median and MAD over all frames t != x and tracks seen in both. It believes the predicted cameras, so
-    let it decide after training on labels only.
+    use it only after training on labels.
 
     Args:
         samples: "B T N 3", p~. camera_to_world: "B T 4 4". weight: "B T N". anchor: x.
@@ -87,7 +87,7 @@ def residual_gate(samples: Tensor, camera_to_world: Tensor, weight: Tensor, anch
 
 
 def epipolar_gate(prediction: ClipGeometry, samples: Tensor, pixels: Tensor, anchor: int, settings: GateSettings) -> Tensor:
-    """Keep what obeys the predicted cameras' epipolar geometry, bool "B T N"; depth plays no part but for the focal length.
+    """Points that obey the predicted cameras' epipolar geometry, bool "B T N"; depth plays no part but for the focal length.
 
     A point may be `sampson_px` away. Where the camera's travel moves the median point by less than that, epipolar lines mean nothing, and a
     point must lie where the turn alone takes it. Blind to motion along epipolar lines.
@@ -96,7 +96,7 @@ def epipolar_gate(prediction: ClipGeometry, samples: Tensor, pixels: Tensor, anc
     intrinsics = point_map_intrinsics(prediction.local_points)
     before = pixels[:, anchor]
     off_line = sampson_squared(fundamental_matrices(cameras, intrinsics, anchor), before[:, None].expand_as(pixels), pixels)
-    off_turn = (turned_pixels(cameras, intrinsics, before, anchor) - pixels).square().sum(-1)
+    off_turn = (rotate_pixels(cameras, intrinsics, before, anchor) - pixels).square().sum(-1)
     travel = motion_to_anchor(cameras, anchor)[..., :3, 3].norm(dim=-1)
     depth = samples.detach()[..., 2].median(dim=-1).values.clamp_min(1e-6)
     tells = intrinsics[..., 0, 0] * travel / depth >= limit  # "B T"

@@ -1,4 +1,4 @@
-"""The tracker's losses on clips with true 3D tracks, and those tracks as the losses want them.
+"""The tracker's losses on clips with true 3D tracks, and those tracks in normalised units.
 
 TrajVG names only "trajectory labels"; the form is CoTracker3's, the choices ours.
 """
@@ -66,7 +66,7 @@ def normalise_tracks(
 
 
 def static_reference(anchor_points: Tensor, visible: Tensor) -> Tensor:
-    """Where each track mostly is: per coordinate the median over the frames that see it, "B N 3"; 0 for a track never seen.
+    """Median position of each track: per coordinate the median over the frames that see it, "B N 3"; 0 for a track never seen.
 
     Args:
         anchor_points: "B T N 3", in one common frame. visible: bool "B T N".

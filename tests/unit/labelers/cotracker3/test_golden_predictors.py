@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from labelers.cotracker3 import CoTracker3Engine, EngineConfig
-from labelers.cotracker3.frames import pixel_scale, regular_grid, to_model_frames
+from labelers.cotracker3.engine import pixel_scale, regular_grid, to_model_frames
 from labelers.cotracker3.passes import track_clips
 from networks.cotracker3.models import CoTracker3Output
 

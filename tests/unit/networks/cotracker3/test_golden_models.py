@@ -7,8 +7,7 @@ import torch
 from networks.cotracker3.correlation import correlation_embedding
 from networks.cotracker3.models import CoTracker3Output, open_video
 from networks.cotracker3.network import resample_time
-from networks.cotracker3.refinement import TrackState, refine, tokens
-from networks.cotracker3.windows import online_windows
+from networks.cotracker3.refinement import TrackState, online_windows, refine, tokens
 
 
 def video_of(expected, num_frames=None):

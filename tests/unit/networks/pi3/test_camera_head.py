@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from networks.pi3.camera_head import ClosestRotation, rows_to_rotation
+from networks.pi3.heads import ClosestRotation, rows_to_rotation
 
 
 def by_autograd(matrix: torch.Tensor) -> torch.Tensor:

@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-from networks.layers.rotary import rotary_angles, rotate, token_positions
-from networks.pi3.camera_head import rows_to_rotation
-from networks.pi3.dense_heads import uv_grid
+from networks.layers.blocks import rotary_angles, rotate, token_positions
 from networks.pi3.geometry import decode_points
+from networks.pi3.heads import rows_to_rotation, uv_grid
 from networks.trajvg.trajvg import TrackDecoder
 
 GRID = (4, 5)

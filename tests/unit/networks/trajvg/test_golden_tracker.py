@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from networks.trajvg.correlation import positional_encoding
-from networks.trajvg.pyramid import nearest_neighbours, sample_nearest
-from networks.trajvg.track_head import boxes_of
+from networks.trajvg.correlation import nearest_neighbours, positional_encoding, sample_nearest
+from networks.trajvg.track_head import frame_boxes
 
 HIGH_OCTAVES = 6  # from 2^6 on, the rounding of a coordinate shows
 
@@ -19,7 +18,7 @@ def clip(stages, io):
 
 @pytest.fixture(scope="module")
 def scene(trajvg, stages, io, clip):
-    return trajvg.track_head.context(stages["track_decoder_out"], boxes_of(clip).normalised(clip), io["query_points"])
+    return trajvg.track_head.context(stages["track_decoder_out"], frame_boxes(clip).normalise(clip), io["query_points"])
 
 
 def level_map(stages, name):
@@ -32,7 +31,7 @@ def test_positional_encoding(stages, close):
 
 def test_queries(stages, io, clip, close):
     points = sample_nearest(io["out_local_points"][:, 0].permute(0, 3, 1, 2), io["query_points"])
-    close(boxes_of(clip[:, :1]).normalised(points[:, None])[:, 0], stages["track_qnorm"], 2e-6)
+    close(frame_boxes(clip[:, :1]).normalise(points[:, None])[:, 0], stages["track_qnorm"], 2e-6)
 
 
 def test_pyramid(scene, stages, close):
@@ -64,7 +63,7 @@ def test_iterations(trajvg, scene, stages, close):
     for index in range(4):
         correlation = tracker.corr_module(scene.pyramid, scene.query_tokens, coordinates, 16.0)
         close(correlation, stages[f"pcorr_iter{index}"])
-        tokens = tracker.marked(tracker.track_tokens(coordinates, logits, correlation)).transpose(1, 2)
+        tokens = tracker.add_frame_marks(tracker.track_tokens(coordinates, logits, correlation)).transpose(1, 2)
         expected = stages[f"upd_in_iter{index}"]
         close(tokens, expected, 5e-2)
         low = [*range(4 + 3 * (HIGH_OCTAVES + 2)), *range(199, 327)]

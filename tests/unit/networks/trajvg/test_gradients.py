@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from networks import build_model
-from networks.trajvg.track_head import boxes_of
+from networks.trajvg.track_head import frame_boxes
 
 QUERIES = torch.tensor([[[10.0, 20.0], [30.5, 5.25], [54.0, 55.0]]])
 POINT_BRANCH = ("point_head.", "point_decoder.")
@@ -112,5 +112,5 @@ def test_iterations_do_not_reach_through_each_other(lively):
     loss = output.traj3d_camera[-1].sum() + output.visibility_logits[-1].sum()
     found = torch.autograd.grad(loss, model.get_parameter("track_head.tracker.updateformer.flow_head.bias"))[0]
     # of two steps the last alone counts: once for each query and frame, in half sides of the frame's box
-    half_sides = boxes_of(output.local_points[:, :, 1::2, 1::2].flatten(2, 3)).size[0] / 2
+    half_sides = frame_boxes(output.local_points[:, :, 1::2, 1::2].flatten(2, 3)).size[0] / 2
     torch.testing.assert_close(found, 3 * torch.cat([half_sides.sum(0), torch.tensor([3.0])]))

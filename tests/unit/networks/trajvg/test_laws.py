@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from networks import build_model
-from networks.layers.blocks import Block
-from networks.layers.rotary import rotary_angles, rotate
+from networks.layers.blocks import Block, rotary_angles, rotate
 from networks.pi3.geometry import camera_to_world, decode_points
-from networks.trajvg.pyramid import build_pyramid, sample_bilinear, sample_nearest
-from networks.trajvg.track_head import boxes_of
+from networks.trajvg.correlation import build_pyramid, sample_bilinear, sample_nearest
+from networks.trajvg.track_head import frame_boxes
 from networks.trajvg.trajvg import clean_patches, reference_patches
 from pipeline.errors import DataError
 
@@ -105,11 +104,11 @@ def test_sampling_by_hand():
 
 def test_boxes_by_hand():
     points = torch.tensor([[[[1.0, 0, 5], [3, 0, 5]]]])  # sample deviation of 1 and 3: the root of 2
-    boxes = boxes_of(points)
+    boxes = frame_boxes(points)
     third = 1 / (3 * math.sqrt(2))
-    torch.testing.assert_close(boxes.normalised(points)[0, 0, :, 0], torch.tensor([-third, third]))
-    torch.testing.assert_close(boxes.denormalised(boxes.normalised(points)), points)
-    assert boxes.normalised(points).isfinite().all()
+    torch.testing.assert_close(boxes.normalise(points)[0, 0, :, 0], torch.tensor([-third, third]))
+    torch.testing.assert_close(boxes.denormalise(boxes.normalise(points)), points)
+    assert boxes.normalise(points).isfinite().all()
 
 
 def test_pyramids_take_the_later_point_and_the_mean_feature():

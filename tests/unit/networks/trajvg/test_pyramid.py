@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from networks.trajvg import pyramid
-from networks.trajvg.pyramid import gather_rows, nearest_neighbours
+from networks.trajvg import correlation
+from networks.trajvg.correlation import gather_rows, nearest_neighbours
 
 
 def test_by_hand():
@@ -26,7 +26,7 @@ def test_no_block_of_distances_exceeds_the_budget(monkeypatch):
     sizes, cdist = [], torch.cdist
 
     def measured(queries, points, **options):
-        sizes.append(len(queries) * queries.shape[1] * points.shape[1] * pyramid._BYTES_PER_PAIR)
+        sizes.append(len(queries) * queries.shape[1] * points.shape[1] * correlation._BYTES_PER_PAIR)
         return cdist(queries, points, **options)
 
     monkeypatch.setattr(torch, "cdist", measured)

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.trajvg_formula_weights import fill_by_formula
 from networks import build_model, model_name
-from networks.weights import give_notice, license_of, load_model, load_weights, read_weights, save_weights, start_from
+from networks.weights import license_of, load_model, load_weights, read_weights, save_weights, start_from, warn_non_commercial
 from pipeline.errors import ConfigError, FormatError
 
 
@@ -198,7 +198,7 @@ def test_other_versions_are_refused_both_ways(version, remedy, tiny, tmp_path):
 
 
 def test_a_licence_that_the_caller_knows_better_is_not_told(tiny, tiny_config, tmp_path, caplog):
-    give_notice.cache_clear()
+    warn_non_commercial.cache_clear()
     source = saved(tiny("pi3").state_dict(), tmp_path / "t.safetensors")
     with caplog.at_level(logging.WARNING):
         load_weights(build_model("pi3", tiny_config), read_weights(source), license="MIT")
@@ -206,7 +206,7 @@ def test_a_licence_that_the_caller_knows_better_is_not_told(tiny, tiny_config, t
 
 
 def test_the_licence_is_told_once(tiny, tiny_config, tmp_path, caplog):
-    give_notice.cache_clear()
+    warn_non_commercial.cache_clear()
     source = saved(tiny("trajvg").state_dict(), tmp_path / "t.safetensors")
     with caplog.at_level(logging.WARNING):
         for _ in range(2):

@@ -12,10 +12,10 @@ from trainer.data.augmentation import (
     draw_colour_matrix,
     draw_crop,
     draw_window,
-    largest_of_aspect,
-    moved_to_hold,
+    largest_size_of_aspect,
     recolour,
-    walk,
+    shift_crop_onto,
+    strided_frames,
 )
 from trainer.data.config import AS_STORED, AugmentConfig
 
@@ -33,13 +33,13 @@ from trainer.data.config import AS_STORED, AugmentConfig
     ],
 )
 def test_windows_by_hand(num_stored, first, num_frames, stride, backwards, expected):
-    assert walk(num_stored, first, num_frames, stride=stride, backwards=backwards).tolist() == expected
+    assert strided_frames(num_stored, first, num_frames, stride=stride, backwards=backwards).tolist() == expected
 
 
 def test_every_window_begins_where_asked_and_repeats_no_frame_that_it_need_not():
     for num_stored, num_frames, stride in itertools.product(range(1, 13), range(1, 10), range(1, 5)):
         for first, backwards in itertools.product(range(num_stored), (False, True)):
-            frames = walk(num_stored, first, num_frames, stride=stride, backwards=backwards)
+            frames = strided_frames(num_stored, first, num_frames, stride=stride, backwards=backwards)
             assert len(frames) == num_frames
             assert frames[0] == first
             assert len(set(frames.tolist())) == min(num_frames, num_stored)
@@ -68,7 +68,7 @@ def test_time_runs_backwards_only_where_it_may():
     ("stored", "size", "expected"), [((60, 80), (30, 40), (60, 80)), ((60, 80), (56, 28), (60, 30)), ((60, 80), (14, 56), (20, 80))]
 )
 def test_the_largest_rectangle_of_an_aspect(stored, size, expected):
-    assert largest_of_aspect(stored, size) == expected
+    assert largest_size_of_aspect(stored, size) == expected
 
 
 def test_crops_lie_within_the_clip_and_keep_the_aspect():
@@ -87,7 +87,7 @@ def test_crops_lie_within_the_clip_and_keep_the_aspect():
     [((25.0, 20.0), (20, 10)), ((5.4, 20.0), (5, 10)), ((79.5, 59.5), (50, 40)), ((-0.5, -0.5), (0, 0)), ((49.4, 29.0), (20, 10))],
 )
 def test_a_crop_moves_no_farther_than_it_takes(place, expected):
-    moved = moved_to_hold(Crop(left=20, top=10, width=30, height=20), (60, 80), np.array(place))
+    moved = shift_crop_onto(Crop(left=20, top=10, width=30, height=20), (60, 80), np.array(place))
     assert (moved.left, moved.top) == expected
 
 

@@ -4,10 +4,10 @@ import torch
 
 from pipeline.errors import DataError
 from pipeline.stream import MixtureConfig, StreamConfig
-from trainer.data.collating import collate, unproject
+from trainer.data.augmentation import StepShape
+from trainer.data.batches import collate, unproject
 from trainer.data.config import AS_STORED, AugmentConfig, DataConfig
 from trainer.data.preparing import prepare_labelled, prepare_pseudo
-from trainer.data.step_shape import StepShape
 from trainer.families.trajvg.tracking import normalise_tracks
 from trainer.geometry import sample_maps, transform_points
 from trainer.losses import normalise_truth

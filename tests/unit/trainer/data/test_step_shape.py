@@ -3,8 +3,8 @@ import pytest
 
 from networks.inputs import fitted_size
 from pipeline.errors import ConfigError
+from trainer.data.augmentation import clip_draws, step_shape
 from trainer.data.config import ShapeConfig
-from trainer.data.step_shape import clip_draws, step_shape
 
 
 def test_shapes_stay_within_their_bounds_and_use_them():

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.unit.trainer.evaluation.worlds import true_sample
-from trainer.evaluation.poses import measure_relative_poses, world_to_camera
+from trainer.evaluation.truth_metrics import measure_relative_poses, world_to_camera
 
 
 def test_the_inverse_of_a_pose_undoes_it():

@@ -16,8 +16,8 @@ from trainer.families.pi3 import Pi3Losses
 from trainer.inference import predict
 from trainer.loop import read_config, read_journal, train
 from trainer.loop.config import ModelSettings, TrainConfig
-from trainer.loop.process_group import ProcessRank
-from trainer.loop.schedule import OptimiserSettings
+from trainer.loop.optimisation import OptimiserSettings
+from trainer.loop.step_report import ProcessRank
 from trainer.losses import GeometryWeights
 
 PI3 = {name: TINY[name] for name in ("decoder", "point_decoder", "camera_decoder", "camera_head")}

@@ -13,12 +13,12 @@ from trainer.geometry import (
     masked_mean,
     motion_to_anchor,
     point_map_intrinsics,
+    rotate_pixels,
     rotation_angle,
     sample_maps,
     sampson_squared,
     scale_motion,
     transform_points,
-    turned_pixels,
 )
 
 QUARTER_TURN = [[0.0, 0, 1, 2], [0, 1, 0, 0], [-1, 0, 0, 0], [0, 0, 0, 1]]  # 2 to the right, looking along +x
@@ -132,7 +132,7 @@ def test_a_turning_camera_takes_pixels_along(generator):
     world = torch.tensor([[[[0.3, -0.2, 5], [-0.4, 0.1, 2]]]], dtype=torch.float64)
     seen = transform_points(invert_rigid(cameras), world)
     pixels = (seen @ INTRINSICS.mT)[..., :2] / seen[..., 2:]
-    torch.testing.assert_close(turned_pixels(cameras, INTRINSICS.expand(1, 3, 3, 3), pixels[:, 1], 1), pixels)
+    torch.testing.assert_close(rotate_pixels(cameras, INTRINSICS.expand(1, 3, 3, 3), pixels[:, 1], 1), pixels)
 
 
 def test_the_focal_length_of_a_point_map(generator):

@@ -5,9 +5,7 @@ import pytest
 
 from pipeline.errors import DataError
 from trainer.inference import PredictedTracks, Prediction
-from trainer.inference.files import write_arrays, write_cloud, write_trajectory
-from trainer.inference.focal_lengths import fitted_intrinsics
-from trainer.inference.surfaces import trusted_points
+from trainer.inference.files import fit_intrinsics, trusted_points, write_arrays, write_cloud, write_trajectory
 
 T, H, W = 2, 6, 8
 POSES = np.tile(np.eye(4, dtype=np.float32), (T, 1, 1))
@@ -89,13 +87,13 @@ def test_a_trajectory_is_time_centre_and_quaternion_with_w_last(tmp_path):
 
 def test_focal_lengths_come_back_whatever_the_depth():
     depth = np.random.default_rng(1).uniform(0.5, 9, (T, H, W))
-    found = fitted_intrinsics(seen_by((11.5, 9.25), depth), np.ones((T, H, W)))
+    found = fit_intrinsics(seen_by((11.5, 9.25), depth), np.ones((T, H, W)))
     np.testing.assert_allclose(found[1], [[11.5, 0, 3.5], [0, 9.25, 2.5], [0, 0, 1]], rtol=1e-5)
 
 
 def test_mirrored_points_have_no_camera():
     local = seen_by((10, 10), np.ones((T, H, W))) * np.float32([-1, 1, 1])
-    assert fitted_intrinsics(local, np.ones((T, H, W))) is None
+    assert fit_intrinsics(local, np.ones((T, H, W))) is None
 
 
 def test_points_on_an_edge_and_doubtful_ones_are_not_shown():

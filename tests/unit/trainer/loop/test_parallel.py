@@ -10,8 +10,8 @@ from networks.weights import read_weights
 from tests.unit.trainer.loop.rendered import Planes, share
 from tests.unit.trainer.loop.test_run import losses, make_config
 from trainer.loop import train
-from trainer.loop.process_group import ProcessRank
-from trainer.loop.schedule import OptimiserSettings
+from trainer.loop.optimisation import OptimiserSettings
+from trainer.loop.step_report import ProcessRank
 
 STEPS = 3
 

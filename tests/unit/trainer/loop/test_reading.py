@@ -12,9 +12,9 @@ from trainer.data.config import ShapeConfig
 from trainer.families import family_of
 from trainer.families.trajvg import TrajVGLosses
 from trainer.loop import read_config
-from trainer.loop.frozen import freeze
-from trainer.loop.image_sizes import check_image_sizes
-from trainer.loop.reading import config_table
+from trainer.loop.config import config_table
+from trainer.loop.optimisation import freeze
+from trainer.loop.run import check_image_sizes
 from trainer.loop.train_step import make_objective
 
 CONFIGS = Path(__file__).parents[4] / "configs"

@@ -19,9 +19,8 @@ from trainer.families.trajvg import TrajVGLosses
 from trainer.loop import TrainOutcome, read_journal, train
 from trainer.loop.checkpoints import checkpoint_steps, read_state
 from trainer.loop.config import CheckpointSettings, LogSettings, ModelSettings, TrainConfig
-from trainer.loop.process_group import ProcessRank
-from trainer.loop.schedule import OptimiserSettings
-from trainer.loop.step_report import StepReport
+from trainer.loop.optimisation import OptimiserSettings
+from trainer.loop.step_report import ProcessRank, StepReport
 
 STEPS = 5
 

@@ -4,9 +4,7 @@ import pytest
 import torch
 
 from pipeline.errors import ConfigError
-from trainer.loop.averaging import WeightAverage
-from trainer.loop.frozen import freeze
-from trainer.loop.schedule import OptimiserSettings, make_optimiser, rate_factor, set_rate
+from trainer.loop.optimisation import OptimiserSettings, WeightAverage, freeze, make_optimiser, rate_factor, set_rate
 
 
 @pytest.mark.parametrize("warm", [0.0, 0.25])
@@ -52,6 +50,6 @@ def test_the_average_of_two_steps_by_hand() -> None:
         model.weight.fill_(4.0)
         average.update(model)  # 1
         average.update(model)  # 1.75
-    with average.in_place_of(model):
+    with average.applied_to(model):
         assert model.weight.item() == 1.75
     assert model.weight.item() == 4.0

@@ -7,7 +7,7 @@ from trainer.families.trajvg.settings import TrackingSettings
 from trainer.families.trajvg.tracking import NormalisedTracks, track_loss, visibility_loss
 from trainer.geometry import invert_rigid, transform_points
 from trainer.losses import ClipGeometry, GeometrySettings, GeometryTruth, GeometryWeights, align_geometry, geometry_terms, normalise_truth
-from trainer.losses.alignment import normalise_prediction, positive, solve_scale
+from trainer.losses.alignment import make_positive, normalise_prediction, solve_scale
 from trainer.losses.geometry_terms import depth_edges, normal_loss, point_errors
 
 
@@ -79,7 +79,7 @@ def test_solver(golden, close):
     x, y, weight = golden["solver_x"], golden["solver_y"], golden["solver_w"]
     scale = solve_scale(x, y, weight)
     close(scale, golden["solver_scale_signed"])
-    close(positive(scale), golden["solver_scale_after_sign_flip"])
+    close(make_positive(scale), golden["solver_scale_after_sign_flip"])
     close((weight[..., None] * (scale[:, None, None] * x - y).abs()).sum(dim=(1, 2)), golden["solver_objective"])
 
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from pipeline.errors import ConfigError, DataError
-from trainer.data.tracks_seen import pseudo_track_weights
+from trainer.data.track_weights import pseudo_track_weights
 from trainer.families.trajvg.coupling import labelled_coupling, self_supervised_coupling
 from trainer.families.trajvg.settings import CouplingSettings, CouplingWeights, GateSettings, TrackingSettings
 from trainer.families.trajvg.tracking import NormalisedTracks, normalise_tracks, static_mask, static_tau, track_loss, visibility_loss
 from trainer.losses import ClipGeometry, GeometrySettings, GeometryTruth, TrackObservations, align_geometry, geometry_terms, normalise_truth
-from trainer.losses.alignment import depth_weights, evenly_chosen, solve_scale
+from trainer.losses.alignment import choose_evenly, depth_weights, solve_scale
 from trainer.losses.geometry_terms import depth_edges, normal_loss
 from trainer.losses.penalties import huber
 
@@ -155,11 +155,11 @@ def test_the_solver_finds_the_best_of_all_candidates():
 
 def test_points_are_chosen_evenly():
     valid = torch.tensor([[True, False, True, True, False, True], [False, False, True, False, False, False]])
-    places, real = evenly_chosen(valid, 2)
+    places, real = choose_evenly(valid, 2)
     assert places[0].tolist() == [0, 3]  # the 0th and the 2nd of four
     assert real.tolist() == [[True, True], [True, False]]
     assert places[1, 0].item() == 2
-    places, real = evenly_chosen(valid, 100)
+    places, real = choose_evenly(valid, 100)
     assert places[0][real[0]].tolist() == [0, 2, 3, 5]
 
 

@@ -1,4 +1,4 @@
-"""Which tracks of a clip count, and where: trust in pseudo tracks, sight of true ones, and the draw of N of them."""
+"""Weights of a clip's tracks, by trust for pseudo tracks and by visibility for true ones, and the draw of N tracks."""
 
 import numpy as np
 import torch
@@ -9,8 +9,8 @@ from pipeline.records import ClipSample
 from trainer.geometry import in_image
 
 
-def seen_weight(sample: ClipSample, *, pseudo: bool) -> np.ndarray:
-    """How much each track counts in each frame, float32 "T N" in [0, 1]; 0 where it is not seen within the image.
+def visible_weights(sample: ClipSample, *, pseudo: bool) -> np.ndarray:
+    """Weight of each track in each frame, float32 "T N" in [0, 1]; 0 where it is not visible within the image.
 
     Pseudo tracks count as their audit says; without one, as much as the labeler is confident where it sees them. True ones
     count 1 where they are seen.
@@ -32,15 +32,15 @@ def seen_weight(sample: ClipSample, *, pseudo: bool) -> np.ndarray:
 
 
 def known_tracks(sample: ClipSample) -> np.ndarray:
-    """Where positions of true tracks can be used, bool "T N"."""
+    """Frames in which the positions of true tracks are known, bool "T N"."""
     assert sample.visibility is not None, "known_tracks needs tracks"
     return np.ones_like(sample.visibility) if sample.track_valid is None else sample.track_valid
 
 
-def pseudo_starts(sample: ClipSample, weight: np.ndarray) -> np.ndarray:
-    """How much speaks for each frame as a window's first one, float64 "T": the tracks' weight in frames where tracks were asked.
+def pseudo_start_weights(sample: ClipSample, weight: np.ndarray) -> np.ndarray:
+    """Weight of each frame as a window's first one, float64 "T": the tracks' weight in frames with queries.
 
-    A track is surest where it was asked. Where no query lies within these frames, any frame may be the first.
+    A track is most certain at its query. Where no query lies within these frames, any frame may be the first.
     Raises: DataError if no track counts in any such frame.
     """
     asked = np.zeros(len(weight), bool)
@@ -55,8 +55,8 @@ def pseudo_starts(sample: ClipSample, weight: np.ndarray) -> np.ndarray:
     return starts
 
 
-def true_starts(sample: ClipSample, weight: np.ndarray | None, usable: np.ndarray) -> np.ndarray:
-    """As `pseudo_starts`, for a clip with truth: its tracks in sight, if it has any.
+def true_start_weights(sample: ClipSample, weight: np.ndarray | None, usable: np.ndarray) -> np.ndarray:
+    """As `pseudo_start_weights`, for a clip with truth: by its visible tracks, if it has any.
 
     Args:
         weight: float32 "T N", None for a clip without tracks.
@@ -90,12 +90,12 @@ def draw_tracks(preference: np.ndarray, num_tracks: int, draw: np.random.Generat
 
 
 def clip_name(sample: ClipSample) -> str:
-    """How errors call a clip."""
+    """A clip's name in error messages."""
     return f"dataset {sample.dataset}, clip {sample.key}"
 
 
 def pseudo_track_weights(trust: Tensor, pixels: Tensor, size: tuple[int, int], tracked_from: Tensor | None = None) -> Tensor:
-    """w of the self-supervised losses: what the label set and its audit say, 0 outside the image and before a forward-only track began.
+    """w of the self-supervised losses: weights of the label set and its audit, 0 outside the image and before a forward-only track began.
 
     Args:
         trust: "B T N" in [0, 1]: weights of an audit, or visibility times confidence.

@@ -1,12 +1,16 @@
-"""AdamW's settings and how its step length runs: one cycle. The length is a function of the step alone, so resuming needs no state."""
+"""AdamW over the parts that learn, its one-cycle schedule, and the moving average of the weights.
+
+The learning rate is a function of the step alone, so resuming needs no state.
+"""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.errors import ConfigError
 
@@ -49,7 +53,7 @@ def rate_factor(step: int, steps: int, settings: OptimiserSettings) -> float:
 
 
 def make_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim.AdamW:
-    """AdamW over what is not frozen: the encoder at its own rate, tensors of fewer than two dimensions without decay.
+    """AdamW over all parameters that are not frozen: the encoder at its own rate, tensors of fewer than two dimensions without decay.
 
     Raises: ConfigError if everything is frozen.
     """
@@ -69,7 +73,7 @@ def make_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim
 
 
 def set_rate(optimiser: torch.optim.AdamW, factor: float) -> None:
-    """Make every group's rate so large a share of its highest."""
+    """Set every group's rate to a share of its highest."""
     for group in optimiser.param_groups:
         group["lr"] = group["highest_lr"] * factor
 
@@ -80,3 +84,57 @@ def _group(parameters: Iterable[nn.Parameter], rate: float, decay: float) -> dic
 
 def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
+
+
+class WeightAverage:
+    """Average of all parameters that learn, starting at their present values."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._decay = decay
+        self._average = {name: parameter.detach().clone() for name, parameter in _trainable_parameters(model)}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Add one step's weights to the average."""
+        for name, parameter in _trainable_parameters(model):
+            self._average[name].lerp_(parameter, 1 - self._decay)
+
+    @contextmanager
+    def applied_to(self, model: nn.Module) -> Iterator[None]:
+        """The model with averaged weights while the block lasts."""
+        self._swap(model)
+        try:
+            yield
+        finally:
+            self._swap(model)
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Continue a saved average. Args: tensors: by parameter name; others are ignored."""
+        for name, average in self._average.items():
+            average.copy_(tensors[name])
+
+    @torch.no_grad()
+    def _swap(self, model: nn.Module) -> None:
+        for name, parameter in _trainable_parameters(model):
+            kept = parameter.detach().clone()
+            parameter.copy_(self._average[name])
+            self._average[name].copy_(kept)
+
+
+def _trainable_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    yield from ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
+
+
+def freeze(model: nn.Module, parts: Sequence[str]) -> None:
+    """Exclude parts from training; they are named as in the state_dict up to the first or any later dot: "encoder", "track_head.tracker".
+
+    Raises: ConfigError for a name that the network does not have.
+    """
+    for part in parts:
+        found = [parameter for name, parameter in model.named_parameters() if name == part or name.startswith(f"{part}.")]
+        if not found:
+            tops = dict.fromkeys(name.split(".")[0] for name, _ in model.named_parameters())
+            raise ConfigError(f"frozen: the network has no part {part!r}; it has {', '.join(tops)}")
+        for parameter in found:
+            parameter.requires_grad_(False)

@@ -7,9 +7,8 @@ import numpy as np
 from pipeline.records.truth import TruthClip
 from pipeline.synthetic.filming.frames import FrameMaker
 from pipeline.synthetic.filming.imaging import develop
-from pipeline.synthetic.filming.tracks import choose_queries
 from pipeline.synthetic.staging import ClipRequest, StagedClip, stage
-from pipeline.synthetic.truth import follow
+from pipeline.synthetic.truth import choose_queries, follow
 
 LICENSE = "CC0 (synthetic, rendered by trackmill)"
 _NOISE, _QUERIES = 1000, 1001  # parts of a clip's draws, beyond any attempt at staging it

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import ConfigError
 from pipeline.synthetic.scene import Light
-from pipeline.synthetic.worlds.looks import STUDIO_LOOKS, WILD_LOOKS
-from pipeline.synthetic.worlds.materials import Look
+from pipeline.synthetic.worlds.materials import STUDIO_LOOKS, WILD_LOOKS, Look
 
 Span = tuple[float, float]  # drawn evenly from low to high
 

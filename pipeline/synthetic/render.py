@@ -5,8 +5,7 @@ import numpy as np
 from pipeline.synthetic.atlas import TextureAtlas
 from pipeline.synthetic.geometry import PlacedGeometry, SceneGeometry
 from pipeline.synthetic.lighting import SurfaceSamples, openness, shade, sky, unit
-from pipeline.synthetic.records import SceneClip
-from pipeline.synthetic.scene import Scene
+from pipeline.synthetic.scene import Scene, SceneClip
 
 _BAND_ROWS = 16  # rows shaded at once: what is in flight stays in the processor's cache
 _SUBPIXELS = np.array([[-0.125, -0.375], [0.375, -0.125], [-0.375, 0.125], [0.125, 0.375]])  # rotated grid, (x, y)

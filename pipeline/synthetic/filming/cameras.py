@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.synthetic.camera_paths import Walk, level_poses, walking_camera
-from pipeline.synthetic.smooth_noise import drift
-from pipeline.synthetic.worlds.world import World
+from pipeline.synthetic.motions import Walk, level_poses, walking_camera
+from pipeline.synthetic.noise import drift
+from pipeline.synthetic.worlds.objects import World
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

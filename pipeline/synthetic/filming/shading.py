@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.synthetic.atlas import TextureAtlas
-from pipeline.synthetic.filming.illumination import Illumination
 from pipeline.synthetic.filming.tracing import FrameCaster, SurfaceHits, Tracer
 from pipeline.synthetic.geometry import SurfaceArrangement
-from pipeline.synthetic.lighting import openness, sky, unit
+from pipeline.synthetic.lighting import Illumination, openness, sky, unit
 from pipeline.synthetic.scene import Scene
 
 _LIFT_M = np.float32(3e-3)  # shadow rays start this far off the surface, so that they do not meet it again

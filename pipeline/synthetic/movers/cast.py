@@ -7,13 +7,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from pipeline.synthetic.mesh import Mesh, box, cylinder, sphere
-from pipeline.synthetic.motions import standing
-from pipeline.synthetic.movers.deforming import blob_mesh, crawling, flag_mesh, waving, wobbling, worm_mesh
-from pipeline.synthetic.movers.figures import walking_person
-from pipeline.synthetic.movers.paths import GroundPath
+from pipeline.synthetic.motions import GroundPath, standing
+from pipeline.synthetic.movers.figures import blob_mesh, crawling, flag_mesh, walking_person, waving, wobbling, worm_mesh
 from pipeline.synthetic.scene import SceneObject
 from pipeline.synthetic.worlds.materials import MaterialBook
-from pipeline.synthetic.worlds.vehicles import WHEEL_M, car_body, wheel, wheel_places
+from pipeline.synthetic.worlds.objects import WHEEL_M, car_body, wheel, wheel_places
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -8,8 +8,7 @@ from pipeline.synthetic.mesh import cylinder, merged, rectangle, sphere
 from pipeline.synthetic.motions import standing
 from pipeline.synthetic.scene import SceneObject
 from pipeline.synthetic.worlds.materials import MaterialBook
-from pipeline.synthetic.worlds.primitives import block, placed, shifted
-from pipeline.synthetic.worlds.world import World, level
+from pipeline.synthetic.worlds.objects import World, block, level, placed, shifted
 
 _WALL_BAND_M = 1.0  # furniture keeps within this of the walls
 

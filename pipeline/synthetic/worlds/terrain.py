@@ -6,12 +6,10 @@ import numpy as np
 
 from pipeline.synthetic.mesh import Mesh, merged
 from pipeline.synthetic.motions import standing
+from pipeline.synthetic.noise import bumps
 from pipeline.synthetic.scene import SceneObject
-from pipeline.synthetic.smooth_noise import bumps
 from pipeline.synthetic.worlds.materials import MaterialBook
-from pipeline.synthetic.worlds.plants import bush, tree
-from pipeline.synthetic.worlds.primitives import block, grid_mesh, placed, rock, roof, shifted
-from pipeline.synthetic.worlds.world import Ground, World, clear_of
+from pipeline.synthetic.worlds.objects import Ground, World, block, bush, clear_of, grid_mesh, placed, rock, roof, shifted, tree
 
 _SIDE = 72  # grid points along a side of the height field
 _EXTENT_M = 120.0  # from the middle to the border

@@ -6,10 +6,7 @@ from pipeline.synthetic.mesh import box, cylinder, merged, rectangle
 from pipeline.synthetic.motions import standing
 from pipeline.synthetic.scene import SceneObject
 from pipeline.synthetic.worlds.materials import MaterialBook
-from pipeline.synthetic.worlds.plants import bush, tree
-from pipeline.synthetic.worlds.primitives import block, placed, roof, shifted
-from pipeline.synthetic.worlds.vehicles import parked_car
-from pipeline.synthetic.worlds.world import World, level
+from pipeline.synthetic.worlds.objects import World, block, bush, level, parked_car, placed, roof, shifted, tree
 
 _KERB_M = 0.13
 _PAVEMENT_M = 2.4

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.synthetic.camera_paths import Walk, walking_camera
+from pipeline.synthetic.motions import Walk, walking_camera
 
 TIMES = np.arange(48) / 24
 STILL = {"bob_m": 0.0, "sway_m": 0.0, "glance_deg": 0.0, "shake_deg": 0.0}

@@ -1,10 +1,9 @@
 import numpy as np
 
-from pipeline.synthetic.casting import View, place_movers
 from pipeline.synthetic.domains import domain_named
-from pipeline.synthetic.worlds.looks import WILD_LOOKS
-from pipeline.synthetic.worlds.materials import MaterialBook
-from pipeline.synthetic.worlds.world import World, level
+from pipeline.synthetic.sampling import View, place_movers
+from pipeline.synthetic.worlds.materials import WILD_LOOKS, MaterialBook
+from pipeline.synthetic.worlds.objects import World, level
 
 TIMES = np.arange(12) / 12
 FORWARD = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 1.6], [0, 0, 0, 1]])  # 1.6 m up, looking along y

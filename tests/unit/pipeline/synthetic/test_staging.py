@@ -7,10 +7,9 @@ import pytest
 from pipeline.errors import ConfigError, DataError
 from pipeline.synthetic.domains import DOMAINS, domain_named
 from pipeline.synthetic.motions import turning
-from pipeline.synthetic.rehearsal import rehearse
 from pipeline.synthetic.scene import Scene, SceneObject
-from pipeline.synthetic.staging import ClipRequest, stage
-from pipeline.synthetic.worlds.looks import STUDIO_LOOKS, WILD_LOOKS
+from pipeline.synthetic.staging import ClipRequest, rehearse, stage
+from pipeline.synthetic.worlds.materials import STUDIO_LOOKS, WILD_LOOKS
 
 MakeScene, MakeBox = Callable[..., Scene], Callable[..., SceneObject]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.synthetic.filming.cameras import CAMERAS, Operator, orbit, pan, shaken
-from pipeline.synthetic.worlds.world import World
+from pipeline.synthetic.worlds.objects import World
 
 TIMES = np.arange(24) / 12
 STEADY = Operator(shake_deg=0.0, shake_m=0.0, speed=1.0)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.synthetic.filming.motion_blur import motion_blurred
+from pipeline.synthetic.filming.imaging import motion_blurred
 
 SHAPE = (40, 48)
 

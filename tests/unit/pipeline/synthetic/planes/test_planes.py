@@ -4,10 +4,8 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.synthetic.planes import make_clip
-from pipeline.synthetic.planes.film import PlaneRequest, film_planes
-from pipeline.synthetic.planes.layer import View
-from pipeline.synthetic.planes.paths import camera_path
-from pipeline.synthetic.planes.worlds import parallax_world
+from pipeline.synthetic.planes.clip import PlaneRequest, film_planes
+from pipeline.synthetic.planes.layers import View, camera_path, parallax_world
 from pipeline.synthetic.source import SyntheticSource
 
 SIZE = (96, 128)

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.synthetic.mesh import Mesh, box
-from pipeline.synthetic.worlds.primitives import block, cone, grid_mesh, rock, roof, shifted
-from pipeline.synthetic.worlds.vehicles import WHEEL_M, car_body, wheel, wheel_places
+from pipeline.synthetic.worlds.objects import WHEEL_M, block, car_body, cone, grid_mesh, rock, roof, shifted, wheel, wheel_places
 
 
 def areas(mesh: Mesh) -> np.ndarray:

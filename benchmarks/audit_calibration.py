@@ -16,12 +16,11 @@ import yaml
 from material import machine
 
 from pipeline.audit.calibrating.calibrate import calibrate
-from pipeline.audit.calibrating.cross_validation import cross_validated
 from pipeline.audit.calibrating.figures import ECE_BINS, auroc, expected_calibration_error, gate, reliability
+from pipeline.audit.calibrating.fit import TermPlan, cross_validated
 from pipeline.audit.calibrating.gather import AuditedDataset, gather
-from pipeline.audit.calibrating.record_file import calibration_document, write_calibration
+from pipeline.audit.calibrating.records import calibration_document, write_calibration
 from pipeline.audit.calibrating.samples import samples_of
-from pipeline.audit.calibrating.terms import TermPlan
 from pipeline.labels import list_label_sets
 from pipeline.shards.plan import read_plan_counts
 

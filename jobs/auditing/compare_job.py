@@ -9,8 +9,7 @@ from jobs.console import ProgressLine
 from jobs.execution.run import Executor
 from pipeline import storage
 from pipeline.audit.comparing.canary import Candidate, relation
-from pipeline.audit.comparing.comparison import compare_audits
-from pipeline.audit.comparing.distributions import PairedCounts, merged
+from pipeline.audit.comparing.comparison import PairedCounts, compare_audits, merged
 from pipeline.audit.comparing.records import ALL_CLIPS, CanaryClip, Comparison
 from pipeline.audit.stored.audit_set import AuditSet, read_audit_set
 from pipeline.errors import ConfigError, StorageError

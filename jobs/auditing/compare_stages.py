@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jobs.execution.threads import pin_threads
 from pipeline.audit.comparing.canary import measure_canaries
-from pipeline.audit.comparing.distributions import PairedCounts, count_shard, merged
+from pipeline.audit.comparing.comparison import PairedCounts, count_shard, merged
 from pipeline.audit.comparing.records import CanaryClip
 
 

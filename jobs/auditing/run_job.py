@@ -16,9 +16,8 @@ from pipeline.audit.report import build_report
 from pipeline.audit.stored.audit_set import claim_audit
 from pipeline.audit.summing.documents import read_summary, write_clips, write_shard_lines, write_summary
 from pipeline.audit.summing.gate import check_gate, drift_rows
-from pipeline.audit.summing.partial import merged
 from pipeline.audit.summing.records import AuditSummary, GateResult
-from pipeline.audit.summing.summary import summary_of
+from pipeline.audit.summing.sums import merged, summary_of
 from pipeline.errors import ConfigError
 from pipeline.labels import read_label_shard
 from pipeline.layout import Layout

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from jobs.auditing.way_back import LabelerAgain
 from jobs.execution.threads import pin_threads
 from pipeline.audit.auditing_shard import ShardAudited, audit_clip, audit_shard
+from pipeline.audit.labelled_clips import AuditSettings
 from pipeline.audit.screening import ShardScreen, measure_stored, screen_shard
-from pipeline.audit.settings import AuditSettings
 from pipeline.audit.stored.audit_rows import iterate_audit_shard
-from pipeline.audit.summing.partial import PartialSum, merged
 from pipeline.audit.summing.shard_sum import sum_clips
+from pipeline.audit.summing.sums import PartialSum, merged
 from pipeline.audit.verdict import ScreenRules
 from pipeline.shards.index import read_index
 

@@ -8,8 +8,7 @@ from jobs.execution.run import Executor
 from pipeline import storage
 from pipeline.datasets.check_tables import CheckSummary, write_check_summary
 from pipeline.datasets.converting import Estimate, estimate_clip
-from pipeline.datasets.planning import identity_of, plan_sequences
-from pipeline.datasets.policy import ConversionPolicy
+from pipeline.datasets.planning import ConversionPolicy, identity_of, plan_sequences
 from pipeline.datasets.source import SequenceInfo, TruthSource
 from pipeline.errors import ConfigError
 from pipeline.layout import Layout

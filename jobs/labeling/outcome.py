@@ -6,8 +6,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from pipeline.border import border
-from pipeline.errors import MemoryExhausted, StorageError, TrackmillError, UnexpectedError
+from pipeline.errors import MemoryExhausted, StorageError, TrackmillError, UnexpectedError, border
 from pipeline.labels import LabelRow, encode_rows
 from pipeline.records import TrackLabels
 from pipeline.shards.index import ClipEntry

@@ -6,19 +6,30 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.audit.calibration import Calibration
-from pipeline.audit.clips.labels import ClipMeasures, measure_clip_labels
-from pipeline.audit.evidence import track_evidence
+from pipeline.audit.clips.labels import ClipMeasures, TrackEvidence, measure_clip_labels
 from pipeline.audit.records import TrackMeasures, TrackWeights
 from pipeline.audit.stored.clip_audit import TrackAudit
 from pipeline.audit.tracks.cycle import CycleMeasures
-from pipeline.audit.tracks.frame_pass import ClipPictures
-from pipeline.audit.tracks.looks import Looks, measure_looks
+from pipeline.audit.tracks.inputs import ClipPictures, inside_image
 from pipeline.audit.tracks.measure import all_measures
-from pipeline.audit.tracks.query_frames import inside_image
-from pipeline.audit.tracks.speed import median_speed
+from pipeline.audit.tracks.motion import median_speed
+from pipeline.audit.tracks.picture_measures import Looks, measure_looks
 from pipeline.audit.tracks.visibility import visibility_measures
 from pipeline.audit.weights import track_weights
 from pipeline.records import ClipFrames, TrackLabels
+
+
+def track_evidence(measures: TrackMeasures, weights: TrackWeights) -> TrackEvidence:
+    """The six values of each track that count for its clip. Without a calibration nothing is said of bad tracks."""
+    return TrackEvidence(
+        bad_probability=weights.bad_probability,
+        cycle_px=measures.fb_cycle,
+        flicker=measures.flicker,
+        collapsed=weights.collapsed.astype(np.float32),
+        stuck=measures.static_stick,
+        static_score=measures.static_score,
+    )
+
 
 WayBack = Callable[[ClipFrames, TrackLabels], TrackLabels]
 """(clip, its labels) -> labels of the reversed clip for `cycle_queries` of them, by the labeler that made them."""

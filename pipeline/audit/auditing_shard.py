@@ -8,15 +8,13 @@ from typing import Any
 
 from pipeline import storage
 from pipeline.audit.auditing import AuditedTracks, WayBack, cleaned, clip_measures, look_along, stored_tracks, weigh_tracks
-from pipeline.audit.labelled_clips import LabelledShard, open_labelled_shard
-from pipeline.audit.settings import AuditSettings
+from pipeline.audit.labelled_clips import AuditSettings, LabelledShard, open_labelled_shard
 from pipeline.audit.stored.audit_rows import writing_audit_shard
 from pipeline.audit.stored.clip_audit import ClipAudit
 from pipeline.audit.stored.screen import ScreenRow
 from pipeline.audit.tracks.cycle import CycleMeasures, cycle_measures
 from pipeline.audit.verdict import clip_verdict, verdict_of
-from pipeline.border import border
-from pipeline.errors import DataError, UnexpectedError
+from pipeline.errors import DataError, UnexpectedError, border
 from pipeline.layout import Layout
 from pipeline.records import ClipFrames, ClipRecord, TrackLabels
 from pipeline.shards.errors_table import ErrorRow, write_errors

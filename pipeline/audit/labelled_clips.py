@@ -1,15 +1,30 @@
-"""All that lies about the clips of one labelled shard: index, labels, second labels, screen, tombstones."""
+"""Settings of an audit, and the files about the clips of one labelled shard: index, labels, second labels, screen, tombstones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from pipeline.audit.settings import AuditSettings
+from pipeline.audit.calibration import Calibration
 from pipeline.audit.stored.screen import ScreenRow, read_screen
+from pipeline.audit.verdict import ClipRules
 from pipeline.errors import DataError
 from pipeline.labels import LabelEntry, LabelShard, read_label_shard
 from pipeline.records import TrackLabels
 from pipeline.shards.index import ClipEntry, read_index
 from pipeline.shards.tombstones import Tombstones, read_tombstones
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditSettings:
+    """One audit of one label set."""
+
+    root: str
+    audit: str  # name
+    label_set: str
+    rules: ClipRules
+    calibration: Calibration | None  # None: fallback weights
+    cycle: str  # as in AuditSet
+    second: str | None = None  # label set that gives the second opinion
+    screened: bool = False  # whether the screen's verdicts count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

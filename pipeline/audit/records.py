@@ -1,13 +1,31 @@
-"""What the audit knows of the tracks of one clip."""
+"""Measures and weights of the tracks of one clip, and the static gate's record of two frames."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
 
-from pipeline.audit.static_pair import StaticPair
 from pipeline.errors import ConfigError
 from pipeline.records.arrays import check_array
+
+_MIN_STATIC_SHARE = 0.3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StaticPair:
+    """What was found of one pair of frames."""
+
+    start: int
+    end: int
+    model: str  # "none" (the camera stands still), "homography", "fundamental", "undecided" (both)
+    num_candidates: int
+    static_inlier_ratio: float  # share of the candidates that move as the static scene does
+    parallax_px: float  # median distance of the points that obey F from H, pixels of the raster
+
+    @property
+    def has_pose_signal(self) -> bool:
+        """Whether a loss on the camera may use this pair."""
+        return self.model != "none" and self.static_inlier_ratio >= _MIN_STATIC_SHARE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -5,8 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from pipeline.datasets.evidence import Evidence
-from pipeline.datasets.measured import FEWEST, Measured, median_of
+from pipeline.datasets.evidence import FEWEST, Evidence, Measured, median_of
 from pipeline.datasets.projection import NEAR_M, camera_from_world, inside, nearest, project, unproject, world_from_camera
 
 _TOLERANCE_M, _TOLERANCE = 0.05, 0.02  # a point within the larger of 5 cm and 2 % of the depth lies on the seen surface

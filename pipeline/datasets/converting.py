@@ -5,21 +5,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.border import border
-from pipeline.datasets.anchoring import anchored
 from pipeline.datasets.check_tables import ClipChecks, write_checks
-from pipeline.datasets.fitting import fitted
-from pipeline.datasets.planning import sequence_of
-from pipeline.datasets.policy import ConversionPolicy
+from pipeline.datasets.planning import ConversionPolicy, sequence_of
+from pipeline.datasets.preparation import complete_tracks, resize_for_video, subsample_tracks, to_first_camera
 from pipeline.datasets.reprojection import with_reprojected_tracks
 from pipeline.datasets.samples import sample_of
 from pipeline.datasets.source import TruthSource
-from pipeline.datasets.tracks import finished, thinned
 from pipeline.datasets.validation import Check, check_truth, failures
-from pipeline.errors import DataError
-from pipeline.shards.committing import ShardOutcome, commit_shard
+from pipeline.errors import DataError, border
+from pipeline.shards.committing import ShardOutcome, TarSample, commit_shard
 from pipeline.shards.plan import PlannedClip, read_plan_counts, read_shard_plan
-from pipeline.shards.tar import TarSample
 
 _LOG = logging.getLogger(__name__)
 
@@ -63,7 +58,8 @@ def convert_clip(clip: PlannedClip, source: TruthSource, policy: ConversionPolic
             truth = with_reprojected_tracks(truth, policy.reprojected_tracks)
             checks = check_truth(truth)
             _refuse(clip, checks, policy)
-            stored = thinned(finished(fitted(anchored(truth), policy.long_side)), policy.max_tracks, clip.key)
+            stored = resize_for_video(to_first_camera(truth), policy.long_side)
+            stored = subsample_tracks(complete_tracks(stored), policy.max_tracks, clip.key)
             if stored.frames.shape != truth.frames.shape:
                 _refuse(clip, check_truth(stored), policy)
             return ConvertedClip(sample=sample_of(clip, stored, policy), checks=checks)

@@ -1,4 +1,4 @@
-"""What a clip offers for checking its conventions: a sample of its tracks and frames, in float64."""
+"""Evidence of a clip's conventions: a sample of its tracks and frames in float64, and figures with the number of values behind them."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,22 @@ import numpy as np
 
 from pipeline.datasets.projection import camera_from_world, inside
 from pipeline.records.truth import TruthClip
+
+FEWEST = 20  # a median of fewer values is no evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a check measures."""
+
+    figure: float
+    samples: int
+
+
+def median_of(values: np.ndarray, *, fewest: int = FEWEST) -> Measured | None:
+    """The median of all values, or None if they are too few."""
+    return Measured(float(np.median(values)), int(values.size)) if values.size >= fewest else None
+
 
 _MOST_FRAMES, _MOST_TRACKS = 16, 512  # checks take medians: more would cost and not tell more
 

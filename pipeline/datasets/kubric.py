@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets.depth_files import read_depths, read_png16, zero_where_invalid
 from pipeline.datasets.files import FileTree, checked_sequences, clip_frames, list_frames, read_file
-from pipeline.datasets.pictures import Pictures, read_pictures
+from pipeline.datasets.pictures import Pictures, read_depths, read_pictures, read_png16, zero_where_invalid
 from pipeline.datasets.poses import opengl_to_opencv
 from pipeline.datasets.projection import NEAR_M, camera_from_world, distance_to_depth, project
 from pipeline.datasets.safe_pickle import load_npy

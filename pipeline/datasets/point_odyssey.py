@@ -6,10 +6,9 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 
 import numpy as np
 
-from pipeline.datasets.depth_files import read_depths, read_png16
 from pipeline.datasets.files import FileTree, checked_sequences, clip_frames, list_frames
 from pipeline.datasets.npz import NpzFile, open_npz
-from pipeline.datasets.pictures import read_pictures
+from pipeline.datasets.pictures import read_depths, read_pictures, read_png16
 from pipeline.datasets.poses import inverse_poses
 from pipeline.datasets.source import SequenceInfo
 from pipeline.datasets.tracks import SourceTracks, add_tracks

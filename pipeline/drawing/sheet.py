@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.drawing.legend import draw_legend, draw_ramp, legend_width, ramp_width
+from pipeline.drawing.legend import Font, draw_legend, draw_ramp, elided, legend_width, ramp_width, text_width, write_line, write_tag
 from pipeline.drawing.style import TrackStyle
-from pipeline.drawing.text import Font, elided, text_width, write_line, write_tag
 from pipeline.drawing.tracks import draw_frame
 from pipeline.errors import ConfigError, DataError
 from pipeline.records import TrackLabels

@@ -8,16 +8,14 @@ from pathlib import PurePosixPath
 
 from pipeline import storage
 from pipeline.errors import ConfigError
-from pipeline.manifest.bounds import Bounds
 from pipeline.manifest.columns import known_columns, map_columns
 from pipeline.manifest.finder import FileFinder, canonical
-from pipeline.manifest.listing import Expanded, NamedFile, expand
-from pipeline.manifest.names import distinct_names
-from pipeline.manifest.options import ManifestOptions, flag_of
+from pipeline.manifest.inputs import Manifest, ManifestOptions, RowProblem, flag_of
+from pipeline.manifest.listing import Expanded, NamedFile, distinct_names, expand
 from pipeline.manifest.presets import PRESETS
-from pipeline.manifest.result import Manifest, RowProblem
 from pipeline.manifest.rows import FoundClip, RowReader
 from pipeline.manifest.tables import open_rows
+from pipeline.manifest.timestamps import Bounds
 from pipeline.records import ClipSpec
 
 _LOG = logging.getLogger(__name__)

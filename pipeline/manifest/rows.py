@@ -9,15 +9,13 @@ from typing import Any
 
 from pipeline import storage
 from pipeline.errors import DataError
-from pipeline.manifest.bounds import Bounds, bounds_of, span_bounds
 from pipeline.manifest.cells import Cells, as_text, json_row, json_value
 from pipeline.manifest.finder import FileFinder
-from pipeline.manifest.options import ManifestOptions
+from pipeline.manifest.inputs import ManifestOptions, RowProblem
 from pipeline.manifest.presets import Place, Preset, RowNames
-from pipeline.manifest.result import RowProblem
 from pipeline.manifest.tables import TableRow
 from pipeline.manifest.text import RAW_BYTE, utf8_remedy
-from pipeline.manifest.timestamps import parse_list, parse_spans, parse_time
+from pipeline.manifest.timestamps import Bounds, bounds_of, parse_list, parse_spans, parse_time, span_bounds
 from pipeline.video.picture_folder import numbered_folder
 
 

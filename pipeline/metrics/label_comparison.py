@@ -1,4 +1,4 @@
-"""The labels of one clip beside their truth, point by point, and what is measured of them."""
+"""The labels of one clip beside their truth, point by point: matched queries, outcomes, and histograms of the error."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,38 @@ import numpy as np
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.metrics.tapvid import QUERY_MODES
-from pipeline.metrics.tapvid_counts import THRESHOLDS_PX, PointOutcomes, TapvidCounts, count_points
-from pipeline.raster import RASTER, to_raster
+from pipeline.metrics.tapvid_counts import RASTER, THRESHOLDS_PX, PointOutcomes, TapvidCounts, count_points, to_raster
 from pipeline.records import TrackTruth
 from pipeline.records.labels import TrackLabels
+
+
+def match_queries(queries: np.ndarray, truth: TrackTruth) -> np.ndarray:
+    """The true track that is seen exactly at each query's place in its frame; positions must be equal as float32.
+
+    Args:
+        queries: float32 "N 3", (t, x, y), pixels of the stored clip.
+    Returns: int64 "N", the track's number (the lowest, if several stand on one spot), -1 where there is none.
+    """
+    matched = np.full(len(queries), -1, np.int64)
+    frames = queries[:, 0].astype(np.int64)
+    for frame in np.unique(frames):
+        tracks = np.flatnonzero(truth.seen[frame]) if 0 <= frame < len(truth.seen) else np.zeros(0, np.int64)
+        if len(tracks) == 0:
+            continue
+        known, first = np.unique(_codes(truth.tracks_px[frame, tracks]), return_index=True)
+        here = np.flatnonzero(frames == frame)
+        wanted = _codes(queries[here, 1:])
+        place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        hit = known[place] == wanted
+        matched[here[hit]] = tracks[first[place[hit]]]
+    return matched
+
+
+def _codes(positions: np.ndarray) -> np.ndarray:
+    """Positions float32 "N 2" as one whole number each, the same for equal positions."""
+    normalised = np.ascontiguousarray(positions, np.float32) + np.float32(0)  # -0 equals 0
+    return normalised.view(np.int64)[:, 0]
+
 
 SURVIVAL_PX = 50  # a track is lost for good once it is farther from a visible truth than this, in pixels of the raster
 
@@ -105,3 +133,47 @@ def comparison_settings(query_mode: str) -> dict[str, object]:
         "survival_threshold_px": SURVIVAL_PX,
         "frames_without_valid_truth": "not counted",
     }
+
+
+_PER_OCTAVE = 64  # bins; a quantile is exact to half a bin, 0.5 %
+_LOWEST, _HIGHEST = -8, 13  # powers of two, in pixels: what lies outside counts as at the end
+_BINS = (_HIGHEST - _LOWEST) * _PER_OCTAVE
+
+
+class ErrorHistogram:
+    """Distances between labels and truth, in pixels of the raster, by frames from the query (before and after it alike)."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros((1, _BINS), np.int64)  # by age, by bin
+
+    def add(self, comparison: LabelComparison) -> None:
+        """Count every point whose distance is measured."""
+        ages = np.abs(comparison.age[comparison.measured])
+        with np.errstate(divide="ignore"):  # log2(0) is the lowest bin
+            octaves = np.log2(comparison.distance_px[comparison.measured]) - _LOWEST
+        bins = np.clip(np.floor(octaves * _PER_OCTAVE), 0, _BINS - 1).astype(np.int64)
+        grow = int(ages.max(initial=0)) + 1 - len(self._counts)
+        if grow > 0:
+            self._counts = np.pad(self._counts, ((0, grow), (0, 0)))
+        np.add.at(self._counts, (ages, bins), 1)
+
+    @property
+    def num_points(self) -> np.ndarray:
+        """int64 "A": points of each age; age 0 is the query itself."""
+        return np.asarray(self._counts.sum(axis=1))
+
+    def quantile(self, share: float) -> float:
+        """Of all points together; NaN if there is none."""
+        return float(_quantiles(self._counts.sum(axis=0, keepdims=True), share)[0])
+
+    def quantile_by_age(self, share: float) -> np.ndarray:
+        """float64 "A"; NaN where there is no point of this age."""
+        return _quantiles(self._counts, share)
+
+
+def _quantiles(counts: np.ndarray, share: float) -> np.ndarray:
+    """The middle, in the logarithm, of the bin in which the quantile lies, for each row of counts "R B"."""
+    cumulative = counts.cumsum(axis=1)
+    total = cumulative[:, -1]
+    bins = (cumulative < np.maximum(share * total, 1)[:, None]).sum(axis=1)
+    return np.where(total > 0, 2.0 ** (_LOWEST + (bins + 0.5) / _PER_OCTAVE), np.nan)

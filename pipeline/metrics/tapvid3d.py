@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import ConfigError, DataError
-from pipeline.metrics.tapvid3d_neighborhood import count_neighborhoods, neighborhood_weights, weighted_sum
-from pipeline.metrics.tapvid3d_scaling import SCALINGS, scale_factors
+from pipeline.metrics.tapvid3d_scaling import SCALINGS, count_neighborhoods, neighborhood_weights, scale_factors, weighted_sum
 from pipeline.metrics.tapvid_counts import THRESHOLDS_PX, PointOutcomes, TapvidCounts, TapvidMetrics, count_points, fractions_of, ratio
 from pipeline.metrics.tracks3d import Tracks3d, check_comparable
 

@@ -7,18 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from pipeline import storage
-from pipeline.border import border
-from pipeline.errors import DataError
+from pipeline.errors import DataError, border
 from pipeline.layout import Layout, committed
-from pipeline.manifest.listing import NamedFile
-from pipeline.manifest.names import distinct_names
+from pipeline.manifest.listing import NamedFile, distinct_names
 from pipeline.records import ClipRecord
 from pipeline.shards.errors_table import ErrorRow, write_errors
 from pipeline.shards.foreign_samples import SampleClip, TarContents, read_contents
 from pipeline.shards.foreign_texts import SampleTexts, read_texts
 from pipeline.shards.index import ClipEntry, read_entries, write_entries, write_index
-from pipeline.shards.keys import slug, split_of
 from pipeline.shards.plan import PlannedClip, shard_hash
+from pipeline.shards.policy import slug, split_of
 from pipeline.shards.source_roots import SourceRoots
 from pipeline.shards.tar_headers import readable_key
 from pipeline.tables import open_table

@@ -9,16 +9,15 @@ from dataclasses import dataclass, field, replace
 from pipeline.errors import DataError
 from pipeline.records import ClipSpec
 from pipeline.shards.errors_table import ErrorRow
-from pipeline.shards.keys import clip_key, split_of
 from pipeline.shards.known import PlannedSource, PlannedSources, Window
 from pipeline.shards.plan import PlannedClip, extra_json
-from pipeline.shards.policy import ClipPolicy
+from pipeline.shards.policy import ClipPolicy, clip_key, split_of
 from pipeline.shards.probing import ProbedSource, Source
 from pipeline.shards.source_roots import SourceRoots
 from pipeline.shards.windows import frames_of, snapped_windows, split_at, windows_of
 from pipeline.video.copy import COPYABLE_CODECS
+from pipeline.video.groups import Span
 from pipeline.video.probe import VideoProbe
-from pipeline.video.spans import Span
 from pipeline.video.timeline import remake
 
 _ENCODED_BITS_PER_PIXEL = 0.25  # of x264 at our settings, for the size estimate only

@@ -10,11 +10,11 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from pipeline.errors import DataError
-from pipeline.video.edit_list import show_until
+from pipeline.video.groups import Span
+from pipeline.video.mp4_boxes import show_until
 from pipeline.video.open import open_video
 from pipeline.video.packets import Packets
 from pipeline.video.probe import VideoProbe
-from pipeline.video.spans import Span
 
 # codecs whose packets an mp4 file may hold, and players read from there
 COPYABLE_CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg")

@@ -10,12 +10,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pipeline.errors import DataError
-from pipeline.video.groups import DecodingOrder, complete_up_to
+from pipeline.video.groups import DecodingOrder, Span, complete_up_to
 from pipeline.video.open import open_video, quarter_turns, upright_size
-from pipeline.video.packets import RAW_FORMATS, Packets, decode_packets
+from pipeline.video.packets import MISSING, RAW_FORMATS, Packets, StoredPackets, decode_packets, read_stored
 from pipeline.video.picture import PictureTraits, read_traits, square_size
-from pipeline.video.spans import Span
-from pipeline.video.stored import MISSING, StoredPackets, read_stored
 from pipeline.video.timeline import Origin, Timeline, timeline_of
 
 

@@ -10,8 +10,7 @@ import numpy as np
 from pipeline.errors import DataError
 from pipeline.video.groups import touched
 from pipeline.video.open import open_video
-from pipeline.video.packets import Packets, decode_packets
-from pipeline.video.stored import MISSING, StoredPackets
+from pipeline.video.packets import MISSING, Packets, StoredPackets, decode_packets
 
 _RESTART_S = 1.0  # a decoding time that lies this far before the one before it is a clock that began anew
 _PLACEHOLDER = 16  # bytes: a packet as small that gives no picture says "as before" (Xvid's dropped frames)

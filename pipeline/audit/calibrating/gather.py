@@ -13,7 +13,7 @@ from pipeline.audit.stored.clip_audit import TrackAudit
 from pipeline.errors import ConfigError, DataError
 from pipeline.labels import LabelShard, read_label_set, read_label_shard
 from pipeline.layout import Layout, committed
-from pipeline.metrics.query_match import match_queries
+from pipeline.metrics.label_comparison import match_queries
 from pipeline.records import LabelSet, TrackLabels
 from pipeline.shards.index import ClipEntry, read_index
 from pipeline.shards.plan import read_plan_counts

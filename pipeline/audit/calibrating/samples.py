@@ -7,10 +7,9 @@ import numpy as np
 
 from pipeline.audit.calibrating.records import SuiteHalf
 from pipeline.audit.records import measure_names
-from pipeline.audit.tracks.masked import max_where, median_where
-from pipeline.audit.tracks.query_frames import query_frames
+from pipeline.audit.tracks.inputs import max_where, median_where, query_frames
 from pipeline.errors import DataError
-from pipeline.raster import to_raster
+from pipeline.metrics.tapvid_counts import to_raster
 from pipeline.records import TrackLabels, TrackTruth
 from pipeline.records.arrays import check_array
 

@@ -6,8 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pipeline.audit.calibrating.record_file import read_calibration
-from pipeline.audit.calibrating.records import CalibrationRecord
+from pipeline.audit.calibrating.records import CalibrationRecord, read_calibration
 from pipeline.records import LabelSet
 
 _WAY_BACK = ("fb_cycle", "fb_all", "fb_agree")  # measures that need it

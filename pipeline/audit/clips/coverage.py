@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.audit.clips.defined import known_max, known_mean
+from pipeline.audit.clips.small import known_max, known_mean
 
 CELLS = 8  # per side
 _MIN_VISIBLE = 8  # tracks, to speak of a share that ends

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.audit.clips.corners import MIN_CORNERS, FollowedCorners
-from pipeline.audit.clips.defined import known_median
+from pipeline.audit.clips.camera import MIN_CORNERS, FollowedCorners
+from pipeline.audit.clips.small import known_median
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from pipeline.audit.clips.coverage import cover_entropy, deaths_max, dynamic_ratio, usable_tracks
-from pipeline.audit.clips.defined import known_mean
+from pipeline.audit.clips.small import known_mean
 from pipeline.errors import DataError
 from pipeline.records import TrackLabels
 

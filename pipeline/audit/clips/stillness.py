@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.audit.clips.corners import MIN_CORNERS, FollowedCorners
+from pipeline.audit.clips.camera import MIN_CORNERS, FollowedCorners
 from pipeline.audit.clips.small import SmallFrame
 
 STILL_GAP = 8  # frames

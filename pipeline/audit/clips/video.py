@@ -7,10 +7,8 @@ from typing import cast
 import numpy as np
 
 from pipeline.audit.clips import borders, camera, credits, cuts, luma, overlay, stillness
-from pipeline.audit.clips.corners import follow_corners
-from pipeline.audit.clips.defined import known_max, known_median, known_min
-from pipeline.audit.clips.pixel_statistics import PixelStatistics
-from pipeline.audit.clips.small import SmallFrame, shrink
+from pipeline.audit.clips.camera import follow_corners
+from pipeline.audit.clips.small import PixelStatistics, SmallFrame, known_max, known_median, known_min, shrink
 from pipeline.errors import DataError
 from pipeline.records import FrameReader
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.audit.clips.defined import known_mean, known_median
+from pipeline.audit.clips.small import known_mean, known_median
 from pipeline.audit.comparing.records import CanaryClip, CanaryReport, DriftRules
 from pipeline.audit.tracks.agreement import agreement
 from pipeline.errors import DataError

@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.audit.clips.labels import ClipMeasures
-from pipeline.audit.records import measure_names
-from pipeline.audit.static_pair import StaticPair
+from pipeline.audit.records import StaticPair, measure_names
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit, TrackTrust
 from pipeline.audit.verdict import Verdict
 from pipeline.errors import DataError

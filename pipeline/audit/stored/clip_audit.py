@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.audit.clips.labels import ClipMeasures
-from pipeline.audit.records import measure_names
-from pipeline.audit.static_pair import StaticPair
+from pipeline.audit.records import StaticPair, measure_names
 from pipeline.audit.verdict import Verdict
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_array

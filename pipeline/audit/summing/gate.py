@@ -8,7 +8,7 @@ from pipeline.audit.comparing.drift import compare_histograms
 from pipeline.audit.comparing.records import DriftRow
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.summing.records import AuditSummary, GateCheck, GateResult
-from pipeline.audit.summing.summary import SPEED_THIRDS
+from pipeline.audit.summing.sums import SPEED_THIRDS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,20 +10,23 @@ import numpy as np
 from pipeline.audit.clips.coverage import CELLS
 from pipeline.audit.clips.labels import ClipMeasures
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
-from pipeline.audit.summing.bins import CLIP_HISTOGRAMS, TRACK_HISTOGRAMS, bin_counts, measure_edges
-from pipeline.audit.summing.partial import (
+from pipeline.audit.summing.records import ClipBrief, ShardSummary
+from pipeline.audit.summing.sums import (
+    CLIP_HISTOGRAMS,
     MICROSECONDS,
     NUM_BORDERLINE,
     NUM_ERRORS,
     NUM_KEEPS,
     NUM_LOWEST,
     SPEED_EDGES_PX,
+    TRACK_HISTOGRAMS,
     UNIT,
     Candidate,
     PartialSum,
+    bin_counts,
     first_of,
+    measure_edges,
 )
-from pipeline.audit.summing.records import ClipBrief, ShardSummary
 from pipeline.audit.tracks.static_gate import STATIC_SCORE
 from pipeline.audit.verdict import DECISIONS, REASONS, ClipRules
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.audit.tracks.frame_pass import numbered
-from pipeline.audit.tracks.masked import mean_where, median_where
-from pipeline.audit.tracks.query_frames import query_frames
+from pipeline.audit.tracks.inputs import mean_where, median_where, numbered, query_frames
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels

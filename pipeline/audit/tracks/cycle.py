@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.audit.tracks.masked import mean_where
-from pipeline.audit.tracks.query_frames import inside_image, query_frames
+from pipeline.audit.tracks.inputs import inside_image, mean_where, query_frames
 from pipeline.errors import DataError
-from pipeline.raster import to_raster
+from pipeline.metrics.tapvid_counts import to_raster
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels
 

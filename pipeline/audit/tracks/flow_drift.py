@@ -7,11 +7,8 @@ import cv2
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from pipeline.audit.tracks.frame_pass import numbered
-from pipeline.audit.tracks.lengths import lengths
-from pipeline.audit.tracks.masked import max_where, mean_where
-from pipeline.audit.tracks.query_frames import query_frames
-from pipeline.raster import RASTER
+from pipeline.audit.tracks.inputs import lengths, max_where, mean_where, numbered, query_frames
+from pipeline.metrics.tapvid_counts import RASTER
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels
 

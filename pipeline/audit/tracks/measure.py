@@ -8,15 +8,14 @@ from pipeline.audit.tracks.collapse import collapse, collapse_clusters
 from pipeline.audit.tracks.colour import colour_drift
 from pipeline.audit.tracks.cycle import CycleMeasures
 from pipeline.audit.tracks.epipolar import homog_med, pair_geometries, sampson_med
-from pipeline.audit.tracks.frame_pass import ClipPictures
-from pipeline.audit.tracks.looks import Looks, measure_looks
+from pipeline.audit.tracks.inputs import ClipPictures, query_frames
 from pipeline.audit.tracks.motion import accel_max, border_min, jump
 from pipeline.audit.tracks.neighbours import neighbour_motion
-from pipeline.audit.tracks.query_frames import query_frames
+from pipeline.audit.tracks.picture_measures import Looks, measure_looks
 from pipeline.audit.tracks.static_gate import LONG_GAP, SHORT_GAP, static_gate
 from pipeline.audit.tracks.visibility import visibility_measures
 from pipeline.errors import DataError
-from pipeline.raster import length_to_raster, to_raster
+from pipeline.metrics.tapvid_counts import length_to_raster, to_raster
 from pipeline.records.labels import TrackLabels
 
 MEASURES_VERSION = "tracks-1"  # of the formulas: other ones need another calibration

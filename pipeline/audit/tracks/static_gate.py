@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.audit.static_pair import StaticPair
+from pipeline.audit.records import StaticPair
 from pipeline.audit.tracks.epipolar import FUNDAMENTAL_PX, HOMOGRAPHY_PX, PairGeometry
-from pipeline.audit.tracks.masked import max_where, median_where, min_where
+from pipeline.audit.tracks.inputs import max_where, median_where, min_where
 from pipeline.audit.tracks.neighbours import MIN_NEIGHBOURS, neighbour_displacements
-from pipeline.raster import RASTER
+from pipeline.metrics.tapvid_counts import RASTER
 from pipeline.records.arrays import check_array
 
 SHORT_GAP, LONG_GAP = 8, 16  # frames between the two of a pair

@@ -5,8 +5,7 @@ import pickle
 
 import pytest
 
-from pipeline.border import border
-from pipeline.errors import ConfigError, DataError, MemoryExhausted, StorageError, UnexpectedError
+from pipeline.errors import ConfigError, DataError, MemoryExhausted, StorageError, UnexpectedError, border
 from pipeline.shards.errors_table import ErrorRow, read_errors, write_errors
 
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from pipeline.drawing import SheetCell, clip_cell, contact_sheet, spread_frames
+from pipeline.drawing.legend import Font, elided, text_width
 from pipeline.drawing.sheet import CELL_WIDTH, MAX_PANELS
 from pipeline.drawing.style import colour_indices, palette
-from pipeline.drawing.text import Font, elided, text_width
 from pipeline.errors import ConfigError, DataError
 from pipeline.records import TrackLabels
 

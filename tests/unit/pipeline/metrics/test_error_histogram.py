@@ -1,7 +1,6 @@
 import numpy as np
 
-from pipeline.metrics.error_histogram import ErrorHistogram
-from pipeline.metrics.label_comparison import LabelComparison
+from pipeline.metrics.label_comparison import ErrorHistogram, LabelComparison
 
 
 def comparison(distances, *, query_frame=0, measured=None) -> LabelComparison:

@@ -10,9 +10,9 @@ import pytest
 from pipeline.video.colour import HLG, PQ, Colour
 from pipeline.video.copy import copy_spans
 from pipeline.video.encode import EncodePolicy, encode_spans
+from pipeline.video.groups import Span
 from pipeline.video.open import open_video, to_rgb
 from pipeline.video.probe import probe_video
-from pipeline.video.spans import Span
 from pipeline.video.tone_map import compressed, light_to_pq, pq_to_light, tone_mapped
 
 

@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
 
-from pipeline.audit.calibrating.cross_validation import cross_validated
+from pipeline.audit.calibrating.calibrate import held_out_report
 from pipeline.audit.calibrating.figures import auroc, expected_calibration_error, reliability
-from pipeline.audit.calibrating.fit import fit_calibration, predicted
-from pipeline.audit.calibrating.held_out import held_out_report
-from pipeline.audit.calibrating.terms import TermPlan
+from pipeline.audit.calibrating.fit import TermPlan, cross_validated, fit_calibration, predicted
 from pipeline.errors import ConfigError, DataError
 
 PLAN = TermPlan(measures={"ncc_mean": "one-minus"}, num_knots=0, penalty=0.0)

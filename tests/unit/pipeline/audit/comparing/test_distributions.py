@@ -7,8 +7,7 @@ import pytest
 
 from pipeline.audit.clips.labels import ClipMeasures
 from pipeline.audit.clips.video import VideoMeasures
-from pipeline.audit.comparing.comparison import compare_audits
-from pipeline.audit.comparing.distributions import count_shard, merged
+from pipeline.audit.comparing.comparison import compare_audits, count_shard, merged
 from pipeline.audit.comparing.records import ALL_CLIPS
 from pipeline.audit.records import measure_names
 from pipeline.audit.stored.audit_rows import write_audit_shard

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from labelers import make_labeler
+from pipeline.audit.auditing import track_evidence
 from pipeline.audit.clips import measure_clip_labels
-from pipeline.audit.evidence import track_evidence
 from pipeline.audit.records import TrackMeasures
 from pipeline.audit.tracks.measure import measure_tracks
 from pipeline.audit.tracks.thresholds import THRESHOLDS

@@ -10,9 +10,8 @@ from pipeline.audit.stored.audit_rows import write_audit_shard
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.summing.documents import read_summary, write_clips, write_shard_lines, write_summary
 from pipeline.audit.summing.gate import check_gate, drift_rows
-from pipeline.audit.summing.partial import merged
 from pipeline.audit.summing.shard_sum import sum_clips
-from pipeline.audit.summing.summary import summary_of
+from pipeline.audit.summing.sums import merged, summary_of
 from pipeline.audit.verdict import ClipRules
 from pipeline.errors import DataError, FormatError, StorageError
 from pipeline.tables import SCHEMA_VERSIONS

@@ -7,10 +7,19 @@ import numpy as np
 import pytest
 
 from pipeline.audit.stored.clip_audit import ClipAudit
-from pipeline.audit.summing.bins import TRACK_HISTOGRAMS
-from pipeline.audit.summing.partial import NUM_BORDERLINE, NUM_ERRORS, NUM_KEEPS, NUM_LOWEST, UNIT, PartialSum, merged
 from pipeline.audit.summing.shard_sum import limit_distance, sum_clips
-from pipeline.audit.summing.summary import SPEED_THIRDS, summary_of
+from pipeline.audit.summing.sums import (
+    NUM_BORDERLINE,
+    NUM_ERRORS,
+    NUM_KEEPS,
+    NUM_LOWEST,
+    SPEED_THIRDS,
+    TRACK_HISTOGRAMS,
+    UNIT,
+    PartialSum,
+    merged,
+    summary_of,
+)
 from pipeline.audit.verdict import ClipRules, verdict_of
 from tests.audited_clips import clip_of, tracks_of
 

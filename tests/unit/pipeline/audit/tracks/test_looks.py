@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.audit.auditing import audit_tracks
 from pipeline.audit.records import measure_names
-from pipeline.audit.tracks.looks import measure_looks
 from pipeline.audit.tracks.measure import measure_tracks
+from pipeline.audit.tracks.picture_measures import measure_looks
 from pipeline.errors import DataError
 from pipeline.records import FramesInMemory, TrackLabels
 from tests.made_frames import MadeFrames, peak_bytes

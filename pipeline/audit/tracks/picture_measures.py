@@ -1,4 +1,4 @@
-"""What the pictures of a clip say of its tracks, found in one pass over them: memory does not grow with their number."""
+"""Measures of a clip's tracks by its pictures, found in one pass over them: memory does not grow with their number."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.audit.tracks.appearance import Appearance, AppearancePass, QueryPatches, TexturePass
 from pipeline.audit.tracks.colour import ColourPass, PointColours
 from pipeline.audit.tracks.flow_drift import FlowDrift, FlowDriftPass
-from pipeline.audit.tracks.frame_pass import ClipPictures, numbered, to_grey
+from pipeline.audit.tracks.inputs import ClipPictures, numbered, to_grey
 from pipeline.audit.tracks.realign import Realignment, RealignmentPass
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_array

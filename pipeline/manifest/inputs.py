@@ -1,4 +1,4 @@
-"""How inputs are to be read: the flags of the command line as one record."""
+"""Records of reading inputs: the flags of the command line, the clips asked for, and the rows that could not be used."""
 
 import math
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from string import Formatter
 
 from pipeline.errors import ConfigError
 from pipeline.manifest.presets import PRESETS
+from pipeline.records import ClipSpec
 
 # In order of preference where one name exists with several suffixes: finished files before raw streams.
 VIDEO_SUFFIXES = (
@@ -89,3 +90,29 @@ class ManifestOptions:
 def flag_of(role: str) -> str:
     """The flag that maps a role to a column."""
     return f"--col-{role.replace('_', '-')}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowProblem:
+    """One row (or file) that gives no clip, and why. The other rows go on."""
+
+    manifest: str  # uri of the table, or of the file
+    row: int | None  # the first data row is 1; None for a file that no table names
+    kind: str  # broken | missing (the video is not there) | duplicate (the first one is kept)
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.manifest}: {self.message}" if self.row is None else f"{self.manifest}: row {self.row}: {self.message}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """The clips that all inputs together ask for, in the order of the inputs and their rows."""
+
+    specs: tuple[ClipSpec, ...]
+    problems: tuple[RowProblem, ...]
+    missing_cameras: int = 0  # clips whose row names a camera file that is not there; they go on without cameras
+
+    def count(self, kind: str) -> int:
+        """How many problems are of this kind."""
+        return sum(problem.kind == kind for problem in self.problems)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 class TrackmillError(Exception):
     """Base of all errors that trackmill raises on purpose; a job shows its message without a traceback."""
@@ -53,9 +55,6 @@ class AlreadyThereError(StorageError):
     """A file that may be made only once is there already: another job was first. Read it, and plan again."""
 
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
 @contextmanager
 def border(name: str) -> Iterator[None]:
     """Turn whatever goes wrong within into an error of the part `name`.
@@ -82,7 +81,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def unexpected(name: str, error: Exception) -> UnexpectedError:
-    """What is said of an exception that nobody foresaw: its kind, its text, and the last line of ours that it passed."""
+    """An exception that nobody foresaw as an error: its kind, its text, and the last line of ours that it passed."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}" if frames else "nowhere known"
     trace = "".join(traceback.format_exception(error))

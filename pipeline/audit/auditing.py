@@ -18,6 +18,8 @@ from pipeline.audit.tracks.visibility import visibility_measures
 from pipeline.audit.weights import track_weights
 from pipeline.records import ClipFrames, TrackLabels
 
+WayBack = Callable[[ClipFrames, TrackLabels], TrackLabels]
+
 
 def track_evidence(measures: TrackMeasures, weights: TrackWeights) -> TrackEvidence:
     """The six values of each track that count for its clip. Without a calibration nothing is said of bad tracks."""
@@ -31,13 +33,12 @@ def track_evidence(measures: TrackMeasures, weights: TrackWeights) -> TrackEvide
     )
 
 
-WayBack = Callable[[ClipFrames, TrackLabels], TrackLabels]
 """(clip, its labels) -> labels of the reversed clip for `cycle_queries` of them, by the labeler that made them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class AuditedTracks:
-    """What the audit found in the labels of one clip."""
+    """Findings of the audit in the labels of one clip."""
 
     labels: TrackLabels  # cleaned: hidden where they were called visible outside the image
     measures: TrackMeasures
@@ -70,7 +71,7 @@ def audit_tracks(
 
 
 def look_along(labels: TrackLabels, pictures: ClipPictures) -> Looks:
-    """What a clip's pictures say of its tracks where these can be seen. Raises as `measure_looks` does."""
+    """Measures of a clip's tracks by its pictures, where the tracks are inside. Raises as `measure_looks` does."""
     _, height, width = pictures.shape
     return measure_looks(cleaned(labels, height=height, width=width), pictures)
 
@@ -100,12 +101,12 @@ def weigh_tracks(
 
 
 def clip_measures(audited: AuditedTracks, *, height: int, width: int) -> ClipMeasures:
-    """What the tracks say of their clip of `height` x `width` pixels."""
+    """Measures of a clip by its tracks, of `height` x `width` pixels."""
     return measure_clip_labels(audited.labels, height, width, tracks=track_evidence(audited.measures, audited.weights))
 
 
 def stored_tracks(audited: AuditedTracks, *, height: int, width: int) -> TrackAudit:
-    """What is kept of the tracks of a clip of `height` x `width` pixels."""
+    """Stored measures of the tracks of a clip of `height` x `width` pixels."""
     measures, weights = audited.measures, audited.weights
     return TrackAudit(
         queries=audited.labels.queries,

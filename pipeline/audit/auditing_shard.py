@@ -28,7 +28,7 @@ _WITHOUT_LABELS = {"screened": "screened", "failed": "label_failed", "quarantine
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardAudited:
-    """What auditing one shard took."""
+    """Outcome and cost of auditing one shard."""
 
     clips: int
     errors: int

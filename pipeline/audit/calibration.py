@@ -18,7 +18,7 @@ TRANSFORMS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CalibrationTerm:
-    """What one measure adds to the log odds: a line in z, bent at knots.
+    """Contribution of one measure to the log odds: a line in z, bent at knots.
 
     z = clip((transform(m) - mean) / sd, -5, 5), and the term is beta z + sum over j of bends_j max(0, z - knots_j). Where the measure
     is unknown the term is `unknown`.
@@ -50,7 +50,7 @@ class CalibrationTerm:
             )
 
     def log_odds(self, measure: np.ndarray) -> np.ndarray:
-        """What the term adds for each of N values, float64 "N"; NaN is unknown."""
+        """Log odds of the term for each of N values, float64 "N"; NaN is unknown."""
         z = standardised(measure, transform=self.transform, mean=self.mean, sd=self.sd)
         line = self.beta * z + sum(bend * np.maximum(z - knot, 0.0) for knot, bend in zip(self.knots, self.bends, strict=True))
         return np.where(np.isnan(z), self.unknown, line)

@@ -39,7 +39,7 @@ class LabelledShard:
     stored_cycle: bool
 
     def label(self, entry: ClipEntry) -> LabelEntry:
-        """What the label file says of the clip. Raises DataError if it does not know it, or is of another video."""
+        """Labels of the clip in the label file. Raises DataError if it lacks the clip, or is of another video."""
         found = self.labels.entry(entry.key)
         if entry.record is not None:
             self.labels.check_clip(entry.key, entry.record.sha256)
@@ -52,7 +52,7 @@ class LabelledShard:
         return found
 
     def screen(self, entry: ClipEntry) -> ScreenRow | None:
-        """What the screen says of the clip; None without a screen. Raises DataError if it does not know it, or saw another video."""
+        """Verdict of the screen on the clip; None without a screen. Raises DataError if it lacks the clip, or saw another video."""
         if self.screen_rows is None:
             return None
         row = self.screen_rows.get(entry.key)

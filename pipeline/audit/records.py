@@ -13,7 +13,7 @@ _MIN_STATIC_SHARE = 0.3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StaticPair:
-    """What was found of one pair of frames."""
+    """Result of the static gate for one pair of frames."""
 
     start: int
     end: int
@@ -93,7 +93,7 @@ def measure_names() -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TrackWeights:
-    """How far N tracks deserve trust."""
+    """Weights of N tracks and of their frames."""
 
     weight: np.ndarray  # float32 "N" in [0, 1]
     bad_probability: np.ndarray | None  # float32 "N"; None without a calibration

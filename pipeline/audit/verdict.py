@@ -1,4 +1,4 @@
-"""What becomes of a clip, and every reason for it; the worst decides."""
+"""The verdict on a clip, and every reason for it; the worst decides."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass

@@ -7,6 +7,8 @@ from pipeline.datasets.projection import NEAR_M, nearest, project, world_from_ca
 
 _FEWEST_PAIRS = 200  # of each kind
 _MOSTLY = 0.5  # of the points in the image are visible in any ordinary clip
+_STANDS_STILL = 0.01  # of its distance: a point that moves less in the world is static
+_CAMERA_MOVES = 0.05  # of the points' distance; below that, poses and their inverses are too alike to tell apart
 
 
 def appearance_excess(evidence: Evidence) -> Measured | None:
@@ -27,10 +29,6 @@ def appearance_excess(evidence: Evidence) -> Measured | None:
     if seen.sum() > _MOSTLY * (seen.sum() + hidden.sum()):
         return Measured(0.0, samples)
     return Measured(max(float(of_seen.mean() / max(of_hidden.mean(), 1.0)) - 1, 0.0), samples)
-
-
-_STANDS_STILL = 0.01  # of its distance: a point that moves less in the world is static
-_CAMERA_MOVES = 0.05  # of the points' distance; below that, poses and their inverses are too alike to tell apart
 
 
 def rotation_error(evidence: Evidence) -> Measured | None:
@@ -67,7 +65,7 @@ def static_wander(evidence: Evidence) -> Measured | None:
 
 
 def static_in_inverse(evidence: Evidence) -> Measured | None:
-    """How much larger the share of tracks that stand still in the world is with every pose inverted; at least 0.
+    """Gain in the share of tracks that stand still in the world when every pose is inverted; at least 0.
 
     Measured where the camera moves. In most scenes much stands still; with poses the wrong way round nearly nothing does.
     """

@@ -21,7 +21,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConvertedClip:
-    """One clip, and what the checks say of it; without a sample where it failed."""
+    """One converted clip and its checks; without a sample where it failed."""
 
     sample: TarSample | DataError
     checks: tuple[Check, ...]
@@ -29,7 +29,7 @@ class ConvertedClip:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """What one clip costs: times the number of clips, what all will."""
+    """Cost of one clip; times the number of clips, that of all."""
 
     clip_bytes: int
     clip_cpu_s: float

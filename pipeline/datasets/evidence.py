@@ -8,11 +8,12 @@ from pipeline.datasets.projection import camera_from_world, inside
 from pipeline.records.truth import TruthClip
 
 FEWEST = 20  # a median of fewer values is no evidence
+_MOST_FRAMES, _MOST_TRACKS = 16, 512  # checks take medians: more would cost and not tell more
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a check measures."""
+    """The figure of a check, and the number of values behind it."""
 
     figure: float
     samples: int
@@ -21,9 +22,6 @@ class Measured:
 def median_of(values: np.ndarray, *, fewest: int = FEWEST) -> Measured | None:
     """The median of all values, or None if they are too few."""
     return Measured(float(np.median(values)), int(values.size)) if values.size >= fewest else None
-
-
-_MOST_FRAMES, _MOST_TRACKS = 16, 512  # checks take medians: more would cost and not tell more
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

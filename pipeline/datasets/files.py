@@ -102,7 +102,7 @@ def read_file(uri: str) -> bytes:
 
 
 def counted_frames(count: Callable[[], int]) -> int:
-    """How many frames a sequence has; 0, and a warning, where its files cannot be read: planning makes that an error of the sequence."""
+    """Number of frames of a sequence; 0, and a warning, where its files cannot be read: planning makes that an error of the sequence."""
     try:
         return count()
     except DataError as error:

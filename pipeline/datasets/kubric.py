@@ -176,7 +176,7 @@ def _with_tracks(truth: TruthClip, annotation: _Annotation, window: _Window) -> 
 
 
 def _projected(truth: TruthClip, world: np.ndarray | None, hidden: np.ndarray) -> np.ndarray | None:
-    """Where the cameras put the points that are not hidden; NaN elsewhere."""
+    """Projections of the points that are not hidden; NaN elsewhere."""
     if world is None or truth.camera_to_world is None or truth.intrinsics is None:
         return None
     camera = camera_from_world(world, truth.camera_to_world)

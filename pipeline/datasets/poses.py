@@ -11,6 +11,7 @@ from pipeline.errors import DataError
 _OPENCV_IN_NED = np.array([[0.0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
 _OPENCV_IN_OPENGL = np.diag([1.0, -1, -1, 1])
 _RIGID_TOLERANCE = 1e-3  # of R Rᵀ - I: text files carry few digits
+_FLIP = np.diag([-1.0, -1.0, 1.0])  # x left, y up -> x right, y down
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -91,9 +92,6 @@ def pinhole(fx_fy_cx_cy: np.ndarray) -> np.ndarray:
     matrices = np.tile(np.eye(3, dtype=np.float32), (len(fx_fy_cx_cy), 1, 1))
     matrices[:, [0, 1, 0, 1], [0, 1, 2, 2]] = fx_fy_cx_cy
     return matrices
-
-
-_FLIP = np.diag([-1.0, -1.0, 1.0])  # x left, y up -> x right, y down
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

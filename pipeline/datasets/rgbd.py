@@ -17,6 +17,9 @@ from pipeline.records.truth import TruthClip
 from pipeline.storage import absolute, exists, join, list_files
 
 _STAMP = re.compile(r"/(\d+(?:\.\d+)?)\.png$")
+_DEPTH_UNITS = 5000.0  # per metre
+_TOLERANCE_S = 0.02
+_FPS = 30.0  # of the sensor; the clip's own times are those of the recording
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,11 +68,6 @@ def associate(times_s: np.ndarray, others_s: np.ndarray, *, tolerance_s: float) 
             partner[index] = other
             taken.add(other)
     return partner
-
-
-_DEPTH_UNITS = 5000.0  # per metre
-_TOLERANCE_S = 0.02
-_FPS = 30.0  # of the sensor; the clip's own times are those of the recording
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

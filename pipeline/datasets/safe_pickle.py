@@ -1,4 +1,4 @@
-"""Reading pickled dataset files without running what they say: NumPy arrays, plain containers and numbers, and nothing else."""
+"""Reading pickled dataset files without running code of theirs: NumPy arrays, plain containers and numbers, and nothing else."""
 
 import io
 import pickle
@@ -16,7 +16,7 @@ from pipeline.errors import DataError
 
 
 def _latin1_bytes(text: str, encoding: str) -> bytes:
-    """What old pickles call to write bytes as text."""
+    """Bytes that old pickles wrote as text."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"bytes in {encoding!r}, expected latin1")
     return text.encode("latin1")
@@ -48,14 +48,14 @@ _BROKEN = (
 
 
 class RestrictedUnpickler(pickle.Unpickler):
-    """Knows PLAIN_GLOBALS and what it is given besides; any other name is refused, unless the file is trusted."""
+    """Unpickler that knows PLAIN_GLOBALS and the names that it is given; any other name is refused, unless the file is trusted."""
 
     def __init__(self, handle: IO[bytes], where: str, *, known: dict[tuple[str, str], Any], trust_pickle: bool) -> None:
         super().__init__(handle)
         self._where, self._known, self._trusted = where, known, trust_pickle
 
     def find_class(self, module: str, name: str) -> Any:
-        """What a pickle's global stands for. Raises DataError for one that is not known, and whose file is not trusted."""
+        """The object behind a pickle's global. Raises DataError for an unknown one of a file that is not trusted."""
         found = self._known.get((module, name))
         if found is not None:
             return found

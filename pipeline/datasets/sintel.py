@@ -113,5 +113,5 @@ def _check_tag(data: bytes, uri: str) -> None:
 
 
 def _sibling(folder: str, part: str) -> str:
-    """Where another part keeps what belongs to a scene's images: the scene's name under the part's own folder."""
+    """Folder of a scene in another part: the scene's name under the part's own folder."""
     return re.sub(r"(^|/)(?:final|clean)(/[^/]+)$", rf"\g<1>{part}\g<2>", folder)

@@ -9,6 +9,23 @@ from typing import Any, Protocol
 from pipeline.errors import ConfigError
 from pipeline.records.truth import TruthClip
 
+# name -> "module:factory", imported when asked for. A factory takes the folder, then options as keywords, such as `license`
+# (overrides its own) and, where the source holds pickles, `trust_pickle`.
+DATASETS = {
+    "bonn": "pipeline.datasets.rgbd:BonnSource",
+    "dynamic-replica": "pipeline.datasets.dynamic_replica:DynamicReplicaSource",
+    "kubric": "pipeline.datasets.kubric:KubricSource",
+    "point-odyssey": "pipeline.datasets.point_odyssey:PointOdysseySource",
+    "scannet": "pipeline.datasets.scannet:ScanNetSource",
+    "sintel": "pipeline.datasets.sintel:SintelSource",
+    "spring": "pipeline.datasets.spring:SpringSource",
+    "tapvid3d": "pipeline.datasets.tapvid3d:TapVid3dSource",
+    "tartanair": "pipeline.datasets.tartanair:TartanAirSource",
+    "tum": "pipeline.datasets.rgbd:TumSource",
+    "virtual-kitti": "pipeline.datasets.virtual_kitti:VirtualKittiSource",
+}
+_KEYWORDS = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SequenceInfo:
@@ -57,25 +74,6 @@ class TruthSource(Protocol):
         Raises: DataError, naming the file, the frame, what was found and expected, and the remedy.
         """
         ...
-
-
-# name -> "module:factory", imported when asked for. A factory takes the folder, then options as keywords, such as `license`
-# (overrides its own) and, where the source holds pickles, `trust_pickle`.
-DATASETS = {
-    "bonn": "pipeline.datasets.rgbd:BonnSource",
-    "dynamic-replica": "pipeline.datasets.dynamic_replica:DynamicReplicaSource",
-    "kubric": "pipeline.datasets.kubric:KubricSource",
-    "point-odyssey": "pipeline.datasets.point_odyssey:PointOdysseySource",
-    "scannet": "pipeline.datasets.scannet:ScanNetSource",
-    "sintel": "pipeline.datasets.sintel:SintelSource",
-    "spring": "pipeline.datasets.spring:SpringSource",
-    "tapvid3d": "pipeline.datasets.tapvid3d:TapVid3dSource",
-    "tartanair": "pipeline.datasets.tartanair:TartanAirSource",
-    "tum": "pipeline.datasets.rgbd:TumSource",
-    "virtual-kitti": "pipeline.datasets.virtual_kitti:VirtualKittiSource",
-}
-
-_KEYWORDS = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def make_source(name: str, path: str, /, **options: Any) -> TruthSource:

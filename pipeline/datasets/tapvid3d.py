@@ -113,7 +113,7 @@ class TapVid3dSource:
 
 
 def origin_of(path: str) -> str:
-    """Which of the three recordings a file is from: its folder's name says so, or else its own."""
+    """Recording, one of three, that a file is from, by its folder's name or else its own."""
     *folders, name = path.split("/")
     for folder in reversed(folders):
         if folder in _ORIGINS:

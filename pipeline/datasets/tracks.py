@@ -51,7 +51,7 @@ def first_frame_of(visible: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CentredTracks:
-    """Tracks in our pixels, and what they were in."""
+    """Tracks in our pixels, and their source's convention."""
 
     tracks2d: np.ndarray  # "T N 2", integer = pixel centre
     origin: str  # corner (0 was the image's edge) | centre

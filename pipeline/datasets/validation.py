@@ -16,6 +16,7 @@ from pipeline.datasets.projection import camera_from_world, distance_to_depth
 from pipeline.records.truth import TruthClip
 
 _OPENGL = np.diag([1.0, -1, -1, 1])
+_FAR_BETTER = 4.0  # a reading is the suspect if it divides the figure by this, though the result is still beyond the bound
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,9 +77,6 @@ def _with_poses(evidence: Evidence, poses: np.ndarray) -> Evidence:
     return replace(evidence, camera_to_world=poses, points=points)
 
 
-_FAR_BETTER = 4.0  # a reading is the suspect if it divides the figure by this, though the result is still beyond the bound
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
     """One check of one clip."""
@@ -96,7 +94,7 @@ class Check:
 
     @property
     def finding(self) -> str:
-        """What a failure is called: the suspect, or the check itself."""
+        """Name of a failure: the suspected convention, or the check itself."""
         return self.suspect or self.name
 
     def __str__(self) -> str:

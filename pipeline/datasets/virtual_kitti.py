@@ -22,6 +22,8 @@ _LAYOUT = "vkitti_2.0.3_rgb/Scene01/clone/frames/rgb/Camera_0/rgb_00000.jpg"
 _CENTIMETRES = 100.0
 _SKY_M = 655.0  # and beyond: 65535 cm
 _FPS = 10.0  # KITTI's
+_HEADER = "frame cameraID trackID left right top bottom number_pixels truncation_ratio occupancy_ratio isMoving"
+_FLAGS = {"0": False, "1": True, "false": False, "true": True}
 
 
 class VirtualKittiSource(FrameFolderSource):
@@ -99,7 +101,7 @@ class VirtualKittiSource(FrameFolderSource):
 
 
 def part_folder(folder: str, part: str) -> str:
-    """Where another part keeps what belongs to an rgb folder: the same path under its own top folder, or beside it in a merged tree."""
+    """Folder in another part that belongs to an rgb folder: the same path under its own top folder, or beside it in a merged tree."""
     return re.sub(r"(vkitti_[\d.]+)_rgb(?=/)", rf"\1_{part}", folder)
 
 
@@ -114,10 +116,6 @@ def camera_rows(uri: str, *, columns: int, camera: int, numbers: np.ndarray) -> 
     if missing:
         raise DataError(f"{uri}: no row for frame {missing[0]} of camera {camera}; download the text part again")
     return np.stack([rows[int(number)] for number in numbers])
-
-
-_HEADER = "frame cameraID trackID left right top bottom number_pixels truncation_ratio occupancy_ratio isMoving"
-_FLAGS = {"0": False, "1": True, "false": False, "true": True}
 
 
 def moving_vehicles(boxes_uri: str, folder: str, *, camera: int, numbers: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ _NICE_STEPS = (1.0, 2.0, 5.0, 10.0)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Axes:
-    """What a chart says around its drawing, and the range that it shows."""
+    """Titles, labels and range of a chart."""
 
     title: str
     x_label: str = ""

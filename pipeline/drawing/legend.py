@@ -10,6 +10,9 @@ from pipeline.drawing.tracks import draw_frame, stamp_cross, stamp_disc, stamp_r
 from pipeline.records import TrackLabels
 
 _ELLIPSIS = "..."
+_NAMES = ("visible", "invisible (predicted)", "tail: last frames", "queried here")
+_SYMBOL, _SPACE, _RADIUS = 34, 22, 5.0
+_RAMP_TEXT, _RAMP_WIDTH = "colour: weight of the track, 0 to 1", 120
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,11 +58,6 @@ def write_tag(image: np.ndarray, text: str, font: Font) -> None:
     ground = image[height - tag_height :, : taken + 2 * pad]
     ground[:] = ground // 3
     write_line(image, text, (pad, height - round(14 * font.scale)), font)
-
-
-_NAMES = ("visible", "invisible (predicted)", "tail: last frames", "queried here")
-_SYMBOL, _SPACE, _RADIUS = 34, 22, 5.0
-_RAMP_TEXT, _RAMP_WIDTH = "colour: weight of the track, 0 to 1", 120
 
 
 def legend_width(font: Font) -> int:

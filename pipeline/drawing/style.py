@@ -20,6 +20,8 @@ _TO_RGB = np.array(
         [-0.0041960863, -0.7034186147, 1.7076147010],
     ]
 )
+NUM_COLOURS = 48  # few enough that all tails of one colour are drawn in one call
+_HUE_RANGE_DEGREES = 310  # short of the full circle, so that top and bottom of the image differ
 
 
 def ramp() -> np.ndarray:
@@ -39,10 +41,6 @@ def levels(values: np.ndarray) -> np.ndarray:
 def hexadecimal(colour: np.ndarray) -> str:
     """`#rrggbb`."""
     return "#" + bytes(int(channel) for channel in colour).hex()
-
-
-NUM_COLOURS = 48  # few enough that all tails of one colour are drawn in one call
-_HUE_RANGE_DEGREES = 310  # short of the full circle, so that top and bottom of the image differ
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

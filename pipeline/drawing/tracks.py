@@ -17,6 +17,8 @@ from pipeline.records import TrackLabels
 DARK = (16, 16, 20)
 WHITE = (255, 255, 255)
 _DARK_OPACITY = 0.8
+_SHIFT = 4  # OpenCV draws at 1 / 2**_SHIFT of a pixel
+_OUTLINE_OPACITY = 0.45
 
 
 def stamp_disc(image: np.ndarray, centre: np.ndarray, colour: np.ndarray, *, radius: float) -> None:
@@ -105,13 +107,9 @@ def tails(points: np.ndarray, seen: np.ndarray, t: int, length: int) -> tuple[Se
     return [points[t + 1 - runs[n] : t + 1, n] for n in tracks], tracks
 
 
-_SHIFT = 4  # OpenCV draws at 1 / 2**_SHIFT of a pixel
-_OUTLINE_OPACITY = 0.45
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Look:
-    """What a clip's tracks are drawn with."""
+    """Style and colours that a clip's tracks are drawn with."""
 
     style: TrackStyle
     radius: float

@@ -28,6 +28,8 @@ _REFUSED = {  # bounds that we would misread: role -> names, and what to do
 }
 _SPANS = ("clips", "spans", "segments", "timestamp", "timestamps")
 _SECONDS, _FRAMES = ("start", "end", "duration"), ("start_frame", "end_frame")
+_GIVEN_BY_ROW = ("path", "video_id", "clip_id")
+_BOUNDS = ("start", "end", "start_frame", "end_frame")
 
 
 def understood_columns(
@@ -91,10 +93,6 @@ def _say_spans(manifest: str, found: Sequence[str], columns: Mapping[str, str]) 
     for column in found:
         if plain(column) in _SPANS:
             _LOG.warning("%s: column %r is kept as a text beside the clips; to cut by it: --col-clips %s", manifest, column, column)
-
-
-_GIVEN_BY_ROW = ("path", "video_id", "clip_id")
-_BOUNDS = ("start", "end", "start_frame", "end_frame")
 
 
 def map_columns(manifest: str, found: tuple[str, ...], *, options: ManifestOptions, repeated: Collection[str] = ()) -> dict[str, str]:

@@ -19,7 +19,7 @@ ROLES = ("path", "id", "url", "start", "end", "clips", "start_frame", "end_frame
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ManifestOptions:
-    """How to read folders, globs and tables. A `col_*` names a table's column and wins over the preset's own name for it."""
+    """Options of reading folders, globs and tables. A `col_*` names a table's column and wins over the preset's own name for it."""
 
     preset: str | None = None  # folder, or one of pipeline.manifest.presets.PRESETS; None: tables by column flags, the rest as folders
     video_root: str | None = None  # folder that paths in tables are relative to, and are looked for in; None: the table's own
@@ -114,5 +114,5 @@ class Manifest:
     missing_cameras: int = 0  # clips whose row names a camera file that is not there; they go on without cameras
 
     def count(self, kind: str) -> int:
-        """How many problems are of this kind."""
+        """Number of problems of this kind."""
         return sum(problem.kind == kind for problem in self.problems)

@@ -43,7 +43,7 @@ class NamedFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expanded:
-    """What one input stands for."""
+    """Files and tables behind one input."""
 
     videos: tuple[NamedFile, ...] = ()
     tables: tuple[str, ...] = ()  # as to be opened
@@ -51,7 +51,7 @@ class Expanded:
 
 
 def kind_of(uri: str) -> str:
-    """What an input is: folder, glob, table or video. A file whose name holds `*`, `?` or `[` is that file.
+    """Kind of an input: folder, glob, table or video. A file whose name holds `*`, `?` or `[` is that file.
 
     Raises: ConfigError if there is no such file or folder.
     """

@@ -1,4 +1,4 @@
-"""What is known of published sets of clips: their columns, where their files lie, what a row is called. Data, and a few small functions."""
+"""Published sets of clips: their columns, the paths of their files, the names of their rows. Data, and a few small functions."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ _YOUTUBE_PATH = re.compile(r"/(shorts|embed|live|v)/(?P<id>[\w-]+)")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowNames:
-    """What a row says about names and, in a name, about bounds."""
+    """Names in a row, and bounds within a name."""
 
     video_id: str | None = None  # of the source video; None: the row names a file only
     clip_id: str | None = None  # stem of a file that holds this clip and nothing else, where such files are usual
@@ -26,7 +26,7 @@ class RowNames:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where a row's file may be: a template over the row's columns, `path`, `video_id` and `clip_id`.
+    """A possible path of a row's file: a template over the row's columns, `path`, `video_id` and `clip_id`.
 
     `anywhere` looks for a file of this name at any depth; a template without a video suffix takes any.
     """

@@ -65,7 +65,7 @@ def _check_inputs(expanded: Sequence[Expanded], options: ManifestOptions) -> Non
 
 @dataclass(slots=True)
 class _Reading:
-    """What was read so far."""
+    """Clips and problems read so far."""
 
     options: ManifestOptions
     names: Mapping[str, str]
@@ -112,7 +112,7 @@ class _Reading:
                         self._add(item, name, storage.escape_name(root))
 
     def manifest(self) -> Manifest:
-        """Everything, with names that tell the sources apart."""
+        """The manifest of all inputs, with names that tell the sources apart."""
         names = distinct_names(self.files.values(), self.names)
         ids: dict[str, str] = {}  # clips of one file share the id of its first, so that they share a split
         specs = []

@@ -17,6 +17,7 @@ _CLOCK = re.compile(r"(?:(?P<hours>\d+):)?(?P<minutes>\d+):(?P<seconds>\d{1,2}(?
 _NEVER_S = 1e12
 _SHORTENED = reprlib.Repr()  # however deep or long a value is
 _GRAMMAR = "write seconds, MM:SS.fff or H:MM:SS.fff"
+_REMEDY = "correct or drop the row"
 
 
 def parse_time(value: Any) -> float:
@@ -98,9 +99,6 @@ def shortened(value: Any) -> str:
     """A value for a message."""
     text = _SHORTENED.repr(value) if isinstance(value, list | tuple | dict) else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-_REMEDY = "correct or drop the row"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,11 @@ from pipeline.metrics.tapvid_counts import RASTER, THRESHOLDS_PX, PointOutcomes,
 from pipeline.records import TrackTruth
 from pipeline.records.labels import TrackLabels
 
+SURVIVAL_PX = 50  # a track is lost for good once it is farther from a visible truth than this, in pixels of the raster
+_PER_OCTAVE = 64  # bins; a quantile is exact to half a bin, 0.5 %
+_LOWEST, _HIGHEST = -8, 13  # powers of two, in pixels: what lies outside counts as at the end
+_BINS = (_HIGHEST - _LOWEST) * _PER_OCTAVE
+
 
 def match_queries(queries: np.ndarray, truth: TrackTruth) -> np.ndarray:
     """The true track that is seen exactly at each query's place in its frame; positions must be equal as float32.
@@ -37,9 +42,6 @@ def _codes(positions: np.ndarray) -> np.ndarray:
     """Positions float32 "N 2" as one whole number each, the same for equal positions."""
     normalised = np.ascontiguousarray(positions, np.float32) + np.float32(0)  # -0 equals 0
     return normalised.view(np.int64)[:, 0]
-
-
-SURVIVAL_PX = 50  # a track is lost for good once it is farther from a visible truth than this, in pixels of the raster
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -73,7 +75,7 @@ class LabelComparison:
         return float(np.median(distances)) if len(distances) else float("nan")
 
     def survival(self) -> "Survival":
-        """How many frames after the queries come before the track is lost.
+        """Number of frames after the query before the track is lost.
 
         Source: co-tracker's evaluation on Dynamic Replica, `survival`; here over the frames after each query, in both query modes.
         """
@@ -124,7 +126,7 @@ def compare_labels(labels: TrackLabels, truth: TrackTruth, *, height: int, width
 
 
 def comparison_settings(query_mode: str) -> dict[str, object]:
-    """What the measures were computed with, in JSON types."""
+    """Settings of the measures, in JSON types."""
     return {
         "metric": "TAP-Vid 2D (AJ, delta_avg, OA), median error, survival",
         "query_mode": query_mode,
@@ -133,11 +135,6 @@ def comparison_settings(query_mode: str) -> dict[str, object]:
         "survival_threshold_px": SURVIVAL_PX,
         "frames_without_valid_truth": "not counted",
     }
-
-
-_PER_OCTAVE = 64  # bins; a quantile is exact to half a bin, 0.5 %
-_LOWEST, _HIGHEST = -8, 13  # powers of two, in pixels: what lies outside counts as at the end
-_BINS = (_HIGHEST - _LOWEST) * _PER_OCTAVE
 
 
 class ErrorHistogram:

@@ -10,6 +10,8 @@ from pipeline.metrics.similarity import umeyama
 
 NUM_NEIGHBOURS = 30
 CHUNK = 65536  # points whose neighbourhoods are in memory at once
+MAX_ITERATIONS = 30
+TOLERANCE = 1e-6  # of fitness and of the inlier distance, between two iterations
 
 
 def estimate_normals(points: np.ndarray, *, num_neighbours: int = NUM_NEIGHBOURS) -> np.ndarray:
@@ -39,10 +41,6 @@ def estimate_normals(points: np.ndarray, *, num_neighbours: int = NUM_NEIGHBOURS
         planar = spread[:, 1] > np.finfo(np.float64).eps * np.maximum(spread[:, 2], np.finfo(np.float64).tiny)
         normals[chunk] = np.where(planar[:, None], directions[:, :, 0], np.nan)
     return normals
-
-
-MAX_ITERATIONS = 30
-TOLERANCE = 1e-6  # of fitness and of the inlier distance, between two iterations
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

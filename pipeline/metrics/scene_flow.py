@@ -9,6 +9,11 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.metrics.averages import defined_mean
 from pipeline.metrics.scale_shift import ScaleShift, fit_scale_shift
 
+EPSILON = 1e-6  # beside norms that are divided by
+MIN_DEPTH_M = 1e-5
+MEASURES_3D = ("epe_3d_m", "accuracy_strict_3d", "accuracy_relaxed_3d", "outliers_3d", "points_abs_rel", "points_delta1")
+MEASURES_2D = ("epe_2d_px", "accuracy_1px", "accuracy_3px", "outliers_2d")
+
 
 def nearest_valid_pixels(valid: np.ndarray, *, grid: tuple[int, int]) -> np.ndarray:
     """For each cell of a grid over the image the valid pixel nearest to the cell's centre, within a window of the cell's size.
@@ -45,13 +50,9 @@ def _windows(size: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
     return pixels, pixels + 0.5 - centre[:, None]
 
 
-EPSILON = 1e-6  # beside norms that are divided by
-MIN_DEPTH_M = 1e-5
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SceneFlow:
-    """What is seen in one frame, and where it is at the time of another."""
+    """Points of one frame, and their positions at the time of another."""
 
     points: np.ndarray  # float "H W 3", camera of the first frame; metres if truth
     endpoints: np.ndarray  # float "H W 3": the same surface points later, camera of the second frame
@@ -87,10 +88,6 @@ class SceneFlowMetrics:
     num_pixels: int
     alignment: ScaleShift | None  # what carried the prediction onto the truth; None for a pool
     undefined: Mapping[str, str] = field(default_factory=dict)  # name of a field that is NaN -> the reason
-
-
-MEASURES_3D = ("epe_3d_m", "accuracy_strict_3d", "accuracy_relaxed_3d", "outliers_3d", "points_abs_rel", "points_delta1")
-MEASURES_2D = ("epe_2d_px", "accuracy_1px", "accuracy_3px", "outliers_2d")
 
 
 def valid_scene_flow(truth: SceneFlow, *, max_depth_m: float = 80.0) -> np.ndarray:

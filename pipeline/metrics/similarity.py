@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.errors import ConfigError, DataError
 
 EPSILON = float(np.finfo(np.float64).eps)
+SAMPLE = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -81,12 +82,9 @@ def _checked(source: np.ndarray, target: np.ndarray, weights: np.ndarray | None)
     return source, target, weights
 
 
-SAMPLE = 3
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RansacConfig:
-    """How hard to search; the defaults are St4RTrack's."""
+    """Settings of the search; the defaults are St4RTrack's."""
 
     num_draws: int = 1000
     inlier_m: float = 0.05

@@ -16,7 +16,7 @@ THRESHOLDS = ("pixels", "metres")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tapvid3dConfig:
-    """How the benchmark is to be run; the defaults are those of its published tables."""
+    """Settings of the benchmark; the defaults are those of its published tables."""
 
     scaling: str = "median"  # see `scale_factors`; local_neighborhood: each track's own scale, judged on all points near it
     thresholds: str = "pixels"  # size of 1, 2, 4, 8, 16 pixels at the true depth; or "metres": 0.01, 0.04, 0.16, 0.64, 2.56

@@ -13,7 +13,7 @@ FLOOR = 1e-12  # of depths in metres and of squared norms, so that no scale divi
 
 
 def scale_factors(truth: Tracks3d, prediction: Tracks3d, *, scaling: str, query_frames: np.ndarray | None = None) -> np.ndarray:
-    """What the predicted positions are multiplied by, float64: (), "N" or "T N".
+    """Scale factors of the predicted positions, float64: (), "N" or "T N".
 
     - median, mean: one factor, the ratio of the medians (means) of the distances to the camera, over points visible in both.
     - median_on_queries: the same over each track's query frame alone.

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 RASTER = 256  # both sides
+THRESHOLDS_PX = (1, 2, 4, 8, 16)
+COUNTED = ("evaluated", "agreeing", "visible", "within", "visible_within", "true_positives", "false_positives")
 
 
 def to_raster(tracks_px: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -26,12 +28,8 @@ def length_to_raster(length_px: np.ndarray, height: int, width: int) -> np.ndarr
 
 
 def length_from_raster(length_px: np.ndarray, height: int, width: int) -> np.ndarray:
-    """What `length_to_raster` undoes: lengths in pixels of the raster to pixels of the image, by the mean scale, float64."""
+    """Lengths in pixels of the raster to pixels of the image, the inverse of `length_to_raster`, by the mean scale, float64."""
     return np.asarray(length_px, np.float64) * (np.sqrt(height * width) / RASTER)
-
-
-THRESHOLDS_PX = (1, 2, 4, 8, 16)
-COUNTED = ("evaluated", "agreeing", "visible", "within", "visible_within", "true_positives", "false_positives")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -51,7 +49,7 @@ class TapvidMetrics:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PointOutcomes:
-    """What became of every point in every frame; all arrays have one shape."""
+    """Outcome of every point in every frame; all arrays have one shape."""
 
     evaluated: np.ndarray  # bool
     visible: np.ndarray  # bool, truth

@@ -15,7 +15,7 @@ EVERY = 4  # of all points, where the public evaluation falls back to them
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Track4WorldConfig:
-    """How tracks are aligned and judged; the defaults judge in metres, as the published tables do."""
+    """Settings of alignment and thresholds; the defaults are in metres, as in the published tables."""
 
     fit_on: str = "visible"  # true points that the alignment sees; "occluded" is what the public evaluation does, by a mask's name
     thresholds: str = "metres"  # 0.01, 0.04, 0.16, 0.64, 2.56 m; or "pixels": 1, 2, 4, 8, 16 of them at the true depth
@@ -78,7 +78,7 @@ def track4world_metrics(
 
 
 def _fit_points(truth: Tracks3d, fit_on: str) -> tuple[np.ndarray, str]:
-    """Flat indices into T N, and what they are."""
+    """Flat indices into T N, and the name of their choice."""
     usable = truth.evaluated & np.isfinite(truth.positions).all(axis=-1)
     points = np.flatnonzero((truth.visible if fit_on == "visible" else ~truth.visible) & usable)
     if fit_on == "occluded" and not len(points):

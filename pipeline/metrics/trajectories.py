@@ -9,6 +9,9 @@ from scipy.spatial.transform import Rotation
 from pipeline.errors import ConfigError, DataError
 from pipeline.metrics.similarity import Similarity, umeyama
 
+ALIGNMENTS = ("sim3", "se3", "none")
+VALUES = ("ate", "ape_rot_deg", "rpe_trans", "rpe_rot_deg")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Association:
@@ -39,10 +42,6 @@ def associate_by_time(predicted_times_s: np.ndarray, true_times_s: np.ndarray, *
     nearest = np.where(np.abs(true[before] - predicted) <= np.abs(true[after] - predicted), before, after)
     close = np.flatnonzero(np.abs(true[nearest] - predicted) <= max_difference_s)
     return Association(predicted_index=close.astype(np.int64), true_index=nearest[close].astype(np.int64))
-
-
-ALIGNMENTS = ("sim3", "se3", "none")
-VALUES = ("ate", "ape_rot_deg", "rpe_trans", "rpe_rot_deg")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Where a clip comes from (ClipSpec), and what a shard says about it (ClipRecord)."""
+"""The source of a clip (ClipSpec), and its record in a shard (ClipRecord)."""
 
 import math
 import re
@@ -51,7 +51,7 @@ class ClipSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipRecord:
-    """What a shard says about one clip: the KEY.json member.
+    """The record of one clip in a shard: the KEY.json member.
 
     Width and height are those of the frames as shown (rotation applied): the pixels in which tracks are given.
     """

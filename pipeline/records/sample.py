@@ -1,4 +1,4 @@
-"""What training sees of one clip."""
+"""One clip as training sees it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ SUPERVISION = ("metric", "pseudo")
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ClipSample:
-    """T frames of one clip with whatever is known about them; what is not known is None.
+    """T frames of one clip with their truth, labels and weights; an unknown field is None.
 
     Pixels are those of `frames` (integer = pixel centre). Cameras are OpenCV's (x right, y down, z forward). Dtypes and axes of the
     arrays, and how they follow a resize, crop or mirror, are in `pipeline.records.fields`.

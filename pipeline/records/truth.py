@@ -15,7 +15,7 @@ TRACK_SOURCES = ("gt", "reprojection")
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TruthClip:
-    """T frames of one camera with what their source knows; what it does not know is None.
+    """T frames of one camera with the truth of their source; an unknown field is None.
 
     Pixels (x, y), integer = pixel centre. Cameras are OpenCV's (x right, y down, z forward), in whatever world the source has; what
     is stored has the first valid camera as its origin. Metres where `is_metric`.

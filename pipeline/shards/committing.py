@@ -20,6 +20,8 @@ from pipeline.shards.plan import PlannedClip, shard_hash
 from pipeline.shards.suspects import hold_back_suspects
 from pipeline.video.reader import VideoData
 
+_LOG = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TarSample:
@@ -92,12 +94,9 @@ def arrays_npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-_LOG = logging.getLogger(__name__)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardOutcome:
-    """What came of one shard."""
+    """Outcome of one shard."""
 
     shard: int
     clips: int  # stored
@@ -106,7 +105,7 @@ class ShardOutcome:
 
 
 def commit_shard(root: str, shard: int, results: Iterator[tuple[PlannedClip, TarSample | DataError]]) -> ShardOutcome:
-    """Write what becomes of every planned clip, in order, and commit the shard. `results` are used up before the index is written.
+    """Write every planned clip or its error, in order, and commit the shard. `results` are used up before the index is written.
 
     Raises: StorageError when bytes cannot be read or written just now; on trial, SuspectUnitError. Nothing is committed then.
     """

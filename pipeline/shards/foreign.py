@@ -25,7 +25,7 @@ from pipeline.video.probe import probe_video
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ForeignTar:
-    """A tar that somebody else wrote, and its name among those registered with it: the same on every machine."""
+    """A tar that is not ours, and its name among those registered with it: the same on every machine."""
 
     uri: str  # where it lies now
     name: str
@@ -35,7 +35,7 @@ class ForeignTar:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TarScan:
-    """What one tar holds: an entry per video sample, and what is wrong with it."""
+    """Contents of one tar: an entry per video sample, and its errors."""
 
     entries: tuple[ClipEntry, ...]
     errors: tuple[ErrorRow, ...]
@@ -117,7 +117,7 @@ def registered_tars(root: str, roots: SourceRoots, *, before: int) -> dict[str, 
 
 
 def read_tar_of(uri: str) -> ForeignTar | None:
-    """Which tar a probe table is of; None for an empty one of before tables said so."""
+    """The tar of a probe table; None for an empty table that was written before tables named it."""
     with open_table(uri, "shard") as file:
         said = {name.decode(): value.decode() for name, value in (file.schema_arrow.metadata or {}).items()}
     if "tar" in said:
@@ -137,7 +137,7 @@ def foreign_key(tar_name: str, sample_key: str) -> str:
 def register_tar(
     root: str, number: int, tar: ForeignTar, *, shares: Mapping[str, float], license: str | None, crashed: Mapping[str, str]
 ) -> int:
-    """Scan one tar and publish its errors, and what was found as probe table `number`. Returns how many errors there are."""
+    """Scan one tar; publish its errors, and its contents as probe table `number`. Returns how many errors there are."""
     scan = scan_tar(tar, shares=shares, license=license, crashed=crashed)
     write_errors(root, "shards", number, scan.errors)
     place = tar.reference or tar.uri
@@ -185,7 +185,7 @@ def _where(contents: TarContents, clip: SampleClip) -> str:
 
 
 def _texts_of(contents: TarContents, clip: SampleClip) -> SampleTexts | DataError:
-    """What the clip's json and caption say, or why that is not known."""
+    """Texts of the clip's json and caption, or the error of reading them."""
     where = _where(contents, clip)
     if clip.fault is not None:
         return DataError(f"{where}: {clip.fault}")

@@ -61,7 +61,7 @@ _BATCH = 8192  # rows of a row group: a shard's rows are found by reading one or
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PlanCounts:
-    """How many clips each shard was planned to hold, and the identity of the plan: of all its parts, or of the first few."""
+    """Number of clips planned for each shard, and the identity of the plan: of all its parts, or of the first few."""
 
     shards: np.ndarray  # int64 "S", increasing
     splits: dict[str, np.ndarray]  # split -> int64 "S"
@@ -70,7 +70,7 @@ class PlanCounts:
 
     @property
     def num_parts(self) -> int:
-        """How many parts are counted."""
+        """Number of parts counted."""
         return len(self.plan_hashes)
 
     @property
@@ -92,7 +92,7 @@ class PlanCounts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanEnd:
-    """Where the next part begins."""
+    """Beginning of the next part."""
 
     part: int = 0
     shard: int = 0
@@ -158,7 +158,7 @@ def write_plan(root: str, clips: Iterator[PlannedClip], *, end: PlanEnd | None =
 
 
 def plan_end(root: str) -> PlanEnd:
-    """Where the next part of a plan begins."""
+    """Beginning of a plan's next part."""
     uris = plan_uris(root)
     if not uris:
         return PlanEnd()

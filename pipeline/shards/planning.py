@@ -30,7 +30,7 @@ _HALF = 16  # hex digits of the bounds, then as many of the other columns, in `r
 
 @dataclass(slots=True)
 class Planner:
-    """Plans the clips of one source after the other, and keeps what could not be planned.
+    """Planner of clips, one source after the other; sources that cannot be planned become errors.
 
     What is planned already stays; a known source's new windows are numbered after its last.
     """
@@ -77,7 +77,7 @@ class Planner:
         ]
 
     def _video_of(self, known: PlannedSource, windows: Sequence[Span], probe: VideoProbe) -> str:
-        """One way for all clips of a source, where there is a choice: what was encoded before is encoded again."""
+        """One video mode for all clips of a source, where there is a choice: a source that was encoded before is encoded again."""
         return "h264" if known.video == "h264" else video_mode(windows, probe, self.policy)
 
     def _planned(

@@ -13,6 +13,8 @@ from pipeline.video.encode import EncodePolicy
 from pipeline.video.scenes import require_scene_detection
 
 _LONGEST_SLUG = 48
+VIDEO_POLICIES = ("auto", "copy", "h264")
+SNAPS = ("none", "key-frames")
 
 
 def source_hash(relative_uri: str) -> str:
@@ -42,13 +44,9 @@ def split_of(source_id: str, shares: Mapping[str, float]) -> str:
     return list(shares)[-1]
 
 
-VIDEO_POLICIES = ("auto", "copy", "h264")
-SNAPS = ("none", "key-frames")
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipPolicy:
-    """How sources become clips, and clips become shards."""
+    """Options of cutting sources into clips, and of gathering clips in shards."""
 
     clip_frames: int = 48  # 0: each span is one clip
     clip_stride: int | None = None  # frames between the starts of two clips; None: clip_frames

@@ -1,4 +1,4 @@
-"""Probing as a stage of its own: what every source holds, in tables that a later run finds again."""
+"""Probing as a stage of its own: the contents of every source, in tables that a later run finds again."""
 
 import logging
 import math
@@ -36,13 +36,13 @@ class Source:
 
     @property
     def place(self) -> str:
-        """Where it lies now, as to be opened: `uri` with its escapes undone."""
+        """Present address, as to be opened: `uri` with its escapes undone."""
         return storage.unescape_name(self.uri)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ProbedSource:
-    """What probing found in one source: a probe, or why there is none."""
+    """Result of probing one source: a probe, or the error."""
 
     source: Source
     probe: VideoProbe | None = None
@@ -149,7 +149,7 @@ def _probe(source: Source) -> VideoProbe:
 
 
 def missing_row(source: Source) -> ErrorRow:
-    """What is said of a source that cannot be found."""
+    """Error of a source that cannot be found."""
     message = f"{source.relative_uri}: there is no file {source.uri}; bring it back, and run the same command again"
     return ErrorRow(stage="probe", key="", source=source.relative_uri, exception=MISSING, message=message)
 

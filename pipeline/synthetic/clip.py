@@ -1,4 +1,4 @@
-"""Filming a staged clip: frames and everything that is true about them."""
+"""Filming a staged clip: frames and their full truth."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ _NEAR_M = 0.05  # points that are nearer than this, or behind the camera, have n
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Shot:
-    """What the camera recorded, and the truth per pixel."""
+    """Recorded frames, and the truth per pixel."""
 
     frames: np.ndarray  # uint8 "T H W 3"
     depth: np.ndarray  # float32 "T H W"
@@ -34,7 +34,7 @@ def film(request: ClipRequest, *, num_tracks: int, window: range | None = None) 
 
 
 def film_staged(request: ClipRequest, staged: StagedClip, *, num_tracks: int, window: range | None = None) -> TruthClip:
-    """Film what `stage(request)` gave, or that with another camera or other courses (and a tracer made for it)."""
+    """Film the result of `stage(request)`, or that with another camera or other courses (and a tracer made for it)."""
     scene, window = staged.scene, window or range(request.num_frames)
     maker = FrameMaker(scene, staged.illumination, staged.tracer)
     shot = _shoot(request, staged, maker, window)

@@ -1,4 +1,4 @@
-"""The two domains of synthetic clips: what each shows, and how it is filmed. Data only."""
+"""The two domains of synthetic clips: their worlds, and the ranges of their cameras and recordings. Data only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Span = tuple[float, float]  # drawn evenly from low to high
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recording:
-    """Ranges of what cameras do to the picture, drawn once per clip."""
+    """Ranges of the camera's effects on the picture, drawn once per clip."""
 
     fps: tuple[float, ...]
     horizontal_fov_deg: Span

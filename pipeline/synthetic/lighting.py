@@ -59,7 +59,7 @@ def sky(directions: np.ndarray, light: Light, atlas: TextureAtlas, *, clouds: in
 
 
 def openness(caster: Caster, points: np.ndarray, normals: np.ndarray, *, rng: np.random.Generator, num_rays: int = 64) -> np.ndarray:
-    """How much light from all around reaches N points: 1 in the open, less where something is near; "N" in [0, 1].
+    """Share of the light from all around that reaches N points: 1 in the open, less where something is near; "N" in [0, 1].
 
     `num_rays` rays per point follow the cosine law; one that hits at distance d < reach, 3 m, lets through (d / reach)^(1/2) of its share.
     """

@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 from pipeline.records.arrays import check_array
 
 Point = tuple[float, float, float]
+_LEVEL = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # columns: the axes of a level camera that looks along the world's y
 
 
 def standing(position: Point, *, turn_deg: float = 0.0) -> np.ndarray:
@@ -48,9 +49,6 @@ def _poses(rotation: Rotation, positions: np.ndarray) -> np.ndarray:
     poses[:, :3, :3] = rotation.as_matrix()
     poses[:, :3, 3] = positions
     return poses
-
-
-_LEVEL = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # columns: the axes of a level camera that looks along the world's y
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,6 +15,10 @@ from pipeline.synthetic.scene import Light, SceneObject
 from pipeline.synthetic.worlds.materials import MaterialBook
 from pipeline.synthetic.worlds.objects import World
 
+_TRIES = 60  # per mover; one for which no way is found does not appear
+_KEEP_AWAY_M = 1.0  # from the camera, besides its own size
+_FARTHEST_M = {"room": 6.0, "street": 13.0, "terrain": 11.0}
+
 
 def drawn(rng: np.random.Generator, span: Span) -> float:
     """A number between the span's ends."""
@@ -22,12 +26,12 @@ def drawn(rng: np.random.Generator, span: Span) -> float:
 
 
 def draw_operator(recording: Recording, rng: np.random.Generator) -> Operator:
-    """Who holds the camera."""
+    """Operator of the camera: shake and speed."""
     return Operator(shake_deg=drawn(rng, recording.shake_deg), shake_m=drawn(rng, recording.shake_m), speed=drawn(rng, recording.speed))
 
 
 def draw_illumination(domain: Domain, light: Light, *, world: World, times_s: np.ndarray, rng: np.random.Generator) -> Illumination:
-    """Clouds that pass, a lamp that flickers; what comes from all around follows by a third."""
+    """Changes of light by passing clouds or a flickering lamp; light from all around follows by a third."""
     change = drawn(rng, domain.key_drift) * drift(rng, times_s, period_s=float(rng.uniform(0.8, 3)))
     return Illumination(
         light=light,
@@ -56,14 +60,9 @@ def draw_imaging(recording: Recording, times_s: np.ndarray, *, rng: np.random.Ge
     )
 
 
-_TRIES = 60  # per mover; one for which no way is found does not appear
-_KEEP_AWAY_M = 1.0  # from the camera, besides its own size
-_FARTHEST_M = {"room": 6.0, "street": 13.0, "terrain": 11.0}
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class View:
-    """What the camera does."""
+    """Camera poses and view of a clip."""
 
     poses: np.ndarray  # float64 "T 4 4"
     times_s: np.ndarray  # float64 "T"
@@ -72,7 +71,7 @@ class View:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Cast:
-    """Everything that moves, and what belongs to it."""
+    """Moving objects and the kinds of movers that they belong to."""
 
     objects: tuple[SceneObject, ...]
     kinds: tuple[str, ...]
@@ -80,7 +79,7 @@ class Cast:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Taken:
-    """Where somebody else is."""
+    """Courses of movers that are placed already."""
 
     places: np.ndarray  # "T 2"
     size_m: float

@@ -62,7 +62,7 @@ class Light:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Scene:
-    """All that is needed to render T frames of `height` x `width` pixels, and to know the truth about them. World: metres, z up."""
+    """A scene over T frames of `height` x `width` pixels, as needed to render it and to know its truth. World: metres, z up."""
 
     objects: tuple[SceneObject, ...]
     textures: Mapping[str, np.ndarray]  # uint8 "S S 3" each, one size S for all, repeating seamlessly
@@ -136,7 +136,7 @@ class SceneClip(SceneTruth):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TrueTracks:
-    """Where the surface points under N queries are in each of T frames.
+    """Positions of the surface points under N queries in each of T frames.
 
     A query that hits the sky follows nothing: it is not `valid`, its track stays where it was asked for, never visible.
     """

@@ -26,11 +26,15 @@ _NEAREST_M = 0.4  # a camera that is nearer to something stands in it, or soon w
 _MOST_SKY = 0.6
 _MOVING = (0.006, 0.45)  # share of the picture that moves, on average
 _LEAST_RELIEF = 1.35  # ratio of far to near (85th and 15th percentile of depth): less is a wall
+_WORLDS = {"room": room, "street": town, "terrain": terrain}
+_ATTEMPTS = 40
+_TEXTURE_SIZE = 192
+_SKY_PAINTS: dict[str, Paint] = {"clouds": surfaces.clouds, "weathering": surfaces.weathering}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Rehearsal:
-    """What the quick look found."""
+    """Findings of the quick look."""
 
     tracer: Tracer
     moving_share: float
@@ -67,15 +71,9 @@ def _shortcoming(depth: np.ndarray, moving: np.ndarray) -> str | None:
     return None
 
 
-_WORLDS = {"room": room, "street": town, "terrain": terrain}
-_ATTEMPTS = 40
-_TEXTURE_SIZE = 192
-_SKY_PAINTS: dict[str, Paint] = {"clouds": surfaces.clouds, "weathering": surfaces.weathering}
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipRequest:
-    """Which clip: equal requests are equal clips."""
+    """Request of one clip: equal requests are equal clips."""
 
     domain: Domain
     seed: int
@@ -96,7 +94,7 @@ class ClipRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class StagedClip:
-    """All that is needed to film a clip."""
+    """A clip ready to be filmed."""
 
     scene: Scene
     illumination: Illumination

@@ -11,6 +11,7 @@ from pipeline.synthetic.scene import Scene, TrueTracks
 
 _TOLERANCE = 2e-4  # a surface nearer than the point by more than this share of the distance hides it
 _NEAR_M = 0.05  # points nearer than this, or behind the camera, are not seen; they are projected as if they were this far
+_ON_MOVERS = 0.4  # of the queries, where the frame shows enough of them
 
 
 def true_tracks(scene: Scene, queries: np.ndarray) -> TrueTracks:
@@ -28,7 +29,7 @@ def true_tracks(scene: Scene, queries: np.ndarray) -> TrueTracks:
 
 
 def follow(scene: Scene, queries: np.ndarray, *, geometry: SceneGeometry, place: Callable[[int], PlacedGeometry]) -> TrueTracks:
-    """What `true_tracks` gives, with the geometry of the scene and its placing in a frame given."""
+    """The tracks of `true_tracks`, with the geometry of the scene and its placing in a frame given."""
     queries = np.asarray(queries, np.float64)
     _check(scene, queries)
     points, valid = _anchored(scene, geometry, queries, place)
@@ -90,9 +91,6 @@ def _check(scene: Scene, queries: np.ndarray) -> None:
             f"query {int(np.argmax(wrong))} is {queries[wrong][0].tolist()}, expected (t, x, y) within {scene.num_frames} frames"
             f" of {scene.width}x{scene.height}"
         )
-
-
-_ON_MOVERS = 0.4  # of the queries, where the frame shows enough of them
 
 
 def choose_queries(depth: np.ndarray, dynamic: np.ndarray, *, num_tracks: int, rng: np.random.Generator) -> np.ndarray:

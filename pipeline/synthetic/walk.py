@@ -16,6 +16,8 @@ SHUTTERS = ("shutter-green", "shutter-blue", None)
 DOORS = ("door-green", "door-red", "door-blue")
 AWNINGS = ("awning-red", "awning-green")
 POSTERS = ("poster-0", "poster-1", "poster-2", "poster-3")
+_START_Y = -3.0  # the street begins behind the camera
+_AHEAD_M = 30.0  # and goes on so far beyond the end of the walk
 
 
 def street_textures(rng: np.random.Generator, size: int = 512) -> dict[str, np.ndarray]:
@@ -80,10 +82,6 @@ def _printed(rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
     }
 
 
-_START_Y = -3.0  # the street begins behind the camera
-_AHEAD_M = 30.0  # and goes on so far beyond the end of the walk
-
-
 def walk_scene(seed: int = 0, *, num_frames: int = 72, fps: float = 24.0, height: int = 288, width: int = 512) -> Scene:
     """A walking camera between houses; equal arguments give an equal scene.
 
@@ -110,7 +108,7 @@ def walk_scene(seed: int = 0, *, num_frames: int = 72, fps: float = 24.0, height
 
 
 def _houses(rng: np.random.Generator, *, end_y: float) -> list[SceneObject]:
-    """Two rows of houses, the road between them, and what closes the street."""
+    """Two rows of houses, the road between them, and the house at the end of the street."""
     parts = street.road(end_y - _START_Y + 2, _START_Y) + street.end_house(end_y)
     for left in (True, False):
         y, walls = _START_Y, rng.permutation(np.array(WALLS)).tolist()
@@ -141,7 +139,7 @@ def _house_plan(rng: np.random.Generator, *, left: bool, number: int, start_y: f
 
 
 def _furniture() -> list[SceneObject]:
-    """What stands on the pavements and hangs over the road."""
+    """Furniture on the pavements and over the road."""
     ground = street.KERB_M
     parts = [
         street.crate("crate0", (2.85, 4.6, ground), side=0.7, turn_deg=12),

@@ -127,7 +127,7 @@ class _Cut:
         return buffer.getvalue()
 
     def _end_s(self, *, frames_follow: bool) -> float:
-        """When the last frame ends; where others follow, half of that: every player shows that frame, none the next."""
+        """End of the last frame; where others follow, half of its duration: every player shows that frame, none the next."""
         times, after = self.probe.times_s, self.probe.time_after(self.span.last)
         end_s, last_s = after - times[self.span.first], times[self.span.last] - times[self.span.first]
         return float(last_s + end_s) / 2 if frames_follow else float(end_s)

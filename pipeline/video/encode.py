@@ -24,11 +24,12 @@ from pipeline.video.shown_frames import FrameSource, ShownFrame, deinterlaced
 REPEATABLE = "cpu-independent=1"
 # No edit list, and (without B-frames) no time before 0: every reader counts and times the frames alike.
 PLAIN = {"use_editlist": "0"}
+_TIME_BASE = Fraction(1, 90_000)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EncodePolicy:
-    """How clips are re-encoded (x264, yuv420p, one thread: the same bytes every time)."""
+    """Options of re-encoding clips (x264, yuv420p, one thread: the same bytes every time)."""
 
     long_side: int = 512  # pixels; never enlarged
     key_frame_every: int = 12
@@ -186,9 +187,6 @@ class _Encoder:
             interpolation="AREA",
             threads=1,
         )
-
-
-_TIME_BASE = Fraction(1, 90_000)
 
 
 def encode_frames(frames: np.ndarray, frame_times: np.ndarray, policy: EncodePolicy) -> bytes:

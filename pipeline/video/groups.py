@@ -31,7 +31,7 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DecodingOrder:
-    """Where the F frames of a source, counted as they are shown, lie in its file."""
+    """Positions in the file of the F frames of a source, counted as they are shown."""
 
     places: np.ndarray  # int64 "F": how many packets are stored before the frame's
     boundaries: np.ndarray  # bool "F+1": all frames before i are stored before all from i on

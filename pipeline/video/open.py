@@ -80,7 +80,7 @@ def _file_of(source: str | bytes, stack: ExitStack) -> object:
 
 
 def quarter_turns(frame: VideoFrame) -> int:
-    """How many times the stored picture is turned by 90 degrees counter-clockwise to stand upright (display matrix)."""
+    """Number of counter-clockwise turns by 90 degrees that bring the stored picture upright (display matrix)."""
     return round(frame.rotation / 90) % 4
 
 

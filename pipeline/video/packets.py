@@ -18,6 +18,7 @@ from pipeline.video.nal import FrameNumbers, begins_anew, parameter_sets
 from pipeline.video.transport_stream import read_pes_packets
 
 RAW_FORMATS = ("h264", "hevc", "m4v", "mpegvideo", "obu")  # elementary streams: no container, and no times
+MISSING = np.iinfo(np.int64).min  # a time that the file does not state
 
 
 class Packets:
@@ -59,7 +60,7 @@ class Packets:
 
 
 def demuxed(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
-    """What `container.demux(stream)` gives, also where a file begins further streams in mid-file: PyAV does not know of those, and
+    """Packets of `container.demux(stream)`, also where a file begins further streams in mid-file: PyAV does not know of those, and
     raises IndexError at each of their packets. They are passed over."""
     while True:
         try:
@@ -85,9 +86,6 @@ def decode_packets(packets: Packets, stream: VideoStream) -> Iterator[tuple[int 
         yield None, stream.codec_context.decode(None)
     except av.error.FFmpegError:
         yield None, []
-
-
-MISSING = np.iinfo(np.int64).min  # a time that the file does not state
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Proving a copied clip before it is written: by its packets alone, or by decoding also what it does not show."""
+"""Proving a copied clip before it is written: by its packets alone, or by decoding its hidden frames too."""
 
 from collections.abc import Callable, Iterator, Sequence
 

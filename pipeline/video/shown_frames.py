@@ -52,7 +52,7 @@ class ShownFrame:
 
 
 class FrameSource:
-    """One pass over a source's frames, and what went wrong in it."""
+    """One pass over a source's frames, and its errors."""
 
     def __init__(self, source: str | bytes, name: str, probe: VideoProbe) -> None:
         self._source, self._name, self._probe = source, name, probe

@@ -1,4 +1,4 @@
-"""When the pictures of a file are shown: as its packets say, or repaired where that is provably right."""
+"""Presentation times of a file's pictures: as its packets say, or repaired where that is provably right."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -46,7 +46,7 @@ class Origin:
 
     @property
     def remake(self) -> str:
-        """What is to be done about times that cannot be repaired."""
+        """Remedy for times that cannot be repaired."""
         return remake(self.name, self.rate, index=self.index)
 
 

@@ -68,7 +68,7 @@ def compressed(light: np.ndarray) -> np.ndarray:
 
 
 def _gains(light: np.ndarray) -> np.ndarray:
-    """By what to scale pixels whose largest channel is this bright, in cd/m2."""
+    """Gains of pixels whose largest channel is this bright, in cd/m2."""
     nodes, gains = _gain_table()
     return np.asarray(np.interp(light, nodes, gains) * np.minimum(1, PEAK / np.maximum(light, 1)), np.float32)
 

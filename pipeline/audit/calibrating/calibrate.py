@@ -28,6 +28,7 @@ from pipeline.audit.records import measure_names
 from pipeline.errors import ConfigError
 
 GATES = (0.1, 0.2, 0.3, 0.5)
+_LEAST_OF_EACH = 50  # bad, and good, tracks in either half
 
 
 def held_out_report(calibration: Calibration, samples: TrackSamples) -> HeldOutReport:
@@ -83,9 +84,6 @@ def _ece(probability: np.ndarray, bad: np.ndarray) -> float:
 
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float("nan")
-
-
-_LEAST_OF_EACH = 50  # bad, and good, tracks in either half
 
 
 def calibrate(fit: Sequence[AuditedDataset], held_out: Sequence[AuditedDataset], plan: TermPlan) -> CalibrationRecord:

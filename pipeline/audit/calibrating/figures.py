@@ -1,4 +1,4 @@
-"""How well a score tells bad tracks from good ones, and whether a probability means what it says."""
+"""Figures of a score that parts bad tracks from good ones, and of a probability's calibration."""
 
 import numpy as np
 from scipy.stats import rankdata
@@ -76,7 +76,7 @@ def expected_calibration_error(bins: tuple[ReliabilityBin, ...]) -> float:
 
 
 def gate(probability: np.ndarray, bad: np.ndarray, threshold: float) -> GateReport:
-    """Keep what is below the threshold."""
+    """Gate of tracks whose probability is below the threshold."""
     kept = probability < threshold
     return GateReport(
         threshold=threshold,

@@ -10,6 +10,8 @@ from pipeline.audit.calibrating.samples import TrackSamples
 from pipeline.audit.calibration import TRANSFORMS, Calibration, CalibrationTerm, probability, standardised
 from pipeline.errors import ConfigError, DataError
 
+_MIN_KNOWN = 0.2  # share of the tracks of which a measure must be known to become a term
+
 
 def _default() -> dict[str, str]:
     return {
@@ -29,9 +31,6 @@ class TermPlan:
     measures: Mapping[str, str] = field(default_factory=_default)  # name -> transform
     num_knots: int = 3  # of each term
     penalty: float = 10.0
-
-
-_MIN_KNOWN = 0.2  # share of the tracks of which a measure must be known to become a term
 
 
 def fit_calibration(samples: TrackSamples, plan: TermPlan, *, version: str) -> Calibration:
@@ -86,7 +85,7 @@ def _blank(samples: TrackSamples, measure: str, transform: str, num_knots: int) 
 
 
 def _columns(term: CalibrationTerm, measure: np.ndarray) -> np.ndarray:
-    """What the term's coefficients multiply: z, each knot's hinge, and whether the measure is unknown; float64 "M C"."""
+    """Columns that the term's coefficients multiply: z, each knot's hinge, and whether the measure is unknown; float64 "M C"."""
     z = standardised(measure, transform=term.transform, mean=term.mean, sd=term.sd)
     unknown = np.isnan(z)
     line = np.where(unknown, 0.0, z)

@@ -25,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class AuditedDataset:
-    """What an audited dataset with truth gives to a calibration."""
+    """An audited dataset with truth, as a calibration needs it."""
 
     audit: AuditSet
     label_set: LabelSet

@@ -10,6 +10,9 @@ from pipeline.audit.calibration import Calibration, CalibrationTerm
 from pipeline.errors import ConfigError, DataError
 from pipeline.tables import read_document, write_document
 
+_UNKNOWN = None  # JSON has no NaN
+_Make = Callable[[Any], Any]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SuiteHalf:
@@ -23,7 +26,7 @@ class SuiteHalf:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasureReport:
-    """How well one measure alone tells bad tracks from good ones on the held-out half. NaN where it is never known."""
+    """Figures of one measure alone, as a score of bad tracks, on the held-out half. NaN where it is never known."""
 
     measure: str
     auroc_mean: float  # over clips that have both kinds
@@ -45,7 +48,7 @@ class ReliabilityBin:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateReport:
-    """What is left when only tracks with a probability below the threshold are kept."""
+    """Tracks left by a gate: those with a probability below the threshold."""
 
     threshold: float
     kept_share: float
@@ -66,7 +69,7 @@ class DomainReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeldOutReport:
-    """How the calibration did on clips that it was not fitted on."""
+    """Figures of the calibration on clips that it was not fitted on."""
 
     suite: SuiteHalf
     auroc: float  # all tracks together
@@ -93,10 +96,6 @@ class CalibrationRecord:
     calibration: Calibration
     fit: SuiteHalf
     held_out: HeldOutReport
-
-
-_UNKNOWN = None  # JSON has no NaN
-_Make = Callable[[Any], Any]
 
 
 def write_calibration(uri: str, record: CalibrationRecord) -> None:

@@ -1,4 +1,4 @@
-"""Tracks of which both is known: what the audit measured, and how far they are from the truth."""
+"""Tracks with both the audit's measures and their errors against the truth."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class TrackSamples:
         )
 
     def half(self) -> SuiteHalf:
-        """What a record says of them."""
+        """Summary of the tracks for the calibration's record."""
         return SuiteHalf(
             datasets=self.datasets,
             num_clips=len(np.unique(self.clip)),

@@ -10,6 +10,10 @@ _NUM_CORNERS = 200
 _QUALITY, _DISTANCE_PX = 0.01, 7.0
 _WINDOW, _LEVELS = (15, 15), 4
 _ROUND_TRIP_PX = 1.0
+_MIN_STEP, _MIN_PAIR = 12, 30  # corners that a step, and a pair of frames further apart, must have in common
+_HOMOGRAPHY_PX, _EPIPOLAR_PX = 2.0, 1.0  # inlier distances
+_CONFIDENCE, _ITERATIONS = 0.999, 2000
+_UNKNOWN = float("nan")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -47,12 +51,6 @@ def follow_corners(before: np.ndarray, after: np.ndarray) -> FollowedCorners:
     kept = (there[:, 0] == 1) & (again[:, 0] == 1) & (error < _ROUND_TRIP_PX)
     start_px, end_px = (points[kept, 0].astype(np.float64) for points in (starts, ends))
     return FollowedCorners(starts_px=start_px, ends_px=end_px, num_corners=len(starts))
-
-
-_MIN_STEP, _MIN_PAIR = 12, 30  # corners that a step, and a pair of frames further apart, must have in common
-_HOMOGRAPHY_PX, _EPIPOLAR_PX = 2.0, 1.0  # inlier distances
-_CONFIDENCE, _ITERATIONS = 0.999, 2000
-_UNKNOWN = float("nan")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

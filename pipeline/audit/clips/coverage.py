@@ -1,4 +1,4 @@
-"""How much of a clip its tracks cover, and whether many of them end at once. Only visible points are looked at."""
+"""Coverage of a clip by its tracks, and tracks that end at once. Only visible points count."""
 
 import numpy as np
 

@@ -10,6 +10,10 @@ from pipeline.records import ClipRecord
 from pipeline.video.open import to_rgb
 from pipeline.video.reader import VideoData, decode_clip
 
+SMALL_SIDE = 256  # pixels
+_THUMB = (32, 24)  # (width, height)
+_DENOISE_PX = 1.5  # sigma: takes the noise of a sensor or an encoder out of the difference of two frames
+
 
 def known_median(values: Sequence[float] | np.ndarray) -> float:
     """Median of the known values."""
@@ -40,11 +44,6 @@ def _known(values: Sequence[float] | np.ndarray) -> np.ndarray:
     return array[np.isfinite(array)]
 
 
-SMALL_SIDE = 256  # pixels
-_THUMB = (32, 24)  # (width, height)
-_DENOISE_PX = 1.5  # sigma: takes the noise of a sensor or an encoder out of the difference of two frames
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SmallFrame:
     """One frame as the measures see it."""
@@ -56,7 +55,7 @@ class SmallFrame:
 
     @property
     def to_raster(self) -> float:
-        """What a distance in this frame's pixels is multiplied with to be one at a long side of 256."""
+        """Factor from distances in this frame's pixels to those at a long side of 256."""
         return SMALL_SIDE / max(self.grey.shape)
 
 

@@ -16,7 +16,7 @@ _FOLLOWED_SHARE = 0.3  # of the corners: of a fast pan only what does not belong
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameChange:
-    """What differs between a frame and the one before, in grey levels."""
+    """Difference between a frame and the one before, in grey levels."""
 
     mean: float  # mean absolute difference without noise
     cell: float  # largest absolute difference of a cell of the thumbs

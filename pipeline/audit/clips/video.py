@@ -1,4 +1,4 @@
-"""What a clip's picture says before anything is labelled: one pass over its frames, at low resolution."""
+"""Measures of a clip by its picture, before anything is labelled: one pass over its frames, at low resolution."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -56,7 +56,7 @@ class VideoMeasures:
 
 @dataclass(slots=True, eq=False)
 class _Pass:
-    """What is remembered while frames go by: numbers per frame, and few of the frames."""
+    """State of the pass: numbers per frame, and few of the frames."""
 
     num_frames: int
     fps: float
@@ -111,7 +111,7 @@ class _Pass:
         self.pairs.append(camera.pair_geometry(corners))
 
     def measures(self) -> VideoMeasures:
-        """Everything, at the end."""
+        """Results of the finished pass."""
         bars, text = borders.find_borders(self.statistics), credits.text_flow(self.text)
         scale, width = self.first.to_raster, self.first.grey.shape[1]
         pans = np.array([motion.pan_px for motion in self.motions])

@@ -30,7 +30,7 @@ def candidates(keys: Iterable[str], shard: int, count: int) -> list[Candidate]:
 
 
 def relation(first: LabelSet, second: LabelSet) -> str:
-    """What the second label set is to the first: same labels, rerun (made by the same settings) or upgrade (by others)."""
+    """Relation of the second label set to the first: same labels, rerun (made by the same settings) or upgrade (by others)."""
     if first.name == second.name:
         return "same labels"
     same = _identity(first) == _identity(second)
@@ -98,5 +98,5 @@ def _identity(label_set: LabelSet) -> tuple[Any, ...]:
 
 
 def _stripped(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration without what does not move the tracks."""
+    """The configuration without the entries that do not move the tracks."""
     return {name: _stripped(value) if isinstance(value, Mapping) else value for name, value in configuration.items() if name not in NEUTRAL}

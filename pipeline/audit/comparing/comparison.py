@@ -22,11 +22,12 @@ from pipeline.layout import Layout
 
 NOT_SCREENED, UNKNOWN = "not screened", "motion unknown"
 MOTION_BINS = ("still", "slow pan", "fast pan", "zoom or roll", UNKNOWN, NOT_SCREENED)
+MEASURES = (*TRACK_HISTOGRAMS, *CLIP_HISTOGRAMS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MotionLimits:
-    """Where one bin ends, per frame; the limits are ours."""
+    """Upper limits of one bin of camera motion, per frame; chosen by us."""
 
     still_width: float = 0.002  # pan as a share of the width: half a pixel of 256
     fast_width: float = 0.02
@@ -48,9 +49,6 @@ def motion_bin(video: VideoMeasures | None, limits: MotionLimits | None = None) 
     return "slow pan" if video.pan_width_share < limits.fast_width else "fast pan"
 
 
-MEASURES = (*TRACK_HISTOGRAMS, *CLIP_HISTOGRAMS)
-
-
 @dataclass(slots=True, eq=False)
 class PairedCounts:
     """Counts of two audits, to be added up in any order; at most as large as measures times groups."""
@@ -69,7 +67,7 @@ class PairedCounts:
                 self._add(name, measure, np.stack([first[measure], second[measure]]))
 
     def merge(self, other: "PairedCounts", *, num_canaries: int) -> None:
-        """Add what another part found."""
+        """Add the counts of another part."""
         for (group, measure), counts in other.counts.items():
             self._add(group, measure, counts)
         self.num_clips.update(other.num_clips)
@@ -159,7 +157,7 @@ def compare_audits(
     relation: str,
     rules: DriftRules | None = None,
 ) -> Comparison:
-    """Judge what was counted: every measure over all clips, then in each bin of the camera's motion where there are several bins."""
+    """Judge the counts: every measure over all clips, then in each bin of the camera's motion where there are several bins."""
     rules = rules or DriftRules()
     bins = [name for name in MOTION_BINS if name in counts.num_clips]
     groups = [ALL_CLIPS, *(bins if len(bins) > 1 else [])]

@@ -17,14 +17,12 @@ _UNITS = {
     **dict.fromkeys(("len", "mean_length"), "frames"),
     **dict.fromkeys(("num_tracks", "usable_tracks"), "tracks"),
 }
+_FLOOR = 1e-4  # share that an empty bin is taken to hold
 
 
 def measure_unit(measure: str) -> str:
     """Unit of a measure of tracks or clips; "" for shares, likenesses and ratios."""
     return _UNITS.get(measure, "")
-
-
-_FLOOR = 1e-4  # share that an empty bin is taken to hold
 
 
 def population_stability_index(expected: Histogram, found: Histogram) -> float:
@@ -154,7 +152,7 @@ def _of_unknown(expected: Histogram, found: Histogram, rules: DriftRules) -> tup
 
 
 def _movement(expected: Histogram, found: Histogram) -> str:
-    """How the values moved, in words; empty where a side is empty."""
+    """Movement of the values, in words; empty where a side is empty."""
     shift, distance = mean_shift(expected, found), wasserstein(expected, found)
     if math.isnan(shift):
         return ""

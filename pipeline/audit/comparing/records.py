@@ -1,4 +1,4 @@
-"""What a comparison of two audits finds."""
+"""Records of a comparison of two audits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class DriftRules:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DriftRow:
-    """How one measure's distribution moved from the first audit to the second. NaN where either side knows no value."""
+    """Drift of one measure's distribution from the first audit to the second. NaN where either side knows no value."""
 
     measure: str
     psi: float  # population stability index
@@ -53,7 +53,7 @@ class CanaryClip:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CanaryReport:
-    """What the canary clips say together."""
+    """Agreement over all canary clips."""
 
     relation: str  # same labels | rerun | upgrade: what the second label set is to the first
     least_agreement: float  # what is expected of the mean AJ
@@ -85,6 +85,6 @@ class Comparison:
 
     @property
     def fails(self) -> tuple[str, ...]:
-        """What says no, in words; empty if the second set may take the first one's place."""
+        """Failed rules, in words; empty if the second set may take the first one's place."""
         drifted = [f"drift of {row.measure} in {row.group}: {row.note}" for row in self.rows if row.level == "fail"]
         return (*([f"canary: {self.canary.note}"] if self.canary.level == "fail" else []), *drifted)

@@ -113,7 +113,7 @@ class AuditShard:
         return _clip(self._row(key, None), 0, self.uri)
 
     def trust(self, key: str) -> TrackTrust | None:
-        """What training needs of the clip's tracks, reading these columns of its row alone; None if they were not measured.
+        """Weights and gates of the clip's tracks, as training needs them; other columns are not read. None if they were not measured.
 
         Raises: DataError if the file was replaced meanwhile.
         """

@@ -16,7 +16,7 @@ CYCLES = ("stored", "retrack", "none")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditSet:
-    """All that decides an audit's verdicts and weights, in JSON types. Holds no clock time and no path."""
+    """Identity of an audit: all that decides its verdicts and weights, in JSON types. Holds no clock time and no path."""
 
     name: str  # of its directory; the label set's own by default
     label_set: str

@@ -1,4 +1,4 @@
-"""What an audit says of one labelled clip."""
+"""The audit of one labelled clip."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pipeline.records.arrays import check_array
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TrackAudit:
-    """What is stored of N tracks over T frames. Distances are pixels of the 256 x 256 raster, queries pixels of the stored clip."""
+    """Stored measures of N tracks over T frames. Distances are pixels of the 256 x 256 raster, queries pixels of the stored clip."""
 
     queries: np.ndarray  # float32 "N 3", (t, x, y): which tracks these are
     weight: np.ndarray  # float32 "N" in [0, 1]

@@ -40,7 +40,7 @@ class _Clip:
 
 
 def sum_clips(shard: int, clips: Iterable[ClipAudit], rules: ClipRules) -> PartialSum:
-    """What the clips of one shard say together; one is held at a time.
+    """Sums over the clips of one shard; one clip is held at a time.
 
     Args:
         rules: by which the clips were judged: what is near to their limits is borderline.
@@ -67,7 +67,7 @@ def sum_clips(shard: int, clips: Iterable[ClipAudit], rules: ClipRules) -> Parti
 
 
 def limit_distance(measures: ClipMeasures, rules: ClipRules) -> float:
-    """How near a clip is to being judged otherwise: min over the rules of |value - limit| / limit; infinite if nothing is known."""
+    """Distance of a clip's measures to the nearest limit: min over the rules of |value - limit| / limit; infinite if none is known."""
     pairs = (
         (measures.usable_tracks, rules.min_usable_tracks),
         (measures.bad_probability_mean, rules.bad_probability),
@@ -114,7 +114,7 @@ def counted(name: str, values: np.ndarray) -> np.ndarray:
 
 
 def _count_groups(part: PartialSum, audit: ClipAudit, tracks: TrackAudit, units: np.ndarray) -> None:
-    """Tracks and what is left of their weight, by motion, by cell of the image, by speed."""
+    """Tracks and their remaining weight, by motion, by cell of the image, by speed."""
     score = tracks.static_score
     motion = np.where(np.isnan(score), "undecided", np.where(score >= STATIC_SCORE, "static", "dynamic"))
     for name in ("static", "dynamic", "undecided"):

@@ -57,6 +57,13 @@ _EDGES = {
 }
 TRACK_HISTOGRAMS = ("weight", "bad_probability", *measure_names())  # what is counted of each track
 CLIP_HISTOGRAMS = tuple(ClipMeasures.__dataclass_fields__)  # and of each clip
+UNIT = 2**24  # a weight is counted in so many parts of 1
+MICROSECONDS = 10**6
+NUM_ERRORS, NUM_LOWEST, NUM_BORDERLINE, NUM_KEEPS = 8, 24, 12, 12
+SPEED_EDGES_PX = np.geomspace(0.01, 100.0, 801)  # 1.2 % a bin: fine enough to cut the tracks in thirds
+_COUNTERS = ("decisions", "reasons", "licenses", "totals", "group_tracks", "group_weight")
+_LISTS = {"errors": NUM_ERRORS, "lowest": NUM_LOWEST, "borderline": NUM_BORDERLINE, "keeps": NUM_KEEPS}
+SPEED_THIRDS = ("speed: slowest third", "speed: middle third", "speed: fastest third")
 
 
 def measure_edges(name: str) -> tuple[float, ...]:
@@ -74,12 +81,6 @@ def bin_counts(values: np.ndarray, edges: tuple[float, ...]) -> np.ndarray:
     return np.bincount(places, minlength=len(edges) - 1).astype(np.int64)
 
 
-UNIT = 2**24  # a weight is counted in so many parts of 1
-MICROSECONDS = 10**6
-NUM_ERRORS, NUM_LOWEST, NUM_BORDERLINE, NUM_KEEPS = 8, 24, 12, 12
-SPEED_EDGES_PX = np.geomspace(0.01, 100.0, 801)  # 1.2 % a bin: fine enough to cut the tracks in thirds
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
     """A clip that a report may list, with its place among others; the key decides between equals."""
@@ -95,7 +96,7 @@ class Candidate:
 
 @dataclass(slots=True, eq=False)
 class PartialSum:
-    """What some shards say together. Weights are counted in parts of UNIT."""
+    """Sums over some shards. Weights are counted in parts of UNIT."""
 
     decisions: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -110,10 +111,6 @@ class PartialSum:
     lowest: list[Candidate] = field(default_factory=list)
     borderline: list[Candidate] = field(default_factory=list)
     keeps: list[Candidate] = field(default_factory=list)
-
-
-_COUNTERS = ("decisions", "reasons", "licenses", "totals", "group_tracks", "group_weight")
-_LISTS = {"errors": NUM_ERRORS, "lowest": NUM_LOWEST, "borderline": NUM_BORDERLINE, "keeps": NUM_KEEPS}
 
 
 def merged(parts: Iterable[PartialSum]) -> PartialSum:
@@ -135,11 +132,8 @@ def first_of(candidates: Iterable[Candidate], most: int) -> list[Candidate]:
     return sorted(candidates, key=lambda candidate: candidate.place)[:most]
 
 
-SPEED_THIRDS = ("speed: slowest third", "speed: middle third", "speed: fastest third")
-
-
 def summary_of(whole: PartialSum) -> AuditSummary:
-    """The summary that all clips together give; what is listed first is worst, or most borderline."""
+    """Summary over all clips; its lists begin with the worst or most borderline clips."""
     totals = whole.totals
     errors = [candidate.brief for candidate in whole.errors]
     lowest = [candidate.brief for candidate in whole.lowest if candidate.brief.key not in {brief.key for brief in errors}]

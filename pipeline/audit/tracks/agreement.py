@@ -1,4 +1,4 @@
-"""Where two label sets of one clip differ."""
+"""Agreement of two label sets of one clip."""
 
 from dataclasses import dataclass
 

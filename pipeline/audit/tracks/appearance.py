@@ -13,6 +13,7 @@ PATCH = 15  # pixels on a side
 FLAT = 3.0  # grey levels: below this standard deviation a patch is mostly noise
 _EPSILON = 1e-6
 _MARGIN = 64.0  # pixels beyond the border up to which positions matter; all further ones see the border alike
+_CHUNK = 4096  # tracks worked on at once: bounds the memory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -48,9 +49,6 @@ def cut_patches(image: np.ndarray, points_px: np.ndarray) -> Patches:
     raw = raw.reshape(len(points_px), PATCH * PATCH)
     deviation = raw.std(axis=1, keepdims=True)
     return Patches(values=(raw - raw.mean(axis=1, keepdims=True)) / (deviation + _EPSILON), textured=deviation[:, 0] > FLAT)
-
-
-_CHUNK = 4096  # tracks worked on at once: bounds the memory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -131,7 +129,7 @@ class QueryPatches:
         return np.unique(self._asked[before.any(axis=0)]).tolist()
 
     def add(self, frame: int, image: np.ndarray) -> None:
-        """Cut what was asked for in this frame, grey uint8 "H W"."""
+        """Cut the patches that were asked for in this frame, grey uint8 "H W"."""
         asked = np.flatnonzero(self._asked == frame)
         for begin in range(0, len(asked), _CHUNK):
             here = asked[begin : begin + _CHUNK]
@@ -143,7 +141,7 @@ class QueryPatches:
         return Patches(values=self._values[rows], textured=self._textured[rows])
 
     def textured(self, rows: np.ndarray) -> np.ndarray:
-        """Which of some tracks have a patch with texture, bool "M"."""
+        """Whether each track's patch has texture, bool "M"."""
         return self._textured[rows]
 
 
@@ -163,7 +161,7 @@ class AppearancePass:
             chunk.add(frame, image, self._ncc[frame])
 
     def appearance(self) -> Appearance:
-        """Everything, at the end."""
+        """Results of the finished pass."""
         ncc, smallest = self._ncc, [chunk.smallest for chunk in self._chunks]
         counts = ~np.isnan(ncc) & (np.arange(len(ncc))[:, None] != self._asked)
         step_min = np.concatenate([np.zeros(0, np.float32), *smallest])
@@ -185,7 +183,7 @@ class _Chunk:
         self.smallest = np.full(len(rows), np.inf, np.float32)  # NCC of neighbouring visible frames
 
     def add(self, frame: int, image: np.ndarray, ncc: np.ndarray) -> None:
-        """The next frame; what its patches say is put into the tracks' places of `ncc`, float32 "N"."""
+        """The next frame; the likeness of its patches is put into the tracks' places of `ncc`, float32 "N"."""
         rows, before = self._rows, self._patches
         seen = np.flatnonzero(self._labels.visibility[frame, rows])
         patches = cut_patches(image, self._labels.tracks_px[frame, rows[seen]]) if len(seen) else None

@@ -1,4 +1,4 @@
-"""Does a track keep its colour?"""
+"""Drift of a track's colour."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class ColourPass:
         self._at_queries[here] = _looked_up(smooth, self._labels.queries[here, 1:])
 
     def point_colours(self) -> PointColours:
-        """Everything, at the end."""
+        """Results of the finished pass."""
         return PointColours(at_tracks=self._at_tracks, at_queries=self._at_queries)
 
 

@@ -13,7 +13,7 @@ from pipeline.records.labels import TrackLabels
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CycleMeasures:
-    """How well N tracks find back; distances in pixels of the 256 x 256 raster. NaN where a track has no frame to come back from."""
+    """Cycle errors of N tracks; distances in pixels of the 256 x 256 raster. NaN where a track has no frame to come back from."""
 
     fb_cycle: np.ndarray  # float32 "N": distance from the query after there and back
     fb_all: np.ndarray  # float32 "N": mean distance of the two paths over the visible frames between
@@ -25,7 +25,7 @@ class CycleMeasures:
 
 
 def cycle_queries(labels: TrackLabels, *, height: int, width: int) -> np.ndarray:
-    """Where to start on the way back: queries for the clip with its frames in reverse order.
+    """Queries for tracking backward: those of the clip with its frames in reverse order.
 
     Row i is (T - 1 - t_e, P[t_e, i]), with t_e the last visible frame after the query. A track that was followed backwards only
     starts from its earliest visible frame. One that is visible nowhere but at its query starts there, and says nothing.

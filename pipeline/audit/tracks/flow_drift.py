@@ -1,4 +1,4 @@
-"""Does dense optical flow agree with a track? What it says otherwise is added up along the track, as drift does."""
+"""Disagreement of dense optical flow with a track, added up along the track as drift adds up."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -73,11 +73,11 @@ class FlowDriftPass:
             self._gathered[frame, here] += self._flow.difference(self._places(frame - 1, here), self._places(frame, here))
 
     def _places(self, frame: int, here: np.ndarray) -> np.ndarray:
-        """Where tracks are in a frame: in that of the query, at the query."""
+        """Positions of tracks in a frame: in that of the query, at the query."""
         return np.where((self._asked[here] == frame)[:, None], self._labels.queries[here, 1:], self._labels.tracks_px[frame, here])
 
     def flow_drift(self) -> FlowDrift:
-        """Everything, at the end."""
+        """Results of the finished pass."""
         drift = lengths(self._gathered - self._gathered[self._asked, np.arange(len(self._asked))])
         counts = self._seen & (np.arange(len(drift))[:, None] != self._asked) & self._stepped
         return FlowDrift(

@@ -24,7 +24,7 @@ MEASURES_VERSION = "tracks-1"  # of the formulas: other ones need another calibr
 def measure_tracks(
     labels: TrackLabels, pictures: ClipPictures, *, cycle: CycleMeasures | None = None, other: TrackLabels | None = None
 ) -> TrackMeasures:
-    """Measure every track of a clip; what a missing argument would tell stays NaN.
+    """Measure every track of a clip; measures that need a missing argument stay NaN.
 
     Args:
         labels: T frames, N tracks, in the pixels of the pictures.

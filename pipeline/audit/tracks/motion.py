@@ -6,6 +6,9 @@ from pipeline.audit.tracks.inputs import lengths, max_where, median_where, min_w
 from pipeline.metrics.tapvid_counts import RASTER, to_raster
 from pipeline.records.labels import TrackLabels
 
+_MIN_CROWD = 8  # tracks whose median is the camera's shake rather than one of themselves
+_MIN_STEPS = 4
+
 
 def median_speed(labels: TrackLabels, *, height: int, width: int) -> np.ndarray:
     """Median length of a track's steps between neighbouring visible frames, pixels of the raster; float32 "N", NaN without such a step.
@@ -17,10 +20,6 @@ def median_speed(labels: TrackLabels, *, height: int, width: int) -> np.ndarray:
         return np.full(labels.visibility.shape[1], np.nan, np.float32)
     steps = np.linalg.norm(np.diff(to_raster(labels.tracks_px, height, width), axis=0), axis=-1)
     return median_where(steps, labels.visibility[1:] & labels.visibility[:-1]).astype(np.float32)
-
-
-_MIN_CROWD = 8  # tracks whose median is the camera's shake rather than one of themselves
-_MIN_STEPS = 4
 
 
 def accel_max(tracks: np.ndarray, visibility: np.ndarray) -> np.ndarray:
@@ -47,7 +46,7 @@ def accel_max(tracks: np.ndarray, visibility: np.ndarray) -> np.ndarray:
 
 
 def jump(tracks: np.ndarray, visibility: np.ndarray) -> np.ndarray:
-    """How far a track's largest step stands out from its others; float64 "N", NaN below 4 steps.
+    """A track's largest step against its others; float64 "N", NaN below 4 steps.
 
     (max step - median step) / (1.4826 MAD + 0.5 px), over steps between neighbouring visible frames. The median is taken off so
     that a point in fast even motion does not count as jumping.

@@ -1,4 +1,4 @@
-"""Does a track move as the points around it?"""
+"""Motion of a track against that of the points around it."""
 
 from dataclasses import dataclass
 

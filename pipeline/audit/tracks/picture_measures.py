@@ -16,7 +16,7 @@ from pipeline.records.labels import TrackLabels
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Looks:
-    """What was seen along the N tracks of a clip of `height` x `width` pixels."""
+    """Measures by the pictures along the N tracks of a clip of `height` x `width` pixels."""
 
     height: int
     width: int

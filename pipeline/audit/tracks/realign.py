@@ -1,4 +1,4 @@
-"""Does the picture agree with each step of a track? What it says otherwise is added up along the track, as drift does."""
+"""Disagreement of the picture with each step of a track, added up along the track as drift adds up."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ class RealignmentPass:
                 drift.add(frame, self._frames[-1 - drift.gap], self._frames[-1])
 
     def realignment(self) -> Realignment:
-        """Everything, at the end."""
+        """Results of the finished pass."""
         values: dict[str, np.ndarray] = {}
         for name, each in self._drifts.items():
             drift = each.drift_px()

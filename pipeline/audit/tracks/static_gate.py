@@ -1,4 +1,4 @@
-"""Which tracks stand still in the world: the gate of losses that need a static scene."""
+"""Tracks that stand still in the world: the gate of losses that need a static scene."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,7 +99,7 @@ def _falling(residual_px: np.ndarray, scale_px: float) -> np.ndarray:
 
 
 def _beyond_neighbours(pair: PairGeometry, differs: np.ndarray) -> np.ndarray:
-    """How far each displacement lies outside the span of its neighbours', along its epipolar line; pixels of the raster, float64 "M".
+    """Distance of each displacement from the span of its neighbours', along its epipolar line; pixels of the raster, float64 "M".
 
     Negative inside the span; 0 where there are too few neighbours.
 

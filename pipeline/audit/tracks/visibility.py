@@ -1,4 +1,4 @@
-"""What the visibility of a track alone says."""
+"""Measures of a track by its visibility alone."""
 
 from dataclasses import dataclass
 

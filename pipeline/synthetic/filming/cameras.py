@@ -1,4 +1,4 @@
-"""How synthetic clips are filmed: walking, driving, orbiting, panning from the hand. Poses "T 4 4", camera to world, OpenCV axes."""
+"""Camera motions of synthetic clips: walking, driving, orbiting, panning from the hand. Poses "T 4 4", camera to world, OpenCV axes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pipeline.synthetic.worlds.objects import World
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operator:
-    """Who holds the camera."""
+    """Operator of the camera: shake and speed."""
 
     shake_deg: float  # standard deviation of unsteady turning
     shake_m: float  # of unsteady moving

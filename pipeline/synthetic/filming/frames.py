@@ -13,6 +13,8 @@ from pipeline.synthetic.scene import Scene
 
 SKY_M = 1e5  # what the sky counts as: far enough that only turning the camera moves it
 _NEAR_M = np.float32(0.05)  # points that come nearer than this, or behind the camera, are projected as if they were this far
+_AROUND = np.array([[0.367, 0.098], [-0.269, 0.269], [-0.098, -0.367]])  # (x, y) from the centre, balanced about it
+_CREASE = np.float32(0.95)  # cosine between neighbouring normals below which a crease is smoothed
 
 
 def screen_motion(scene: Scene, frames: tuple[int, int], points: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -35,13 +37,9 @@ def _flat(points: np.ndarray) -> np.ndarray:
     return np.asarray(points[:, :2] / np.maximum(points[:, 2:], _NEAR_M))
 
 
-_AROUND = np.array([[0.367, 0.098], [-0.269, 0.269], [-0.098, -0.367]])  # (x, y) from the centre, balanced about it
-_CREASE = np.float32(0.95)  # cosine between neighbouring normals below which a crease is smoothed
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class LinearFrame:
-    """What light makes of one frame, before any camera's imperfection, and its truth."""
+    """Linear light of one frame, before any camera's imperfection, and its truth."""
 
     radiance: np.ndarray  # float32 "H W 3", linear RGB
     depth: np.ndarray  # float32 "H W", metres along z, 0 = sky
@@ -51,7 +49,7 @@ class LinearFrame:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Borders:
-    """Where one ray per pixel would show steps."""
+    """Pixels where one ray would show steps."""
 
     outlines: np.ndarray  # int64 "n": numbers (along rows) of pixels whose neighbour shows another object
     creases: np.ndarray  # bool "H W": elsewhere, the neighbour shows another side of the object, or of a shadow's border

@@ -22,7 +22,7 @@ _ENDLESS = np.float32(1e30)
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Shaded:
-    """What R rays see."""
+    """Colours and surfaces that R rays meet."""
 
     radiance: np.ndarray  # float32 "3 R"
     normals: np.ndarray  # float32 "3 R", towards the camera; 0 for the sky
@@ -30,7 +30,7 @@ class Shaded:
 
 
 class Shader:
-    """What stays the same over the frames of a clip."""
+    """Shading by all that stays the same over the frames of a clip."""
 
     def __init__(self, scene: Scene, illumination: Illumination, tracer: Tracer) -> None:
         """Build textures and the table of all triangles, and compute how open every place is."""
@@ -114,7 +114,7 @@ class Shader:
         return np.maximum(facing, 0)
 
     def _columns(self, arranged: SurfaceArrangement, face: np.ndarray) -> np.ndarray:
-        """All that shading needs of each triangle, float32 "18 F"."""
+        """Shading data of each triangle, float32 "18 F"."""
         corners = self._geometry.faces[face]
         parts = (self._geometry.uv_tiles[corners], arranged.normals[corners], self._openness[corners][..., None])
         first, second, third = np.concatenate(parts, axis=2).swapaxes(0, 1)

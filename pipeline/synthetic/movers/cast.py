@@ -1,4 +1,4 @@
-"""Who appears in a clip: kinds of movers by name, each made for a way over the ground."""
+"""Kinds of movers by name, each made for a path over the ground."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from pipeline.synthetic.worlds.objects import WHEEL_M, car_body, wheel, wheel_pl
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Part:
-    """What one mover is made from."""
+    """Arguments that a mover is made from."""
 
     name: str
     book: MaterialBook
@@ -123,7 +123,7 @@ def _deforming(part: Part, mesh: Mesh, poses: np.ndarray, shapes: np.ndarray) ->
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MoverKind:
-    """How to make one, how fast it goes, and how much room it needs around its middle."""
+    """One kind of mover: its factory, its speeds, and the room that it needs around its middle."""
 
     make: Callable[[Part], Sequence[SceneObject]]
     speed_m_s: tuple[float, float]

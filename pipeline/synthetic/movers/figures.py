@@ -12,6 +12,10 @@ from pipeline.synthetic.worlds.materials import MaterialBook
 from pipeline.synthetic.worlds.objects import shifted
 
 Size = tuple[float, float, float]
+_STEP = 0.43  # length of a step
+_EVEN = 0.97  # close to 1: a leg that carries turns at an even rate, so that its foot stays where it is
+_TRUNK, _TRUNK_AT = (0.075, 0.12, 0.19), (0.0, 0.0, 0.68)  # half axes, middle
+_HEAD, _HEAD_AT = (0.062, 0.058, 0.078), (0.012, 0.0, 0.92)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,10 +45,6 @@ _LIMBS = (
     _arm("arm-left", 0.135, np.pi),
     _arm("arm-right", -0.135, 0.0),
 )
-_STEP = 0.43  # length of a step
-_EVEN = 0.97  # close to 1: a leg that carries turns at an even rate, so that its foot stays where it is
-_TRUNK, _TRUNK_AT = (0.075, 0.12, 0.19), (0.0, 0.0, 0.68)  # half axes, middle
-_HEAD, _HEAD_AT = (0.062, 0.058, 0.078), (0.012, 0.0, 0.92)
 
 
 def walking_person(book: MaterialBook, name: str, path: GroundPath, *, height_m: float = 1.75) -> list[SceneObject]:
@@ -106,7 +106,7 @@ def waving(mesh: Mesh, times_s: np.ndarray, *, amplitude_m: float, speed: float 
 
 
 def blob_mesh(radius: float) -> Mesh:
-    """What `wobbling` deforms."""
+    """Mesh that `wobbling` deforms."""
     return sphere(radius, segments=18)
 
 
@@ -123,7 +123,7 @@ def wobbling(mesh: Mesh, times_s: np.ndarray, *, rng: np.random.Generator, stren
 
 
 def worm_mesh(length: float, radius: float) -> Mesh:
-    """What `crawling` bends: a rounded tube along x."""
+    """Mesh that `crawling` bends: a rounded tube along x."""
     tube = cylinder(radius, length, segments=12, step_m=length / 24)
     lying = tube.vertices[:, [2, 1, 0]] * [1, -1, 1]  # the height becomes x; two axes change places, one sign keeps the handedness
     normals = tube.normals[:, [2, 1, 0]] * [1, -1, 1]

@@ -20,6 +20,9 @@ from pipeline.synthetic.planes.layers import (
 from pipeline.synthetic.truth import choose_queries
 
 _SUITE = 20_261  # begins every clip's draws
+DOMAIN = "planes"
+_FPS = 12.0
+_QUERIES = 1001  # part of a clip's draws
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -44,7 +47,7 @@ class PlaneLayerClip:
         return tracks, np.stack(visible).reshape(inside.shape) & inside
 
     def dynamic_mask(self) -> np.ndarray:
-        """Where a flying layer is seen, bool "T H W"."""
+        """Mask of the visible flying layers, bool "T H W"."""
         height, width = self.frames.shape[1:3]
         y, x = np.mgrid[:height, :width]
         pixels = np.stack([x, y], axis=-1).reshape(-1, 2)
@@ -109,11 +112,6 @@ def _composite(layers: tuple[Layer, ...], view: View, t: int, exposure: int) -> 
         colour = cv2.warpPerspective(layer.texture, motion, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         image = image * (1 - alpha) + colour * alpha
     return image
-
-
-DOMAIN = "planes"
-_FPS = 12.0
-_QUERIES = 1001  # part of a clip's draws
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ from pipeline.errors import DataError
 SHUTTER = (-0.3, 0.0, 0.3)  # sub-exposures, in frames around the frame's own time
 FRAME_TIME = len(SHUTTER) // 2  # the sub-exposure at the frame's own time
 _HEIGHT, _WIDTH = 240, 320  # the image for which lengths in pixels are given
+_NEAREST = 0.2  # of a layer's depth: the camera comes no nearer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -110,9 +111,6 @@ def blob(rng: np.random.Generator, height: int, width: int, size: float) -> np.n
     mask = np.zeros((height, width), np.float32)
     cv2.fillPoly(mask, [np.round((outline + (width / 2, height / 2)) * 16).astype(np.int32)], 1.0, cv2.LINE_AA, 4)
     return mask
-
-
-_NEAREST = 0.2  # of a layer's depth: the camera comes no nearer
 
 
 def homography_world(rng: np.random.Generator, view: View, camera: PlaneCamera) -> list[Layer]:

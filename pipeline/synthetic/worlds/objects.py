@@ -13,6 +13,9 @@ from pipeline.synthetic.worlds.materials import MaterialBook
 
 Ground = Callable[[np.ndarray], np.ndarray]  # places "... 2" (x, y) -> heights "...", metres
 Free = Callable[[np.ndarray], np.ndarray]  # places "... 2" -> bool "...": nothing stands within half a metre
+_UNIT = box((1.0, 1.0, 1.0), step_m=2.0)  # one cell per side
+_FIR = ((1.0, 0.42), (0.78, 0.62), (0.55, 0.82))  # (width, height of the middle) of the tiers, as shares of the whole
+WHEEL_M = 0.32  # radius
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -35,7 +38,7 @@ def level(height: float = 0.0) -> Ground:
 
 
 def clear_of(centres: np.ndarray, radii: np.ndarray) -> Free:
-    """Free is what keeps half a metre from all discs, `centres` "N 2" and `radii` "N"."""
+    """Free places: those half a metre away from all discs, `centres` "N 2" and `radii` "N"."""
 
     def is_free(places: np.ndarray) -> np.ndarray:
         away = np.linalg.norm(places[..., None, :] - centres, axis=-1)
@@ -44,11 +47,8 @@ def clear_of(centres: np.ndarray, radii: np.ndarray) -> Free:
     return is_free
 
 
-_UNIT = box((1.0, 1.0, 1.0), step_m=2.0)  # one cell per side
-
-
 def block(size: tuple[float, float, float]) -> Mesh:
-    """A box with nothing but its corners: what `box` gives for large cells, several times faster."""
+    """A box with nothing but its corners: as `box` for large cells, several times faster."""
     (x, y, z), unit = size, _UNIT
     across = np.array([[x, z], [y, z], [x, z], [y, z], [x, y], [x, y]])  # lengths along u and v of the sides in turn
     return Mesh(vertices=unit.vertices * np.array(size), normals=unit.normals, uv=unit.uv * np.repeat(across, 4, axis=0), faces=unit.faces)
@@ -98,7 +98,7 @@ def shifted(mesh: Mesh, offset: tuple[float, float, float]) -> Mesh:
 
 
 def placed(part: SceneObject, pose: np.ndarray) -> SceneObject:
-    """A thing that stands still, moved with what it belongs to by `pose` "4 4"."""
+    """A still object, moved with its parent by `pose` "4 4"."""
     return SceneObject(name=part.name, mesh=part.mesh, texture=part.texture, tile_m=part.tile_m, poses=pose @ part.poses)
 
 
@@ -129,12 +129,6 @@ def tree(rng: np.random.Generator, book: MaterialBook, name: str, place: Point) 
 def bush(rng: np.random.Generator, book: MaterialBook, name: str, place: Point) -> SceneObject:
     """A low round bush."""
     return book.thing(name, rock(rng, float(rng.uniform(0.35, 0.8)), segments=10), book.pick("foliage"), standing(place))
-
-
-_FIR = ((1.0, 0.42), (0.78, 0.62), (0.55, 0.82))  # (width, height of the middle) of the tiers, as shares of the whole
-
-
-WHEEL_M = 0.32  # radius
 
 
 def car_body(length: float) -> Mesh:

@@ -13,12 +13,12 @@ from pipeline.audit.tracks.cycle import CycleMeasures
 from pipeline.audit.tracks.inputs import ClipPictures, inside_image
 from pipeline.audit.tracks.measure import all_measures
 from pipeline.audit.tracks.motion import median_speed
-from pipeline.audit.tracks.picture_measures import Looks, measure_looks
+from pipeline.audit.tracks.picture_measures import PictureMeasures, measure_pictures
 from pipeline.audit.tracks.visibility import visibility_measures
 from pipeline.audit.weights import track_weights
 from pipeline.records import ClipFrames, TrackLabels
 
-WayBack = Callable[[ClipFrames, TrackLabels], TrackLabels]
+BackwardTracker = Callable[[ClipFrames, TrackLabels], TrackLabels]
 
 
 def track_evidence(measures: TrackMeasures, weights: TrackWeights) -> TrackEvidence:
@@ -40,12 +40,12 @@ def track_evidence(measures: TrackMeasures, weights: TrackWeights) -> TrackEvide
 class AuditedTracks:
     """Findings of the audit in the labels of one clip."""
 
-    labels: TrackLabels  # cleaned: hidden where they were called visible outside the image
+    labels: TrackLabels  # hidden where they were called visible outside the image
     measures: TrackMeasures
     weights: TrackWeights
 
 
-def cleaned(labels: TrackLabels, *, height: int, width: int) -> TrackLabels:
+def hide_outside(labels: TrackLabels, *, height: int, width: int) -> TrackLabels:
     """The labels, hidden where a track is visible outside the image: such a point cannot be seen. Positions stay."""
     seen = labels.visibility & inside_image(labels.tracks_px, height=height, width=width)
     return labels if np.array_equal(seen, labels.visibility) else replace(labels, visibility=seen)
@@ -66,19 +66,19 @@ def audit_tracks(
         calibration, cycle, other: as `weigh_tracks` takes them.
     Raises: DataError if the arguments do not belong to one clip; what a reader of pictures raises.
     """
-    looks = look_along(labels, pictures)
-    return weigh_tracks(labels, looks, calibration=calibration, cycle=cycle, other=other)
+    by_pictures = measure_clip_pictures(labels, pictures)
+    return weigh_tracks(labels, by_pictures, calibration=calibration, cycle=cycle, other=other)
 
 
-def look_along(labels: TrackLabels, pictures: ClipPictures) -> Looks:
-    """Measures of a clip's tracks by its pictures, where the tracks are inside. Raises as `measure_looks` does."""
+def measure_clip_pictures(labels: TrackLabels, pictures: ClipPictures) -> PictureMeasures:
+    """Measures of a clip's tracks by its pictures, where the tracks are inside. Raises as `measure_pictures` does."""
     _, height, width = pictures.shape
-    return measure_looks(cleaned(labels, height=height, width=width), pictures)
+    return measure_pictures(hide_outside(labels, height=height, width=width), pictures)
 
 
 def weigh_tracks(
     labels: TrackLabels,
-    looks: Looks,
+    by_pictures: PictureMeasures,
     *,
     calibration: Calibration | None = None,
     cycle: CycleMeasures | None = None,
@@ -87,14 +87,14 @@ def weigh_tracks(
     """Measure and weigh the tracks of a clip. Points that are visible outside the image are counted (`oof`), then taken for hidden.
 
     Args:
-        looks: from `look_along` for these labels.
+        by_pictures: from `measure_clip_pictures` for these labels.
         calibration: of the labeler that made them; without one, the fallback weights.
         cycle, other: as `all_measures` takes them.
     Raises: DataError if the arguments do not belong to one clip.
     """
-    height, width = looks.height, looks.width
-    clean = cleaned(labels, height=height, width=width)
-    measures = all_measures(clean, looks, cycle=cycle, other=other)
+    height, width = by_pictures.height, by_pictures.width
+    clean = hide_outside(labels, height=height, width=width)
+    measures = all_measures(clean, by_pictures, cycle=cycle, other=other)
     if clean is not labels:
         measures = replace(measures, oof=visibility_measures(labels, height=height, width=width).oof)
     return AuditedTracks(labels=clean, measures=measures, weights=track_weights(measures, calibration))

@@ -51,7 +51,7 @@ class CalibrationTerm:
 
     def log_odds(self, measure: np.ndarray) -> np.ndarray:
         """Log odds of the term for each of N values, float64 "N"; NaN is unknown."""
-        z = standardised(measure, transform=self.transform, mean=self.mean, sd=self.sd)
+        z = standardise(measure, transform=self.transform, mean=self.mean, sd=self.sd)
         line = self.beta * z + sum(bend * np.maximum(z - knot, 0.0) for knot, bend in zip(self.knots, self.bends, strict=True))
         return np.where(np.isnan(z), self.unknown, line)
 
@@ -72,7 +72,7 @@ class Calibration:
             raise ConfigError(f"calibration {self.version}: intercept is {self.intercept}, expected a finite number")
 
 
-def standardised(measure: np.ndarray, *, transform: str, mean: float, sd: float) -> np.ndarray:
+def standardise(measure: np.ndarray, *, transform: str, mean: float, sd: float) -> np.ndarray:
     """z of each value, float64 "N" in [-5, 5]; NaN where the measure is unknown."""
     z = (TRANSFORMS[transform](np.asarray(measure, np.float64)) - mean) / sd
     return np.clip(z, -_MOST_DEVIATIONS, _MOST_DEVIATIONS)

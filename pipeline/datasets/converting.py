@@ -28,7 +28,7 @@ class ConvertedClip:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Estimate:
+class ConversionEstimate:
     """Cost of one clip; times the number of clips, that of all."""
 
     clip_bytes: int
@@ -72,7 +72,7 @@ def try_clip(clip: PlannedClip, source: TruthSource, policy: ConversionPolicy) -
     convert_clip(clip, source, policy)
 
 
-def estimate_clip(root: str, source: TruthSource, policy: ConversionPolicy) -> Estimate | None:
+def estimate_clip(root: str, source: TruthSource, policy: ConversionPolicy) -> ConversionEstimate | None:
     """Convert the plan's first clip in memory and say what it cost; None if nothing is planned."""
     shards = read_plan_counts(root).shards
     if len(shards) == 0:
@@ -82,8 +82,8 @@ def estimate_clip(root: str, source: TruthSource, policy: ConversionPolicy) -> E
     sample = convert_clip(clip, source, policy).sample
     cpu_s = time.process_time() - started
     if isinstance(sample, DataError):
-        return Estimate(clip_bytes=0, clip_cpu_s=cpu_s, error=f"clip {clip.key}: {sample}")
-    return Estimate(clip_bytes=sum(len(data) for data in sample.members().values()), clip_cpu_s=cpu_s, error=None)
+        return ConversionEstimate(clip_bytes=0, clip_cpu_s=cpu_s, error=f"clip {clip.key}: {sample}")
+    return ConversionEstimate(clip_bytes=sum(len(data) for data in sample.members().values()), clip_cpu_s=cpu_s, error=None)
 
 
 def _results(

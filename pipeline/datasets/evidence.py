@@ -12,16 +12,16 @@ _MOST_FRAMES, _MOST_TRACKS = 16, 512  # checks take medians: more would cost and
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measurement:
     """The figure of a check, and the number of values behind it."""
 
     figure: float
     samples: int
 
 
-def median_of(values: np.ndarray, *, fewest: int = FEWEST) -> Measured | None:
+def median_of(values: np.ndarray, *, fewest: int = FEWEST) -> Measurement | None:
     """The median of all values, or None if they are too few."""
-    return Measured(float(np.median(values)), int(values.size)) if values.size >= fewest else None
+    return Measurement(float(np.median(values)), int(values.size)) if values.size >= fewest else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -101,7 +101,7 @@ def read_file(uri: str) -> bytes:
         raise DataError(f"{uri}: there is no such file, but the dataset's layout needs it; unpack or download it again") from error
 
 
-def counted_frames(count: Callable[[], int]) -> int:
+def count_frames(count: Callable[[], int]) -> int:
     """Number of frames of a sequence; 0, and a warning, where its files cannot be read: planning makes that an error of the sequence."""
     try:
         return count()
@@ -110,7 +110,7 @@ def counted_frames(count: Callable[[], int]) -> int:
         return 0
 
 
-def checked_sequences(dataset: str, root: str, *, sequences: Sequence[SequenceInfo], layout: str) -> list[SequenceInfo]:
+def check_sequences(dataset: str, root: str, *, sequences: Sequence[SequenceInfo], layout: str) -> list[SequenceInfo]:
     """The sequences by name; how many came without depth is logged. Raises: ConfigError if there are none, or two of one name."""
     if not sequences:
         raise ConfigError(f"{root}: no {dataset} sequence found, expected files such as {layout}; give the folder that holds them")
@@ -141,7 +141,7 @@ class FrameFolderSource(ABC):
         """All sequences. Raises: ConfigError if there are none."""
         tree = FileTree(self._root)
         found = [self._sequence(tree, folder) for folder in tree.frame_folders(self.images)]
-        return checked_sequences(self.name, self._root, sequences=found, layout=self.layout)
+        return check_sequences(self.name, self._root, sequences=found, layout=self.layout)
 
     @abstractmethod
     def _sequence(self, tree: FileTree, folder: FrameFolder) -> SequenceInfo:

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from pipeline.datasets.files import FileTree, checked_sequences, clip_frames, counted_frames, read_file, read_table
+from pipeline.datasets.files import FileTree, check_sequences, clip_frames, count_frames, read_file, read_table
 from pipeline.datasets.pictures import read_depths, read_pictures, read_png16
 from pipeline.datasets.poses import camera_path, pinhole, quaternion_poses
 from pipeline.datasets.source import SequenceInfo
@@ -102,10 +102,10 @@ class RgbdSource:
         found = []
         for folder in tree.frame_folders(image):
             relative = tree.relative(posixpath.dirname(folder.uri))
-            num_frames = counted_frames(partial(_num_frames, join(self._root, relative)))
+            num_frames = count_frames(partial(_num_frames, join(self._root, relative)))
             found.append(SequenceInfo(name=folder.parts[0], num_frames=num_frames, split="test", extra={"folder": relative}))
         layout = f"{self.prefix}NAME/rgb/1341846313.592026.png"
-        return checked_sequences(self.name, self._root, sequences=found, layout=layout)
+        return check_sequences(self.name, self._root, sequences=found, layout=layout)
 
     def read(self, sequence: SequenceInfo, first_frame: int, num_frames: int) -> TruthClip:
         """Frames, as their files, with depth and camera. Raises: DataError."""

@@ -75,10 +75,10 @@ def load_pickle(handle: IO[bytes], where: str, *, trust_pickle: bool = False) ->
         trust_pickle: also follow names that may run code. Never the default.
     Raises: DataError if the pickle is damaged, or asks for more than plain arrays and containers.
     """
-    return explained(lambda: RestrictedUnpickler(handle, where, known=PLAIN_GLOBALS, trust_pickle=trust_pickle).load(), where=where)
+    return load_checked(lambda: RestrictedUnpickler(handle, where, known=PLAIN_GLOBALS, trust_pickle=trust_pickle).load(), where=where)
 
 
-def explained(load: Callable[[], Any], *, where: str) -> Any:
+def load_checked(load: Callable[[], Any], *, where: str) -> Any:
     """Call `load`; what a damaged pickle makes it raise becomes a DataError that names the file."""
     try:
         return load()
@@ -98,7 +98,7 @@ def load_npy(data: bytes, where: str, *, trust_pickle: bool = False) -> Any:
         array = load_pickle(handle, where, trust_pickle=trust_pickle)
         return array.item() if isinstance(array, np.ndarray) and array.ndim == 0 else array
     handle.seek(0)
-    return explained(lambda: np.lib.format.read_array(handle, allow_pickle=False), where=where)
+    return load_checked(lambda: np.lib.format.read_array(handle, allow_pickle=False), where=where)
 
 
 class NpyHeader:
@@ -116,5 +116,5 @@ def read_npy_header(handle: IO[bytes], where: str) -> NpyHeader:
         reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         return NpyHeader(*reader(handle))
 
-    header: NpyHeader = explained(read, where=where)
+    header: NpyHeader = load_checked(read, where=where)
     return header

@@ -29,7 +29,7 @@ def text_width(text: str, font: Font) -> int:
     return int(cv2.getTextSize(text, font.face, font.scale, 1)[0][0])
 
 
-def elided(text: str, width: int, font: Font) -> str:
+def elide(text: str, width: int, font: Font) -> str:
     """The text, shortened in its middle if it is wider than `width` pixels: ends of keys tell clips apart. May be empty."""
     if text_width(text, font) <= width:
         return text
@@ -43,7 +43,7 @@ def elided(text: str, width: int, font: Font) -> str:
 
 def write_line(image: np.ndarray, text: str, at: tuple[int, int], font: Font, *, width: int | None = None) -> int:
     """Write into `image` with the baseline's left end at `at` (x, y), within `width` (or up to the image's edge). Gives the width taken."""
-    shown = elided(text, image.shape[1] - at[0] if width is None else width, font)
+    shown = elide(text, image.shape[1] - at[0] if width is None else width, font)
     cv2.putText(image, shown, at, font.face, font.scale, font.colour, 1, cv2.LINE_AA)
     return text_width(shown, font)
 

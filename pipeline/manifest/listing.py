@@ -42,7 +42,7 @@ class NamedFile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Expanded:
+class ExpandedInput:
     """Files and tables behind one input."""
 
     videos: tuple[NamedFile, ...] = ()
@@ -65,17 +65,17 @@ def kind_of(uri: str) -> str:
     raise ConfigError(f"{uri}: there is no such file or folder; check the path")
 
 
-def expand(given: str, options: ManifestOptions) -> Expanded:
+def expand(given: str, options: ManifestOptions) -> ExpandedInput:
     """The videos or tables behind one input, in the order of their names. Hidden files are left out.
 
     Raises: ConfigError if there are none, or if it is a tar.
     """
     kind, uri = kind_of(given), canonical(given)
     if kind == "table":
-        return Expanded(tables=(uri,))
+        return ExpandedInput(tables=(uri,))
     if kind == "video":
         _refuse(given, uri)
-        return Expanded(videos=(_named(uri, posixpath.dirname(uri)),))
+        return ExpandedInput(videos=(_named(uri, posixpath.dirname(uri)),))
     listed = _listed(uri, kind)
     visible = [file for file in listed.files if not is_hidden(below(listed.root, file))]
     taken = [file for file in visible if PurePosixPath(file).suffix.lower() in options.extensions]
@@ -113,7 +113,7 @@ def _listed(uri: str, kind: str) -> _Listed:
     return _Listed(uri, tuple(storage.list_files(uri)))
 
 
-def _sorted_out(uri: str, listed: _Listed, taken: list[str], *, pictures: Sequence[NamedFile], tables: Sequence[str]) -> Expanded:
+def _sorted_out(uri: str, listed: _Listed, taken: list[str], *, pictures: Sequence[NamedFile], tables: Sequence[str]) -> ExpandedInput:
     """Each real file once, and those that cannot be read as problems."""
     problems = [RowProblem(manifest=storage.escape_name(uri), row=None, kind="broken", message=text) for text in listed.unreadable]
     if storage.is_local(uri):
@@ -123,7 +123,7 @@ def _sorted_out(uri: str, listed: _Listed, taken: list[str], *, pictures: Sequen
             problems.append(RowProblem(manifest=storage.escape_name(file), row=None, kind=kind, message=fault))
         taken = storage.each_once([file for file in taken if file not in faults])
     videos = [*(_named(file, listed.root) for file in taken), *pictures]
-    return Expanded(videos=tuple(sorted(videos, key=lambda file: file.uri)), tables=tuple(tables), problems=tuple(problems))
+    return ExpandedInput(videos=tuple(sorted(videos, key=lambda file: file.uri)), tables=tuple(tables), problems=tuple(problems))
 
 
 def _named(uri: str, root: str) -> NamedFile:

@@ -11,7 +11,7 @@ from pipeline.errors import ConfigError
 from pipeline.manifest.columns import known_columns, map_columns
 from pipeline.manifest.finder import FileFinder, canonical
 from pipeline.manifest.inputs import Manifest, ManifestOptions, RowProblem, flag_of
-from pipeline.manifest.listing import Expanded, NamedFile, distinct_names, expand
+from pipeline.manifest.listing import ExpandedInput, NamedFile, distinct_names, expand
 from pipeline.manifest.presets import PRESETS
 from pipeline.manifest.rows import FoundClip, RowReader
 from pipeline.manifest.tables import open_rows
@@ -45,7 +45,7 @@ def read_manifest(inputs: Sequence[str], options: ManifestOptions, names: Mappin
     return reading.manifest()
 
 
-def _check_inputs(expanded: Sequence[Expanded], options: ManifestOptions) -> None:
+def _check_inputs(expanded: Sequence[ExpandedInput], options: ManifestOptions) -> None:
     if not expanded:
         raise ConfigError("no input; give videos, folders, globs or tables")
     tables = [table for part in expanded for table in part.tables]

@@ -37,7 +37,7 @@ def parse_time(value: Any) -> float:
         seconds = _parse_text(value.strip())
         if seconds is not None:
             return seconds
-    raise DataError(f"{shortened(value)} is not a time; {_GRAMMAR}")
+    raise DataError(f"{shorten(value)} is not a time; {_GRAMMAR}")
 
 
 def _parse_text(text: str) -> float | None:
@@ -58,7 +58,7 @@ def parse_frame(value: Any) -> int:
         value = float(value) if "." in value else int(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _NEVER_S and value == int(value):
         return int(value)
-    raise DataError(f"{shortened(value)} is not a frame number; write a whole number from 0 on")
+    raise DataError(f"{shorten(value)} is not a frame number; write a whole number from 0 on")
 
 
 def parse_list(value: Any) -> list[Any]:
@@ -67,10 +67,10 @@ def parse_list(value: Any) -> list[Any]:
         try:
             value = _literal(value)
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
-            raise DataError(f"{shortened(value)} is not a list in the spelling of JSON or Python") from error
+            raise DataError(f"{shorten(value)} is not a list in the spelling of JSON or Python") from error
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return list(value)
-    raise DataError(f"{shortened(value)} is not a list")
+    raise DataError(f"{shorten(value)} is not a list")
 
 
 def parse_spans(value: Any) -> list[Any]:
@@ -95,7 +95,7 @@ def _literal(text: str) -> Any:
         return ast.literal_eval(text.strip())
 
 
-def shortened(value: Any) -> str:
+def shorten(value: Any) -> str:
     """A value for a message."""
     text = _SHORTENED.repr(value) if isinstance(value, list | tuple | dict) else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
@@ -119,7 +119,7 @@ class Bounds:
 def span_bounds(span: Any) -> Bounds:
     """Bounds of one [start, end] pair of times. Raises DataError."""
     if not isinstance(span, list | tuple) or len(span) != 2:
-        raise DataError(f"a clip is {shortened(span)}, expected a pair [start, end]; {_REMEDY}")
+        raise DataError(f"a clip is {shorten(span)}, expected a pair [start, end]; {_REMEDY}")
     return Bounds(start_s=parse_time(span[0]), end_s=parse_time(span[1]))
 
 

@@ -54,7 +54,7 @@ def compression_of(start: bytes) -> Compression | None:
     return next((each for each in COMPRESSIONS if start.startswith(each.magic)), None)
 
 
-def refused(uri: str, compression: Compression) -> DataError:
+def refusal(uri: str, compression: Compression) -> DataError:
     """Error of a compressed tar that is not to be unpacked here."""
     name = PurePosixPath(uri).name
     if name.lower().endswith(compression.suffixes):

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from pipeline import storage
 from pipeline.errors import DataError
-from pipeline.shards.compressed_tar import compression_of, refused, unpack, unpacked_name
+from pipeline.shards.compressed_tar import compression_of, refusal, unpack, unpacked_name
 from pipeline.shards.index import Member, is_video
 from pipeline.shards.tar_headers import BLOCK, readable_key
 from pipeline.shards.tar_reading import TarListing, TarMember, list_members
@@ -58,7 +58,7 @@ def read_contents(uri: str, name: str, *, unpack_below: str | None) -> TarConten
     place = uri
     if compression is not None:
         if unpack_below is None:
-            raise refused(uri, compression)
+            raise refusal(uri, compression)
         place = unpacked_name(name)
         packed, uri = uri, storage.join(unpack_below, place)
         unpack(packed, uri, compression)

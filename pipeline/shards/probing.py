@@ -157,7 +157,7 @@ def missing_row(source: Source) -> ErrorRow:
 def read_probe_group(root: str, number: int) -> list[ProbedSource]:
     """The sources of one probe table, in order, where they lie now."""
     roots = read_source_roots(root)
-    return [located(item, roots) for item in probed_sources(read_table(Layout(root).probe(number), "probe"))]
+    return [locate_source(item, roots) for item in probed_sources(read_table(Layout(root).probe(number), "probe"))]
 
 
 def probed_sources(table: pa.Table) -> list[ProbedSource]:
@@ -165,7 +165,7 @@ def probed_sources(table: pa.Table) -> list[ProbedSource]:
     return [_probed(row) for row in table.to_pylist()]
 
 
-def located(item: ProbedSource, roots: SourceRoots) -> ProbedSource:
+def locate_source(item: ProbedSource, roots: SourceRoots) -> ProbedSource:
     """The same source, where it lies now."""
     return replace(item, source=replace(item.source, uri=roots.resolve(item.source.uri), reference=item.source.uri))
 

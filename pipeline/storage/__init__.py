@@ -20,10 +20,10 @@ from pipeline.storage.files import (
 from pipeline.storage.locks import only_one
 from pipeline.storage.names import escape_name, unescape_name
 from pipeline.storage.publish import publish_bytes, publishing
-from pipeline.storage.walking import Walk, each_once, fault_of, walk
+from pipeline.storage.walking import FolderListing, each_once, fault_of, walk
 
 __all__ = [
-    "Walk",
+    "FolderListing",
     "absolute",
     "each_once",
     "escape_name",

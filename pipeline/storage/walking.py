@@ -8,14 +8,14 @@ from pipeline.storage.names import escape_name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Walk:
+class FolderListing:
     """Files below a folder."""
 
     files: tuple[str, ...]  # absolute paths, sorted; also links that lead nowhere, and pipes and devices
     unreadable: tuple[str, ...]  # one sentence for each folder that could not be listed
 
 
-def walk(directory: str) -> Walk:
+def walk(directory: str) -> FolderListing:
     """All files below a folder, through linked folders too: people link their data.
 
     A folder that is reached in several ways (a link to its parent, two links to one folder) is listed once, under the first of its
@@ -43,7 +43,7 @@ def walk(directory: str) -> Walk:
             unreadable.append(f"{escape_name(path)}: cannot be listed ({error.strerror}); check the rights on it")
             continue
         pending += [(name.removesuffix("/"), name.endswith("/")) for name in reversed(found)]
-    return Walk(files=tuple(files), unreadable=tuple(unreadable))
+    return FolderListing(files=tuple(files), unreadable=tuple(unreadable))
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

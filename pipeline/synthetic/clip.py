@@ -16,7 +16,7 @@ _NEAR_M = 0.05  # points that are nearer than this, or behind the camera, have n
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Shot:
+class _RecordedClip:
     """Recorded frames, and the truth per pixel."""
 
     frames: np.ndarray  # uint8 "T H W 3"
@@ -67,9 +67,9 @@ def film_staged(request: ClipRequest, staged: StagedClip, *, num_tracks: int, wi
     )
 
 
-def _shoot(request: ClipRequest, staged: StagedClip, maker: FrameMaker, window: range) -> _Shot:
+def _shoot(request: ClipRequest, staged: StagedClip, maker: FrameMaker, window: range) -> _RecordedClip:
     size = (len(window), staged.scene.height, staged.scene.width)
-    shot = _Shot(frames=np.empty((*size, 3), np.uint8), depth=np.empty(size, np.float32), dynamic=np.empty(size, bool))
+    shot = _RecordedClip(frames=np.empty((*size, 3), np.uint8), depth=np.empty(size, np.float32), dynamic=np.empty(size, bool))
     for at, frame in enumerate(window):
         linear = maker.make(frame)
         shot.depth[at], shot.dynamic[at] = linear.depth, linear.dynamic

@@ -52,7 +52,7 @@ def _poses(rotation: Rotation, positions: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Walk:
+class WalkPath:
     """A person who walks along y and holds a camera."""
 
     start: tuple[float, float, float] = (0, 0, 1.6)  # metres; z is the height of the eyes
@@ -67,7 +67,7 @@ class Walk:
     shake_deg: float = 0.35  # nod and roll with the steps
 
 
-def walking_camera(walk: Walk, times_s: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
+def walking_camera(walk: WalkPath, times_s: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
     """Poses at `times_s` "T". The generator chooses at which points of step and glance the walk begins."""
     phase, glance_phase, tremble_phase = rng.uniform(0, 2 * np.pi, 3)
     step = 2 * np.pi * walk.steps_per_s * times_s + phase

@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Cells:
+class CellPattern:
     """A seamless plane split among random or given centres."""
 
     index: np.ndarray  # int64 "S S": the nearest centre
@@ -30,14 +30,14 @@ def spectral_noise(
     return ((noise - noise.mean()) / noise.std()).astype(np.float32)
 
 
-def cells(rng: np.random.Generator, size: int, *, per_side: int, disorder: float = 0.8) -> Cells:
+def cells(rng: np.random.Generator, size: int, *, per_side: int, disorder: float = 0.8) -> CellPattern:
     """About per_side^2 cells around centres moved off a staggered grid by up to `disorder` / 2 of a step."""
     row, column = np.mgrid[:per_side, :per_side]
     centres = np.stack([column + 0.5 * (row % 2), row], axis=-1).reshape(-1, 2).astype(np.float64)
     centres = ((centres + disorder * rng.uniform(-0.5, 0.5, centres.shape)) / per_side) % 1
     x, y = np.meshgrid((np.arange(size) + 0.5) / size, (np.arange(size) + 0.5) / size)
     distance, nearest = cKDTree(centres, boxsize=1).query(np.stack([x, y], axis=-1), k=2)
-    return Cells(index=nearest[..., 0], border=(distance[..., 1] - distance[..., 0]).astype(np.float32) / 2)
+    return CellPattern(index=nearest[..., 0], border=(distance[..., 1] - distance[..., 0]).astype(np.float32) / 2)
 
 
 def bumps(rng: np.random.Generator, places: np.ndarray, *, count: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.synthetic.domains import Domain, Recording, Span
+from pipeline.synthetic.domains import Domain, Range, Recording
 from pipeline.synthetic.filming.cameras import Operator
 from pipeline.synthetic.filming.imaging import Imaging
 from pipeline.synthetic.lighting import Illumination
@@ -20,19 +20,23 @@ _KEEP_AWAY_M = 1.0  # from the camera, besides its own size
 _FARTHEST_M = {"room": 6.0, "street": 13.0, "terrain": 11.0}
 
 
-def drawn(rng: np.random.Generator, span: Span) -> float:
+def draw_number(rng: np.random.Generator, span: Range) -> float:
     """A number between the span's ends."""
     return float(rng.uniform(*span))
 
 
 def draw_operator(recording: Recording, rng: np.random.Generator) -> Operator:
     """Operator of the camera: shake and speed."""
-    return Operator(shake_deg=drawn(rng, recording.shake_deg), shake_m=drawn(rng, recording.shake_m), speed=drawn(rng, recording.speed))
+    return Operator(
+        shake_deg=draw_number(rng, recording.shake_deg),
+        shake_m=draw_number(rng, recording.shake_m),
+        speed=draw_number(rng, recording.speed),
+    )
 
 
 def draw_illumination(domain: Domain, light: Light, *, world: World, times_s: np.ndarray, rng: np.random.Generator) -> Illumination:
     """Changes of light by passing clouds or a flickering lamp; light from all around follows by a third."""
-    change = drawn(rng, domain.key_drift) * drift(rng, times_s, period_s=float(rng.uniform(0.8, 3)))
+    change = draw_number(rng, domain.key_drift) * drift(rng, times_s, period_s=float(rng.uniform(0.8, 3)))
     return Illumination(
         light=light,
         key_gain=np.clip(1 + change, 0.4, 1.7).astype(np.float32),
@@ -43,25 +47,25 @@ def draw_illumination(domain: Domain, light: Light, *, world: World, times_s: np
 
 def draw_imaging(recording: Recording, times_s: np.ndarray, *, rng: np.random.Generator) -> Imaging:
     """A camera and its settings."""
-    stops = drawn(rng, recording.exposure_drift) * drift(rng, times_s, period_s=2.0)
-    tint = drawn(rng, recording.tint) * rng.normal(size=3)
+    stops = draw_number(rng, recording.exposure_drift) * drift(rng, times_s, period_s=2.0)
+    tint = draw_number(rng, recording.tint) * rng.normal(size=3)
     is_compressed = recording.jpeg_quality is not None and rng.random() < recording.compressed_share
     return Imaging(
-        gain=(drawn(rng, recording.exposure) * 2.0 ** (stops[:, None] + tint)).astype(np.float32),
-        shutter=drawn(rng, recording.shutter),
-        lens_blur_px=drawn(rng, recording.lens_blur_px),
-        vignette=drawn(rng, recording.vignette),
-        shot_noise=drawn(rng, recording.shot_noise),
-        read_noise=drawn(rng, recording.read_noise),
-        saturation=drawn(rng, recording.saturation),
-        contrast=drawn(rng, recording.contrast),
-        jpeg_quality=round(drawn(rng, recording.jpeg_quality)) if recording.jpeg_quality is not None and is_compressed else None,
-        detail=drawn(rng, recording.detail),
+        gain=(draw_number(rng, recording.exposure) * 2.0 ** (stops[:, None] + tint)).astype(np.float32),
+        shutter=draw_number(rng, recording.shutter),
+        lens_blur_px=draw_number(rng, recording.lens_blur_px),
+        vignette=draw_number(rng, recording.vignette),
+        shot_noise=draw_number(rng, recording.shot_noise),
+        read_noise=draw_number(rng, recording.read_noise),
+        saturation=draw_number(rng, recording.saturation),
+        contrast=draw_number(rng, recording.contrast),
+        jpeg_quality=round(draw_number(rng, recording.jpeg_quality)) if recording.jpeg_quality is not None and is_compressed else None,
+        detail=draw_number(rng, recording.detail),
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class View:
+class CameraView:
     """Camera poses and view of a clip."""
 
     poses: np.ndarray  # float64 "T 4 4"
@@ -70,7 +74,7 @@ class View:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Cast:
+class Movers:
     """Moving objects and the kinds of movers that they belong to."""
 
     objects: tuple[SceneObject, ...]
@@ -78,19 +82,19 @@ class Cast:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Taken:
+class _Occupied:
     """Courses of movers that are placed already."""
 
     places: np.ndarray  # "T 2"
     size_m: float
 
 
-def place_movers(domain: Domain, world: World, *, book: MaterialBook, view: View, rng: np.random.Generator) -> Cast:
+def place_movers(domain: Domain, world: World, *, book: MaterialBook, view: CameraView, rng: np.random.Generator) -> Movers:
     """Draw movers and their ways."""
     weights = {name: weight for name, weight in domain.movers.items() if world.kind in MOVER_KINDS[name].worlds}
     share = np.array(list(weights.values())) / sum(weights.values())
     wanted = rng.choice(list(weights), size=int(rng.integers(domain.num_movers[0], domain.num_movers[1] + 1)), p=share).tolist()
-    taken = [_Taken(places=view.poses[:, :2, 3], size_m=_KEEP_AWAY_M)]
+    taken = [_Occupied(places=view.poses[:, :2, 3], size_m=_KEEP_AWAY_M)]
     objects: list[SceneObject] = []
     kinds = []
     for number, name in enumerate(wanted):
@@ -98,12 +102,12 @@ def place_movers(domain: Domain, world: World, *, book: MaterialBook, view: View
         path = _way(kind, world, view, taken, own_rng)
         if path is not None:
             objects += kind.make(Part(name=f"{name}{number}", book=book, path=path, rng=own_rng))
-            taken.append(_Taken(places=path.places[:, :2], size_m=kind.size_m))
+            taken.append(_Occupied(places=path.places[:, :2], size_m=kind.size_m))
             kinds.append(name)
-    return Cast(objects=tuple(objects), kinds=tuple(kinds))
+    return Movers(objects=tuple(objects), kinds=tuple(kinds))
 
 
-def _way(kind: MoverKind, world: World, view: View, taken: list[_Taken], rng: np.random.Generator) -> GroundPath | None:
+def _way(kind: MoverKind, world: World, view: CameraView, taken: list[_Occupied], rng: np.random.Generator) -> GroundPath | None:
     """A way through the view that is free at all times, if one of many draws is."""
     for _ in range(_TRIES):
         course = _course(kind, world, view, rng)
@@ -119,7 +123,7 @@ def _way(kind: MoverKind, world: World, view: View, taken: list[_Taken], rng: np
     return None
 
 
-def _course(kind: MoverKind, world: World, view: View, rng: np.random.Generator) -> Course:
+def _course(kind: MoverKind, world: World, view: CameraView, rng: np.random.Generator) -> Course:
     """Through a place that the camera sees at some moment; cars keep to the direction of the street."""
     moment = int(rng.integers(len(view.times_s)))
     pose = view.poses[moment]

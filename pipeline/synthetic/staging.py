@@ -8,12 +8,12 @@ import numpy as np
 from pipeline.errors import ConfigError, DataError
 from pipeline.synthetic import surfaces
 from pipeline.synthetic.domains import Domain
-from pipeline.synthetic.filming.cameras import CAMERAS, shaken
+from pipeline.synthetic.filming.cameras import CAMERAS, add_shake
 from pipeline.synthetic.filming.imaging import Imaging
 from pipeline.synthetic.filming.tracing import Tracer
 from pipeline.synthetic.lighting import Illumination
 from pipeline.synthetic.render import pixel_rays
-from pipeline.synthetic.sampling import View, draw_illumination, draw_imaging, draw_operator, drawn, place_movers
+from pipeline.synthetic.sampling import CameraView, draw_illumination, draw_imaging, draw_number, draw_operator, place_movers
 from pipeline.synthetic.scene import Scene, pinhole
 from pipeline.synthetic.worlds.materials import MaterialBook, Paint
 from pipeline.synthetic.worlds.room import room
@@ -33,7 +33,7 @@ _SKY_PAINTS: dict[str, Paint] = {"clouds": surfaces.clouds, "weathering": surfac
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Rehearsal:
+class Preview:
     """Findings of the quick look."""
 
     tracer: Tracer
@@ -41,7 +41,7 @@ class Rehearsal:
     shortcoming: str | None  # why the scene cannot be filmed; None if it can
 
 
-def rehearse(scene: Scene) -> Rehearsal:
+def preview_scene(scene: Scene) -> Preview:
     """Look at a scene; its textures do not matter. Raises: ConfigError if the `synthetic` extra is not installed."""
     tracer = Tracer(scene)
     rows, columns = (np.linspace(0, side - 1, count) for side, count in zip((scene.height, scene.width), _GRID, strict=True))
@@ -54,7 +54,7 @@ def rehearse(scene: Scene) -> Rehearsal:
         depth.append(hits.distance)  # infinite for the sky
         moving.append((hits.face >= 0) & tracer.geometry.face_moves[hits.face])
     share = float(np.mean(moving))
-    return Rehearsal(tracer=tracer, moving_share=share, shortcoming=_shortcoming(np.stack(depth), np.stack(moving)))
+    return Preview(tracer=tracer, moving_share=share, shortcoming=_shortcoming(np.stack(depth), np.stack(moving)))
 
 
 def _shortcoming(depth: np.ndarray, moving: np.ndarray) -> str | None:
@@ -111,10 +111,10 @@ def stage(request: ClipRequest) -> StagedClip:
     shortcoming = None
     for attempt in range(_ATTEMPTS):
         draft = _Draft(request, attempt)
-        rehearsal = rehearse(draft.scene)
-        if rehearsal.shortcoming is None:
-            return draft.finished(rehearsal)
-        shortcoming = rehearsal.shortcoming
+        preview = preview_scene(draft.scene)
+        if preview.shortcoming is None:
+            return draft.complete(preview)
+        shortcoming = preview.shortcoming
     raise DataError(
         f"synthetic {request.domain.name} clip {request.number} of seed {request.seed}: none of {_ATTEMPTS} draws can be filmed"
         f" (the last: {shortcoming}); take another seed, or fewer frames per clip"
@@ -134,11 +134,11 @@ class _Draft:
         self._fps = recording.fps[int(rng.integers(len(recording.fps)))]
         lights = domain.skies if self._world.has_sky else domain.lamps
         self._light = lights[int(rng.integers(len(lights)))]
-        self._fov_deg = drawn(rng, recording.horizontal_fov_deg)
+        self._fov_deg = draw_number(rng, recording.horizontal_fov_deg)
         self._times_s = np.arange(request.num_frames) / self._fps
         self.scene, self._movers = self._staged()
 
-    def finished(self, rehearsal: Rehearsal) -> StagedClip:
+    def complete(self, preview: Preview) -> StagedClip:
         """The clip with its textures painted."""
         request, world = self._request, self._world
         extra = {name: paint for name, paint in _SKY_PAINTS.items() if name in (self._light.clouds, self._light.weathering)}
@@ -148,7 +148,7 @@ class _Draft:
             scene=replace(self.scene, textures=self._book.textures(_TEXTURE_SIZE, extra=extra)),
             illumination=illumination,
             imaging=draw_imaging(request.domain.recording, self._times_s, rng=rng),
-            tracer=rehearsal.tracer,
+            tracer=preview.tracer,
             notes={
                 "world": world.kind,
                 "camera_motion": self._camera,
@@ -163,8 +163,8 @@ class _Draft:
         request, (height, width) = self._request, self._request.size
         rng = request.rng(self._attempt, 2)
         operator = draw_operator(request.domain.recording, rng)
-        poses = shaken(CAMERAS[self._camera](self._world, self._times_s, operator, rng), self._times_s, operator, rng)
-        view = View(poses=poses, times_s=self._times_s, fov_deg=self._fov_deg)
+        poses = add_shake(CAMERAS[self._camera](self._world, self._times_s, operator, rng), self._times_s, operator, rng)
+        view = CameraView(poses=poses, times_s=self._times_s, fov_deg=self._fov_deg)
         cast = place_movers(request.domain, self._world, book=self._book, view=view, rng=request.rng(self._attempt, 3))
         objects = (*self._world.objects, *cast.objects)
         names = [*self._book.names, *(name for name in (self._light.clouds, self._light.weathering) if name)]

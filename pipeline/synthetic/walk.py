@@ -5,7 +5,7 @@ import numpy as np
 from pipeline.errors import ConfigError
 from pipeline.synthetic import prints, street, surfaces
 from pipeline.synthetic.mesh import box, sphere
-from pipeline.synthetic.motions import Walk, rolling, standing, swinging, turning, walking_camera
+from pipeline.synthetic.motions import WalkPath, rolling, standing, swinging, turning, walking_camera
 from pipeline.synthetic.scene import Light, Scene, SceneObject, pinhole
 from pipeline.synthetic.surfaces import Masonry
 
@@ -94,7 +94,7 @@ def walk_scene(seed: int = 0, *, num_frames: int = 72, fps: float = 24.0, height
     # one generator per part, so that what one draws does not shift the others
     texture_rng, house_rng, camera_rng = (np.random.default_rng([seed, part]) for part in range(3))
     times_s = np.arange(num_frames) / fps
-    walk = Walk(start=(0.15, 0.0, 1.62))
+    walk = WalkPath(start=(0.15, 0.0, 1.62))
     return Scene(
         objects=(*_houses(house_rng, end_y=walk.speed_m_s * num_frames / fps + _AHEAD_M), *_furniture(), *_movers(times_s)),
         textures=street_textures(texture_rng),

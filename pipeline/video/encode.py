@@ -18,7 +18,7 @@ from pipeline.video.groups import Span
 from pipeline.video.open import stored_rgb
 from pipeline.video.picture_folder import CODEC as PICTURES
 from pipeline.video.probe import VideoProbe
-from pipeline.video.shown_frames import FrameSource, ShownFrame, deinterlaced
+from pipeline.video.shown_frames import FrameSource, ShownFrame, deinterlace
 
 # Without the first flag x264 gave up to 16 different files in 60 runs on equal input, with one thread too.
 REPEATABLE = "cpu-independent=1"
@@ -79,7 +79,7 @@ def _encode(
     first, interlaced = waiting[0][1].first, probe.picture.interlaced
     decoded, order = FrameSource(source, name, probe), probe.order
     frames = decoded.frames(max(0, first - 1) if interlaced else first)  # a field's neighbours count
-    for shown in deinterlaced(frames, from_start=interlaced):
+    for shown in deinterlace(frames, from_start=interlaced):
         while waiting and waiting[0][1].first <= shown.index:
             position, span = waiting.pop(0)
             active.append((position, _Encoder(span, probe, policy, order.settled_after(span))))

@@ -47,7 +47,7 @@ class Packets:
             self.fault = error.strerror or type(error).__name__
 
     def _parts(self) -> Iterator[Packet]:
-        packets = (packet for packet in demuxed(self._container, self._stream) if packet.size)
+        packets = (packet for packet in demux(self._container, self._stream) if packet.size)
         if self._stream.codec_context.name != "mpeg4" or self._container.format.name != "avi":
             yield from packets
             return
@@ -59,7 +59,7 @@ class Packets:
                 yield part
 
 
-def demuxed(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
+def demux(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
     """Packets of `container.demux(stream)`, also where a file begins further streams in mid-file: PyAV does not know of those, and
     raises IndexError at each of their packets. They are passed over."""
     while True:

@@ -24,7 +24,7 @@ from pipeline.video.timeline import remake
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class PictureShape:
     """The stored size, and how it is shown."""
 
     width: int
@@ -47,7 +47,7 @@ class ShownFrame:
 
     index: int
     frame: VideoFrame
-    shape: Shape
+    shape: PictureShape
     colour: Colour
 
 
@@ -68,7 +68,7 @@ class FrameSource:
         """
         if self._probe.codec == PICTURES:
             for index, frame in picture_frames(str(self._source), self._name, self._probe, first):
-                yield ShownFrame(index, frame, Shape(frame.width, frame.height, orientation_of(frame), SQUARE), colour_of(frame))
+                yield ShownFrame(index, frame, PictureShape(frame.width, frame.height, orientation_of(frame), SQUARE), colour_of(frame))
             return
         probe, last = self._probe, -1
         with open_video(self._source, self._name, index=probe.stream) as (container, stream):
@@ -111,14 +111,14 @@ class FrameSource:
         self.faults = np.union1d(self.faults, np.flatnonzero(np.isin(self._probe.pts, ruined)))
 
 
-def _shape(frame: VideoFrame, stream: VideoStream, traits: PictureTraits) -> Shape:
+def _shape(frame: VideoFrame, stream: VideoStream, traits: PictureTraits) -> PictureShape:
     """Broadcasts change the aspect in mid-stream. Where the container has a word of its own, players obey that throughout."""
     coded = square_if_nearly(stream.codec_context.sample_aspect_ratio, frame.width)
     by_codec = traits.aspect == traits.coded_aspect
-    return Shape(frame.width, frame.height, orientation_of(frame), coded if by_codec else traits.aspect)
+    return PictureShape(frame.width, frame.height, orientation_of(frame), coded if by_codec else traits.aspect)
 
 
-def deinterlaced(frames: Iterator[ShownFrame], *, from_start: bool) -> Iterator[ShownFrame]:
+def deinterlace(frames: Iterator[ShownFrame], *, from_start: bool) -> Iterator[ShownFrame]:
     """The same frames, of which those flagged as interlaced are replaced by the picture at their first field's time.
 
     A frame's result depends on it and its two neighbours. Other frames pass as they are.

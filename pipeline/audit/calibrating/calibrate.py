@@ -15,11 +15,11 @@ from pipeline.audit.calibrating.figures import (
     average_precision,
     brier,
     expected_calibration_error,
-    gate,
+    gate_report,
     precision_at_recall,
     reliability,
 )
-from pipeline.audit.calibrating.fit import TermPlan, fit_calibration, predicted
+from pipeline.audit.calibrating.fit import TermPlan, fit_calibration, predict
 from pipeline.audit.calibrating.gather import AuditedDataset
 from pipeline.audit.calibrating.records import CalibrationRecord, DomainReport, HeldOutReport, MeasureReport
 from pipeline.audit.calibrating.samples import BAD_DEFINITION, TrackSamples, samples_of
@@ -33,7 +33,7 @@ _LEAST_OF_EACH = 50  # bad, and good, tracks in either half
 
 def held_out_report(calibration: Calibration, samples: TrackSamples) -> HeldOutReport:
     """Every figure of a calibration on the held-out half. The calibration error is over 10 bins of equal width, the table has 6."""
-    probability, bad = predicted(calibration, samples), samples.bad
+    probability, bad = predict(calibration, samples), samples.bad
     return HeldOutReport(
         suite=samples.half(),
         auroc=auroc(probability, bad),
@@ -42,7 +42,7 @@ def held_out_report(calibration: Calibration, samples: TrackSamples) -> HeldOutR
         ece=_ece(probability, bad),
         reliability=reliability(probability, bad, num_bins=TABLE_BINS),
         measures=tuple(measure_report(samples, name) for name in measure_names()),
-        gates=tuple(gate(probability, bad, threshold) for threshold in GATES),
+        gates=tuple(gate_report(probability, bad, threshold) for threshold in GATES),
         domains=tuple(_of_dataset(probability, samples, number) for number in range(len(samples.datasets))),
     )
 

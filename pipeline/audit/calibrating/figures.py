@@ -75,7 +75,7 @@ def expected_calibration_error(bins: tuple[ReliabilityBin, ...]) -> float:
     return sum(abs(each.predicted - each.observed) * each.num_tracks for each in bins) / max(total, 1)
 
 
-def gate(probability: np.ndarray, bad: np.ndarray, threshold: float) -> GateReport:
+def gate_report(probability: np.ndarray, bad: np.ndarray, threshold: float) -> GateReport:
     """Gate of tracks whose probability is below the threshold."""
     kept = probability < threshold
     return GateReport(

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from pipeline.audit.calibrating.samples import TrackSamples
-from pipeline.audit.calibration import TRANSFORMS, Calibration, CalibrationTerm, probability, standardised
+from pipeline.audit.calibration import TRANSFORMS, Calibration, CalibrationTerm, probability, standardise
 from pipeline.errors import ConfigError, DataError
 
 _MIN_KNOWN = 0.2  # share of the tracks of which a measure must be known to become a term
@@ -55,7 +55,7 @@ def fit_calibration(samples: TrackSamples, plan: TermPlan, *, version: str) -> C
     return Calibration(terms=tuple(fitted), intercept=float(weights[0]), version=version)
 
 
-def predicted(calibration: Calibration, samples: TrackSamples) -> np.ndarray:
+def predict(calibration: Calibration, samples: TrackSamples) -> np.ndarray:
     """Probability of being bad of each sample, float64 "M"."""
     odds = np.full(len(samples.clip), calibration.intercept)
     for term in calibration.terms:
@@ -70,7 +70,7 @@ def _blank(samples: TrackSamples, measure: str, transform: str, num_knots: int) 
     if len(known) < _MIN_KNOWN * len(values) or len(known) == 0 or known.std() <= 1e-6:
         return None
     mean, sd = float(known.mean()), float(known.std())
-    z = standardised(samples.measures[measure], transform=transform, mean=mean, sd=sd)
+    z = standardise(samples.measures[measure], transform=transform, mean=mean, sd=sd)
     quantiles = np.nanquantile(z, np.linspace(0, 1, num_knots + 2)[1:-1])
     knots = np.unique(np.round(quantiles, 4)) if num_knots else np.zeros(0)
     return CalibrationTerm(
@@ -86,7 +86,7 @@ def _blank(samples: TrackSamples, measure: str, transform: str, num_knots: int) 
 
 def _columns(term: CalibrationTerm, measure: np.ndarray) -> np.ndarray:
     """Columns that the term's coefficients multiply: z, each knot's hinge, and whether the measure is unknown; float64 "M C"."""
-    z = standardised(measure, transform=term.transform, mean=term.mean, sd=term.sd)
+    z = standardise(measure, transform=term.transform, mean=term.mean, sd=term.sd)
     unknown = np.isnan(z)
     line = np.where(unknown, 0.0, z)
     hinges = [np.where(unknown, 0.0, np.maximum(z - knot, 0.0)) for knot in term.knots]
@@ -120,7 +120,7 @@ def _minimised(columns: np.ndarray, bad: np.ndarray, penalty: float) -> np.ndarr
     return np.asarray(found.x)
 
 
-def cross_validated(samples: TrackSamples, plan: TermPlan, *, num_folds: int = 8) -> np.ndarray:
+def cross_validate(samples: TrackSamples, plan: TermPlan, *, num_folds: int = 8) -> np.ndarray:
     """Probability of being bad of each sample, float64 "M", by a model that saw no track of its clip.
 
     Clip k belongs to fold k mod `num_folds`. Raises: ConfigError if there are fewer clips than two.
@@ -132,5 +132,5 @@ def cross_validated(samples: TrackSamples, plan: TermPlan, *, num_folds: int = 8
     found = np.full(len(samples.clip), np.nan)
     for each in np.unique(fold):
         model = fit_calibration(samples.chosen(fold != each), plan, version="fold")
-        found[fold == each] = predicted(model, samples.chosen(fold == each))
+        found[fold == each] = predict(model, samples.chosen(fold == each))
     return found

@@ -63,7 +63,7 @@ class StepMotion:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PairGeometry:
+class CameraPairGeometry:
     """Two frames some time apart: how much of the motion a homography, or a fundamental matrix, explains. NaN below 30 corners."""
 
     homography_share: float = _UNKNOWN  # of the corners, within 2 px
@@ -90,7 +90,7 @@ def step_motion(corners: FollowedCorners, height: int, width: int) -> StepMotion
     return StepMotion(pan_px=float(np.linalg.norm(place - centre)), roll_deg=float(roll), zoom=float(np.sqrt(determinant) - 1))
 
 
-def pair_geometry(corners: FollowedCorners) -> PairGeometry:
+def pair_geometry(corners: FollowedCorners) -> CameraPairGeometry:
     """Inlier shares of a homography and of a fundamental matrix, both by MAGSAC (0.999, 2000 iterations).
 
     A high share under F proves nothing: in pure rotations it is as high. A homography that explains nearly all does prove that there
@@ -98,9 +98,9 @@ def pair_geometry(corners: FollowedCorners) -> PairGeometry:
     """
     homography = _homography(corners, _MIN_PAIR)
     if homography is None:
-        return PairGeometry()
+        return CameraPairGeometry()
     residual = np.linalg.norm(cv2.perspectiveTransform(corners.starts_px[:, None], homography)[:, 0] - corners.ends_px, axis=-1)
-    return PairGeometry(
+    return CameraPairGeometry(
         homography_share=float((residual < _HOMOGRAPHY_PX).mean()),
         epipolar_share=_epipolar_share(corners),
         residual_px=float(np.median(residual)),

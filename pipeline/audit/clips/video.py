@@ -75,7 +75,7 @@ class _Pass:
     displacements: list[float] = field(default_factory=list)
     text: list[credits.TextFlow] = field(default_factory=list)
     motions: list[camera.StepMotion] = field(default_factory=list)
-    pairs: list[camera.PairGeometry] = field(default_factory=list)
+    pairs: list[camera.CameraPairGeometry] = field(default_factory=list)
 
     def add(self, frame: SmallFrame) -> None:
         """The next frame. Raises DataError if it is of another size than the first."""

@@ -16,7 +16,7 @@ from pipeline.records import LabelSet, TrackLabels
 NEUTRAL = ("screen", "cycle", "version", "code_version")  # settings of a label set that do not move its tracks
 
 
-class Candidate(NamedTuple):
+class CanaryCandidate(NamedTuple):
     """A clip that may be a canary; the smallest are chosen."""
 
     order: str  # hash of the key
@@ -24,9 +24,9 @@ class Candidate(NamedTuple):
     key: str
 
 
-def candidates(keys: Iterable[str], shard: int, count: int) -> list[Candidate]:
+def candidates(keys: Iterable[str], shard: int, count: int) -> list[CanaryCandidate]:
     """The `count` clips whose keys have the smallest SHA-256: a choice that neither order nor number of the other clips changes."""
-    return sorted(Candidate(hashlib.sha256(key.encode()).hexdigest(), shard, key) for key in keys)[:count]
+    return sorted(CanaryCandidate(hashlib.sha256(key.encode()).hexdigest(), shard, key) for key in keys)[:count]
 
 
 def relation(first: LabelSet, second: LabelSet) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline import storage
 from pipeline.audit.clips.video import VideoMeasures
-from pipeline.audit.comparing.canary import Candidate, canary_report, candidates
+from pipeline.audit.comparing.canary import CanaryCandidate, canary_report, candidates
 from pipeline.audit.comparing.drift import compare_histograms
 from pipeline.audit.comparing.records import ALL_CLIPS, CanaryClip, Comparison, DriftRow, DriftRules
 from pipeline.audit.stored.audit_rows import iterate_audit_shard
@@ -56,7 +56,7 @@ class PairedCounts:
     counts: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)  # (group, measure) -> int64 "2 K+1", the last bin unknown
     num_clips: Counter[str] = field(default_factory=Counter)  # by group
     left_out: Counter[str] = field(default_factory=Counter)  # by reason
-    candidates: list[Candidate] = field(default_factory=list)
+    candidates: list[CanaryCandidate] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)  # shard -> why its reader died
 
     def add_clip(self, group: str, first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> None:
@@ -141,7 +141,7 @@ def _groups(root: str, shard: int) -> dict[str, str]:
     return {row.key: motion_bin(row.measures) for row in read_screen(root, shard)}
 
 
-def merged(parts: Iterable[PairedCounts], *, num_canaries: int) -> PairedCounts:
+def merge_counts(parts: Iterable[PairedCounts], *, num_canaries: int) -> PairedCounts:
     """All parts together."""
     total = PairedCounts()
     for part in parts:

@@ -21,7 +21,7 @@ from pipeline.audit.summing.sums import (
     SPEED_EDGES_PX,
     TRACK_HISTOGRAMS,
     UNIT,
-    Candidate,
+    ListedClip,
     PartialSum,
     bin_counts,
     first_of,
@@ -139,14 +139,14 @@ def _list_clip(part: PartialSum, clip: _Clip, rules: ClipRules) -> None:
     audit, brief = clip.audit, clip.brief
     chance = int(hashlib.sha256(brief.key.encode()).hexdigest()[:12], 16) / 2**48
     if audit.verdict.decision == "error":
-        part.errors = first_of([*part.errors, Candidate(rank=chance, brief=brief)], NUM_ERRORS)
+        part.errors = first_of([*part.errors, ListedClip(rank=chance, brief=brief)], NUM_ERRORS)
     if audit.verdict.decision == "keep":
-        part.keeps = first_of([*part.keeps, Candidate(rank=chance, brief=brief)], NUM_KEEPS)
+        part.keeps = first_of([*part.keeps, ListedClip(rank=chance, brief=brief)], NUM_KEEPS)
     if audit.measures is None or brief.num_tracks == 0:
         return
-    part.lowest = first_of([*part.lowest, Candidate(rank=brief.mean_weight, brief=brief)], NUM_LOWEST)
+    part.lowest = first_of([*part.lowest, ListedClip(rank=brief.mean_weight, brief=brief)], NUM_LOWEST)
     if audit.verdict.decision in ("keep", "quarantine"):
-        near = Candidate(rank=limit_distance(audit.measures, rules), brief=brief)
+        near = ListedClip(rank=limit_distance(audit.measures, rules), brief=brief)
         part.borderline = first_of([*part.borderline, near], NUM_BORDERLINE)
 
 

@@ -82,7 +82,7 @@ def bin_counts(values: np.ndarray, edges: tuple[float, ...]) -> np.ndarray:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
+class ListedClip:
     """A clip that a report may list, with its place among others; the key decides between equals."""
 
     rank: float
@@ -107,13 +107,13 @@ class PartialSum:
     group_weight: Counter[str] = field(default_factory=Counter)  # group -> what the kept clips give of their weight
     speeds: np.ndarray = field(default_factory=lambda: np.zeros((2, len(SPEED_EDGES_PX) + 1), np.int64))  # tracks, weight likewise
     shards: list[ShardSummary] = field(default_factory=list)
-    errors: list[Candidate] = field(default_factory=list)
-    lowest: list[Candidate] = field(default_factory=list)
-    borderline: list[Candidate] = field(default_factory=list)
-    keeps: list[Candidate] = field(default_factory=list)
+    errors: list[ListedClip] = field(default_factory=list)
+    lowest: list[ListedClip] = field(default_factory=list)
+    borderline: list[ListedClip] = field(default_factory=list)
+    keeps: list[ListedClip] = field(default_factory=list)
 
 
-def merged(parts: Iterable[PartialSum]) -> PartialSum:
+def merge_sums(parts: Iterable[PartialSum]) -> PartialSum:
     """The sum of disjoint parts. Whatever the grouping and order, equal clips give an equal sum."""
     whole = PartialSum()
     for part in parts:
@@ -127,7 +127,7 @@ def merged(parts: Iterable[PartialSum]) -> PartialSum:
     return whole
 
 
-def first_of(candidates: Iterable[Candidate], most: int) -> list[Candidate]:
+def first_of(candidates: Iterable[ListedClip], most: int) -> list[ListedClip]:
     """The first so many by rank, and by key among equals."""
     return sorted(candidates, key=lambda candidate: candidate.place)[:most]
 

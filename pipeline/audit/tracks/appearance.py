@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.audit.tracks.inputs import mean_where, min_where, numbered, query_frames
+from pipeline.audit.tracks.inputs import mean_where, min_where, number_frames, query_frames
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels
 
@@ -80,7 +80,7 @@ def appearance(labels: TrackLabels, grey: np.ndarray) -> Appearance:
     for frame in queries.needed_early():
         queries.add(frame, grey[frame])
     looks = AppearancePass(labels, queries)
-    for frame, image in numbered(labels, grey):
+    for frame, image in number_frames(labels, grey):
         queries.add(frame, image)
         looks.add(frame, image)
     return looks.appearance()
@@ -93,7 +93,7 @@ def texture(labels: TrackLabels, grey: np.ndarray) -> np.ndarray:
     Source: Shi, Tomasi, Good Features to Track, CVPR 1994.
     """
     strength = TexturePass(labels)
-    for frame, image in numbered(labels, grey):
+    for frame, image in number_frames(labels, grey):
         strength.add(frame, image)
     return strength.values
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.audit.tracks.inputs import mean_where, median_where, numbered, query_frames
+from pipeline.audit.tracks.inputs import mean_where, median_where, number_frames, query_frames
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels
@@ -36,7 +36,7 @@ def point_colours(labels: TrackLabels, frames: Iterable[np.ndarray]) -> PointCol
     Raises: DataError if there are not as many frames as the labels have.
     """
     colours = ColourPass(labels)
-    for frame, image in numbered(labels, frames):
+    for frame, image in number_frames(labels, frames):
         colours.add(frame, image)
     return colours.point_colours()
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from pipeline.audit.tracks.inputs import lengths, max_where, mean_where, numbered, query_frames
+from pipeline.audit.tracks.inputs import lengths, max_where, mean_where, number_frames, query_frames
 from pipeline.metrics.tapvid_counts import RASTER
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels
@@ -44,7 +44,7 @@ def flow_drift(labels: TrackLabels, grey: np.ndarray) -> FlowDrift:
     Source: Kroeger, Timofte, Dai, Van Gool, Fast Optical Flow using Dense Inverse Search, ECCV 2016, as OpenCV implements it.
     """
     drift = FlowDriftPass(labels)
-    for frame, image in numbered(labels, grey):
+    for frame, image in number_frames(labels, grey):
         drift.add(frame, image)
     return drift.flow_drift()
 

@@ -12,7 +12,7 @@ ClipPictures = np.ndarray | FrameReader
 """A clip's frames: grey in memory, uint8 "T H W", or a reader of RGB frames."""
 
 
-def numbered(labels: TrackLabels, frames: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
+def number_frames(labels: TrackLabels, frames: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
     """The frames with their numbers, one held at a time. Raises DataError at their end if there are not as many as the labels have."""
     expected, count = len(labels.visibility), 0
     for image in frames:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.audit.tracks.inputs import lengths, max_where, mean_where, numbered, query_frames
+from pipeline.audit.tracks.inputs import lengths, max_where, mean_where, number_frames, query_frames
 from pipeline.metrics.tapvid_counts import RASTER
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels
@@ -45,7 +45,7 @@ def realignment(labels: TrackLabels, grey: np.ndarray) -> Realignment:
     Source: Lucas, Kanade, An iterative image registration technique, IJCAI 1981, as OpenCV implements it.
     """
     drift = RealignmentPass(labels)
-    for frame, image in numbered(labels, grey):
+    for frame, image in number_frames(labels, grey):
         drift.add(frame, image)
     return drift.realignment()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.synthetic.filming.shading import Shaded, Shader
+from pipeline.synthetic.filming.shading import RayColours, Shader
 from pipeline.synthetic.filming.tracing import FrameCaster, SurfaceHits, Tracer
 from pipeline.synthetic.lighting import Illumination
 from pipeline.synthetic.render import pixel_rays
@@ -99,7 +99,7 @@ class FrameMaker:
         shift[movers] = np.einsum("nk,nki->ni", weights, self.placed[frame + step].vertices[corners] - self.placed[frame].vertices[corners])
         return step * screen_motion(self._scene, (frame, frame + step), points, shift)
 
-    def _borders(self, hits: SurfaceHits, shaded: Shaded, shape: tuple[int, int]) -> _Borders:
+    def _borders(self, hits: SurfaceHits, shaded: RayColours, shape: tuple[int, int]) -> _Borders:
         objects = np.where(hits.face >= 0, self._geometry.face_object[hits.face], -1).reshape(shape)
         lit, normals = shaded.lit.reshape(shape), shaded.normals.reshape(3, *shape)
         outlines, creases = np.zeros(shape, bool), np.zeros(shape, bool)

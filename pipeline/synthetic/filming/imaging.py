@@ -15,7 +15,7 @@ _LONGEST_PX = 16.0
 _SOFT = np.float32(0.05)  # share of the depth within which two surfaces count as equally near
 
 
-def motion_blurred(radiance: np.ndarray, depth: np.ndarray, streaks_px: np.ndarray) -> np.ndarray:
+def blur_motion(radiance: np.ndarray, depth: np.ndarray, streaks_px: np.ndarray) -> np.ndarray:
     """Light as a shutter gathers it that opens around the frame's own moment.
 
     Args:
@@ -99,7 +99,7 @@ def develop(image: LinearFrame, imaging: Imaging, frame: int, *, rng: np.random.
     """One frame as the camera records it, uint8 "H W 3" sRGB. The generator draws the sensor's noise."""
     light = image.radiance
     if imaging.shutter > 0:
-        light = motion_blurred(light, image.depth, image.motion_px * np.float32(imaging.shutter))
+        light = blur_motion(light, image.depth, image.motion_px * np.float32(imaging.shutter))
     if imaging.lens_blur_px > 0:
         light = cv2.GaussianBlur(light, (0, 0), imaging.lens_blur_px)
     light = light * imaging.gain[frame]

@@ -21,7 +21,7 @@ _ENDLESS = np.float32(1e30)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Shaded:
+class RayColours:
     """Colours and surfaces that R rays meet."""
 
     radiance: np.ndarray  # float32 "3 R"
@@ -51,7 +51,7 @@ class Shader:
         moving = self._geometry.moving_faces
         self._table[:, moving] = self._columns(arranged, moving)
 
-    def shade(self, frame: int, directions: np.ndarray, hits: SurfaceHits, caster: FrameCaster) -> Shaded:
+    def shade(self, frame: int, directions: np.ndarray, hits: SurfaceHits, caster: FrameCaster) -> RayColours:
         """Look along rays "R 3" (float32) from the camera of a frame."""
         radiance, normals = np.empty((3, len(directions)), np.float32), np.zeros((3, len(directions)), np.float32)
         lit = np.zeros(len(directions), bool)
@@ -63,9 +63,9 @@ class Shader:
             some = seen[start : start + _AT_ONCE]
             met = self._surface(frame, np.ascontiguousarray(directions[some].T), _taken(hits, some), caster)
             radiance[:, some], normals[:, some], lit[some] = met.radiance, met.normals, met.lit
-        return Shaded(radiance=radiance, normals=normals, lit=lit)
+        return RayColours(radiance=radiance, normals=normals, lit=lit)
 
-    def _surface(self, frame: int, directions: np.ndarray, hits: SurfaceHits, caster: FrameCaster) -> Shaded:
+    def _surface(self, frame: int, directions: np.ndarray, hits: SurfaceHits, caster: FrameCaster) -> RayColours:
         columns = np.take(self._table, hits.face, axis=1)  # u, v, normal, openness at corner 1, and their change to corners 2 and 3
         values = columns[:6] + hits.second * columns[6:12] + hits.third * columns[12:]
         arms, normals = directions * hits.distance, values[2:5]
@@ -80,7 +80,7 @@ class Shader:
         light = self._illumination.light
         haze = 1 - np.exp(-distance / np.float32(light.haze_m))
         air = self._illumination.ambient_gain[frame] * _HAZE * _colour(light.horizon)
-        return Shaded(radiance=radiance + haze * (air - radiance), normals=normals, lit=key > 0)
+        return RayColours(radiance=radiance + haze * (air - radiance), normals=normals, lit=key > 0)
 
     def _lit(self, frame: int, albedo: np.ndarray, key: np.ndarray, upward: np.ndarray, opened: np.ndarray) -> np.ndarray:
         """Light that surfaces send back, "3 R": from the key light, and from above and below as far as they are open to it."""

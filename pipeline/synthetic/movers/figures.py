@@ -9,7 +9,7 @@ from pipeline.synthetic.mesh import Mesh, cylinder, rectangle, sphere
 from pipeline.synthetic.motions import GroundPath
 from pipeline.synthetic.scene import SceneObject
 from pipeline.synthetic.worlds.materials import MaterialBook
-from pipeline.synthetic.worlds.objects import shifted
+from pipeline.synthetic.worlds.objects import shift
 
 Size = tuple[float, float, float]
 _STEP = 0.43  # length of a step
@@ -77,7 +77,7 @@ def _hinge(place: Size, height_m: float, angles: np.ndarray) -> np.ndarray:
 
 def _bone(length: float, thickness: float, height_m: float) -> Mesh:
     """A rounded limb that hangs from the origin."""
-    return shifted(_ellipsoid((thickness, thickness, 0.56 * length), height_m), (0, 0, -0.5 * length * height_m))
+    return shift(_ellipsoid((thickness, thickness, 0.56 * length), height_m), (0, 0, -0.5 * length * height_m))
 
 
 def _ellipsoid(half_axes: Size, height_m: float) -> Mesh:

@@ -10,7 +10,7 @@ from pipeline.synthetic.planes.layers import (
     FRAME_TIME,
     SHUTTER,
     Layer,
-    View,
+    LayerView,
     camera_path,
     flying_layer,
     homography_world,
@@ -75,7 +75,7 @@ def make_clip(index: int, *, num_frames: int = 48, seed: int | None = None, size
     Raises: DataError if the clip is so long that its camera would walk through a layer.
     """
     rng = np.random.default_rng([_SUITE, index] if seed is None else [_SUITE, seed, index])
-    view = View(height=size[0], width=size[1], num_frames=num_frames)
+    view = LayerView(height=size[0], width=size[1], num_frames=num_frames)
     camera = camera_path(rng, view)
     standing = homography_world(rng, view, camera) if index % 2 == 0 else parallax_world(rng, view, camera)
     flying = [flying_layer(rng, view) for _ in range(rng.integers(4, 7))]
@@ -92,7 +92,7 @@ def _sampled(alpha: np.ndarray, places: np.ndarray) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def _expose(rng: np.random.Generator, layers: tuple[Layer, ...], view: View) -> np.ndarray:
+def _expose(rng: np.random.Generator, layers: tuple[Layer, ...], view: LayerView) -> np.ndarray:
     gain = np.exp(0.06 * smooth_path(rng, view.num_frames, 1.0, speed=0.0)[:, 1])
     defocus = 0.6 + 0.5 * np.abs(smooth_path(rng, view.num_frames, 1.0, speed=0.0)[:, 1])
     frames = np.empty((view.num_frames, view.height, view.width, 3), np.uint8)
@@ -103,7 +103,7 @@ def _expose(rng: np.random.Generator, layers: tuple[Layer, ...], view: View) -> 
     return frames
 
 
-def _composite(layers: tuple[Layer, ...], view: View, t: int, exposure: int) -> np.ndarray:
+def _composite(layers: tuple[Layer, ...], view: LayerView, t: int, exposure: int) -> np.ndarray:
     size = (view.width, view.height)
     image = np.zeros((view.height, view.width, 3), np.float32)
     for layer in layers:

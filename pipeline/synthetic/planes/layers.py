@@ -28,7 +28,7 @@ class Layer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class View:
+class LayerView:
     """The image that the layers are drawn for."""
 
     height: int
@@ -62,7 +62,7 @@ class PlaneCamera:
     intrinsics: np.ndarray  # float64 "T S 3 3"
 
 
-def camera_path(rng: np.random.Generator, view: View) -> PlaneCamera:
+def camera_path(rng: np.random.Generator, view: LayerView) -> PlaneCamera:
     """A hand that turns, sways, walks and zooms a little."""
     num_frames = view.num_frames
     yaw, pitch, roll = (smooth_path(rng, num_frames, angle, speed=0.0) for angle in (0.05, 0.035, 0.05))
@@ -113,13 +113,13 @@ def blob(rng: np.random.Generator, height: int, width: int, size: float) -> np.n
     return mask
 
 
-def homography_world(rng: np.random.Generator, view: View, camera: PlaneCamera) -> list[Layer]:
+def homography_world(rng: np.random.Generator, view: LayerView, camera: PlaneCamera) -> list[Layer]:
     """One wall: all that stands still moves by one homography."""
     shape = _canvas(view)
     return [_standing_layer(noise_texture(rng, *shape), np.ones(shape, np.float32), camera, view=view, depth=3.0)]
 
 
-def parallax_world(rng: np.random.Generator, view: View, camera: PlaneCamera) -> list[Layer]:
+def parallax_world(rng: np.random.Generator, view: LayerView, camera: PlaneCamera) -> list[Layer]:
     """A wall, and before it, nearer and nearer, planes with outlines."""
     shape = _canvas(view)
     layers = [_standing_layer(noise_texture(rng, *shape), np.ones(shape, np.float32), camera, view=view, depth=5.0)]
@@ -139,7 +139,7 @@ def parallax_world(rng: np.random.Generator, view: View, camera: PlaneCamera) ->
     return layers
 
 
-def flying_layer(rng: np.random.Generator, view: View) -> Layer:
+def flying_layer(rng: np.random.Generator, view: LayerView) -> Layer:
     """A blob that drifts, turns, tilts and grows on its own."""
     unit, num_frames = view.unit, view.num_frames
     height, width = (int(side * unit) for side in rng.uniform(60, 130, 2))
@@ -159,11 +159,11 @@ def flying_layer(rng: np.random.Generator, view: View) -> Layer:
     return Layer(texture=texture, alpha=blob(rng, height, width, 0.95), canvas_to_image=motion @ to_middle, moves=True)
 
 
-def _canvas(view: View) -> tuple[int, int]:
+def _canvas(view: LayerView) -> tuple[int, int]:
     return view.height + 2 * view.margin, view.width + 2 * view.margin
 
 
-def _standing_layer(texture: np.ndarray, alpha: np.ndarray, camera: PlaneCamera, *, view: View, depth: float) -> Layer:
+def _standing_layer(texture: np.ndarray, alpha: np.ndarray, camera: PlaneCamera, *, view: LayerView, depth: float) -> Layer:
     """A fronto-parallel plane at `depth`, drawn at one canvas pixel per image pixel for the first camera."""
     if camera.position[..., 2].max() > (1 - _NEAREST) * depth:
         raise DataError(f"over {view.num_frames} frames the camera walks through a layer; ask for shorter clips (48 frames are usual)")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.synthetic.mesh import Mesh, box, cylinder, deformed_normals, grid_faces, merged, rectangle, sphere
+from pipeline.synthetic.mesh import Mesh, box, cylinder, deformed_normals, grid_faces, merge_meshes, rectangle, sphere
 from pipeline.synthetic.motions import Point, standing, tilted
 from pipeline.synthetic.noise import bumps
 from pipeline.synthetic.scene import SceneObject
@@ -89,15 +89,15 @@ def roof(length: float, depth: float, rise: float) -> Mesh:
     along = np.array([length, 0, 0])
     front = rectangle(np.array([-half[0], 0, rise]), along, np.array([0, -half[1], -rise]), step_m=2)
     back = rectangle(np.array([half[0], 0, rise]), -along, np.array([0, half[1], -rise]), step_m=2)
-    return merged([front, back, *(_gable(side * half[0], half[1], rise) for side in (-1, 1))])
+    return merge_meshes([front, back, *(_gable(side * half[0], half[1], rise) for side in (-1, 1))])
 
 
-def shifted(mesh: Mesh, offset: tuple[float, float, float]) -> Mesh:
+def shift(mesh: Mesh, offset: tuple[float, float, float]) -> Mesh:
     """The mesh moved within its own frame."""
     return Mesh(vertices=mesh.vertices + np.array(offset), normals=mesh.normals, uv=mesh.uv, faces=mesh.faces)
 
 
-def placed(part: SceneObject, pose: np.ndarray) -> SceneObject:
+def move_object(part: SceneObject, pose: np.ndarray) -> SceneObject:
     """A still object, moved with its parent by `pose` "4 4"."""
     return SceneObject(name=part.name, mesh=part.mesh, texture=part.texture, tile_m=part.tile_m, poses=pose @ part.poses)
 
@@ -115,13 +115,13 @@ def _gable(x: float, half_depth: float, rise: float) -> Mesh:
 def tree(rng: np.random.Generator, book: MaterialBook, name: str, place: Point) -> list[SceneObject]:
     """A broad-leaved tree or a fir."""
     height, turn = float(rng.uniform(3.5, 6.5)), float(rng.uniform(0, 360))
-    trunk = shifted(cylinder(0.035 * height, 0.6 * height, segments=8, step_m=1.5), (0, 0, 0.3 * height - 0.2))
+    trunk = shift(cylinder(0.035 * height, 0.6 * height, segments=8, step_m=1.5), (0, 0, 0.3 * height - 0.2))
     if rng.random() < 0.5:
-        crown = merged([shifted(cone(0.26 * height * size, 0.42 * height, segments=10), (0, 0, z * height)) for size, z in _FIR])
+        crown = merge_meshes([shift(cone(0.26 * height * size, 0.42 * height, segments=10), (0, 0, z * height)) for size, z in _FIR])
     else:
         lobes = [rock(rng, 0.2 * height, segments=10, roughness=0.18) for _ in range(3)]
         at = [(0.1 * height * np.cos(2.1 * i), 0.1 * height * np.sin(2.1 * i), (0.62 + 0.1 * i) * height) for i in range(3)]
-        crown = merged([shifted(lobe, where) for lobe, where in zip(lobes, at, strict=True)])
+        crown = merge_meshes([shift(lobe, where) for lobe, where in zip(lobes, at, strict=True)])
     pose = standing(place, turn_deg=turn)
     return [book.thing(f"{name}-trunk", trunk, book.pick("trunk"), pose), book.thing(f"{name}-crown", crown, book.pick("foliage"), pose)]
 
@@ -133,11 +133,11 @@ def bush(rng: np.random.Generator, book: MaterialBook, name: str, place: Point) 
 
 def car_body(length: float) -> Mesh:
     """Lower body and cabin, without wheels."""
-    lower = shifted(box((length, 1.65, 0.55), step_m=1), (0, 0, 0.6))
+    lower = shift(box((length, 1.65, 0.55), step_m=1), (0, 0, 0.6))
     cabin = box((0.52 * length, 1.5, 0.5), step_m=1)
     taper = np.where(cabin.vertices[:, 2:] > 0, np.array([0.74, 0.85, 1.0]), 1.0)
     sloped = Mesh(vertices=cabin.vertices * taper, normals=cabin.normals, uv=cabin.uv, faces=cabin.faces)
-    return merged([lower, shifted(sloped, (-0.06 * length, 0, 1.12))])
+    return merge_meshes([lower, shift(sloped, (-0.06 * length, 0, 1.12))])
 
 
 def wheel() -> Mesh:
@@ -155,9 +155,9 @@ def wheel_places(length: float) -> np.ndarray:
 def parked_car(rng: np.random.Generator, book: MaterialBook, name: str, pose: np.ndarray) -> list[SceneObject]:
     """A car that stands at `pose` "4 4"."""
     length = float(rng.uniform(3.6, 4.6))
-    wheels = merged([shifted(wheel(), (float(x), float(y), float(z))) for x, y, z in wheel_places(length)])
+    wheels = merge_meshes([shift(wheel(), (float(x), float(y), float(z))) for x, y, z in wheel_places(length)])
     parts = [
         book.thing(name, car_body(length), book.pick("metal", int(rng.integers(2))), np.eye(4)),
         book.thing(f"{name}-wheels", wheels, book.pick("rubber"), np.eye(4)),
     ]
-    return [placed(part, pose) for part in parts]
+    return [move_object(part, pose) for part in parts]

@@ -1,7 +1,7 @@
 import numpy as np
 
 from pipeline.synthetic.domains import domain_named
-from pipeline.synthetic.sampling import View, place_movers
+from pipeline.synthetic.sampling import CameraView, place_movers
 from pipeline.synthetic.worlds.materials import WILD_LOOKS, MaterialBook
 from pipeline.synthetic.worlds.objects import World, level
 
@@ -19,7 +19,7 @@ def test_movers_keep_apart_from_each_other_from_the_camera_and_to_free_ground() 
         focus=(0, 8),
         has_sky=True,
     )
-    view = View(poses=np.tile(FORWARD, (12, 1, 1)), times_s=TIMES, fov_deg=70.0)
+    view = CameraView(poses=np.tile(FORWARD, (12, 1, 1)), times_s=TIMES, fov_deg=70.0)
     seen = 0
     for seed in range(6):
         book = MaterialBook(WILD_LOOKS, seed=(seed,))
@@ -47,6 +47,6 @@ def test_where_nothing_is_free_nobody_appears() -> None:
         focus=(0, 3),
         has_sky=False,
     )
-    view = View(poses=np.tile(FORWARD, (12, 1, 1)), times_s=TIMES, fov_deg=70.0)
+    view = CameraView(poses=np.tile(FORWARD, (12, 1, 1)), times_s=TIMES, fov_deg=70.0)
     cast = place_movers(domain_named("wild"), world, book=MaterialBook(WILD_LOOKS, seed=(0,)), view=view, rng=np.random.default_rng(0))
     assert cast.objects == ()

@@ -17,7 +17,7 @@ from pipeline.audit.summing.sums import (
     TRACK_HISTOGRAMS,
     UNIT,
     PartialSum,
-    merged,
+    merge_sums,
     summary_of,
 )
 from pipeline.audit.verdict import ClipRules, verdict_of
@@ -50,21 +50,21 @@ def facts(whole: PartialSum) -> list[object]:
 
 def test_any_grouping_and_order_of_the_parts_gives_the_same():
     parts = [shard_of(number) for number in range(12)]
-    expected = facts(merged(parts))
+    expected = facts(merge_sums(parts))
     rng = random.Random(1)
     for _ in range(10):
         shuffled = rng.sample(parts, len(parts))
         cut = rng.randrange(1, len(parts))
-        inner = merged(shuffled[:cut])
-        assert facts(merged([merged(shuffled[cut:]), inner, PartialSum()])) == expected
-    summaries = [summary_of(merged(order)) for order in (parts, parts[::-1])]
+        inner = merge_sums(shuffled[:cut])
+        assert facts(merge_sums([merge_sums(shuffled[cut:]), inner, PartialSum()])) == expected
+    summaries = [summary_of(merge_sums(order)) for order in (parts, parts[::-1])]
     assert repr(summaries[0]) == repr(summaries[1])
 
 
 def test_adding_changes_no_part():
     first, second = shard_of(0), shard_of(1)
     before = facts(first)
-    merged([first, second])
+    merge_sums([first, second])
     assert facts(first) == before
 
 
@@ -155,6 +155,6 @@ def test_the_nearest_limit_counts():
 
 
 def test_nothing_gives_an_empty_summary():
-    summary = summary_of(merged([]))
+    summary = summary_of(merge_sums([]))
     assert (summary.num_clips, summary.num_tracks, summary.shards, summary.worst) == (0, 0, (), ())
     assert [mass.num_tracks for mass in summary.masses] == [0, 0, 0]

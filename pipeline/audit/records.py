@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 
 from pipeline.errors import ConfigError
 from pipeline.records.arrays import check_array
 
+StaticModel = Literal["none", "homography", "fundamental", "undecided"]  # none: the camera stands still; undecided: both
 _MIN_STATIC_SHARE = 0.3
 
 
@@ -17,7 +19,7 @@ class StaticPair:
 
     start: int
     end: int
-    model: str  # "none" (the camera stands still), "homography", "fundamental", "undecided" (both)
+    model: StaticModel
     num_candidates: int
     static_inlier_ratio: float  # share of the candidates that move as the static scene does
     parallax_px: float  # median distance of the points that obey F from H, pixels of the raster

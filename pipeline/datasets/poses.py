@@ -1,6 +1,7 @@
 """Cameras of datasets in our axes (camera to world; x right, y down, z forward), PyTorch3D's among them."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -102,7 +103,7 @@ class Viewpoint:
     translation: np.ndarray  # "3"
     focal_length: np.ndarray  # "2", in normalised coordinates
     principal_point: np.ndarray  # "2", likewise
-    intrinsics_format: str  # ndc_isotropic | ndc_norm_image_bounds
+    intrinsics_format: Literal["ndc_isotropic", "ndc_norm_image_bounds"]
 
 
 def world_to_camera(viewpoint: Viewpoint) -> np.ndarray:

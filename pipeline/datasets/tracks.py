@@ -1,6 +1,7 @@
 """True tracks as sources give them, brought into one form."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -54,7 +55,7 @@ class CentredTracks:
     """Tracks in our pixels, and their source's convention."""
 
     tracks2d: np.ndarray  # "T N 2", integer = pixel centre
-    origin: str  # corner (0 was the image's edge) | centre
+    origin: Literal["corner", "centre"]  # corner: 0 was the image's edge
 
 
 def to_pixel_centres(tracks2d: np.ndarray, projected: np.ndarray | None) -> CentredTracks:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from string import Formatter
+from typing import Literal
 
 from pipeline.errors import ConfigError
 from pipeline.manifest.presets import PRESETS
@@ -13,6 +14,7 @@ VIDEO_SUFFIXES = (
     *(".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".flv", ".wmv", ".ogv", ".3gp"),
     *(".hevc", ".h265", ".265", ".h264", ".264", ".ivf", ".y4m"),
 )
+ProblemKind = Literal["broken", "missing", "duplicate"]  # missing: the video is not there; duplicate: the first one is kept
 _FASTEST = 100_000  # frames per second of the fastest cameras
 ROLES = ("path", "id", "url", "start", "end", "clips", "start_frame", "end_frame", "base_fps", "license", "camera")
 
@@ -98,7 +100,7 @@ class RowProblem:
 
     manifest: str  # uri of the table, or of the file
     row: int | None  # the first data row is 1; None for a file that no table names
-    kind: str  # broken | missing (the video is not there) | duplicate (the first one is kept)
+    kind: ProblemKind
     message: str
 
     def __str__(self) -> str:

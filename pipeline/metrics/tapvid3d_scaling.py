@@ -1,6 +1,7 @@
 """TAPVid-3D's scalings of a prediction, and its local neighbourhoods with each track's own scale."""
 
 from collections.abc import Mapping
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -8,7 +9,8 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.metrics.tapvid_counts import COUNTED, PointOutcomes, TapvidCounts, count_points
 from pipeline.metrics.tracks3d import Tracks3d
 
-SCALINGS = ("median", "mean", "median_on_queries", "per_trajectory", "local_neighborhood", "none", "reproduce_2d")
+Scaling = Literal["median", "mean", "median_on_queries", "per_trajectory", "local_neighborhood", "none", "reproduce_2d"]
+SCALINGS: tuple[Scaling, ...] = get_args(Scaling)
 FLOOR = 1e-12  # of depths in metres and of squared norms, so that no scale divides by 0
 
 

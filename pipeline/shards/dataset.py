@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal
 
 from pipeline import storage
 from pipeline.errors import ConfigError
@@ -20,7 +20,7 @@ _DRAFTS = ("probe", "errors", "plan")
 class DatasetIdentity:
     """Identity of a dataset by how it is made: any difference needs another root."""
 
-    kind: str  # cut | registered | converted
+    kind: Literal["cut", "registered", "converted"]
     policy: Mapping[str, Any]
     defaults: Mapping[str, Any] = field(default_factory=dict)  # of policy fields: what a dataset had before there were such fields
     inputs_sha256: str | None = None  # of the inputs, where a dataset cannot grow; None where it can

@@ -6,15 +6,17 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal, get_args
 
 from pipeline.errors import ConfigError
 from pipeline.video.encode import EncodePolicy
 from pipeline.video.scenes import require_scene_detection
 
 _LONGEST_SLUG = 48
-VIDEO_POLICIES = ("auto", "copy", "h264")
-SNAPS = ("none", "key-frames")
+VideoPolicy = Literal["auto", "copy", "h264"]
+VIDEO_POLICIES: tuple[VideoPolicy, ...] = get_args(VideoPolicy)
+Snap = Literal["none", "key-frames"]
+SNAPS: tuple[Snap, ...] = get_args(Snap)
 
 
 def source_hash(relative_uri: str) -> str:
@@ -51,10 +53,10 @@ class ClipPolicy:
     clip_frames: int = 48  # 0: each span is one clip
     clip_stride: int | None = None  # frames between the starts of two clips; None: clip_frames
     min_frames: int = 6  # shorter sources and spans are errors; shorter tails are left out
-    snap: str = "none"  # none | key-frames: clips begin at key frames of the source, with at most clip_frames frames
+    snap: Snap = "none"  # key-frames: clips begin at key frames of the source, with at most clip_frames frames
     scene_cuts: bool = False  # split spans where the picture cuts
     scene_threshold: float = 27.0  # PySceneDetect's ContentDetector
-    video: str = "auto"  # auto | copy | h264
+    video: VideoPolicy = "auto"
     encode: EncodePolicy = field(default_factory=EncodePolicy)
     clips_per_shard: int = 64
     bytes_per_shard: int | None = None  # estimated; instead of clips_per_shard

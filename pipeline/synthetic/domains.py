@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pipeline.errors import ConfigError
 from pipeline.synthetic.scene import Light
@@ -39,7 +40,7 @@ class Domain:
     """One look at the world."""
 
     name: str
-    truth_for: str  # training | evaluation: what its truth may be used for
+    truth_for: Literal["training", "evaluation"]
     looks: Mapping[str, Sequence[Look]]
     worlds: Mapping[str, float]  # kind -> weight
     cameras: Mapping[str, float]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.audit.calibration import Calibration, CalibrationTerm
+from pipeline.audit.stored.audit_set import Cycle
 from pipeline.errors import ConfigError, DataError
 from pipeline.tables import read_document, write_document
 
@@ -90,7 +91,7 @@ class CalibrationRecord:
     checkpoint_sha256: str | None
     precision: str
     options: Mapping[str, Any]  # of the labeler; others are a reason to fit again
-    cycle: str  # stored | retrack | none, as in AuditSet: where fb_cycle came from
+    cycle: Cycle  # the source of fb_cycle
     measures: str  # version of the tracks' measures
     bad_definition: str  # what a bad track is, in words
     calibration: Calibration

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.audit.clips.small import known_mean, known_median
-from pipeline.audit.comparing.records import CanaryClip, CanaryReport, DriftRules
+from pipeline.audit.comparing.records import CanaryClip, CanaryReport, DriftRules, Relation
 from pipeline.audit.tracks.agreement import agreement
 from pipeline.errors import DataError
 from pipeline.labels import read_label_shard
@@ -29,7 +29,7 @@ def candidates(keys: Iterable[str], shard: int, count: int) -> list[CanaryCandid
     return sorted(CanaryCandidate(hashlib.sha256(key.encode()).hexdigest(), shard, key) for key in keys)[:count]
 
 
-def relation(first: LabelSet, second: LabelSet) -> str:
+def relation(first: LabelSet, second: LabelSet) -> Relation:
     """Relation of the second label set to the first: same labels, rerun (made by the same settings) or upgrade (by others)."""
     if first.name == second.name:
         return "same labels"
@@ -63,7 +63,7 @@ def canary_clip(key: str, first: TrackLabels, second: TrackLabels, *, height: in
     )
 
 
-def canary_report(relation: str, clips: Sequence[CanaryClip], rules: DriftRules) -> CanaryReport:
+def canary_report(relation: Relation, clips: Sequence[CanaryClip], rules: DriftRules) -> CanaryReport:
     """Judge the canary clips together: the mean AJ of those that have pairs against what the relation promises."""
     least = rules.upgrade_agreement if relation == "upgrade" else rules.rerun_agreement
     agree = known_mean(np.array([clip.agree_aj for clip in clips]))
@@ -80,7 +80,7 @@ def canary_report(relation: str, clips: Sequence[CanaryClip], rules: DriftRules)
     )
 
 
-def _note(relation: str, clips: Sequence[CanaryClip], agree: float, least: float) -> str:
+def _note(relation: Relation, clips: Sequence[CanaryClip], agree: float, least: float) -> str:
     if not clips:
         return "no canary clip"
     paired = [clip for clip in clips if clip.num_paired]

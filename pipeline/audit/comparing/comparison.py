@@ -11,7 +11,7 @@ from pipeline import storage
 from pipeline.audit.clips.video import VideoMeasures
 from pipeline.audit.comparing.canary import CanaryCandidate, canary_report, candidates
 from pipeline.audit.comparing.drift import compare_histograms
-from pipeline.audit.comparing.records import ALL_CLIPS, CanaryClip, Comparison, DriftRow, DriftRules
+from pipeline.audit.comparing.records import ALL_CLIPS, CanaryClip, Comparison, DriftRow, DriftRules, Relation
 from pipeline.audit.stored.audit_rows import iterate_audit_shard
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.stored.clip_audit import ClipAudit
@@ -154,7 +154,7 @@ def compare_audits(
     counts: PairedCounts,
     canaries: Sequence[CanaryClip],
     *,
-    relation: str,
+    relation: Relation,
     rules: DriftRules | None = None,
 ) -> Comparison:
     """Judge the counts: every measure over all clips, then in each bin of the camera's motion where there are several bins."""

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from pipeline.audit.stored.audit_set import AuditSet
 
-LEVELS = ("fine", "warn", "fail")
+Level = Literal["fine", "warn", "fail"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+Relation = Literal["same labels", "rerun", "upgrade"]  # of the second label set to the first
 ALL_CLIPS = "all clips"
 
 
@@ -32,7 +35,7 @@ class DriftRow:
     ks: float  # largest distance of the cumulated shares
     wasserstein: float  # mean distance that the values moved, in `unit`
     unit: str  # "" for shares and ratios
-    level: str  # fine | warn | fail
+    level: Level
     note: str  # in words, "" if there is nothing to say
     group: str = ALL_CLIPS  # or a bin of the camera's motion
     num_expected: int = 0  # known values
@@ -55,13 +58,13 @@ class CanaryClip:
 class CanaryReport:
     """Agreement over all canary clips."""
 
-    relation: str  # same labels | rerun | upgrade: what the second label set is to the first
+    relation: Relation
     least_agreement: float  # what is expected of the mean AJ
     clips: tuple[CanaryClip, ...]
     agree_aj: float  # means over clips that have pairs; NaN if none has
     displacement_px: float  # median over them
     visible_iou: float
-    level: str  # fine | fail
+    level: Literal["fine", "fail"]
     note: str
 
     @property

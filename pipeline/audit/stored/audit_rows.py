@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.audit.clips.labels import ClipMeasures
-from pipeline.audit.records import StaticPair, measure_names
+from pipeline.audit.records import StaticModel, StaticPair, measure_names
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit, TrackTrust
 from pipeline.audit.verdict import Verdict
 from pipeline.errors import DataError
@@ -17,7 +17,7 @@ from pipeline.layout import Layout
 from pipeline.tables import TableShape, open_table, writing_table
 
 _NCC_SCALE, _NCC_UNKNOWN = 127, -128
-_TYPES: dict[Any, pa.DataType] = {int: pa.int64(), float: pa.float64(), str: pa.string()}
+_TYPES: dict[Any, pa.DataType] = {int: pa.int64(), float: pa.float64(), str: pa.string(), StaticModel: pa.string()}
 _CLIP = pa.schema(
     {
         "key": pa.string(),

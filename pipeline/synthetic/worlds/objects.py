@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -22,7 +23,7 @@ WHEEL_M = 0.32  # radius
 class World:
     """Metres, z up. Things happen around `focus`; cameras start around `start`, and look that way."""
 
-    kind: str  # room | street | terrain
+    kind: Literal["room", "street", "terrain"]
     objects: tuple[SceneObject, ...]
     ground: Ground
     is_free: Free

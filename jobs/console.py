@@ -14,7 +14,8 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pipeline.errors import ConfigError, TrackmillError, UnexpectedError, border
+from pipeline.border import border
+from pipeline.errors import ConfigError, TrackmillError, UnexpectedError
 from pipeline.shards.errors_table import ErrorRow
 
 DONE, FAILED, BAD_USAGE, TOO_MANY_ERRORS, GATE_CLOSED = 0, 1, 2, 3, 4

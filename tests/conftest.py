@@ -126,4 +126,4 @@ def _unexpected_errors_are_raised(request: pytest.FixtureRequest, monkeypatch: p
         return error
 
     if request.node.get_closest_marker("unexpected") is None:
-        monkeypatch.setattr("pipeline.errors.unexpected", as_it_is)
+        monkeypatch.setattr("pipeline.border.unexpected", as_it_is)

@@ -5,7 +5,8 @@ from typing import Any
 
 from jobs.labeling.cycle import followed_back
 from labelers import LABELERS, Labeler, make_labeler
-from pipeline.errors import ConfigError, border
+from pipeline.border import border
+from pipeline.errors import ConfigError
 from pipeline.records import ClipFrames, LabelSet, TrackLabels
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from jobs.evaluating.measures import ClipMeasures, measure_clip
 from pipeline.errors import ConfigError, DataError
 from pipeline.labels import LabelShard
-from pipeline.metrics.label_comparison import ErrorHistogram, LabelComparison, compare_labels, match_queries
+from pipeline.metrics.error_histogram import ErrorHistogram
+from pipeline.metrics.label_comparison import LabelComparison, compare_labels, match_queries
 from pipeline.records import ClipRecord, TrackLabels, TrackTruth
 from pipeline.shards.index import ARRAYS, ClipEntry
 from pipeline.shards.track_truth import read_track_truth

@@ -13,7 +13,7 @@ from pipeline import storage
 from pipeline.errors import ConfigError, DataError
 from pipeline.labels import read_label_set, read_label_shard
 from pipeline.layout import Layout, committed
-from pipeline.metrics.label_comparison import ErrorHistogram
+from pipeline.metrics.error_histogram import ErrorHistogram
 from pipeline.metrics.tapvid import QUERY_MODES
 from pipeline.records import LabelSet
 from pipeline.shards.index import ClipEntry, read_index

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.metrics.averages import DefinedMean, defined_mean
-from pipeline.metrics.label_comparison import ErrorHistogram, LabelComparison, Survival
+from pipeline.metrics.error_histogram import ErrorHistogram
+from pipeline.metrics.label_comparison import LabelComparison, Survival
 from pipeline.metrics.tapvid_counts import COUNTED, TapvidCounts, TapvidMetrics, fractions_of
 
 MEASURES = ("average_jaccard", "average_pts_within_thresh", "occlusion_accuracy", "median_error_px", "survival")

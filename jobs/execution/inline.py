@@ -5,7 +5,8 @@ from contextlib import nullcontext
 
 from jobs.execution.suspects import Suspects
 from jobs.execution.units import OnResult, Result, UnitReport, UnitWork
-from pipeline.errors import ConfigError, TrackmillError, border
+from pipeline.border import border
+from pipeline.errors import ConfigError, TrackmillError
 from pipeline.shards.suspects import SuspectUnitError, on_trial
 
 

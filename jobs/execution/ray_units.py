@@ -13,7 +13,8 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from jobs.execution.ray_session import num_in_flight
 from jobs.execution.suspects import Suspects
 from jobs.execution.units import Limits, OnResult, Result, UnitReport, UnitWork
-from pipeline.errors import ConfigError, TrackmillError, border
+from pipeline.border import border
+from pipeline.errors import ConfigError, TrackmillError
 from pipeline.shards.suspects import SuspectUnitError, on_trial
 
 _UNIT_ATTEMPTS = 3  # of a unit that dies although each of its parts lives

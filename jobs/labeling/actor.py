@@ -10,7 +10,7 @@ from jobs.execution.units import Limits
 from jobs.labeling.items import ItemSummary, LabelItem
 from jobs.labeling.shards import LabelledRows, commit_labels
 from jobs.labeling.worker import LabelWorker, WorkerSettings
-from pipeline.errors import border
+from pipeline.border import border
 
 
 class LabelActor:

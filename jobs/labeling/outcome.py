@@ -6,7 +6,8 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from pipeline.errors import MemoryExhausted, StorageError, TrackmillError, UnexpectedError, border
+from pipeline.border import border
+from pipeline.errors import MemoryExhausted, StorageError, TrackmillError, UnexpectedError
 from pipeline.labels import LabelRow, encode_rows
 from pipeline.records import TrackLabels
 from pipeline.shards.index import ClipEntry

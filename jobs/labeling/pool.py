@@ -17,7 +17,8 @@ from jobs.labeling.pool_config import PoolConfig
 from jobs.labeling.run import LabelTotals
 from jobs.labeling.shards import LabelledRows, ShardToLabel, open_shard, suspect_rows
 from jobs.labeling.worker import WorkerSettings
-from pipeline.errors import ConfigError, StorageError, TrackmillError, UnexpectedError, border
+from pipeline.border import border
+from pipeline.errors import ConfigError, StorageError, TrackmillError, UnexpectedError
 
 
 def label_on_ray(

@@ -12,7 +12,8 @@ from jobs.labeling.items import ItemSummary, LabelItem, items_of
 from jobs.labeling.pool_config import PoolConfig
 from jobs.labeling.shards import LabelledRows, ShardToLabel, commit_labels, open_shard, suspect_rows
 from jobs.labeling.worker import LabelledItem, LabelWorker, WorkerSettings
-from pipeline.errors import ConfigError, TrackmillError, UnexpectedError, border
+from pipeline.border import border
+from pipeline.errors import ConfigError, TrackmillError, UnexpectedError
 
 
 @dataclass(slots=True)

@@ -22,7 +22,8 @@ from pipeline.audit.stored.clip_audit import ClipAudit
 from pipeline.audit.stored.screen import ScreenRow
 from pipeline.audit.tracks.cycle import CycleMeasures, cycle_measures
 from pipeline.audit.verdict import clip_verdict, verdict_of
-from pipeline.errors import DataError, UnexpectedError, border
+from pipeline.border import border
+from pipeline.errors import DataError, UnexpectedError
 from pipeline.layout import Layout
 from pipeline.records import ClipFrames, ClipRecord, TrackLabels
 from pipeline.shards.errors_table import ErrorRow, write_errors

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pipeline.audit.clips import SmallClip, VideoMeasures, frame_rate, measure_video
 from pipeline.audit.stored.screen import ScreenRow, write_screen
 from pipeline.audit.verdict import ScreenRules, screen_verdict, verdict_of
-from pipeline.errors import DataError, border
+from pipeline.border import border
+from pipeline.errors import DataError
 from pipeline.layout import Layout
 from pipeline.records import ClipRecord
 from pipeline.shards.errors_table import ErrorRow, errors_beside

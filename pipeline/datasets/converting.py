@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline.border import border
 from pipeline.datasets.check_tables import ClipChecks, write_checks
 from pipeline.datasets.planning import ConversionPolicy, sequence_of
 from pipeline.datasets.preparation import complete_tracks, resize_for_video, subsample_tracks, to_first_camera
@@ -12,9 +13,10 @@ from pipeline.datasets.reprojection import with_reprojected_tracks
 from pipeline.datasets.samples import sample_of
 from pipeline.datasets.source import TruthSource
 from pipeline.datasets.validation import Check, check_truth, failures
-from pipeline.errors import DataError, border
-from pipeline.shards.committing import ShardOutcome, TarSample, commit_shard
+from pipeline.errors import DataError
+from pipeline.shards.committing import ShardOutcome, commit_shard
 from pipeline.shards.plan import PlannedClip, read_plan_counts, read_shard_plan
+from pipeline.shards.tar import TarSample
 
 _LOG = logging.getLogger(__name__)
 

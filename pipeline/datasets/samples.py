@@ -9,9 +9,9 @@ from pipeline.errors import DataError
 from pipeline.records import ClipRecord
 from pipeline.records.fields import FIELDS, arrays_of
 from pipeline.records.truth import TruthClip
-from pipeline.shards.committing import TarSample, arrays_npz
 from pipeline.shards.index import video_sha256
 from pipeline.shards.plan import PlannedClip
+from pipeline.shards.tar import TarSample, arrays_npz
 from pipeline.tables import document_bytes
 from pipeline.video.encode import EncodePolicy, encode_frames
 from pipeline.video.reader import VideoData, decode_clip

@@ -10,15 +10,17 @@ from itertools import groupby
 from av.video.frame import VideoFrame
 
 from pipeline import storage
-from pipeline.errors import DataError, MissingSourceError, StorageError, border, is_disk_full
+from pipeline.border import border, is_disk_full
+from pipeline.errors import DataError, MissingSourceError, StorageError
 from pipeline.layout import Layout
 from pipeline.manifest.cameras import read_pseudo_cameras
 from pipeline.records import ClipRecord
-from pipeline.shards.committing import ShardOutcome, TarSample, arrays_npz, commit_shard
+from pipeline.shards.committing import ShardOutcome, commit_shard
 from pipeline.shards.plan import PlannedClip, read_shard_plan
 from pipeline.shards.policy import ClipPolicy
 from pipeline.shards.probing import read_probe_group
 from pipeline.shards.source_roots import BRING_BACK, SourceRoots, is_gone, read_source_roots
+from pipeline.shards.tar import TarSample, arrays_npz
 from pipeline.tables import document_bytes
 from pipeline.video.copy import copy_spans
 from pipeline.video.encode import encode_spans

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from pipeline import storage
-from pipeline.errors import DataError, border
+from pipeline.border import border
+from pipeline.errors import DataError
 from pipeline.layout import Layout, committed
 from pipeline.manifest.listing import NamedFile, distinct_names
 from pipeline.records import ClipRecord

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.errors import DataError, MissingSourceError, StorageError, UnexpectedError, border
+from pipeline.border import border
+from pipeline.errors import DataError, MissingSourceError, StorageError, UnexpectedError
 from pipeline.layout import Layout
 from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.policy import ClipPolicy

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.errors import DataError, StorageError, UnexpectedError, border
+from pipeline.border import border
+from pipeline.errors import DataError, StorageError, UnexpectedError
 from pipeline.records import ClipRecord, ClipSample
 from pipeline.shards.index import ARRAYS, read_member, read_video
 from pipeline.stream.clip_arrays import add_labels, add_truth, is_withheld

@@ -29,7 +29,7 @@ def kill_before(module, name: str, count: int, matches, calls=None) -> None:
 def arm(point: str, count: int) -> None:
     import pyarrow.parquet
 
-    from pipeline.shards.committing import ShardWriter
+    from pipeline.shards.tar import ShardWriter
     from pipeline.storage import publish as files
 
     if point == "before publishing":

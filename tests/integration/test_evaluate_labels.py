@@ -15,9 +15,9 @@ from pipeline.labels import read_labels
 from pipeline.layout import Layout
 from pipeline.metrics import tapvid_metrics
 from pipeline.records import ClipRecord
-from pipeline.shards.committing import ShardWriter, TarSample, arrays_npz
 from pipeline.shards.index import ClipEntry, write_index
 from pipeline.shards.plan import PlannedClip, write_plan
+from pipeline.shards.tar import ShardWriter, TarSample, arrays_npz
 from pipeline.tables import document_bytes
 
 HEIGHT, WIDTH, FRAMES = 96, 128, 12

@@ -5,7 +5,8 @@ import pickle
 
 import pytest
 
-from pipeline.errors import ConfigError, DataError, MemoryExhausted, StorageError, UnexpectedError, border
+from pipeline.border import border
+from pipeline.errors import ConfigError, DataError, MemoryExhausted, StorageError, UnexpectedError
 from pipeline.shards.errors_table import ErrorRow, read_errors, write_errors
 
 

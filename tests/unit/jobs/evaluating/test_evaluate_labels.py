@@ -15,9 +15,9 @@ from jobs.evaluating.tables import clip_table, overall_table
 from pipeline.errors import ConfigError
 from pipeline.labels import LabelRow, write_label_set, write_label_shard
 from pipeline.records import ClipRecord, LabelSet, TrackLabels
-from pipeline.shards.committing import ShardWriter, TarSample, arrays_npz
 from pipeline.shards.index import ClipEntry, read_index, write_index
 from pipeline.shards.plan import PlannedClip, write_plan
+from pipeline.shards.tar import ShardWriter, TarSample, arrays_npz
 from pipeline.shards.tombstones import write_tombstones
 
 FRAMES, SIDE = 6, 256  # of the raster's own size

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from jobs.evaluating.measures import mean_measures, measure_clip, pooled_measures
-from pipeline.metrics.label_comparison import ErrorHistogram, LabelComparison
+from pipeline.metrics.error_histogram import ErrorHistogram
+from pipeline.metrics.label_comparison import LabelComparison
 
 
 def make_comparison(distances, *, visible=None, said=None) -> LabelComparison:

@@ -9,7 +9,8 @@ from jobs.execution.inline import run_inline
 from jobs.execution.run import Executor
 from jobs.execution.suspects import BrokenStageError
 from jobs.execution.units import Limits
-from pipeline.errors import ConfigError, DataError, StorageError, UnexpectedError, border
+from pipeline.border import border
+from pipeline.errors import ConfigError, DataError, StorageError, UnexpectedError
 from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.suspects import hold_back_suspects, place_of
 

@@ -1,6 +1,7 @@
 import numpy as np
 
-from pipeline.metrics.label_comparison import ErrorHistogram, LabelComparison
+from pipeline.metrics.error_histogram import ErrorHistogram
+from pipeline.metrics.label_comparison import LabelComparison
 
 
 def comparison(distances, *, query_frame=0, measured=None) -> LabelComparison:

@@ -1,8 +1,8 @@
 import webdataset
 
 from pipeline.records import ClipRecord
-from pipeline.shards.committing import ShardWriter, TarSample
 from pipeline.shards.index import ClipEntry
+from pipeline.shards.tar import ShardWriter, TarSample
 
 
 def sample_of(key: str, video: bytes | tuple[bytes, ...], codec: str, arrays: bytes | None = None) -> tuple[ClipEntry, TarSample]:

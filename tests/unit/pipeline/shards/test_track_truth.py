@@ -5,8 +5,8 @@ import pytest
 
 from pipeline.errors import DataError
 from pipeline.records import ClipRecord, TrackTruth
-from pipeline.shards.committing import arrays_npz
 from pipeline.shards.index import ClipEntry, Member
+from pipeline.shards.tar import arrays_npz
 from pipeline.shards.track_truth import read_track_truth
 
 TRUTH = {

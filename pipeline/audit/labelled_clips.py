@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pipeline.audit.calibration import Calibration
-from pipeline.audit.stored.audit_set import Cycle
 from pipeline.audit.stored.screen import ScreenRow, read_screen
 from pipeline.audit.verdict import ClipRules
 from pipeline.errors import DataError
@@ -23,7 +22,7 @@ class AuditSettings:
     label_set: str
     rules: ClipRules
     calibration: Calibration | None  # None: fallback weights
-    cycle: Cycle
+    cycle: str  # as in AuditSet
     second: str | None = None  # label set that gives the second opinion
     screened: bool = False  # whether the screen's verdicts count
 

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from pipeline import storage
 from pipeline.errors import ConfigError
 from pipeline.manifest.finder import below, canonical, is_hidden
-from pipeline.manifest.inputs import ManifestOptions, RowProblem
+from pipeline.manifest.inputs import ManifestOptions, ProblemKind, RowProblem
 from pipeline.manifest.tables import table_suffix
 from pipeline.video.picture_folder import is_picture
 
@@ -119,7 +119,7 @@ def _sorted_out(uri: str, listed: _Listed, taken: list[str], *, pictures: Sequen
     if storage.is_local(uri):
         faults = {file: fault for file in taken if (fault := storage.fault_of(file)) is not None}
         for file, fault in faults.items():
-            kind = "broken" if os.path.exists(file) else "missing"
+            kind: ProblemKind = "broken" if os.path.exists(file) else "missing"
             problems.append(RowProblem(manifest=storage.escape_name(file), row=None, kind=kind, message=fault))
         taken = storage.each_once([file for file in taken if file not in faults])
     videos = [*(_named(file, listed.root) for file in taken), *pictures]

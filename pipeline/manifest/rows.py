@@ -11,7 +11,7 @@ from pipeline import storage
 from pipeline.errors import DataError
 from pipeline.manifest.cells import Cells, as_text, json_row, json_value
 from pipeline.manifest.finder import FileFinder
-from pipeline.manifest.inputs import ManifestOptions, RowProblem
+from pipeline.manifest.inputs import ManifestOptions, ProblemKind, RowProblem
 from pipeline.manifest.presets import PathTemplate, Preset, RowNames
 from pipeline.manifest.tables import TableRow
 from pipeline.manifest.text import RAW_BYTE, utf8_remedy
@@ -186,7 +186,7 @@ class RowReader:
         )
 
     def _problem(self, number: int, error: DataError) -> RowProblem:
-        kind = "missing" if isinstance(error, MissingVideoError) else "broken"
+        kind: ProblemKind = "missing" if isinstance(error, MissingVideoError) else "broken"
         return RowProblem(manifest=self.manifest, row=number, kind=kind, message=str(error))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.metrics.averages import DefinedMean, defined_mean
-from pipeline.metrics.depth_alignment import ALIGNMENTS, Alignment, DepthAlignment, align_depth
+from pipeline.metrics.depth_alignment import ALIGNMENTS, DepthAlignment, align_depth
 
 SMALLEST_DEPTH = 1e-5  # a prediction below it is raised to it before ratios and logarithms
 VALUES = ("abs_rel", "sq_rel", "rmse", "log_rmse", "delta_1", "delta_2", "delta_3")
@@ -18,7 +18,7 @@ VALUES = ("abs_rel", "sq_rel", "rmse", "log_rmse", "delta_1", "delta_2", "delta_
 class DepthProtocol:
     """Protocol of a depth comparison: how the prediction is aligned, which true depths count, what the prediction is clipped to."""
 
-    alignment: Alignment = "metric"
+    alignment: str = "metric"  # one of ALIGNMENTS
     max_depth_m: float | None = None  # true depths from here on do not count
     clip_max_m: float | None = None  # the aligned prediction is lowered to this
 

@@ -1,14 +1,12 @@
 """The scale and shift by which a predicted depth is fitted to the true one before it is measured."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 
 from pipeline.errors import ConfigError, DataError
 
-Alignment = Literal["metric", "median", "scale_l1", "scale_shift_l1", "scale_shift_l2"]
-ALIGNMENTS: tuple[Alignment, ...] = get_args(Alignment)
+ALIGNMENTS = ("metric", "median", "scale_l1", "scale_shift_l1", "scale_shift_l2")
 NUM_REWEIGHTINGS = 10
 SMALLEST_SCALE = 1e-3
 ADAM_STEP, ADAM_DECAYS, ADAM_EPSILON = 1e-4, (0.9, 0.999), 1e-8

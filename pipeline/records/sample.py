@@ -45,7 +45,7 @@ class ClipSample:
     frame_weights: np.ndarray | None = None  # float32 "T N" in [0, 1]: the same per frame, 0 where invisible; the w of a loss over tracks
     static_score: np.ndarray | None = None  # float32 "N", from an audit: at least 0.5 is static in the world, NaN is unknown
     pose_signal: np.ndarray | None = None  # bool "T", from an audit: whether a loss on the camera may use the frame
-    verdict: Literal["keep", "quarantine"] | None = None  # of the audit on the clip
+    verdict: str | None = None  # keep | quarantine: of the audit on the clip
     tracks3d: np.ndarray | None = None  # float32 "T N 3", camera of each frame, metres
     tracks3d_world: np.ndarray | None = None  # float32 "T N 3"
     # cameras and geometry

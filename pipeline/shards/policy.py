@@ -6,17 +6,15 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Any
 
 from pipeline.errors import ConfigError
 from pipeline.video.encode import EncodePolicy
 from pipeline.video.scenes import require_scene_detection
 
 _LONGEST_SLUG = 48
-VideoPolicy = Literal["auto", "copy", "h264"]
-VIDEO_POLICIES: tuple[VideoPolicy, ...] = get_args(VideoPolicy)
-Snap = Literal["none", "key-frames"]
-SNAPS: tuple[Snap, ...] = get_args(Snap)
+VIDEO_POLICIES = ("auto", "copy", "h264")
+SNAPS = ("none", "key-frames")
 
 
 def source_hash(relative_uri: str) -> str:
@@ -53,10 +51,10 @@ class ClipPolicy:
     clip_frames: int = 48  # 0: each span is one clip
     clip_stride: int | None = None  # frames between the starts of two clips; None: clip_frames
     min_frames: int = 6  # shorter sources and spans are errors; shorter tails are left out
-    snap: Snap = "none"  # key-frames: clips begin at key frames of the source, with at most clip_frames frames
+    snap: str = "none"  # one of SNAPS; key-frames: clips begin at key frames of the source, with at most clip_frames frames
     scene_cuts: bool = False  # split spans where the picture cuts
     scene_threshold: float = 27.0  # PySceneDetect's ContentDetector
-    video: VideoPolicy = "auto"
+    video: str = "auto"  # one of VIDEO_POLICIES
     encode: EncodePolicy = field(default_factory=EncodePolicy)
     clips_per_shard: int = 64
     bytes_per_shard: int | None = None  # estimated; instead of clips_per_shard

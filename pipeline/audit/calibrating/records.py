@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.audit.calibration import Calibration, CalibrationTerm
-from pipeline.audit.stored.audit_set import Cycle
 from pipeline.errors import ConfigError, DataError
 from pipeline.tables import read_document, write_document
 
@@ -91,7 +90,7 @@ class CalibrationRecord:
     checkpoint_sha256: str | None
     precision: str
     options: Mapping[str, Any]  # of the labeler; others are a reason to fit again
-    cycle: Cycle  # the source of fb_cycle
+    cycle: str  # the source of fb_cycle, as in AuditSet
     measures: str  # version of the tracks' measures
     bad_definition: str  # what a bad track is, in words
     calibration: Calibration

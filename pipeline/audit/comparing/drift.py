@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from pipeline.audit.comparing.records import ALL_CLIPS, LEVELS, DriftRow, DriftRules
+from pipeline.audit.comparing.records import ALL_CLIPS, LEVELS, DriftRow, DriftRules, Level
 from pipeline.audit.summing.records import Histogram
 from pipeline.errors import DataError
 
@@ -122,23 +122,24 @@ def compare_histograms(expected: Histogram, found: Histogram, *, rules: DriftRul
     )
 
 
-def _of_index(expected: Histogram, found: Histogram, psi: float, rules: DriftRules) -> tuple[str, str]:
+def _of_index(expected: Histogram, found: Histogram, psi: float, rules: DriftRules) -> tuple[Level, str]:
     if math.isnan(psi) or psi < rules.psi_warn:
         return "fine", ""
-    level, text = ("fail", f"PSI above {rules.psi_fail:g}") if psi > rules.psi_fail else ("warn", f"PSI of {rules.psi_warn:g} or more")
+    level: Level = "fail" if psi > rules.psi_fail else "warn"
+    text = f"PSI above {rules.psi_fail:g}" if level == "fail" else f"PSI of {rules.psi_warn:g} or more"
     least = min(sum(expected.counts), sum(found.counts))
     if least < rules.psi_least or psi <= chance_index(expected, found):
         return "fine", f"{text}, which so few values give by chance ({least})"
     return level, text
 
 
-def _of_cumulated(expected: Histogram, found: Histogram, ks: float, rules: DriftRules) -> tuple[str, str]:
+def _of_cumulated(expected: Histogram, found: Histogram, ks: float, rules: DriftRules) -> tuple[Level, str]:
     if ks >= rules.ks_warn and min(sum(expected.counts), sum(found.counts)) > rules.ks_least:
         return "warn", f"KS distance of {rules.ks_warn:g} or more"
     return "fine", ""
 
 
-def _of_unknown(expected: Histogram, found: Histogram, rules: DriftRules) -> tuple[str, str]:
+def _of_unknown(expected: Histogram, found: Histogram, rules: DriftRules) -> tuple[Level, str]:
     before, after = unknown_share(expected), unknown_share(found)
     if min(sum(side.counts) + side.unknown for side in (expected, found)) < rules.psi_least or not sum(expected.counts) + sum(found.counts):
         return "fine", ""

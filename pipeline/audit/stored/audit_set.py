@@ -4,15 +4,14 @@ import dataclasses
 import glob
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 from pipeline import storage
 from pipeline.errors import ConfigError, DataError
 from pipeline.layout import Layout, committed
 from pipeline.tables import read_document, write_document
 
-Cycle = Literal["stored", "retrack", "none"]  # stored: as the labels hold it; retrack: followed back again here
-CYCLES: tuple[Cycle, ...] = get_args(Cycle)
+CYCLES = ("stored", "retrack", "none")  # stored: as the labels hold it; retrack: followed back again here
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +27,7 @@ class AuditSet:
     rules: Mapping[str, Any]  # ClipRules
     screen: Mapping[str, Any] | None  # the screen's rules; None where the dataset was not screened
     calibration: Mapping[str, Any] | None  # the calibration record whole; None: fallback weights
-    cycle: Cycle
+    cycle: str  # one of CYCLES
     second: str | None = None  # label set asked for a second opinion
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.audit.records import StaticPair
+from pipeline.audit.records import StaticModel, StaticPair
 from pipeline.audit.tracks.epipolar import FUNDAMENTAL_PX, HOMOGRAPHY_PX, PairGeometry
 from pipeline.audit.tracks.inputs import max_where, median_where, min_where
 from pipeline.audit.tracks.neighbours import MIN_NEIGHBOURS, neighbour_displacements
@@ -85,7 +85,7 @@ def _score(pair: PairGeometry, to_clip: np.ndarray) -> tuple[np.ndarray, StaticP
     return _reported(pair, model, np.fmax(by_homography, np.where(with_crowd > _NEIGHBOUR_PX, 0.0, excused)))
 
 
-def _model(pair: PairGeometry) -> str:
+def _model(pair: PairGeometry) -> StaticModel:
     if pair.fundamental is None:
         return "homography"
     ratio = np.mean(pair.homography_px <= HOMOGRAPHY_PX) / max(float(np.mean(pair.sampson_px <= FUNDAMENTAL_PX)), 1e-6)
@@ -117,7 +117,7 @@ def _beyond_neighbours(pair: PairGeometry, differs: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.maximum(least, -most), nan=0.0)
 
 
-def _reported(pair: PairGeometry, model: str, scores: np.ndarray) -> tuple[np.ndarray, StaticPair]:
+def _reported(pair: PairGeometry, model: StaticModel, scores: np.ndarray) -> tuple[np.ndarray, StaticPair]:
     obedient = pair.homography_px[pair.sampson_px <= FUNDAMENTAL_PX]
     report = StaticPair(
         start=pair.start,

@@ -16,12 +16,11 @@ import yaml
 from material import machine
 
 from pipeline.audit.calibrating.calibrate import calibrate
-from pipeline.audit.calibrating.cross_validation import cross_validated
-from pipeline.audit.calibrating.figures import ECE_BINS, auroc, expected_calibration_error, gate, reliability
+from pipeline.audit.calibrating.figures import ECE_BINS, auroc, expected_calibration_error, gate_report, reliability
+from pipeline.audit.calibrating.fit import TermPlan, cross_validate
 from pipeline.audit.calibrating.gather import AuditedDataset, gather
-from pipeline.audit.calibrating.record_file import calibration_document, write_calibration
+from pipeline.audit.calibrating.records import calibration_document, write_calibration
 from pipeline.audit.calibrating.samples import samples_of
-from pipeline.audit.calibrating.terms import TermPlan
 from pipeline.labels import list_label_sets
 from pipeline.shards.plan import read_plan_counts
 
@@ -84,11 +83,11 @@ def _terms(cycle: bool) -> TermPlan:
 def _figures(fit: list[AuditedDataset], held_out: list[AuditedDataset], cycle: bool) -> dict[str, Any]:
     plan, samples = _terms(cycle), samples_of([each.samples for each in fit])
     record = calibrate(fit, held_out, plan)
-    guessed = cross_validated(samples, plan)
+    guessed = cross_validate(samples, plan)
     cross = {
         "auroc": auroc(guessed, samples.bad),
         "ece": expected_calibration_error(reliability(guessed, samples.bad, num_bins=ECE_BINS)),
-        "gate": asdict(gate(guessed, samples.bad, 0.2)),
+        "gate": asdict(gate_report(guessed, samples.bad, 0.2)),
     }
     domains = {each.samples.datasets[0].split(" ")[0]: each for each in fit}
     wild = [each for each in held_out if each.samples.datasets[0].startswith("synthetic-wild")]

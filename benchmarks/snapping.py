@@ -16,11 +16,11 @@ from material import machine, make_videos, paired
 
 from pipeline.shards.windows import snapped_windows
 from pipeline.video.copy import copy_spans
+from pipeline.video.groups import Span
 from pipeline.video.open import open_video
 from pipeline.video.packets import Packets, decode_packets
 from pipeline.video.probe import VideoProbe, probe_video
 from pipeline.video.proof import prove_packets
-from pipeline.video.spans import Span
 
 CLIP_FRAMES = 48
 

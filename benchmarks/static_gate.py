@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 from labelers import make_labeler
 from pipeline.audit.tracks.epipolar import pair_geometries
 from pipeline.audit.tracks.static_gate import LONG_GAP, SHORT_GAP, STATIC_SCORE, static_gate
-from pipeline.raster import to_raster
+from pipeline.metrics.tapvid_counts import to_raster
 from pipeline.records import ClipFrames, FramesInMemory, TrackLabels
 from pipeline.records.truth import TruthClip
 from pipeline.synthetic.clip import film_staged

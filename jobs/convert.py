@@ -11,8 +11,8 @@ from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.pseudolabel import parse_options
 from jobs.shard import parse_shares
-from pipeline.datasets.policy import ConversionPolicy
-from pipeline.datasets.registry import DATASETS, make_source
+from pipeline.datasets.planning import ConversionPolicy
+from pipeline.datasets.source import DATASETS, make_source
 from pipeline.datasets.validation import finding_names
 from pipeline.errors import ConfigError
 

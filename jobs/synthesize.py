@@ -10,7 +10,7 @@ from jobs.converting.report import report
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.shard import parse_shares
-from pipeline.datasets.policy import ConversionPolicy
+from pipeline.datasets.planning import ConversionPolicy
 from pipeline.synthetic.source import SyntheticSource
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -73,7 +73,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def unexpected(name: str, error: Exception) -> UnexpectedError:
-    """What is said of an exception that nobody foresaw: its kind, its text, and the last line of ours that it passed."""
+    """An exception that nobody foresaw as an error: its kind, its text, and the last line of ours that it passed."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}" if frames else "nowhere known"
     trace = "".join(traceback.format_exception(error))

@@ -1,4 +1,4 @@
-"""Where everything lies below a dataset's ROOT: the directory format, in one place."""
+"""Paths below a dataset's ROOT: the directory format, in one place."""
 
 import re
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Layout:
 
     @property
     def source_roots(self) -> str:
-        """Where the folders are now that sources were found in: the one file that a move changes."""
+        """Present folders of the sources: the one file that a move changes."""
         return join(self.root, "source_roots.json")
 
     def lock(self, work: str) -> str:
@@ -48,7 +48,7 @@ class Layout:
         return join(self.root, "tombstones.parquet")
 
     def probe(self, number: int) -> str:
-        """What probing found in one group of sources."""
+        """Probes of one group of sources."""
         return join(self.root, "probe", f"{number:06d}.parquet")
 
     @property
@@ -65,7 +65,7 @@ class Layout:
         return join(self.root, "shards", f"{shard:06d}.parquet")
 
     def checks(self, shard: int) -> str:
-        """What the checks measured on the clips of one converted shard."""
+        """Figures of the checks on the clips of one converted shard."""
         return join(self.root, "checks", f"{shard:06d}.parquet")
 
     @property
@@ -74,7 +74,7 @@ class Layout:
         return join(self.root, "checks.json")
 
     def errors(self, stage: str, number: int) -> str:
-        """What failed while `stage` worked on one shard."""
+        """Errors of `stage` on one shard."""
         return join(self.root, "errors", stage, f"{number:06d}.parquet")
 
     def label_set(self, name: str) -> str:
@@ -95,7 +95,7 @@ class Layout:
 
     @property
     def screen(self) -> str:
-        """Directory of the screen: what the picture alone says of every clip."""
+        """Directory of the screen: measures and verdict of every clip by its picture alone."""
         return join(self.root, "screen")
 
     @property
@@ -112,7 +112,7 @@ class Layout:
         return join(self.root, "audit", name)
 
     def audit_json(self, name: str) -> str:
-        """Identity of an audit: what it judged, and by which rules."""
+        """Identity of an audit: the labels that it judged, and the rules."""
         return join(self.audit(name), "audit.json")
 
     def audit_shard(self, name: str, shard: int) -> str:
@@ -120,7 +120,7 @@ class Layout:
         return join(self.audit(name), f"{shard:06d}.parquet")
 
     def audit_report(self, name: str, file: str) -> str:
-        """What is made of all shards together: report.html, summary.json, clips.parquet, shards.parquet."""
+        """Files made of all shards together: report.html, summary.json, clips.parquet, shards.parquet."""
         return join(self.audit(name), file)
 
 

@@ -77,7 +77,7 @@ def writing_table(uri: str, schema: pa.Schema, kind: str, **options: Any) -> Ite
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableShape:
-    """What a reader needs of a table of ours: the writer's schema, and where it may be departed from."""
+    """Schema of a table of ours as a reader needs it: the writer's, and the departures that are allowed."""
 
     schema: pa.Schema
     added: frozenset[str] = frozenset()  # columns that tables of older versions lack

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.audit.clips.labels import ClipMeasures
-from pipeline.audit.records import measure_names
-from pipeline.audit.static_pair import StaticPair
+from pipeline.audit.records import StaticPair, measure_names
 from pipeline.audit.stored.audit_rows import writing_audit_shard
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
 from pipeline.audit.verdict import verdict_of

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from jobs.console import ProgressLine
 from pipeline import storage
 from pipeline.audit.calibrating.calibrate import calibrate
+from pipeline.audit.calibrating.fit import TermPlan
 from pipeline.audit.calibrating.gather import AuditedDataset, gather
-from pipeline.audit.calibrating.record_file import write_calibration
-from pipeline.audit.calibrating.records import CalibrationRecord
-from pipeline.audit.calibrating.terms import TermPlan
+from pipeline.audit.calibrating.records import CalibrationRecord, write_calibration
 from pipeline.errors import ConfigError
 
 

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.audit.calibrating.record_file import calibration_document, read_calibration
-from pipeline.audit.calibrating.records import CalibrationRecord
+from pipeline.audit.calibrating.records import CalibrationRecord, calibration_document, read_calibration
 from pipeline.audit.calibrating.shipped import mismatch, shipped_calibration
 from pipeline.audit.tracks.measure import MEASURES_VERSION
 from pipeline.errors import ConfigError

@@ -8,9 +8,8 @@ from jobs.auditing.compare_stages import CanaryStage, CountStage
 from jobs.console import ProgressLine
 from jobs.execution.run import Executor
 from pipeline import storage
-from pipeline.audit.comparing.canary import Candidate, relation
-from pipeline.audit.comparing.comparison import compare_audits
-from pipeline.audit.comparing.distributions import PairedCounts, merged
+from pipeline.audit.comparing.canary import CanaryCandidate, relation
+from pipeline.audit.comparing.comparison import PairedCounts, compare_audits, merge_counts
 from pipeline.audit.comparing.records import ALL_CLIPS, CanaryClip, Comparison
 from pipeline.audit.stored.audit_set import AuditSet, read_audit_set
 from pipeline.errors import ConfigError, StorageError
@@ -66,14 +65,14 @@ def _count(config: ComparingConfig, root: str, shards: Sequence[int]) -> PairedC
     stage = CountStage(root=root, audits=(config.first, config.second), runs=runs, num_canaries=config.num_canaries)
     with ProgressLine("comparing", len(shards), "shards") as progress:
         report = config.executor.run(stage, sorted(runs), progress)
-    counts = merged((report.results[unit] for unit in sorted(runs)), num_canaries=config.num_canaries)
+    counts = merge_counts((report.results[unit] for unit in sorted(runs)), num_canaries=config.num_canaries)
     if counts.unread:
         shard, why = sorted(counts.unread.items())[0]
         raise StorageError(f"{len(counts.unread)} shards of the audits could not be read; the first, {shard}: {why}")
     return counts
 
 
-def _canaries(config: ComparingConfig, root: str, label_sets: tuple[str, str], chosen: Sequence[Candidate]) -> list[CanaryClip]:
+def _canaries(config: ComparingConfig, root: str, label_sets: tuple[str, str], chosen: Sequence[CanaryCandidate]) -> list[CanaryClip]:
     """The canary clips in the order of their choice."""
     keys: dict[int, tuple[str, ...]] = defaultdict(tuple)
     for each in chosen:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jobs.execution.threads import pin_threads
 from pipeline.audit.comparing.canary import measure_canaries
-from pipeline.audit.comparing.distributions import PairedCounts, count_shard, merged
+from pipeline.audit.comparing.comparison import PairedCounts, count_shard, merge_counts
 from pipeline.audit.comparing.records import CanaryClip
 from pipeline.border import begin_part
 
@@ -22,7 +22,7 @@ class CountStage:
     def run(self, unit: int, crashed: Mapping[str, str]) -> PairedCounts:
         pin_threads(1)
         shards = [shard for shard in self.runs[unit] if f"{shard:06d}" not in crashed]
-        total = merged(map(self._count, shards), num_canaries=self.num_canaries)
+        total = merge_counts(map(self._count, shards), num_canaries=self.num_canaries)
         total.unread.update({name: why for name, why in crashed.items() if int(name) in self.runs[unit]})
         return total
 

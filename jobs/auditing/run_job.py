@@ -16,9 +16,8 @@ from pipeline.audit.report import build_report
 from pipeline.audit.stored.audit_set import claim_audit
 from pipeline.audit.summing.documents import read_summary, write_clips, write_shard_lines, write_summary
 from pipeline.audit.summing.gate import check_gate, drift_rows
-from pipeline.audit.summing.partial import merged
 from pipeline.audit.summing.records import AuditSummary, GateResult
-from pipeline.audit.summing.summary import summary_of
+from pipeline.audit.summing.sums import merge_sums, summary_of
 from pipeline.errors import ConfigError
 from pipeline.labels import read_label_shard
 from pipeline.layout import Layout
@@ -111,7 +110,7 @@ def _summed_up(executor: Executor, plan: AuditPlan) -> AuditSummary:
     stage = SummingStage(plan.settings, groups)
     with ProgressLine("summing up", len(plan.shards), "shards") as progress:
         results = executor.run(stage, list(range(len(groups))), progress).results
-    return summary_of(merged(results[unit] for unit in sorted(results)))
+    return summary_of(merge_sums(results[unit] for unit in sorted(results)))
 
 
 def _baseline(root: str, baseline: str | None) -> AuditSummary | None:

@@ -8,7 +8,7 @@ from jobs.auditing.way_back import LabelerAgain, labeler_of
 from jobs.execution.missing import ShardsToDo, shards_to_do
 from jobs.execution.run import Executor
 from pipeline import storage
-from pipeline.audit.settings import AuditSettings
+from pipeline.audit.labelled_clips import AuditSettings
 from pipeline.audit.stored.audit_set import CYCLES, AuditSet
 from pipeline.audit.tracks.measure import MEASURES_VERSION
 from pipeline.audit.verdict import ClipRules

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from jobs.auditing.way_back import LabelerAgain
 from jobs.execution.threads import pin_threads
 from pipeline.audit.auditing_shard import ShardAudited, audit_clip, audit_shard
+from pipeline.audit.labelled_clips import AuditSettings
 from pipeline.audit.screening import ShardScreen, measure_stored, screen_shard
-from pipeline.audit.settings import AuditSettings
 from pipeline.audit.stored.audit_rows import iterate_audit_shard
-from pipeline.audit.summing.partial import PartialSum, merged
 from pipeline.audit.summing.shard_sum import sum_clips
+from pipeline.audit.summing.sums import PartialSum, merge_sums
 from pipeline.audit.verdict import ScreenRules
 from pipeline.border import begin_part
 from pipeline.shards.index import read_index
@@ -72,7 +72,7 @@ class SummingStage:
     groups: Sequence[Sequence[int]]
 
     def run(self, unit: int, crashed: Mapping[str, str]) -> PartialSum:
-        return merged(self._sum(shard) for shard in self.groups[unit])
+        return merge_sums(self._sum(shard) for shard in self.groups[unit])
 
     def size(self, unit: int) -> int:
         return len(self.groups[unit])

@@ -8,9 +8,8 @@ from jobs.execution.missing import shards_to_do
 from jobs.execution.run import Executor
 from pipeline import storage
 from pipeline.datasets.check_tables import CheckSummary, write_check_summary
-from pipeline.datasets.converting import Estimate, estimate_clip
-from pipeline.datasets.planning import identity_of, plan_sequences
-from pipeline.datasets.policy import ConversionPolicy
+from pipeline.datasets.converting import ConversionEstimate, estimate_clip
+from pipeline.datasets.planning import ConversionPolicy, identity_of, plan_sequences
 from pipeline.datasets.source import SequenceInfo, TruthSource
 from pipeline.errors import ConfigError
 from pipeline.layout import Layout
@@ -43,7 +42,7 @@ class ConvertingOutcome:
     first_errors: tuple[ErrorRow, ...]
     checks: tuple[CheckSummary, ...]  # of all clips converted so far
     unexpected: tuple[ErrorRow, ...]  # those that nobody foresaw
-    estimate: Estimate | None  # of a dry run: from one clip, converted and forgotten
+    estimate: ConversionEstimate | None  # of a dry run: from one clip, converted and forgotten
 
 
 def convert(source: TruthSource, config: ConvertingConfig, *, dry_run: bool) -> ConvertingOutcome:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.datasets.converting import convert_shard, try_clip
-from pipeline.datasets.policy import ConversionPolicy
+from pipeline.datasets.planning import ConversionPolicy
 from pipeline.datasets.source import TruthSource
 from pipeline.shards.committing import ShardOutcome
 from pipeline.shards.plan import read_shard_plan

@@ -15,8 +15,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.labels import LabelShard, read_label_shard
 from pipeline.layout import Layout
 from pipeline.metrics.error_histogram import ErrorHistogram
-from pipeline.metrics.label_comparison import LabelComparison, compare_labels
-from pipeline.metrics.query_match import match_queries
+from pipeline.metrics.label_comparison import LabelComparison, compare_labels, match_queries
 from pipeline.records import ClipRecord, TrackLabels, TrackTruth
 from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.index import ARRAYS, ClipEntry, read_index

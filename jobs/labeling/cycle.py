@@ -11,7 +11,7 @@ from labelers import Labeler
 from pipeline.audit.tracks.cycle import cycle_measures, cycle_queries
 from pipeline.errors import DataError
 from pipeline.labels.kinds.tracks import as_stored
-from pipeline.raster import length_from_raster
+from pipeline.metrics.tapvid_counts import length_from_raster
 from pipeline.records import ClipFrames, FrameReader, FramesInMemory, TrackLabels
 
 BLOCK_BYTES = 256 * 2**20  # of frames that are held while a stream is read backwards

@@ -17,7 +17,7 @@ from pipeline.shards.known import KnownSource, PlannedSources, read_known_source
 from pipeline.shards.plan import PlanEnd, PlannedClip, assign_shards, plan_end, write_plan
 from pipeline.shards.planning import Planner, group_specs, rows_digest, same_bounds, sources_of
 from pipeline.shards.policy import ClipPolicy
-from pipeline.shards.probing import MISSING, ProbedSource, Source, group_sources, located, probed_sources, read_probe_group
+from pipeline.shards.probing import MISSING, ProbedSource, Source, group_sources, locate_source, probed_sources, read_probe_group
 from pipeline.shards.source_roots import SourceRoots
 from pipeline.tables import parse_table, read_table
 
@@ -113,7 +113,7 @@ class _Probed:
 
     def items(self, roots: SourceRoots) -> Iterator[tuple[int, ProbedSource]]:
         for number, items in sorted(self.tables.items()):
-            yield from ((number, located(item, roots)) for item in items)
+            yield from ((number, locate_source(item, roots)) for item in items)
 
 
 def _probe(state: RootState, fresh: Sequence[Source], policy: ClipPolicy, executor: Executor, *, publish: bool) -> _Probed:

@@ -10,7 +10,7 @@ from pipeline.audit.stored.audit_rows import read_audit_shard
 from pipeline.audit.stored.audit_set import read_audit_set
 from pipeline.audit.stored.clip_audit import ClipAudit
 from pipeline.drawing import TrackColours, TrackStyle, spread_frames
-from pipeline.drawing.ramp import levels, ramp
+from pipeline.drawing.style import levels, ramp
 from pipeline.errors import ConfigError, DataError
 from pipeline.labels import read_label_set, read_label_shard
 from pipeline.layout import Layout, committed

@@ -7,7 +7,7 @@ import numpy as np
 from jobs.showing.clips import MAX_FRAMES, LoadedClip, Shown, choose_clip, count_planned, find_clip, load_clip, spread_clips
 from pipeline.drawing import SheetCell, clip_cell, contact_sheet, draw_tracks
 from pipeline.drawing.depth import beside_depth, depth_pictures
-from pipeline.drawing.ramp import ramp
+from pipeline.drawing.style import ramp
 from pipeline.labels import read_label_set
 from pipeline.records import DepthLabels
 

@@ -9,8 +9,7 @@ from jobs.showing.pictures import audit_note
 from pipeline import storage
 from pipeline.audit.stored.audit_set import read_audit_set
 from pipeline.drawing.clip_scene import ClipScene
-from pipeline.drawing.ramp import levels, ramp
-from pipeline.drawing.style import colour_indices, palette
+from pipeline.drawing.style import colour_indices, levels, palette, ramp
 from pipeline.errors import ConfigError
 from pipeline.labels import read_label_set
 from pipeline.records import ClipSample, TrackLabels

@@ -1,1 +1,1 @@
-"""Which clips and labels deserve trust: measures, weights, verdicts, and the tables that hold them."""
+"""Trust in clips and labels: measures, weights, verdicts, and the tables that hold them."""

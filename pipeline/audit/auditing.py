@@ -6,48 +6,60 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.audit.calibration import Calibration
-from pipeline.audit.clips.labels import ClipMeasures, measure_clip_labels
-from pipeline.audit.evidence import track_evidence
+from pipeline.audit.clips.labels import ClipMeasures, TrackEvidence, measure_clip_labels
 from pipeline.audit.records import TrackMeasures, TrackWeights
 from pipeline.audit.stored.clip_audit import TrackAudit
 from pipeline.audit.tracks.cycle import CycleMeasures
-from pipeline.audit.tracks.frame_pass import ClipPictures
-from pipeline.audit.tracks.looks import Looks, measure_looks
+from pipeline.audit.tracks.inputs import ClipPictures, inside_image
 from pipeline.audit.tracks.measure import all_measures
-from pipeline.audit.tracks.query_frames import inside_image
-from pipeline.audit.tracks.speed import median_speed
+from pipeline.audit.tracks.motion import median_speed
+from pipeline.audit.tracks.picture_measures import PictureMeasures, measure_pictures
 from pipeline.audit.tracks.visibility import visibility_measures
 from pipeline.audit.weights import track_weights
 from pipeline.records import ClipFrames, TrackLabels
 
-WayBack = Callable[[ClipFrames, TrackLabels], TrackLabels]
+BackwardTracker = Callable[[ClipFrames, TrackLabels], TrackLabels]
+
+
+def track_evidence(measures: TrackMeasures, weights: TrackWeights) -> TrackEvidence:
+    """The six values of each track that count for its clip. Without a calibration nothing is said of bad tracks."""
+    return TrackEvidence(
+        bad_probability=weights.bad_probability,
+        cycle_px=measures.fb_cycle,
+        flicker=measures.flicker,
+        collapsed=weights.collapsed.astype(np.float32),
+        stuck=measures.static_stick,
+        static_score=measures.static_score,
+    )
+
+
 """(clip, its labels) -> labels of the reversed clip for `cycle_queries` of them, by the labeler that made them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class AuditedTracks:
-    """What the audit found in the labels of one clip."""
+    """Findings of the audit in the labels of one clip."""
 
-    labels: TrackLabels  # cleaned: hidden where they were called visible outside the image
+    labels: TrackLabels  # hidden where they were called visible outside the image
     measures: TrackMeasures
     weights: TrackWeights
 
 
-def cleaned(labels: TrackLabels, *, height: int, width: int) -> TrackLabels:
+def hide_outside(labels: TrackLabels, *, height: int, width: int) -> TrackLabels:
     """The labels, hidden where a track is visible outside the image: such a point cannot be seen. Positions stay."""
     seen = labels.visibility & inside_image(labels.tracks_px, height=height, width=width)
     return labels if np.array_equal(seen, labels.visibility) else replace(labels, visibility=seen)
 
 
-def look_along(labels: TrackLabels, pictures: ClipPictures) -> Looks:
-    """What a clip's pictures say of its tracks where these can be seen. Raises as `measure_looks` does."""
+def measure_clip_pictures(labels: TrackLabels, pictures: ClipPictures) -> PictureMeasures:
+    """Measures of a clip's tracks by its pictures, where the tracks are inside. Raises as `measure_pictures` does."""
     _, height, width = pictures.shape
-    return measure_looks(cleaned(labels, height=height, width=width), pictures)
+    return measure_pictures(hide_outside(labels, height=height, width=width), pictures)
 
 
 def weigh_tracks(
     labels: TrackLabels,
-    looks: Looks,
+    by_pictures: PictureMeasures,
     *,
     calibration: Calibration | None = None,
     cycle: CycleMeasures | None = None,
@@ -56,26 +68,26 @@ def weigh_tracks(
     """Measure and weigh the tracks of a clip. Points that are visible outside the image are counted (`oof`), then taken for hidden.
 
     Args:
-        looks: from `look_along` for these labels.
+        by_pictures: from `measure_clip_pictures` for these labels.
         calibration: of the labeler that made them; without one, the fallback weights.
         cycle, other: as `all_measures` takes them.
     Raises: DataError if the arguments do not belong to one clip.
     """
-    height, width = looks.height, looks.width
-    clean = cleaned(labels, height=height, width=width)
-    measures = all_measures(clean, looks, cycle=cycle, other=other)
+    height, width = by_pictures.height, by_pictures.width
+    clean = hide_outside(labels, height=height, width=width)
+    measures = all_measures(clean, by_pictures, cycle=cycle, other=other)
     if clean is not labels:
         measures = replace(measures, oof=visibility_measures(labels, height=height, width=width).oof)
     return AuditedTracks(labels=clean, measures=measures, weights=track_weights(measures, calibration))
 
 
 def clip_measures(audited: AuditedTracks, *, height: int, width: int) -> ClipMeasures:
-    """What the tracks say of their clip of `height` x `width` pixels."""
+    """Measures of a clip by its tracks, of `height` x `width` pixels."""
     return measure_clip_labels(audited.labels, height, width, tracks=track_evidence(audited.measures, audited.weights))
 
 
 def stored_tracks(audited: AuditedTracks, *, height: int, width: int) -> TrackAudit:
-    """What is kept of the tracks of a clip of `height` x `width` pixels."""
+    """Stored measures of the tracks of a clip of `height` x `width` pixels."""
     measures, weights = audited.measures, audited.weights
     return TrackAudit(
         queries=audited.labels.queries,

@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import storage
-from pipeline.audit.auditing import AuditedTracks, WayBack, cleaned, clip_measures, look_along, stored_tracks, weigh_tracks
-from pipeline.audit.labelled_clips import LabelledShard, open_labelled_shard
-from pipeline.audit.settings import AuditSettings
+from pipeline.audit.auditing import (
+    AuditedTracks,
+    BackwardTracker,
+    clip_measures,
+    hide_outside,
+    measure_clip_pictures,
+    stored_tracks,
+    weigh_tracks,
+)
+from pipeline.audit.labelled_clips import AuditSettings, LabelledShard, open_labelled_shard
 from pipeline.audit.stored.audit_rows import writing_audit_shard
 from pipeline.audit.stored.clip_audit import ClipAudit
 from pipeline.audit.stored.screen import ScreenRow
@@ -30,7 +37,7 @@ _WITHOUT_LABELS = {"screened": "screened", "failed": "label_failed", "quarantine
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardAudited:
-    """What auditing one shard took."""
+    """Outcome and cost of auditing one shard."""
 
     clips: int
     errors: int
@@ -39,19 +46,21 @@ class ShardAudited:
     cpu_s: float
 
 
-def audit_shard(settings: AuditSettings, shard: int, crashed: Mapping[str, str], way_back: WayBack | None = None) -> ShardAudited:
+def audit_shard(
+    settings: AuditSettings, shard: int, crashed: Mapping[str, str], track_backward: BackwardTracker | None = None
+) -> ShardAudited:
     """Judge every clip of a labelled shard, and commit its audit. Of one clip at a time the encoded video, the tracks and a
     few frames are held.
 
     Args:
         crashed: clips that killed their process, and what is to be said of them: they are not tried.
-        way_back: follows tracks back again; for cycle "retrack".
+        track_backward: follows tracks back again; for cycle "retrack".
     Raises: StorageError when bytes cannot be read or written just now, DataError for a table that is not what it should be; nothing
         is committed then.
     """
     started, video_s = time.process_time(), 0.0
     errors: list[ErrorRow] = []
-    auditor = _Auditor(settings, open_labelled_shard(settings, shard), way_back)
+    auditor = _Auditor(settings, open_labelled_shard(settings, shard), track_backward)
     again = storage.exists(Layout(settings.root).audit_shard(settings.audit, shard))
     with writing_audit_shard(settings.root, settings.audit, shard) as add:
         for entry in auditor.shard.entries:
@@ -77,20 +86,20 @@ def audit_shard(settings: AuditSettings, shard: int, crashed: Mapping[str, str],
     )
 
 
-def audit_clip(settings: AuditSettings, shard: int, key: str, way_back: WayBack | None = None) -> ClipAudit:
+def audit_clip(settings: AuditSettings, shard: int, key: str, track_backward: BackwardTracker | None = None) -> ClipAudit:
     """One clip of a shard alone; nothing is written. Raises as `audit_shard` does, and DataError if the shard has no such clip."""
     labelled = open_labelled_shard(settings, shard)
     entry = next((entry for entry in labelled.entries if entry.key == key), None)
     if entry is None:
         raise DataError(f"shard {shard:06d} has no clip {key}")
-    return _Auditor(settings, labelled, way_back).clip(entry, None)
+    return _Auditor(settings, labelled, track_backward).clip(entry, None)
 
 
 class _Auditor:
     """Judges the clips of one shard."""
 
-    def __init__(self, settings: AuditSettings, shard: LabelledShard, way_back: WayBack | None) -> None:
-        self._settings, self.shard, self._way_back = settings, shard, way_back
+    def __init__(self, settings: AuditSettings, shard: LabelledShard, track_backward: BackwardTracker | None) -> None:
+        self._settings, self.shard, self._way_back = settings, shard, track_backward
         self.ways_lost = 0
         self.unexpected: dict[str, UnexpectedError] = {}  # by key: what nobody foresaw, in the clip or on its way back
 
@@ -141,15 +150,15 @@ class _Auditor:
     def _judged(
         self, entry: ClipEntry, record: ClipRecord, data: VideoData, labels: TrackLabels, other: TrackLabels | None
     ) -> AuditedTracks:
-        looks = look_along(labels, StoredClip(data, record))
+        by_pictures = measure_clip_pictures(labels, StoredClip(data, record))
         cycle = self._cycle(entry, record, data, labels)
-        return weigh_tracks(labels, looks, calibration=self._settings.calibration, cycle=cycle, other=other)
+        return weigh_tracks(labels, by_pictures, calibration=self._settings.calibration, cycle=cycle, other=other)
 
     def _cycle(self, entry: ClipEntry, record: ClipRecord, data: VideoData, labels: TrackLabels) -> CycleMeasures | None:
         """The way back, where it is to be followed again. One that fails leaves the cycle unknown, and is counted."""
         if self._way_back is None:
             return None
-        clean = cleaned(labels, height=record.height, width=record.width)
+        clean = hide_outside(labels, height=record.height, width=record.width)
         try:
             with border(f"clip {entry.key}"):
                 back = self._way_back(ClipFrames(key=entry.key, reader=StoredClip(data, record), queries=labels.queries), clean)

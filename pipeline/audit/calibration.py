@@ -18,7 +18,7 @@ TRANSFORMS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CalibrationTerm:
-    """What one measure adds to the log odds: a line in z, bent at knots.
+    """Contribution of one measure to the log odds: a line in z, bent at knots.
 
     z = clip((transform(m) - mean) / sd, -5, 5), and the term is beta z + sum over j of bends_j max(0, z - knots_j). Where the measure
     is unknown the term is `unknown`.
@@ -50,8 +50,8 @@ class CalibrationTerm:
             )
 
     def log_odds(self, measure: np.ndarray) -> np.ndarray:
-        """What the term adds for each of N values, float64 "N"; NaN is unknown."""
-        z = standardised(measure, transform=self.transform, mean=self.mean, sd=self.sd)
+        """Log odds of the term for each of N values, float64 "N"; NaN is unknown."""
+        z = standardise(measure, transform=self.transform, mean=self.mean, sd=self.sd)
         line = self.beta * z + sum(bend * np.maximum(z - knot, 0.0) for knot, bend in zip(self.knots, self.bends, strict=True))
         return np.where(np.isnan(z), self.unknown, line)
 
@@ -72,7 +72,7 @@ class Calibration:
             raise ConfigError(f"calibration {self.version}: intercept is {self.intercept}, expected a finite number")
 
 
-def standardised(measure: np.ndarray, *, transform: str, mean: float, sd: float) -> np.ndarray:
+def standardise(measure: np.ndarray, *, transform: str, mean: float, sd: float) -> np.ndarray:
     """z of each value, float64 "N" in [-5, 5]; NaN where the measure is unknown."""
     z = (TRANSFORMS[transform](np.asarray(measure, np.float64)) - mean) / sd
     return np.clip(z, -_MOST_DEVIATIONS, _MOST_DEVIATIONS)

@@ -1,15 +1,30 @@
-"""All that lies about the clips of one labelled shard: index, labels, second labels, screen, tombstones."""
+"""Settings of an audit, and the files about the clips of one labelled shard: index, labels, second labels, screen, tombstones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from pipeline.audit.settings import AuditSettings
+from pipeline.audit.calibration import Calibration
 from pipeline.audit.stored.screen import ScreenRow, read_screen
+from pipeline.audit.verdict import ClipRules
 from pipeline.errors import DataError
 from pipeline.labels import LabelEntry, LabelShard, read_label_shard
 from pipeline.records import TrackLabels
 from pipeline.shards.index import ClipEntry, read_index
 from pipeline.shards.tombstones import Tombstones, read_tombstones
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditSettings:
+    """One audit of one label set."""
+
+    root: str
+    audit: str  # name
+    label_set: str
+    rules: ClipRules
+    calibration: Calibration | None  # None: fallback weights
+    cycle: str  # as in AuditSet
+    second: str | None = None  # label set that gives the second opinion
+    screened: bool = False  # whether the screen's verdicts count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +39,7 @@ class LabelledShard:
     stored_cycle: bool
 
     def label(self, entry: ClipEntry) -> LabelEntry:
-        """What the label file says of the clip. Raises DataError if it does not know it, or is of another video."""
+        """Labels of the clip in the label file. Raises DataError if it lacks the clip, or is of another video."""
         found = self.labels.entry(entry.key)
         if entry.record is not None:
             self.labels.check_clip(entry.key, entry.record.sha256)
@@ -37,7 +52,7 @@ class LabelledShard:
         return found
 
     def screen(self, entry: ClipEntry) -> ScreenRow | None:
-        """What the screen says of the clip; None without a screen. Raises DataError if it does not know it, or saw another video."""
+        """Verdict of the screen on the clip; None without a screen. Raises DataError if it lacks the clip, or saw another video."""
         if self.screen_rows is None:
             return None
         row = self.screen_rows.get(entry.key)

@@ -1,13 +1,33 @@
-"""What the audit knows of the tracks of one clip."""
+"""Measures and weights of the tracks of one clip, and the static gate's record of two frames."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 
-from pipeline.audit.static_pair import StaticPair
 from pipeline.errors import ConfigError
 from pipeline.records.arrays import check_array
+
+StaticModel = Literal["none", "homography", "fundamental", "undecided"]  # none: the camera stands still; undecided: both
+_MIN_STATIC_SHARE = 0.3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StaticPair:
+    """Result of the static gate for one pair of frames."""
+
+    start: int
+    end: int
+    model: StaticModel
+    num_candidates: int
+    static_inlier_ratio: float  # share of the candidates that move as the static scene does
+    parallax_px: float  # median distance of the points that obey F from H, pixels of the raster
+
+    @property
+    def has_pose_signal(self) -> bool:
+        """Whether a loss on the camera may use this pair."""
+        return self.model != "none" and self.static_inlier_ratio >= _MIN_STATIC_SHARE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -75,7 +95,7 @@ def measure_names() -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TrackWeights:
-    """How far N tracks deserve trust."""
+    """Weights of N tracks and of their frames."""
 
     weight: np.ndarray  # float32 "N" in [0, 1]
     bad_probability: np.ndarray | None  # float32 "N"; None without a calibration

@@ -22,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardScreen:
-    """What screening one shard took."""
+    """Outcome and cost of screening one shard."""
 
     clips: int
     errors: int

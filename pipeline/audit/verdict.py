@@ -1,15 +1,16 @@
-"""What becomes of a clip, and every reason for it; the worst decides."""
+"""The verdict on a clip, and every reason for it; the worst decides."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from pipeline.audit.clips.labels import ClipMeasures
 from pipeline.audit.clips.video import VideoMeasures
 from pipeline.errors import ConfigError, DataError
 
-DECISIONS = ("keep", "quarantine", "drop", "error")  # from good to bad
-REASONS = {  # what each reason leads to; those that lead to `keep` are remarks
+Decision = Literal["keep", "quarantine", "drop", "error"]
+DECISIONS: tuple[Decision, ...] = get_args(Decision)  # from good to bad
+REASONS: dict[str, Decision] = {  # what each reason leads to; those that lead to `keep` are remarks
     "dark": "drop",
     "blank": "drop",
     "credits": "drop",
@@ -50,7 +51,7 @@ _CREDITS_FPS = 30.0
 class Verdict:
     """A decision with all its reasons, the gravest first."""
 
-    decision: str  # keep | quarantine | drop | error
+    decision: Decision
     reasons: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -67,7 +68,7 @@ def verdict_of(reasons: Iterable[str]) -> Verdict:
     return Verdict(decision=_worst(ordered), reasons=tuple(ordered))
 
 
-def _worst(reasons: Iterable[str]) -> str:
+def _worst(reasons: Iterable[str]) -> Decision:
     return max((REASONS[reason] for reason in reasons), key=DECISIONS.index, default="keep")
 
 

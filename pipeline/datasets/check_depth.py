@@ -5,8 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from pipeline.datasets.evidence import Evidence
-from pipeline.datasets.measured import FEWEST, Measured, median_of
+from pipeline.datasets.evidence import FEWEST, Evidence, Measurement, median_of
 from pipeline.datasets.projection import NEAR_M, camera_from_world, inside, nearest, project, unproject, world_from_camera
 
 _TOLERANCE_M, _TOLERANCE = 0.05, 0.02  # a point within the larger of 5 cm and 2 % of the depth lies on the seen surface
@@ -22,7 +21,7 @@ def on_surface(z: np.ndarray, depth: np.ndarray) -> np.ndarray:
     return np.asarray((depth > 0) & (np.abs(z - depth) < np.maximum(_TOLERANCE_M, _TOLERANCE * depth)))
 
 
-def depth_at_tracks(evidence: Evidence) -> Measured | None:
+def depth_at_tracks(evidence: Evidence) -> Measurement | None:
     """Median of |z - depth| / z at visible tracks, depth of the pixel on which each falls."""
     if evidence.points is None or evidence.depth is None or evidence.tracks2d is None or evidence.seen is None:
         return None
@@ -33,7 +32,7 @@ def depth_at_tracks(evidence: Evidence) -> Measured | None:
     return median_of(np.abs(z - depth)[used] / np.maximum(np.abs(z[used]), NEAR_M))
 
 
-def hidden_at_surface(evidence: Evidence) -> Measured | None:
+def hidden_at_surface(evidence: Evidence) -> Measurement | None:
     """Share of hidden points that lie on the seen surface, less that of visible ones; with fewer than 20 visible, theirs is 0."""
     if evidence.points is None or evidence.depth is None or evidence.tracks2d is None:
         return None
@@ -45,10 +44,10 @@ def hidden_at_surface(evidence: Evidence) -> Measured | None:
     if hidden.sum() < FEWEST:
         return None
     of_seen = float(agrees[seen].mean()) if seen.sum() >= FEWEST else 0.0
-    return Measured(float(agrees[hidden].mean()) - of_seen, int(seen.sum() + hidden.sum()))
+    return Measurement(float(agrees[hidden].mean()) - of_seen, int(seen.sum() + hidden.sum()))
 
 
-def subpixel_offset(evidence: Evidence) -> Measured | None:
+def subpixel_offset(evidence: Evidence) -> Measurement | None:
     """Length of the shift of tracks, among half-pixel steps, that fits the depth's slopes far better than none; 0 if none does."""
     if evidence.points is None or evidence.depth is None or evidence.tracks2d is None or evidence.seen is None:
         return None
@@ -67,16 +66,16 @@ def subpixel_offset(evidence: Evidence) -> Measured | None:
     best = min(errors, key=lambda shift: errors[shift])
     unshifted = errors[0.0, 0.0]
     offset = float(np.hypot(*best)) if unshifted > _NOTABLE and errors[best] < _SHARP * unshifted else 0.0
-    return Measured(offset, samples)
+    return Measurement(offset, samples)
 
 
-def depth_between_views(evidence: Evidence) -> Measured | None:
+def depth_between_views(evidence: Evidence) -> Measurement | None:
     """Median of |z - depth| / depth of static pixels carried into another frame by depth, cameras and poses."""
     errors = _errors_between_views(evidence)
     return None if errors is None else median_of(errors, fewest=_FEWEST_PIXELS)
 
 
-def motion_unexplained(evidence: Evidence) -> Measured | None:
+def motion_unexplained(evidence: Evidence) -> Measurement | None:
     """That median as a share of what it would be if the camera had stood still; measured where standing still is 8 % off or more."""
     with_poses = depth_between_views(evidence)
     if evidence.camera_to_world is None or with_poses is None:
@@ -85,7 +84,7 @@ def motion_unexplained(evidence: Evidence) -> Measured | None:
     still = depth_between_views(replace(evidence, camera_to_world=standing))
     if still is None or still.figure < _MOVES:
         return None
-    return Measured(with_poses.figure / still.figure, with_poses.samples)
+    return Measurement(with_poses.figure / still.figure, with_poses.samples)
 
 
 def _errors_between_views(evidence: Evidence) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""What the checks measured, kept beside the shards, and summed up."""
+"""Figures of the checks as tables beside the shards, and their summary."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

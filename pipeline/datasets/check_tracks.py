@@ -1,25 +1,46 @@
-"""Measures of cameras and tracks against each other."""
+"""Measures of cameras, tracks and visibility against each other."""
 
 import numpy as np
 
-from pipeline.datasets.evidence import Evidence
-from pipeline.datasets.measured import FEWEST, Measured, median_of
+from pipeline.datasets.evidence import FEWEST, Evidence, Measurement, median_of
 from pipeline.datasets.projection import NEAR_M, nearest, project, world_from_camera
 
+_FEWEST_PAIRS = 200  # of each kind
+_MOSTLY = 0.5  # of the points in the image are visible in any ordinary clip
 _STANDS_STILL = 0.01  # of its distance: a point that moves less in the world is static
 _CAMERA_MOVES = 0.05  # of the points' distance; below that, poses and their inverses are too alike to tell apart
 
 
-def rotation_error(evidence: Evidence) -> Measured | None:
+def appearance_excess(evidence: Evidence) -> Measurement | None:
+    """Mean change of colour along visible points over that along hidden ones, less 1; at least 0, and 0 where most points are visible.
+
+    Colours are compared between neighbouring sampled frames. The two signs must come together: hidden points on a plain wall may keep
+    their colour, and a clip may show a crowd; only where most points are said to be hidden, and these look the steadier, is it odd.
+    """
+    tracks, seen, hidden = evidence.tracks2d, evidence.seen, evidence.hidden
+    if tracks is None or seen is None or hidden is None or evidence.depth is not None or len(tracks) < 2:
+        return None
+    colour = np.stack([nearest(evidence.frames[..., channel], tracks) for channel in range(3)], -1).astype(np.float64)
+    change = np.abs(np.diff(colour, axis=0)).mean(axis=-1)
+    of_seen, of_hidden = (change[kind[1:] & kind[:-1]] for kind in (seen, hidden))
+    if min(of_seen.size, of_hidden.size) < _FEWEST_PAIRS:
+        return None
+    samples = int(of_seen.size + of_hidden.size)
+    if seen.sum() > _MOSTLY * (seen.sum() + hidden.sum()):
+        return Measurement(0.0, samples)
+    return Measurement(max(float(of_seen.mean() / max(of_hidden.mean(), 1.0)) - 1, 0.0), samples)
+
+
+def rotation_error(evidence: Evidence) -> Measurement | None:
     """Largest entry of R R' - I over all valid poses; 2 where a rotation mirrors."""
     if evidence.camera_to_world is None or not evidence.pose_valid.any():
         return None
     rotations = evidence.camera_to_world[evidence.pose_valid, :3, :3]
     error = float(np.abs(rotations @ rotations.transpose(0, 2, 1) - np.eye(3)).max())
-    return Measured(max(error, 2.0 if (np.linalg.det(rotations) < 0).any() else 0.0), len(rotations))
+    return Measurement(max(error, 2.0 if (np.linalg.det(rotations) < 0).any() else 0.0), len(rotations))
 
 
-def projection_error(evidence: Evidence) -> Measured | None:
+def projection_error(evidence: Evidence) -> Measurement | None:
     """Median distance in pixels from the projection of tracks3d to tracks2d, over visible points (over all, if few are visible)."""
     if evidence.points is None or evidence.tracks2d is None or evidence.intrinsics is None or evidence.seen is None:
         return None
@@ -31,7 +52,7 @@ def projection_error(evidence: Evidence) -> Measured | None:
     return median_of(np.where(behind, float(max(evidence.size)), error)[chosen])
 
 
-def static_wander(evidence: Evidence) -> Measured | None:
+def static_wander(evidence: Evidence) -> Measurement | None:
     """Median over tracks of static surfaces: how far they get from their mean place in the world, as a share of their distance."""
     if evidence.dynamic_mask is None or evidence.tracks2d is None or evidence.seen is None or evidence.points is None:
         return None
@@ -43,8 +64,8 @@ def static_wander(evidence: Evidence) -> Measured | None:
     return None if wander is None else median_of(wander[static & np.isfinite(wander)])
 
 
-def static_in_inverse(evidence: Evidence) -> Measured | None:
-    """How much larger the share of tracks that stand still in the world is with every pose inverted; at least 0.
+def static_in_inverse(evidence: Evidence) -> Measurement | None:
+    """Gain in the share of tracks that stand still in the world when every pose is inverted; at least 0.
 
     Measured where the camera moves. In most scenes much stands still; with poses the wrong way round nearly nothing does.
     """
@@ -55,7 +76,7 @@ def static_in_inverse(evidence: Evidence) -> Measured | None:
     if given is None or other is None or np.isfinite(given).sum() < FEWEST:
         return None
     shares = [float((wander[np.isfinite(wander)] < _STANDS_STILL).mean()) for wander in (given, other)]
-    return Measured(max(shares[1] - shares[0], 0.0), int(np.isfinite(given).sum()))
+    return Measurement(max(shares[1] - shares[0], 0.0), int(np.isfinite(given).sum()))
 
 
 def _world(evidence: Evidence) -> np.ndarray | None:

@@ -6,15 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.border import begin_part, border
-from pipeline.datasets.anchoring import anchored
 from pipeline.datasets.check_tables import ClipChecks, write_checks
-from pipeline.datasets.fitting import fitted
-from pipeline.datasets.planning import sequence_of
-from pipeline.datasets.policy import ConversionPolicy
+from pipeline.datasets.planning import ConversionPolicy, sequence_of
+from pipeline.datasets.preparation import complete_tracks, resize_for_video, subsample_tracks, to_first_camera
 from pipeline.datasets.reprojection import with_reprojected_tracks
 from pipeline.datasets.samples import sample_of
 from pipeline.datasets.source import TruthSource
-from pipeline.datasets.tracks import finished, thinned
 from pipeline.datasets.validation import Check, check_truth, failures
 from pipeline.errors import DataError
 from pipeline.shards.committing import ShardOutcome, commit_shard
@@ -26,15 +23,15 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConvertedClip:
-    """One clip, and what the checks say of it; without a sample where it failed."""
+    """One converted clip and its checks; without a sample where it failed."""
 
     sample: TarSample | DataError
     checks: tuple[Check, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Estimate:
-    """What one clip costs: times the number of clips, what all will."""
+class ConversionEstimate:
+    """Cost of one clip; times the number of clips, that of all."""
 
     clip_bytes: int
     clip_cpu_s: float
@@ -63,7 +60,8 @@ def convert_clip(clip: PlannedClip, source: TruthSource, policy: ConversionPolic
             truth = with_reprojected_tracks(truth, policy.reprojected_tracks)
             checks = check_truth(truth)
             _refuse(clip, checks, policy)
-            stored = thinned(finished(fitted(anchored(truth), policy.long_side)), policy.max_tracks, clip.key)
+            stored = resize_for_video(to_first_camera(truth), policy.long_side)
+            stored = subsample_tracks(complete_tracks(stored), policy.max_tracks, clip.key)
             if stored.frames.shape != truth.frames.shape:
                 _refuse(clip, check_truth(stored), policy)
             return ConvertedClip(sample=sample_of(clip, stored, policy), checks=checks)
@@ -76,7 +74,7 @@ def try_clip(clip: PlannedClip, source: TruthSource, policy: ConversionPolicy) -
     convert_clip(clip, source, policy)
 
 
-def estimate_clip(root: str, source: TruthSource, policy: ConversionPolicy) -> Estimate | None:
+def estimate_clip(root: str, source: TruthSource, policy: ConversionPolicy) -> ConversionEstimate | None:
     """Convert the plan's first clip in memory and say what it cost; None if nothing is planned."""
     shards = read_plan_counts(root).shards
     if len(shards) == 0:
@@ -86,8 +84,8 @@ def estimate_clip(root: str, source: TruthSource, policy: ConversionPolicy) -> E
     sample = convert_clip(clip, source, policy).sample
     cpu_s = time.process_time() - started
     if isinstance(sample, DataError):
-        return Estimate(clip_bytes=0, clip_cpu_s=cpu_s, error=f"clip {clip.key}: {sample}")
-    return Estimate(clip_bytes=sum(len(data) for data in sample.members().values()), clip_cpu_s=cpu_s, error=None)
+        return ConversionEstimate(clip_bytes=0, clip_cpu_s=cpu_s, error=f"clip {clip.key}: {sample}")
+    return ConversionEstimate(clip_bytes=sum(len(data) for data in sample.members().values()), clip_cpu_s=cpu_s, error=None)
 
 
 def _results(

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets.depth_files import read_depths, read_png16
-from pipeline.datasets.files import checked_sequences, clip_frames, read_file
-from pipeline.datasets.pictures import read_pictures
+from pipeline.datasets.files import check_sequences, clip_frames, read_file
+from pipeline.datasets.pictures import read_depths, read_pictures, read_png16
+from pipeline.datasets.poses import Viewpoint, float16_bits_to_depth, pixel_centre_intrinsics, world_to_camera
 from pipeline.datasets.projection import NEAR_M, camera_from_world, project
-from pipeline.datasets.pytorch3d_cameras import Viewpoint, float16_bits_to_depth, pixel_centre_intrinsics, world_to_camera
 from pipeline.datasets.source import SequenceInfo
 from pipeline.datasets.torch_files import load_pth
 from pipeline.datasets.tracks import SourceTracks, add_tracks, to_pixel_centres
@@ -57,7 +56,7 @@ class DynamicReplicaSource:
                     )
                     for (name, camera), count in counts.items()
                 ]
-        return checked_sequences(self.name, self.path, sequences=found, layout="train/frame_annotations_train.jgz")
+        return check_sequences(self.name, self.path, sequences=found, layout="train/frame_annotations_train.jgz")
 
     def read(self, sequence: SequenceInfo, first_frame: int, num_frames: int) -> TruthClip:
         """Frames, depth and cameras, and tracks where there are trajectories: those are of the left camera."""

@@ -1,4 +1,4 @@
-"""What a clip offers for checking its conventions: a sample of its tracks and frames, in float64."""
+"""Evidence of a clip's conventions: a sample of its tracks and frames in float64, and figures with the number of values behind them."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,21 @@ import numpy as np
 from pipeline.datasets.projection import camera_from_world, inside
 from pipeline.records.truth import TruthClip
 
+FEWEST = 20  # a median of fewer values is no evidence
 _MOST_FRAMES, _MOST_TRACKS = 16, 512  # checks take medians: more would cost and not tell more
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The figure of a check, and the number of values behind it."""
+
+    figure: float
+    samples: int
+
+
+def median_of(values: np.ndarray, *, fewest: int = FEWEST) -> Measurement | None:
+    """The median of all values, or None if they are too few."""
+    return Measurement(float(np.median(values)), int(values.size)) if values.size >= fewest else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -1,13 +1,17 @@
-"""The files of a dataset as they lie on disk: listing them, and reading one with an error that says what is missing."""
+"""Files of a dataset: listings, folders of frames, tables of numbers; an error says which file is missing."""
 
+import io
 import logging
 import posixpath
 import re
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import ClassVar, TypeVar
+
+import numpy as np
 
 from pipeline.datasets.source import SequenceInfo
 from pipeline.errors import ConfigError, DataError, StorageError
@@ -97,8 +101,8 @@ def read_file(uri: str) -> bytes:
         raise DataError(f"{uri}: there is no such file, but the dataset's layout needs it; unpack or download it again") from error
 
 
-def counted_frames(count: Callable[[], int]) -> int:
-    """How many frames a sequence has; 0, and a warning, where its files cannot be read: planning makes that an error of the sequence."""
+def count_frames(count: Callable[[], int]) -> int:
+    """Number of frames of a sequence; 0, and a warning, where its files cannot be read: planning makes that an error of the sequence."""
     try:
         return count()
     except DataError as error:
@@ -106,7 +110,7 @@ def counted_frames(count: Callable[[], int]) -> int:
         return 0
 
 
-def checked_sequences(dataset: str, root: str, *, sequences: Sequence[SequenceInfo], layout: str) -> list[SequenceInfo]:
+def check_sequences(dataset: str, root: str, *, sequences: Sequence[SequenceInfo], layout: str) -> list[SequenceInfo]:
     """The sequences by name; how many came without depth is logged. Raises: ConfigError if there are none, or two of one name."""
     if not sequences:
         raise ConfigError(f"{root}: no {dataset} sequence found, expected files such as {layout}; give the folder that holds them")
@@ -117,3 +121,48 @@ def checked_sequences(dataset: str, root: str, *, sequences: Sequence[SequenceIn
     if flat := [sequence.name for sequence in ordered if sequence.extra.get("has_depth") is False]:
         _LOG.warning("%s: %d of %d sequences have no depth, %s first; is its part unpacked?", root, len(flat), len(ordered), flat[0])
     return ordered
+
+
+class FrameFolderSource(ABC):
+    """A subclass names the dataset, its terms and how its image files lie, and reads clips."""
+
+    name: ClassVar[str]
+    keep_images: ClassVar[bool] = False
+    terms: ClassVar[str]  # its licence
+    images: ClassVar[re.Pattern[str]]  # of an image's path; its groups but the last become `FrameFolder.parts`
+    layout: ClassVar[str]  # an example of such a path, for errors
+
+    def __init__(self, root: str, *, license: str | None = None) -> None:
+        """`root` holds the dataset, at any depth; `license` replaces `terms`."""
+        self._root = absolute(root)
+        self.license: str | None = license or self.terms
+
+    def sequences(self) -> list[SequenceInfo]:
+        """All sequences. Raises: ConfigError if there are none."""
+        tree = FileTree(self._root)
+        found = [self._sequence(tree, folder) for folder in tree.frame_folders(self.images)]
+        return check_sequences(self.name, self._root, sequences=found, layout=self.layout)
+
+    @abstractmethod
+    def _sequence(self, tree: FileTree, folder: FrameFolder) -> SequenceInfo:
+        """The sequence whose images lie in a folder."""
+
+
+def read_table(uri: str, *, columns: int, header_lines: int = 0) -> np.ndarray:
+    """Rows of numbers set apart by blanks, float64 "R columns"; `nan` and `-inf` are numbers, lines with # are comments.
+
+    Raises: DataError if the file is missing, holds anything else, or rows of another length.
+    """
+    try:
+        text = read_file(uri).decode()
+        table = np.array([line.split() for line in _lines(text)[header_lines:]], np.float64)
+    except (UnicodeDecodeError, ValueError) as error:
+        raise DataError(f"{uri}: not {columns} numbers in every row ({error}); download it again") from error
+    if table.ndim != 2 or table.shape[1] != columns:
+        raise DataError(f"{uri}: a table of shape {list(table.shape)}, expected {columns} numbers in every row; is it this dataset's file?")
+    return table
+
+
+def _lines(text: str) -> list[str]:
+    stripped = (line.partition("#")[0].strip() for line in io.StringIO(text))
+    return [line for line in stripped if line]

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets.depth_files import read_depths, read_png16, zero_where_invalid
-from pipeline.datasets.files import FileTree, checked_sequences, clip_frames, list_frames, read_file
-from pipeline.datasets.pictures import Pictures, read_pictures
+from pipeline.datasets.files import FileTree, check_sequences, clip_frames, list_frames, read_file
+from pipeline.datasets.pictures import Pictures, read_depths, read_pictures, read_png16, zero_where_invalid
 from pipeline.datasets.poses import opengl_to_opencv
 from pipeline.datasets.projection import NEAR_M, camera_from_world, distance_to_depth, project
 from pipeline.datasets.safe_pickle import load_npy
@@ -50,7 +49,7 @@ class KubricSource:
             if _ANNOTATION.search(uri)
             for folder in [uri.rpartition("/")[0]]
         ]
-        return checked_sequences(self.name, self.path, sequences=found, layout="SEQ/SEQ.npy and SEQ/frames/000.png")
+        return check_sequences(self.name, self.path, sequences=found, layout="SEQ/SEQ.npy and SEQ/frames/000.png")
 
     def read(self, sequence: SequenceInfo, first_frame: int, num_frames: int) -> TruthClip:
         """Frames and 2D tracks; in the 3D variant also depth, cameras and points of the world."""
@@ -177,7 +176,7 @@ def _with_tracks(truth: TruthClip, annotation: _Annotation, window: _Window) -> 
 
 
 def _projected(truth: TruthClip, world: np.ndarray | None, hidden: np.ndarray) -> np.ndarray | None:
-    """Where the cameras put the points that are not hidden; NaN elsewhere."""
+    """Projections of the points that are not hidden; NaN elsewhere."""
     if world is None or truth.camera_to_world is None or truth.intrinsics is None:
         return None
     camera = camera_from_world(world, truth.camera_to_world)

@@ -6,10 +6,9 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 
 import numpy as np
 
-from pipeline.datasets.depth_files import read_depths, read_png16
-from pipeline.datasets.files import FileTree, checked_sequences, clip_frames, list_frames
+from pipeline.datasets.files import FileTree, check_sequences, clip_frames, list_frames
 from pipeline.datasets.npz import NpzFile, open_npz
-from pipeline.datasets.pictures import read_pictures
+from pipeline.datasets.pictures import read_depths, read_pictures, read_png16
 from pipeline.datasets.poses import inverse_poses
 from pipeline.datasets.source import SequenceInfo
 from pipeline.datasets.tracks import SourceTracks, add_tracks
@@ -50,7 +49,7 @@ class PointOdysseySource:
                 extra = {"annotation": annotation, "fps": self.fps}
                 split = _SPLITS.get(name.partition("/")[0])
                 found.append(SequenceInfo(name=name, num_frames=folder.num_frames, split=split, extra=extra))
-        return checked_sequences(self.name, self.path, sequences=found, layout="train/SEQ/rgbs/rgb_00000.jpg and train/SEQ/anno.npz")
+        return check_sequences(self.name, self.path, sequences=found, layout="train/SEQ/rgbs/rgb_00000.jpg and train/SEQ/anno.npz")
 
     def read(self, sequence: SequenceInfo, first_frame: int, num_frames: int) -> TruthClip:
         """Frames, depth, cameras and tracks in image and world."""

@@ -1,6 +1,7 @@
-"""Cameras of datasets: from each one's axes and directions to ours (camera to world; x right, y down, z forward)."""
+"""Cameras of datasets in our axes (camera to world; x right, y down, z forward), PyTorch3D's among them."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -11,6 +12,7 @@ from pipeline.errors import DataError
 _OPENCV_IN_NED = np.array([[0.0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
 _OPENCV_IN_OPENGL = np.diag([1.0, -1, -1, 1])
 _RIGID_TOLERANCE = 1e-3  # of R Rᵀ - I: text files carry few digits
+_FLIP = np.diag([-1.0, -1.0, 1.0])  # x left, y up -> x right, y down
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -91,3 +93,51 @@ def pinhole(fx_fy_cx_cy: np.ndarray) -> np.ndarray:
     matrices = np.tile(np.eye(3, dtype=np.float32), (len(fx_fy_cx_cy), 1, 1))
     matrices[:, [0, 1, 0, 1], [0, 1, 2, 2]] = fx_fy_cx_cy
     return matrices
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Viewpoint:
+    """One frame's camera in PyTorch3D's terms."""
+
+    rotation: np.ndarray  # "3 3": X_camera = X_world R + T, rows
+    translation: np.ndarray  # "3"
+    focal_length: np.ndarray  # "2", in normalised coordinates
+    principal_point: np.ndarray  # "2", likewise
+    intrinsics_format: Literal["ndc_isotropic", "ndc_norm_image_bounds"]
+
+
+def world_to_camera(viewpoint: Viewpoint) -> np.ndarray:
+    """The extrinsic matrix "4 4" with our axes: diag(-1, -1, 1) R', diag(-1, -1, 1) T."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = _FLIP @ viewpoint.rotation.T
+    matrix[:3, 3] = _FLIP @ viewpoint.translation
+    return matrix
+
+
+def pixel_centre_intrinsics(viewpoint: Viewpoint, size: tuple[int, int]) -> np.ndarray:
+    """The camera's matrix "3 3" in pixels, integer = pixel centre.
+
+    Normalised coordinates reach from -1 to 1 over the shorter side (`ndc_isotropic`) or over each side (`ndc_norm_image_bounds`) and
+    count from the middle of the image; the image's corner, where PyTorch3D has 0, is our -0.5.
+
+    Args:
+        size: (H, W).
+    Raises: DataError for another format.
+    """
+    half = np.array(size[::-1]) / 2
+    if viewpoint.intrinsics_format == "ndc_isotropic":
+        scale = np.full(2, half.min())
+    elif viewpoint.intrinsics_format == "ndc_norm_image_bounds":
+        scale = half
+    else:
+        raise DataError(f"intrinsics_format is {viewpoint.intrinsics_format!r}, expected ndc_isotropic or ndc_norm_image_bounds")
+    matrix = np.eye(3)
+    matrix[[0, 1], [0, 1]] = viewpoint.focal_length * scale
+    matrix[:2, 2] = half - viewpoint.principal_point * scale - 0.5
+    return matrix
+
+
+def float16_bits_to_depth(stored: np.ndarray, scale: float) -> np.ndarray:
+    """Depth float32 of a 16-bit PNG whose numbers are the bits of float16, times `scale`; what is not finite, or below 1e-5, is 0."""
+    depth = stored.astype(np.uint16).view(np.float16).astype(np.float32) * np.float32(scale)
+    return np.where(np.isfinite(depth) & (depth >= 1e-5), depth, 0).astype(np.float32)

@@ -43,7 +43,7 @@ def distance_to_depth(distance: np.ndarray, intrinsics: np.ndarray) -> np.ndarra
 
 
 def inside(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Which pixels "... 2" lie on an image of size (H, W), which covers [-0.5, W-0.5] x [-0.5, H-0.5]."""
+    """Whether pixels "... 2" lie on an image of size (H, W), which covers [-0.5, W-0.5] x [-0.5, H-0.5]."""
     return np.asarray(((pixels >= -0.5) & (pixels <= np.array(size[::-1]) - 0.5)).all(axis=-1))
 
 

@@ -17,7 +17,7 @@ _CLEARLY = 3.0  # tolerances that the surface must lie behind a point for the ca
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Views:
-    """What the source knows of T frames."""
+    """Depth and cameras of T frames."""
 
     depth: np.ndarray  # "T H W"
     intrinsics: np.ndarray  # "T 3 3"

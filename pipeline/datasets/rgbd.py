@@ -1,5 +1,6 @@
 """TUM RGB-D (freiburg3) and Bonn RGB-D Dynamic: hand-held depth cameras, poses from motion capture. Evaluation sets."""
 
+import bisect
 import posixpath
 import re
 from dataclasses import dataclass
@@ -7,19 +8,66 @@ from functools import partial
 
 import numpy as np
 
-from pipeline.datasets.depth_files import read_depths, read_png16
-from pipeline.datasets.files import FileTree, checked_sequences, clip_frames, counted_frames
-from pipeline.datasets.number_tables import read_table
-from pipeline.datasets.pictures import read_pictures
+from pipeline.datasets.files import FileTree, check_sequences, clip_frames, count_frames, read_file, read_table
+from pipeline.datasets.pictures import read_depths, read_pictures, read_png16
 from pipeline.datasets.poses import camera_path, pinhole, quaternion_poses
 from pipeline.datasets.source import SequenceInfo
-from pipeline.datasets.time_stamps import StampedFile, associate, stamped_files
+from pipeline.errors import DataError
 from pipeline.records.truth import TruthClip
-from pipeline.storage import absolute, join
+from pipeline.storage import absolute, exists, join, list_files
 
+_STAMP = re.compile(r"/(\d+(?:\.\d+)?)\.png$")
 _DEPTH_UNITS = 5000.0  # per metre
 _TOLERANCE_S = 0.02
 _FPS = 30.0  # of the sensor; the clip's own times are those of the recording
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StampedFile:
+    """An image and when it was taken."""
+
+    time_s: float
+    uri: str
+
+
+def stamped_files(sequence: str, stream: str) -> list[StampedFile]:
+    """Images of one stream (`rgb`, `depth`) in order of time: from SEQUENCE/STREAM.txt, or, without it, from the files' names.
+
+    Raises: DataError if a line is not `timestamp path`.
+    """
+    index = join(sequence, f"{stream}.txt")
+    if not exists(index):
+        matches = [match for uri in list_files(join(sequence, stream)) if (match := _STAMP.search(absolute(uri)))]
+        found = [StampedFile(time_s=float(match[1]), uri=match.string) for match in matches]
+    else:
+        lines = [line.split() for line in read_file(index).decode(errors="replace").splitlines() if line.strip() and line[0] != "#"]
+        try:
+            found = [StampedFile(time_s=float(stamp), uri=join(sequence, path)) for stamp, path in lines]
+        except ValueError as error:
+            raise DataError(f"{index}: a line is not `timestamp path` ({error}); download it again") from error
+    return sorted(found, key=lambda file: file.time_s)
+
+
+def associate(times_s: np.ndarray, others_s: np.ndarray, *, tolerance_s: float) -> np.ndarray:
+    """For each time the index of the other that belongs to it, or -1, int64 "N". Nobody belongs to two; the closest pair is made first.
+
+    Args:
+        times_s: "N", increasing.
+        others_s: "M", increasing.
+        tolerance_s: pairs differ by less.
+    Source: associate.py of the TUM RGB-D benchmark.
+    """
+    others = others_s.tolist()
+    candidates = []
+    for index, time_s in enumerate(times_s.tolist()):
+        first, end = bisect.bisect_left(others, time_s - tolerance_s), bisect.bisect_right(others, time_s + tolerance_s)
+        candidates += [(abs(time_s - others[other]), index, other) for other in range(first, end)]
+    partner, taken = np.full(len(times_s), -1), set()
+    for difference, index, other in sorted(candidates):
+        if difference < tolerance_s and partner[index] < 0 and other not in taken:
+            partner[index] = other
+            taken.add(other)
+    return partner
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,10 +102,10 @@ class RgbdSource:
         found = []
         for folder in tree.frame_folders(image):
             relative = tree.relative(posixpath.dirname(folder.uri))
-            num_frames = counted_frames(partial(_num_frames, join(self._root, relative)))
+            num_frames = count_frames(partial(_num_frames, join(self._root, relative)))
             found.append(SequenceInfo(name=folder.parts[0], num_frames=num_frames, split="test", extra={"folder": relative}))
         layout = f"{self.prefix}NAME/rgb/1341846313.592026.png"
-        return checked_sequences(self.name, self._root, sequences=found, layout=layout)
+        return check_sequences(self.name, self._root, sequences=found, layout=layout)
 
     def read(self, sequence: SequenceInfo, first_frame: int, num_frames: int) -> TruthClip:
         """Frames, as their files, with depth and camera. Raises: DataError."""

@@ -1,4 +1,4 @@
-"""Reading pickled dataset files without running what they say: NumPy arrays, plain containers and numbers, and nothing else."""
+"""Reading pickled dataset files without running code of theirs: NumPy arrays, plain containers and numbers, and nothing else."""
 
 import io
 import pickle
@@ -16,7 +16,7 @@ from pipeline.errors import DataError
 
 
 def _latin1_bytes(text: str, encoding: str) -> bytes:
-    """What old pickles call to write bytes as text."""
+    """Bytes that old pickles wrote as text."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"bytes in {encoding!r}, expected latin1")
     return text.encode("latin1")
@@ -48,14 +48,14 @@ _BROKEN = (
 
 
 class RestrictedUnpickler(pickle.Unpickler):
-    """Knows PLAIN_GLOBALS and what it is given besides; any other name is refused, unless the file is trusted."""
+    """Unpickler that knows PLAIN_GLOBALS and the names that it is given; any other name is refused, unless the file is trusted."""
 
     def __init__(self, handle: IO[bytes], where: str, *, known: dict[tuple[str, str], Any], trust_pickle: bool) -> None:
         super().__init__(handle)
         self._where, self._known, self._trusted = where, known, trust_pickle
 
     def find_class(self, module: str, name: str) -> Any:
-        """What a pickle's global stands for. Raises DataError for one that is not known, and whose file is not trusted."""
+        """The object behind a pickle's global. Raises DataError for an unknown one of a file that is not trusted."""
         found = self._known.get((module, name))
         if found is not None:
             return found
@@ -75,10 +75,10 @@ def load_pickle(handle: IO[bytes], where: str, *, trust_pickle: bool = False) ->
         trust_pickle: also follow names that may run code. Never the default.
     Raises: DataError if the pickle is damaged, or asks for more than plain arrays and containers.
     """
-    return explained(lambda: RestrictedUnpickler(handle, where, known=PLAIN_GLOBALS, trust_pickle=trust_pickle).load(), where=where)
+    return load_checked(lambda: RestrictedUnpickler(handle, where, known=PLAIN_GLOBALS, trust_pickle=trust_pickle).load(), where=where)
 
 
-def explained(load: Callable[[], Any], *, where: str) -> Any:
+def load_checked(load: Callable[[], Any], *, where: str) -> Any:
     """Call `load`; what a damaged pickle makes it raise becomes a DataError that names the file."""
     try:
         return load()
@@ -98,7 +98,7 @@ def load_npy(data: bytes, where: str, *, trust_pickle: bool = False) -> Any:
         array = load_pickle(handle, where, trust_pickle=trust_pickle)
         return array.item() if isinstance(array, np.ndarray) and array.ndim == 0 else array
     handle.seek(0)
-    return explained(lambda: np.lib.format.read_array(handle, allow_pickle=False), where=where)
+    return load_checked(lambda: np.lib.format.read_array(handle, allow_pickle=False), where=where)
 
 
 class NpyHeader:
@@ -116,5 +116,5 @@ def read_npy_header(handle: IO[bytes], where: str) -> NpyHeader:
         reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         return NpyHeader(*reader(handle))
 
-    header: NpyHeader = explained(read, where=where)
+    header: NpyHeader = load_checked(read, where=where)
     return header

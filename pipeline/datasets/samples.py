@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets.policy import ConversionPolicy
+from pipeline.datasets.planning import ConversionPolicy
 from pipeline.errors import DataError
 from pipeline.records import ClipRecord
 from pipeline.records.fields import FIELDS, arrays_of
@@ -13,8 +13,7 @@ from pipeline.shards.index import video_sha256
 from pipeline.shards.plan import PlannedClip
 from pipeline.shards.tar import TarSample, arrays_npz
 from pipeline.tables import document_bytes
-from pipeline.video.encode import EncodePolicy
-from pipeline.video.encode_frames import encode_frames
+from pipeline.video.encode import EncodePolicy, encode_frames
 from pipeline.video.reader import VideoData, decode_clip
 
 _HALF_BELOW_M = 200.0  # depth up to here is stored as float16: its steps are 1/2048 of the value or finer

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.datasets.depth_files import read_depths, read_png16
-from pipeline.datasets.files import FileTree, FrameFile, FrameFolder, clip_frames, list_frames
-from pipeline.datasets.frame_folders import FrameFolderSource
-from pipeline.datasets.number_tables import read_table
-from pipeline.datasets.pictures import read_pictures
+from pipeline.datasets.files import FileTree, FrameFile, FrameFolder, FrameFolderSource, clip_frames, list_frames, read_table
+from pipeline.datasets.pictures import read_depths, read_pictures, read_png16
 from pipeline.datasets.poses import camera_path
 from pipeline.datasets.source import SequenceInfo
 from pipeline.errors import DataError

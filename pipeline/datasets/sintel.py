@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.datasets.depth_files import read_depths, zero_where_invalid
-from pipeline.datasets.files import FileTree, FrameFolder, clip_frames, list_frames, read_file
-from pipeline.datasets.frame_folders import FrameFolderSource
-from pipeline.datasets.pictures import read_pictures
+from pipeline.datasets.files import FileTree, FrameFolder, FrameFolderSource, clip_frames, list_frames, read_file
+from pipeline.datasets.pictures import read_depths, read_pictures, zero_where_invalid
 from pipeline.datasets.poses import camera_path, inverse_poses
 from pipeline.datasets.source import SequenceInfo
 from pipeline.errors import DataError
@@ -115,5 +113,5 @@ def _check_tag(data: bytes, uri: str) -> None:
 
 
 def _sibling(folder: str, part: str) -> str:
-    """Where another part keeps what belongs to a scene's images: the scene's name under the part's own folder."""
+    """Folder of a scene in another part: the scene's name under the part's own folder."""
     return re.sub(r"(^|/)(?:final|clean)(/[^/]+)$", rf"\g<1>{part}\g<2>", folder)

@@ -1,10 +1,30 @@
-"""What a dataset's reader offers to a conversion."""
+"""The protocol of a dataset's reader, and the readers by name."""
 
-from collections.abc import Mapping, Sequence
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from pipeline.errors import ConfigError
 from pipeline.records.truth import TruthClip
+
+# name -> "module:factory", imported when asked for. A factory takes the folder, then options as keywords, such as `license`
+# (overrides its own) and, where the source holds pickles, `trust_pickle`.
+DATASETS = {
+    "bonn": "pipeline.datasets.rgbd:BonnSource",
+    "dynamic-replica": "pipeline.datasets.dynamic_replica:DynamicReplicaSource",
+    "kubric": "pipeline.datasets.kubric:KubricSource",
+    "point-odyssey": "pipeline.datasets.point_odyssey:PointOdysseySource",
+    "scannet": "pipeline.datasets.scannet:ScanNetSource",
+    "sintel": "pipeline.datasets.sintel:SintelSource",
+    "spring": "pipeline.datasets.spring:SpringSource",
+    "tapvid3d": "pipeline.datasets.tapvid3d:TapVid3dSource",
+    "tartanair": "pipeline.datasets.tartanair:TartanAirSource",
+    "tum": "pipeline.datasets.rgbd:TumSource",
+    "virtual-kitti": "pipeline.datasets.virtual_kitti:VirtualKittiSource",
+}
+_KEYWORDS = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,8 +69,39 @@ class TruthSource(Protocol):
 
         Poses may stay in the source's own world: a wrong convention is easier to name there, and the conversion makes the first
         valid camera the origin once the checks have passed. (A source whose world lies kilometres away anchors the clip itself:
-        `pipeline.datasets.anchoring`.) Depth is the source's; tracks by reprojection are the conversion's work too.
+        `pipeline.datasets.preparation`.) Depth is the source's; tracks by reprojection are the conversion's work too.
 
         Raises: DataError, naming the file, the frame, what was found and expected, and the remedy.
         """
         ...
+
+
+def make_source(name: str, path: str, /, **options: Any) -> TruthSource:
+    """Make the reader of a dataset.
+
+    Args:
+        name: one of DATASETS, or the door to a reader of one's own: "package.module:factory".
+        path: folder (or URL) that holds the dataset in its published layout.
+        options: of this reader.
+    Raises: ConfigError for an unknown name, and for an option that the reader does not have.
+    """
+    door = name if ":" in name else DATASETS.get(name)
+    if door is None:
+        raise ConfigError(f'unknown dataset {name!r}; known are {", ".join(DATASETS)}, and "package.module:factory" for one of your own')
+    factory = _factory(door)
+    known = [parameter.name for parameter in inspect.signature(factory).parameters.values() if parameter.kind in _KEYWORDS][1:]
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ConfigError(f"dataset {name} has no option {', '.join(unknown)}; its options are {', '.join(known) or 'none'}")
+    return factory(path, **options)
+
+
+def _factory(door: str) -> Callable[..., TruthSource]:
+    module_name, _, attribute = door.partition(":")
+    try:
+        factory: Callable[..., TruthSource] = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"dataset {door!r}: cannot import {module_name!r} ({error}); is it installed, or on PYTHONPATH?") from error
+    except AttributeError as error:
+        raise ConfigError(f"dataset {door!r}: {error}") from error
+    return factory

@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets.depth_files import read_depths, zero_where_invalid
-from pipeline.datasets.files import FileTree, FrameFolder, clip_frames, list_frames, read_file
-from pipeline.datasets.frame_folders import FrameFolderSource
-from pipeline.datasets.number_tables import read_table
-from pipeline.datasets.pictures import read_pictures
+from pipeline.datasets.files import FileTree, FrameFolder, FrameFolderSource, clip_frames, list_frames, read_file, read_table
+from pipeline.datasets.pictures import read_depths, read_pictures, zero_where_invalid
 from pipeline.datasets.poses import camera_path, inverse_poses, pinhole
 from pipeline.datasets.source import SequenceInfo
 from pipeline.errors import ConfigError, DataError

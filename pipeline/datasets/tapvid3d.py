@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets.files import FileTree, checked_sequences, clip_frames, counted_frames
+from pipeline.datasets.files import FileTree, check_sequences, clip_frames, count_frames
 from pipeline.datasets.npz import NpzFile, open_npz
 from pipeline.datasets.pictures import Pictures, decode_pictures
 from pipeline.datasets.poses import CameraPath, camera_path, inverse_poses, pinhole
@@ -62,7 +62,7 @@ class TapVid3dSource:
         """All videos; of each file only the header of one array is read. Raises: ConfigError if there are none."""
         tree = FileTree(self._root)
         found = [self._sequence(tree.relative(uri)) for uri in tree.files if uri.endswith(".npz")]
-        return checked_sequences(self.name, self._root, sequences=found, layout=_LAYOUT)
+        return check_sequences(self.name, self._root, sequences=found, layout=_LAYOUT)
 
     def read(self, sequence: SequenceInfo, first_frame: int, num_frames: int) -> TruthClip:
         """Frames, as their files, with tracks and camera. Raises: DataError."""
@@ -106,14 +106,14 @@ class TapVid3dSource:
 
         return SequenceInfo(
             name=f"{origin}/{posixpath.basename(relative).removesuffix('.npz')}",
-            num_frames=counted_frames(count),
+            num_frames=count_frames(count),
             split="test",
             extra={"file": relative, "origin": origin},
         )
 
 
 def origin_of(path: str) -> str:
-    """Which of the three recordings a file is from: its folder's name says so, or else its own."""
+    """Recording, one of three, that a file is from, by its folder's name or else its own."""
     *folders, name = path.split("/")
     for folder in reversed(folders):
         if folder in _ORIGINS:

@@ -5,11 +5,8 @@ import re
 
 import numpy as np
 
-from pipeline.datasets.depth_files import read_depths, read_npy_depth, zero_where_invalid
-from pipeline.datasets.files import FileTree, FrameFolder, clip_frames, list_frames
-from pipeline.datasets.frame_folders import FrameFolderSource
-from pipeline.datasets.number_tables import read_table
-from pipeline.datasets.pictures import read_pictures
+from pipeline.datasets.files import FileTree, FrameFolder, FrameFolderSource, clip_frames, list_frames, read_table
+from pipeline.datasets.pictures import read_depths, read_npy_depth, read_pictures, zero_where_invalid
 from pipeline.datasets.poses import camera_path, ned_to_opencv, pinhole, quaternion_poses
 from pipeline.datasets.source import SequenceInfo
 from pipeline.errors import DataError

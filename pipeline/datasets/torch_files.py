@@ -7,7 +7,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from pipeline.datasets.safe_pickle import PLAIN_GLOBALS, RestrictedUnpickler, explained
+from pipeline.datasets.safe_pickle import PLAIN_GLOBALS, RestrictedUnpickler, load_checked
 from pipeline.errors import DataError
 
 _DTYPES = {
@@ -45,7 +45,7 @@ def load_pth(data: bytes, where: str, *, trust_pickle: bool = False) -> Any:
         if len(pickled) != 1:
             raise DataError(f"{where}: {len(pickled)} pickles in the zip, expected one data.pkl; is it a file of torch.save?")
         reader = partial(_read, archive, pickled[0], where, trust_pickle)
-        return explained(reader, where=where)
+        return load_checked(reader, where=where)
 
 
 def _read(archive: zipfile.ZipFile, pickled: str, where: str, trust_pickle: bool) -> Any:

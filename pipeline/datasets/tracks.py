@@ -1,13 +1,12 @@
-"""True tracks as sources give them, brought into one form, and made ready to be stored."""
+"""True tracks as sources give them, brought into one form."""
 
-import hashlib
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from pipeline.datasets.projection import NEAR_M, camera_from_world, inside
+from pipeline.datasets.projection import camera_from_world
 from pipeline.records.truth import TruthClip
-from pipeline.records.views import take_tracks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -51,36 +50,12 @@ def first_frame_of(visible: np.ndarray) -> np.ndarray:
     return np.argmax(visible, axis=0).astype(np.int32)
 
 
-def finished(truth: TruthClip) -> TruthClip:
-    """The clip with tracks as they are stored.
-
-    Not valid behind the camera; not visible where not valid or outside the image; a track that is never visible is dropped; each
-    begins where its reader says, or at its first visible frame if it is not seen there.
-    """
-    if truth.tracks2d is None or truth.visibility is None or truth.track_valid is None or truth.query_frame is None:
-        return truth
-    valid = truth.track_valid if truth.tracks3d is None else truth.track_valid & (truth.tracks3d[..., 2] > NEAR_M)
-    visible = truth.visibility & valid & inside(truth.tracks2d, truth.frames.shape[1:3])
-    begins = np.where(visible[truth.query_frame, np.arange(visible.shape[1])], truth.query_frame, first_frame_of(visible))
-    marked = replace(truth, visibility=visible, track_valid=valid, query_frame=begins.astype(np.int32))
-    return take_tracks(marked, np.flatnonzero(visible.any(axis=0)))
-
-
-def thinned(truth: TruthClip, most: int | None, key: str) -> TruthClip:
-    """The clip with at most so many of its tracks, drawn by the clip's key; their order stays."""
-    if most is None or truth.tracks2d is None or truth.tracks2d.shape[1] <= most:
-        return truth
-    digest = hashlib.sha256(f"tracks:{key}".encode()).digest()
-    drawn = np.random.default_rng(int.from_bytes(digest[:8], "big")).permutation(truth.tracks2d.shape[1])[:most]
-    return take_tracks(truth, np.sort(drawn))
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class CentredTracks:
-    """Tracks in our pixels, and what they were in."""
+    """Tracks in our pixels, and their source's convention."""
 
     tracks2d: np.ndarray  # "T N 2", integer = pixel centre
-    origin: str  # corner (0 was the image's edge) | centre
+    origin: Literal["corner", "centre"]  # corner: 0 was the image's edge
 
 
 def to_pixel_centres(tracks2d: np.ndarray, projected: np.ndarray | None) -> CentredTracks:

@@ -1,29 +1,80 @@
-"""The checks that every converted clip must pass: its arrays against each other, so that a wrong convention has a name.
+"""Checks that every converted clip must pass: its arrays against each other, and against other readings, so that a mistake is named.
 
-A check measures one figure and compares it with a bound. What a clip does not have is not checked. Where a figure is beyond
+A check measures one figure and compares it with a bound. An array that a clip lacks is not checked. Where a figure is beyond
 its bound, the usual wrong readings of a convention are tried, and the one that mends it is the suspect.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.datasets.check_appearance import appearance_excess
 from pipeline.datasets.check_depth import depth_at_tracks, depth_between_views, hidden_at_surface, motion_unexplained, subpixel_offset
-from pipeline.datasets.check_tracks import projection_error, rotation_error, static_in_inverse, static_wander
-from pipeline.datasets.conventions import (
-    OtherReadings,
-    other_camera_readings,
-    other_depth_readings,
-    other_pixel_readings,
-    other_visibility_reading,
-)
-from pipeline.datasets.evidence import Evidence, evidence_of
-from pipeline.datasets.measured import Measured
+from pipeline.datasets.check_tracks import appearance_excess, projection_error, rotation_error, static_in_inverse, static_wander
+from pipeline.datasets.evidence import Evidence, Measurement, evidence_of
+from pipeline.datasets.projection import camera_from_world, distance_to_depth
 from pipeline.records.truth import TruthClip
 
+_OPENGL = np.diag([1.0, -1, -1, 1])
 _FAR_BETTER = 4.0  # a reading is the suspect if it divides the figure by this, though the result is still beyond the bound
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConventionReading:
+    """The evidence as it would be if a convention had been taken the other way."""
+
+    name: str  # of the mistake that it would undo
+    evidence: Evidence
+
+
+def other_camera_readings(evidence: Evidence) -> Iterator[ConventionReading]:
+    """Poses the other way round, and poses of a camera that looks along -z (OpenGL, Blender)."""
+    poses = evidence.camera_to_world
+    if poses is not None:
+        yield ConventionReading("w2c_for_c2w", _with_poses(evidence, np.linalg.inv(poses)))
+        yield ConventionReading("opengl_axes", _with_poses(evidence, poses @ _OPENGL))
+
+
+def other_pixel_readings(evidence: Evidence) -> Iterator[ConventionReading]:
+    """Tracks half a pixel off, mirrored, or with x and y exchanged."""
+    if evidence.tracks2d is None:
+        return
+    tracks, width = evidence.tracks2d, evidence.size[1]
+    changes: dict[str, list[np.ndarray]] = {
+        "half_pixel_shift": [tracks - 0.5, tracks + 0.5],
+        "mirrored_x": [np.stack([width - 1 - tracks[..., 0], tracks[..., 1]], -1)],
+        "swapped_xy": [tracks[..., ::-1]],
+    }
+    for name, readings in changes.items():
+        for changed in readings:
+            yield ConventionReading(name, replace(evidence, tracks2d=changed))
+
+
+def other_depth_readings(evidence: Evidence) -> Iterator[ConventionReading]:
+    """Depth that is the distance from the camera's centre, or of another unit."""
+    if evidence.depth is None:
+        return
+    if evidence.intrinsics is not None:
+        yield ConventionReading("distance_for_depth", replace(evidence, depth=distance_to_depth(evidence.depth, evidence.intrinsics)))
+    for factor in (1000.0, 100.0, 10.0, 0.1, 0.01, 0.001):
+        yield ConventionReading("depth_unit", replace(evidence, depth=evidence.depth * factor))
+
+
+def other_visibility_reading(evidence: Evidence) -> Iterator[ConventionReading]:
+    """Visible for hidden, and hidden for visible."""
+    if evidence.seen is not None:
+        yield ConventionReading("visibility_inverted", replace(evidence, seen=evidence.hidden, hidden=evidence.seen))
+
+
+OtherReadings = Callable[[Evidence], Iterator[ConventionReading]]
+
+
+def _with_poses(evidence: Evidence, poses: np.ndarray) -> Evidence:
+    """Other poses; where the source gives world points, those of the cameras follow."""
+    points = evidence.points
+    if evidence.points_world is not None:
+        points = camera_from_world(evidence.points_world, poses)
+    return replace(evidence, camera_to_world=poses, points=points)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +94,7 @@ class Check:
 
     @property
     def finding(self) -> str:
-        """What a failure is called: the suspect, or the check itself."""
+        """Name of a failure: the suspected convention, or the check itself."""
         return self.suspect or self.name
 
     def __str__(self) -> str:
@@ -53,7 +104,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    measure: Callable[[Evidence], Measured | None]
+    measure: Callable[[Evidence], Measurement | None]
     bound: float
     readings: tuple[OtherReadings, ...] = ()
     blame: str | None = None  # the suspect where the measure itself is about one mistake
@@ -108,13 +159,13 @@ def _check(name: str, rule: _Rule, evidence: Evidence) -> Check | None:
     return Check(name=name, figure=measured.figure, bound=rule.bound, samples=measured.samples, suspect=suspect)
 
 
-def _suspect(rule: _Rule, evidence: Evidence, measured: Measured) -> str | None:
+def _suspect(rule: _Rule, evidence: Evidence, measured: Measurement) -> str | None:
     """The reading that mends the figure best, if one does."""
     best = min(_remeasured(rule, evidence, measured), default=None)
     return None if best is None else best[1]
 
 
-def _remeasured(rule: _Rule, evidence: Evidence, measured: Measured) -> Iterator[tuple[float, str]]:
+def _remeasured(rule: _Rule, evidence: Evidence, measured: Measurement) -> Iterator[tuple[float, str]]:
     for readings in rule.readings:
         for reading in readings(evidence):
             again = rule.measure(reading.evidence)

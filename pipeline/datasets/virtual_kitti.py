@@ -1,19 +1,18 @@
-"""Virtual KITTI 2: rendered drives in five streets, each under ten weathers and views."""
+"""Virtual KITTI 2: rendered drives in five streets, each under ten weathers and views, with masks of the vehicles that move."""
 
+import io
 import re
 from collections.abc import Mapping
 from typing import Any
 
+import av
 import numpy as np
+from av.error import FFmpegError
 
-from pipeline.datasets.depth_files import read_depths, read_png16
-from pipeline.datasets.files import FileTree, FrameFolder, clip_frames, list_frames
-from pipeline.datasets.frame_folders import FrameFolderSource
-from pipeline.datasets.number_tables import read_table
-from pipeline.datasets.pictures import read_pictures
+from pipeline.datasets.files import FileTree, FrameFolder, FrameFolderSource, clip_frames, list_frames, read_file, read_table
+from pipeline.datasets.pictures import read_depths, read_pictures, read_png16
 from pipeline.datasets.poses import camera_path, inverse_poses, pinhole
 from pipeline.datasets.source import SequenceInfo
-from pipeline.datasets.virtual_kitti_motion import moving_vehicles
 from pipeline.errors import DataError
 from pipeline.records.truth import TruthClip
 from pipeline.storage import join
@@ -23,6 +22,8 @@ _LAYOUT = "vkitti_2.0.3_rgb/Scene01/clone/frames/rgb/Camera_0/rgb_00000.jpg"
 _CENTIMETRES = 100.0
 _SKY_M = 655.0  # and beyond: 65535 cm
 _FPS = 10.0  # KITTI's
+_HEADER = "frame cameraID trackID left right top bottom number_pixels truncation_ratio occupancy_ratio isMoving"
+_FLAGS = {"0": False, "1": True, "false": False, "true": True}
 
 
 class VirtualKittiSource(FrameFolderSource):
@@ -100,7 +101,7 @@ class VirtualKittiSource(FrameFolderSource):
 
 
 def part_folder(folder: str, part: str) -> str:
-    """Where another part keeps what belongs to an rgb folder: the same path under its own top folder, or beside it in a merged tree."""
+    """Folder in another part that belongs to an rgb folder: the same path under its own top folder, or beside it in a merged tree."""
     return re.sub(r"(vkitti_[\d.]+)_rgb(?=/)", rf"\1_{part}", folder)
 
 
@@ -115,3 +116,51 @@ def camera_rows(uri: str, *, columns: int, camera: int, numbers: np.ndarray) -> 
     if missing:
         raise DataError(f"{uri}: no row for frame {missing[0]} of camera {camera}; download the text part again")
     return np.stack([rows[int(number)] for number in numbers])
+
+
+def moving_vehicles(boxes_uri: str, folder: str, *, camera: int, numbers: np.ndarray) -> np.ndarray:
+    """Pixels of vehicles that move between a frame and the next.
+
+    Args:
+        boxes_uri: bbox.txt, one row per frame, camera and vehicle, with the flag isMoving.
+        folder: indexed PNGs instancegt_00000.png, whose values are trackID + 1, and 0 where there is no vehicle.
+        numbers: the frames, "T".
+    Returns: bool "T H W".
+    Raises: DataError.
+    """
+    moving = _moving_tracks(boxes_uri, camera)
+    masks = []
+    for number in numbers:
+        instances = read_indexed_png(join(folder, f"instancegt_{number:05d}.png"))
+        masks.append(np.isin(instances, [track + 1 for track in moving.get(int(number), [])]))
+    return np.stack(masks)
+
+
+def read_indexed_png(uri: str) -> np.ndarray:
+    """The indices of a PNG with a palette (or the values of a grey one), uint8 "H W". OpenCV would give colours. Raises: DataError."""
+    data = read_file(uri)
+    try:
+        with av.open(io.BytesIO(data), format="png_pipe") as container:
+            frame = next(container.decode(video=0))
+    except (FFmpegError, StopIteration) as error:
+        raise DataError(f"{uri}: {len(data)} bytes that do not decode as a PNG ({error}); download it again") from error
+    if frame.format.name not in ("pal8", "gray"):
+        raise DataError(f"{uri}: a PNG of {frame.format.name}, expected 8-bit indices; was it saved anew by another program?")
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    return rows[: frame.height, : frame.width].copy()
+
+
+def _moving_tracks(uri: str, camera: int) -> dict[int, list[int]]:
+    """Frame -> track ids of the vehicles that move in it, as this camera sees them."""
+    lines = [line.split() for line in read_file(uri).decode(errors="replace").splitlines() if line.strip()]
+    if not lines or lines[0] != _HEADER.split():
+        raise DataError(f"{uri}: the header is {' '.join(lines[0] if lines else [])!r}, expected {_HEADER!r}")
+    moving: dict[int, list[int]] = {}
+    for number, row in enumerate(lines[1:], start=2):
+        flag = _FLAGS.get(row[-1].lower()) if len(row) == len(lines[0]) else None
+        if flag is None:
+            raise DataError(f"{uri}: line {number} is {' '.join(row)!r}, expected {len(lines[0])} values, the last 0, 1, True or False")
+        if flag and int(row[1]) == camera:
+            moving.setdefault(int(row[0]), []).append(int(row[2]))
+    return moving

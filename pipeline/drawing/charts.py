@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.drawing.text import Font, text_width, write_line
+from pipeline.drawing.legend import Font, text_width, write_line
 from pipeline.errors import ConfigError
 
 COLOURS = ((108, 180, 255), (255, 176, 84), (126, 214, 138), (240, 128, 168), (190, 160, 255), (240, 224, 110))
@@ -19,7 +19,7 @@ _NICE_STEPS = (1.0, 2.0, 5.0, 10.0)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Axes:
-    """What a chart says around its drawing, and the range that it shows."""
+    """Titles, labels and range of a chart."""
 
     title: str
     x_label: str = ""

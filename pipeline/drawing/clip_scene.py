@@ -1,4 +1,4 @@
-"""All that a viewer can show of one clip."""
+"""Everything that a viewer can show of one clip, as a record."""
 
 from dataclasses import dataclass
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.drawing.text import Font, text_width, write_line
+from pipeline.drawing.legend import Font, text_width, write_line
 from pipeline.records.labels import DepthScale
 
 NO_DEPTH = np.array([88, 90, 98], np.uint8)

@@ -18,7 +18,7 @@ from pipeline.records.arrays import check_array
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Format:
-    """How one kind of animation is written; they all play for ever where the format knows that."""
+    """Settings of one animation format; all play for ever where the format can."""
 
     container: str
     codec: str

@@ -12,7 +12,7 @@ import rerun.blueprint as rrb
 
 from pipeline import storage
 from pipeline.drawing.clip_scene import ClipScene
-from pipeline.drawing.tails import tail_length, tails
+from pipeline.drawing.tracks import tail_length, tails
 from pipeline.errors import DataError
 from pipeline.records import ClipSample
 

@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 
 from pipeline.drawing.depth import depth_legend_width, draw_depth_legend
-from pipeline.drawing.legend import draw_legend, draw_ramp, legend_width, ramp_width
+from pipeline.drawing.legend import Font, draw_legend, draw_ramp, elide, legend_width, ramp_width, text_width, write_line, write_tag
 from pipeline.drawing.style import TrackStyle
-from pipeline.drawing.text import Font, elided, text_width, write_line, write_tag
 from pipeline.drawing.tracks import draw_frame
 from pipeline.errors import ConfigError, DataError
 from pipeline.records import TrackLabels
@@ -155,7 +154,7 @@ def _place(image: np.ndarray, cell: SheetCell, *, left: int, top: int) -> None:
     height, width = cell.strip.shape[:2]
     image[top : top + height, left : left + width] = cell.strip
     baseline = top + height + 20
-    note = elided(cell.note, CELL_WIDTH * 2 // 3, _SOFT)
+    note = elide(cell.note, CELL_WIDTH * 2 // 3, _SOFT)
     room = CELL_WIDTH - text_width(note, _SOFT) - _MARGIN
     taken = write_line(image, cell.key, (left, baseline), _STRONG, width=room)
     write_line(image, note, (left + taken + 16, baseline), _SOFT, width=CELL_WIDTH - taken - 16)

@@ -1,4 +1,4 @@
-"""The cells of one table row, by what they mean."""
+"""The cells of one table row by their meaning."""
 
 import math
 import re

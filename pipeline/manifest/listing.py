@@ -1,18 +1,17 @@
-"""Inputs as a user gives them: what they are, and which videos lie behind folders and globs."""
+"""Inputs as a user gives them: their kinds, the videos behind folders and globs, and names that tell sources apart."""
 
 import logging
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pipeline import storage
 from pipeline.errors import ConfigError
 from pipeline.manifest.finder import below, canonical, is_hidden
-from pipeline.manifest.options import ManifestOptions
-from pipeline.manifest.result import RowProblem
+from pipeline.manifest.inputs import ManifestOptions, ProblemKind, RowProblem
 from pipeline.manifest.tables import table_suffix
 from pipeline.video.picture_folder import is_picture
 
@@ -43,8 +42,8 @@ class NamedFile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Expanded:
-    """What one input stands for."""
+class ExpandedInput:
+    """Files and tables behind one input."""
 
     videos: tuple[NamedFile, ...] = ()
     tables: tuple[str, ...] = ()  # as to be opened
@@ -52,7 +51,7 @@ class Expanded:
 
 
 def kind_of(uri: str) -> str:
-    """What an input is: folder, glob, table or video. A file whose name holds `*`, `?` or `[` is that file.
+    """Kind of an input: folder, glob, table or video. A file whose name holds `*`, `?` or `[` is that file.
 
     Raises: ConfigError if there is no such file or folder.
     """
@@ -66,17 +65,17 @@ def kind_of(uri: str) -> str:
     raise ConfigError(f"{uri}: there is no such file or folder; check the path")
 
 
-def expand(given: str, options: ManifestOptions) -> Expanded:
+def expand(given: str, options: ManifestOptions) -> ExpandedInput:
     """The videos or tables behind one input, in the order of their names. Hidden files are left out.
 
     Raises: ConfigError if there are none, or if it is a tar.
     """
     kind, uri = kind_of(given), canonical(given)
     if kind == "table":
-        return Expanded(tables=(uri,))
+        return ExpandedInput(tables=(uri,))
     if kind == "video":
         _refuse(given, uri)
-        return Expanded(videos=(_named(uri, posixpath.dirname(uri)),))
+        return ExpandedInput(videos=(_named(uri, posixpath.dirname(uri)),))
     listed = _listed(uri, kind)
     visible = [file for file in listed.files if not is_hidden(below(listed.root, file))]
     taken = [file for file in visible if PurePosixPath(file).suffix.lower() in options.extensions]
@@ -114,17 +113,17 @@ def _listed(uri: str, kind: str) -> _Listed:
     return _Listed(uri, tuple(storage.list_files(uri)))
 
 
-def _sorted_out(uri: str, listed: _Listed, taken: list[str], *, pictures: Sequence[NamedFile], tables: Sequence[str]) -> Expanded:
+def _sorted_out(uri: str, listed: _Listed, taken: list[str], *, pictures: Sequence[NamedFile], tables: Sequence[str]) -> ExpandedInput:
     """Each real file once, and those that cannot be read as problems."""
     problems = [RowProblem(manifest=storage.escape_name(uri), row=None, kind="broken", message=text) for text in listed.unreadable]
     if storage.is_local(uri):
         faults = {file: fault for file in taken if (fault := storage.fault_of(file)) is not None}
         for file, fault in faults.items():
-            kind = "broken" if os.path.exists(file) else "missing"
+            kind: ProblemKind = "broken" if os.path.exists(file) else "missing"
             problems.append(RowProblem(manifest=storage.escape_name(file), row=None, kind=kind, message=fault))
         taken = storage.each_once([file for file in taken if file not in faults])
     videos = [*(_named(file, listed.root) for file in taken), *pictures]
-    return Expanded(videos=tuple(sorted(videos, key=lambda file: file.uri)), tables=tuple(tables), problems=tuple(problems))
+    return ExpandedInput(videos=tuple(sorted(videos, key=lambda file: file.uri)), tables=tuple(tables), problems=tuple(problems))
 
 
 def _named(uri: str, root: str) -> NamedFile:
@@ -182,3 +181,34 @@ def _nothing(given: str, visible: Iterable[str], options: ManifestOptions) -> st
     return (
         f"{given}: no video there (found {found}; looked for {' '.join(options.extensions)}); check the path, or name the files themselves"
     )
+
+
+def distinct_names(files: Iterable[NamedFile], known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Uri -> relative uri. Files whose names clash get the names of as many folders above their roots as it takes.
+
+    The order of `files` does not matter.
+    Args:
+        known: names that were given before, by uri: they stay, and no other file gets one of them.
+    Raises: ConfigError if even the whole paths are the same (in two stores).
+    """
+    before = known or {}
+    taken = frozenset(before.values())
+    named = {file.uri: file for file in files}
+    kept = {uri: before[uri] for uri in named if uri in before}
+    depth = {uri: 0 for uri in named if uri not in kept}
+    while True:
+        names = {uri: _prefixed(named[uri], depth[uri]) for uri in depth}
+        counts = Counter(names.values())
+        clashing = [uri for uri, name in names.items() if counts[name] > 1 or name in taken]
+        if not clashing:
+            return {**names, **kept}
+        longer = [uri for uri in clashing if _prefixed(named[uri], depth[uri] + 1) != names[uri]]
+        if not longer:
+            raise ConfigError(f"{' and '.join(sorted(clashing)[:2])} have a path that another source has; shard them into another root")
+        for uri in longer:
+            depth[uri] += 1
+
+
+def _prefixed(file: NamedFile, depth: int) -> str:
+    parts = [part for part in file.root.partition("://")[2].split("/") if part] if "://" in file.root else file.root.strip("/").split("/")
+    return posixpath.join(*(parts[-depth:] if depth else []), file.relative_uri)

@@ -1,4 +1,4 @@
-"""What is known of published sets of clips: their columns, where their files lie, what a row is called. Data, and a few small functions."""
+"""Published sets of clips: their columns, the paths of their files, the names of their rows. Data, and a few small functions."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ _YOUTUBE_PATH = re.compile(r"/(shorts|embed|live|v)/(?P<id>[\w-]+)")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowNames:
-    """What a row says about names and, in a name, about bounds."""
+    """Names in a row, and bounds within a name."""
 
     video_id: str | None = None  # of the source video; None: the row names a file only
     clip_id: str | None = None  # stem of a file that holds this clip and nothing else, where such files are usual
@@ -25,8 +25,8 @@ class RowNames:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """Where a row's file may be: a template over the row's columns, `path`, `video_id` and `clip_id`.
+class PathTemplate:
+    """A possible path of a row's file: a template over the row's columns, `path`, `video_id` and `clip_id`.
 
     `anywhere` looks for a file of this name at any depth; a template without a video suffix takes any.
     """
@@ -43,7 +43,7 @@ class Preset:
     columns: Mapping[str, str]
     required: tuple[str, ...]
     name_row: Callable[[Cells], RowNames]
-    places: tuple[Place, ...]
+    path_templates: tuple[PathTemplate, ...]
     video_of_file: Callable[[str], str] | None = None  # stem of a file in a folder -> its source video; None: for tables only
     first_column: str | None = None  # role of column 0 when its usual name is not there
     per_clip: tuple[str, ...] = ()  # columns with one entry per clip of the row
@@ -116,7 +116,7 @@ PRESETS: Mapping[str, Preset] = {
         columns={"id": "videoFile", "camera": "cameraFile", "license": "license"},
         required=("id",),
         name_row=sekai_names,
-        places=(Place(template="{clip_id}", whole=True), Place(template="{video_id}")),
+        path_templates=(PathTemplate(template="{clip_id}", whole=True), PathTemplate(template="{video_id}")),
         video_of_file=sekai_video,
         first_column="id",
         base_fps=30.0,
@@ -125,27 +125,30 @@ PRESETS: Mapping[str, Preset] = {
         columns={"id": "videoID", "url": "url", "clips": "timestamp", "license": "license"},
         required=("id", "clips"),
         name_row=panda_names,
-        places=(Place(template="{video_id}"),),
+        path_templates=(PathTemplate(template="{video_id}"),),
         per_clip=("caption", "matching_score", "desirable_filtering", "shot_boundary_detection"),
     ),
     "openvid": Preset(
         columns={"path": "video", "license": "license"},
         required=("path",),
         name_row=openvid_names,
-        places=(Place(template="{path}", whole=True),),
+        path_templates=(PathTemplate(template="{path}", whole=True),),
         video_of_file=openvid_video,
     ),
     "koala36m": Preset(
         columns={"id": "videoID", "url": "url", "clips": "timestamp", "license": "license"},
         required=("id", "clips"),
         name_row=koala_names,
-        places=(Place(template="{clip_id}", whole=True), Place(template="{video_id}")),
+        path_templates=(PathTemplate(template="{clip_id}", whole=True), PathTemplate(template="{video_id}")),
     ),
     "webvid": Preset(
         columns={"id": "videoid", "license": "license"},
         required=("id",),
         name_row=id_names,
-        places=(Place(template="{page_dir}/{video_id}.mp4", whole=True, anywhere=False), Place(template="{video_id}", whole=True)),
+        path_templates=(
+            PathTemplate(template="{page_dir}/{video_id}.mp4", whole=True, anywhere=False),
+            PathTemplate(template="{video_id}", whole=True),
+        ),
     ),
     "generic": Preset(
         columns={
@@ -154,6 +157,6 @@ PRESETS: Mapping[str, Preset] = {
         },
         required=("path",),
         name_row=id_names,
-        places=(Place(template="{path}", anywhere=False),),
+        path_templates=(PathTemplate(template="{path}", anywhere=False),),
     ),
 }

@@ -8,16 +8,14 @@ from pathlib import PurePosixPath
 
 from pipeline import storage
 from pipeline.errors import ConfigError
-from pipeline.manifest.bounds import Bounds
 from pipeline.manifest.columns import known_columns, map_columns
 from pipeline.manifest.finder import FileFinder, canonical
-from pipeline.manifest.listing import Expanded, NamedFile, expand
-from pipeline.manifest.names import distinct_names
-from pipeline.manifest.options import ManifestOptions, flag_of
+from pipeline.manifest.inputs import Manifest, ManifestOptions, RowProblem, flag_of
+from pipeline.manifest.listing import ExpandedInput, NamedFile, distinct_names, expand
 from pipeline.manifest.presets import PRESETS
-from pipeline.manifest.result import Manifest, RowProblem
 from pipeline.manifest.rows import FoundClip, RowReader
 from pipeline.manifest.tables import open_rows
+from pipeline.manifest.timestamps import Bounds
 from pipeline.records import ClipSpec
 
 _LOG = logging.getLogger(__name__)
@@ -47,7 +45,7 @@ def read_manifest(inputs: Sequence[str], options: ManifestOptions, names: Mappin
     return reading.manifest()
 
 
-def _check_inputs(expanded: Sequence[Expanded], options: ManifestOptions) -> None:
+def _check_inputs(expanded: Sequence[ExpandedInput], options: ManifestOptions) -> None:
     if not expanded:
         raise ConfigError("no input; give videos, folders, globs or tables")
     tables = [table for part in expanded for table in part.tables]
@@ -67,7 +65,7 @@ def _check_inputs(expanded: Sequence[Expanded], options: ManifestOptions) -> Non
 
 @dataclass(slots=True)
 class _Reading:
-    """What was read so far."""
+    """Clips and problems read so far."""
 
     options: ManifestOptions
     names: Mapping[str, str]
@@ -114,7 +112,7 @@ class _Reading:
                         self._add(item, name, storage.escape_name(root))
 
     def manifest(self) -> Manifest:
-        """Everything, with names that tell the sources apart."""
+        """The manifest of all inputs, with names that tell the sources apart."""
         names = distinct_names(self.files.values(), self.names)
         ids: dict[str, str] = {}  # clips of one file share the id of its first, so that they share a split
         specs = []

@@ -9,15 +9,13 @@ from typing import Any
 
 from pipeline import storage
 from pipeline.errors import DataError
-from pipeline.manifest.bounds import Bounds, bounds_of, span_bounds
 from pipeline.manifest.cells import Cells, as_text, json_row, json_value
 from pipeline.manifest.finder import FileFinder
-from pipeline.manifest.options import ManifestOptions
-from pipeline.manifest.presets import Place, Preset, RowNames
-from pipeline.manifest.result import RowProblem
+from pipeline.manifest.inputs import ManifestOptions, ProblemKind, RowProblem
+from pipeline.manifest.presets import PathTemplate, Preset, RowNames
 from pipeline.manifest.tables import TableRow
 from pipeline.manifest.text import RAW_BYTE, utf8_remedy
-from pipeline.manifest.timestamps import parse_list, parse_spans, parse_time
+from pipeline.manifest.timestamps import Bounds, bounds_of, parse_list, parse_spans, parse_time, span_bounds
 from pipeline.video.picture_folder import numbered_folder
 
 
@@ -104,9 +102,9 @@ class RowReader:
         elif storage.is_local(path) and (fault := storage.fault_of(path)) is not None:
             raise DataError(f"{uri} {fault}")
 
-    def _locate(self, row: _Row) -> tuple[str, Place]:
+    def _locate(self, row: _Row) -> tuple[str, PathTemplate]:
         """The row's file, at the first place where there is one."""
-        places, tried = self._places(), []
+        places, tried = self._path_templates(), []
         given = {"path": row.cells.text("path"), "video_id": row.names.video_id, "clip_id": row.names.clip_id}
         values = {name: as_text(value) for name, value in {**row.cells.values, **given}.items() if value is not None}
         for place in places:
@@ -126,12 +124,12 @@ class RowReader:
             " fetch it, give the right --video-root, or drop the row"
         )
 
-    def _places(self) -> tuple[Place, ...]:
+    def _path_templates(self) -> tuple[PathTemplate, ...]:
         template = self.options.path_template
         if template is None:
-            return self.preset.places
-        whole = [place.whole for place in self.preset.places]
-        return (Place(template=template, whole=all(whole) or (any(whole) and "{clip_id}" in template), anywhere=False),)
+            return self.preset.path_templates
+        whole = [place.whole for place in self.preset.path_templates]
+        return (PathTemplate(template=template, whole=all(whole) or (any(whole) and "{clip_id}" in template), anywhere=False),)
 
     def _bounds(self, row: _Row) -> Bounds:
         cells, names = row.cells, row.names
@@ -188,7 +186,7 @@ class RowReader:
         )
 
     def _problem(self, number: int, error: DataError) -> RowProblem:
-        kind = "missing" if isinstance(error, MissingVideoError) else "broken"
+        kind: ProblemKind = "missing" if isinstance(error, MissingVideoError) else "broken"
         return RowProblem(manifest=self.manifest, row=number, kind=kind, message=str(error))
 
 

@@ -38,7 +38,7 @@ RAW_BYTE = re.compile("[\udc80-\udcff]")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dialect:
-    """How a table of delimited text is to be cut."""
+    """Delimiter, encoding and first row of a table of delimited text."""
 
     delimiter: str
     skipped_lines: int = 0  # before the header
@@ -77,7 +77,7 @@ def _unmarked(sample: bytes) -> str:
 
 
 def find_dialect(text: io.TextIOWrapper, default: str, known: Collection[str]) -> Dialect:
-    """Which delimiter cuts the header, and rows below it, best; `text` is left at its beginning.
+    """The delimiter that cuts the header, and rows below it, best; `text` is left at its beginning.
 
     The one that gives most columns of `known` names; then one that gives several columns, as many in the rows as in the header;
     then the `default`. Delimiters within quotes do not count.

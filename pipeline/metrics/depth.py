@@ -16,7 +16,7 @@ VALUES = ("abs_rel", "sq_rel", "rmse", "log_rmse", "delta_1", "delta_2", "delta_
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DepthProtocol:
-    """What is compared: how the prediction is aligned, which true depths count, what the prediction is clipped to."""
+    """Protocol of a depth comparison: how the prediction is aligned, which true depths count, what the prediction is clipped to."""
 
     alignment: str = "metric"  # one of ALIGNMENTS
     max_depth_m: float | None = None  # true depths from here on do not count

@@ -1,4 +1,4 @@
-"""The labels of one clip beside their truth, point by point, and what is measured of them."""
+"""The labels of one clip beside their truth, point by point: matched queries, outcomes, and the measures of them."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,39 @@ import numpy as np
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.metrics.tapvid import QUERY_MODES
-from pipeline.metrics.tapvid_counts import THRESHOLDS_PX, PointOutcomes, TapvidCounts, count_points
-from pipeline.raster import RASTER, to_raster
+from pipeline.metrics.tapvid_counts import RASTER, THRESHOLDS_PX, PointOutcomes, TapvidCounts, count_points, to_raster
 from pipeline.records import TrackTruth
 from pipeline.records.labels import TrackLabels
 
 SURVIVAL_PX = 50  # a track is lost for good once it is farther from a visible truth than this, in pixels of the raster
+
+
+def match_queries(queries: np.ndarray, truth: TrackTruth) -> np.ndarray:
+    """The true track that is seen exactly at each query's place in its frame; positions must be equal as float32.
+
+    Args:
+        queries: float32 "N 3", (t, x, y), pixels of the stored clip.
+    Returns: int64 "N", the track's number (the lowest, if several stand on one spot), -1 where there is none.
+    """
+    matched = np.full(len(queries), -1, np.int64)
+    frames = queries[:, 0].astype(np.int64)
+    for frame in np.unique(frames):
+        tracks = np.flatnonzero(truth.seen[frame]) if 0 <= frame < len(truth.seen) else np.zeros(0, np.int64)
+        if len(tracks) == 0:
+            continue
+        known, first = np.unique(_codes(truth.tracks_px[frame, tracks]), return_index=True)
+        here = np.flatnonzero(frames == frame)
+        wanted = _codes(queries[here, 1:])
+        place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        hit = known[place] == wanted
+        matched[here[hit]] = tracks[first[place[hit]]]
+    return matched
+
+
+def _codes(positions: np.ndarray) -> np.ndarray:
+    """Positions float32 "N 2" as one whole number each, the same for equal positions."""
+    normalised = np.ascontiguousarray(positions, np.float32) + np.float32(0)  # -0 equals 0
+    return normalised.view(np.int64)[:, 0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -45,7 +72,7 @@ class LabelComparison:
         return float(np.median(distances)) if len(distances) else float("nan")
 
     def survival(self) -> "Survival":
-        """How many frames after the queries come before the track is lost.
+        """Number of frames after the query before the track is lost.
 
         Source: co-tracker's evaluation on Dynamic Replica, `survival`; here over the frames after each query, in both query modes.
         """
@@ -96,7 +123,7 @@ def compare_labels(labels: TrackLabels, truth: TrackTruth, *, height: int, width
 
 
 def comparison_settings(query_mode: str) -> dict[str, object]:
-    """What the measures were computed with, in JSON types."""
+    """Settings of the measures, in JSON types."""
     return {
         "metric": "TAP-Vid 2D (AJ, delta_avg, OA), median error, survival",
         "query_mode": query_mode,

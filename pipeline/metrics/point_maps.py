@@ -7,8 +7,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from pipeline.errors import DataError
-from pipeline.metrics.icp import IcpResult, icp
-from pipeline.metrics.normals import estimate_normals
+from pipeline.metrics.point_clouds import IcpResult, estimate_normals, icp
 from pipeline.metrics.similarity import Similarity, umeyama
 
 ICP_DISTANCE = 0.1  # metres; 100 for DTU, which is in millimetres

@@ -1,4 +1,4 @@
-"""Scene flow between two frames: where the points of the first have gone, in space and in pixels, up to one scale and shift."""
+"""Scene flow between two frames: motion of the first one's points in space and in pixels, up to one scale and shift."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,16 +7,52 @@ import numpy as np
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.metrics.averages import defined_mean
-from pipeline.metrics.nearest_valid import nearest_valid_pixels
 from pipeline.metrics.scale_shift import ScaleShift, fit_scale_shift
 
 EPSILON = 1e-6  # beside norms that are divided by
 MIN_DEPTH_M = 1e-5
+MEASURES_3D = ("epe_3d_m", "accuracy_strict_3d", "accuracy_relaxed_3d", "outliers_3d", "points_abs_rel", "points_delta1")
+MEASURES_2D = ("epe_2d_px", "accuracy_1px", "accuracy_3px", "outliers_2d")
+
+
+def nearest_valid_pixels(valid: np.ndarray, *, grid: tuple[int, int]) -> np.ndarray:
+    """For each cell of a grid over the image the valid pixel nearest to the cell's centre, within a window of the cell's size.
+
+    Args:
+        valid: bool "H W".
+        grid: rows and columns. With more of them than pixels a pixel stands for several cells.
+    Returns:
+        int64 "M": flat indices into H W, by cell in row-major order; cells without a valid pixel are left out. The first pixel wins a tie.
+    Source: MoGe, mask-aware nearest resize.
+    """
+    if valid.ndim != 2 or valid.dtype != bool or min(grid) < 1:
+        raise DataError(f"valid is {valid.dtype}{list(valid.shape)}, grid {list(grid)}; expected bool[H, W] and two positive numbers")
+    height, width = valid.shape
+    rows, row_distance = _windows(height, grid[0])
+    columns, column_distance = _windows(width, grid[1])
+    shape = (*grid, rows.shape[1], columns.shape[1])
+    row = np.broadcast_to(rows[:, None, :, None], shape)
+    column = np.broadcast_to(columns[None, :, None, :], shape)
+    distance = row_distance[:, None, :, None] ** 2 + column_distance[None, :, None, :] ** 2
+    distance = np.where(valid[row, column], distance, np.inf).reshape(*grid, -1)
+    nearest = np.argmin(distance, axis=-1)[..., None]
+    index = np.take_along_axis((row * width + column).reshape(*grid, -1), nearest, axis=-1)
+    found = np.isfinite(np.take_along_axis(distance, nearest, axis=-1))
+    return index[found].astype(np.int64)
+
+
+def _windows(size: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """Along one axis, per cell: the pixels of its window, and their distances from its centre (pixel centres at +0.5)."""
+    extent = max(1.0, size / cells)
+    centre = (np.arange(cells) + 0.5) * (size / cells)
+    first = np.round(centre - extent / 2).astype(np.int64)
+    pixels = np.minimum(first[:, None] + np.arange(int(np.ceil(extent))), size - 1)  # a window never lies wholly outside
+    return pixels, pixels + 0.5 - centre[:, None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SceneFlow:
-    """What is seen in one frame, and where it is at the time of another."""
+    """Points of one frame, and their positions at the time of another."""
 
     points: np.ndarray  # float "H W 3", camera of the first frame; metres if truth
     endpoints: np.ndarray  # float "H W 3": the same surface points later, camera of the second frame
@@ -52,10 +88,6 @@ class SceneFlowMetrics:
     num_pixels: int
     alignment: ScaleShift | None  # what carried the prediction onto the truth; None for a pool
     undefined: Mapping[str, str] = field(default_factory=dict)  # name of a field that is NaN -> the reason
-
-
-MEASURES_3D = ("epe_3d_m", "accuracy_strict_3d", "accuracy_relaxed_3d", "outliers_3d", "points_abs_rel", "points_delta1")
-MEASURES_2D = ("epe_2d_px", "accuracy_1px", "accuracy_3px", "outliers_2d")
 
 
 def valid_scene_flow(truth: SceneFlow, *, max_depth_m: float = 80.0) -> np.ndarray:

@@ -2,25 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
 from pipeline.errors import ConfigError, DataError
-from pipeline.metrics.tapvid3d_neighborhood import count_neighborhoods, neighborhood_weights, weighted_sum
-from pipeline.metrics.tapvid3d_scaling import SCALINGS, scale_factors
+from pipeline.metrics.tapvid3d_scaling import SCALINGS, Scaling, count_neighborhoods, neighborhood_weights, scale_factors, weighted_sum
 from pipeline.metrics.tapvid_counts import THRESHOLDS_PX, PointOutcomes, TapvidCounts, TapvidMetrics, count_points, fractions_of, ratio
 from pipeline.metrics.tracks3d import Tracks3d, check_comparable
 
 METRIC_THRESHOLDS_M = {1: 0.01, 2: 0.04, 4: 0.16, 8: 0.64, 16: 2.56}  # by the threshold in pixels that each takes the place of
-THRESHOLDS = ("pixels", "metres")
+Thresholds = Literal["pixels", "metres"]
+THRESHOLDS: tuple[Thresholds, ...] = get_args(Thresholds)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tapvid3dConfig:
-    """How the benchmark is to be run; the defaults are those of its published tables."""
+    """Settings of the benchmark; the defaults are those of its published tables."""
 
-    scaling: str = "median"  # see `scale_factors`; local_neighborhood: each track's own scale, judged on all points near it
-    thresholds: str = "pixels"  # size of 1, 2, 4, 8, 16 pixels at the true depth; or "metres": 0.01, 0.04, 0.16, 0.64, 2.56
+    scaling: Scaling = "median"  # see `scale_factors`; local_neighborhood: each track's own scale, judged on all points near it
+    thresholds: Thresholds = "pixels"  # size of 1, 2, 4, 8, 16 pixels at the true depth; or "metres": 0.01, 0.04, 0.16, 0.64, 2.56
     neighborhood_radius_m: float = 0.05  # for local_neighborhood
 
     def __post_init__(self) -> None:

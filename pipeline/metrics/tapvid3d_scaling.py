@@ -1,16 +1,21 @@
-"""TAPVid-3D's ways of scaling a prediction before it is measured."""
+"""TAPVid-3D's scalings of a prediction, and its local neighbourhoods with each track's own scale."""
+
+from collections.abc import Mapping
+from typing import Literal, get_args
 
 import numpy as np
 
 from pipeline.errors import ConfigError, DataError
+from pipeline.metrics.tapvid_counts import COUNTED, PointOutcomes, TapvidCounts, count_points
 from pipeline.metrics.tracks3d import Tracks3d
 
-SCALINGS = ("median", "mean", "median_on_queries", "per_trajectory", "local_neighborhood", "none", "reproduce_2d")
+Scaling = Literal["median", "mean", "median_on_queries", "per_trajectory", "local_neighborhood", "none", "reproduce_2d"]
+SCALINGS: tuple[Scaling, ...] = get_args(Scaling)
 FLOOR = 1e-12  # of depths in metres and of squared norms, so that no scale divides by 0
 
 
 def scale_factors(truth: Tracks3d, prediction: Tracks3d, *, scaling: str, query_frames: np.ndarray | None = None) -> np.ndarray:
-    """What the predicted positions are multiplied by, float64: (), "N" or "T N".
+    """Scale factors of the predicted positions, float64: (), "N" or "T N".
 
     - median, mean: one factor, the ratio of the medians (means) of the distances to the camera, over points visible in both.
     - median_on_queries: the same over each track's query frame alone.
@@ -62,3 +67,46 @@ def _query_index(truth: Tracks3d, query_frames: np.ndarray | None, scaling: str)
     if frames.shape != (num_tracks,) or frames.dtype.kind not in "iu" or ((frames < 0) | (frames >= num_frames)).any():
         raise DataError(f"query_frames are {frames.dtype}{list(frames.shape)}, expected {num_tracks} integers in [0, {num_frames})")
     return frames, np.arange(num_tracks)
+
+
+def count_neighborhoods(
+    truth: Tracks3d, prediction: Tracks3d, *, scale: np.ndarray, thresholds: Mapping[int, np.ndarray], radius_m: float
+) -> TapvidCounts:
+    """Counts of shape "N": row i counts all points nearer than `radius_m` to track i in the same frame, i among them, scaled by scale[i].
+
+    Args:
+        scale: "N", one factor per track.
+        thresholds: by threshold, metres "T N".
+    Source: TAPVid-3D, section on metrics, local neighbourhood.
+    """
+    per_track = [_count_around(i, truth, prediction, scale[i], thresholds, radius_m) for i in range(len(scale))]
+    stacked = {name: np.stack([getattr(counts, name) for counts in per_track], axis=-1) for name in COUNTED}
+    return TapvidCounts(thresholds=tuple(thresholds), **stacked)
+
+
+def neighborhood_weights(truth: Tracks3d, counts: TapvidCounts) -> np.ndarray:
+    """ "N": frames in which the track is visible / visible points around it, so that crowded places do not outweigh lonely ones."""
+    frames_visible = np.sum(truth.visible & truth.evaluated, axis=0)
+    return np.asarray(frames_visible / np.maximum(counts.visible, 1))
+
+
+def weighted_sum(counts: TapvidCounts, weights: np.ndarray) -> TapvidCounts:
+    """Counts "N" summed to those of the whole video, shape ()."""
+    sums = {name: np.asarray(np.sum(weights * getattr(counts, name), axis=-1)) for name in COUNTED}
+    return TapvidCounts(thresholds=counts.thresholds, **sums)
+
+
+def _count_around(
+    track: int, truth: Tracks3d, prediction: Tracks3d, scale: float, thresholds: Mapping[int, np.ndarray], radius_m: float
+) -> TapvidCounts:
+    # one track at a time: all pairs at once would take T N N of memory
+    away = np.square(truth.positions - truth.positions[:, track, None]).sum(axis=-1)
+    near = away < radius_m**2
+    squared_distance = np.square(scale * prediction.positions[near] - truth.positions[near]).sum(axis=-1)
+    outcomes = PointOutcomes(
+        evaluated=truth.evaluated[near],
+        visible=truth.visible[near],
+        predicted_visible=prediction.visible[near],
+        within={pixels: squared_distance < threshold[near] ** 2 for pixels, threshold in thresholds.items()},
+    )
+    return count_points(outcomes, axes=(0,))

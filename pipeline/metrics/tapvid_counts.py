@@ -1,12 +1,35 @@
-"""What the TAP-Vid family counts, in 2D and in 3D, and the fractions made of the counts."""
+"""Counts of the TAP-Vid family in 2D and 3D, their fractions, and the 256 x 256 raster on which distances are measured."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+RASTER = 256  # both sides
 THRESHOLDS_PX = (1, 2, 4, 8, 16)
 COUNTED = ("evaluated", "agreeing", "visible", "within", "visible_within", "true_positives", "false_positives")
+
+
+def to_raster(tracks_px: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Positions "... 2" in pixels of a `height` x `width` image to pixels of the raster, float64.
+
+    Integer = pixel centre on both sides, so the image [-0.5, W-0.5] covers the raster [-0.5, 255.5]: x becomes
+    (x + 0.5) 256 / width - 0.5, y likewise with the height.
+    """
+    return (np.asarray(tracks_px, np.float64) + 0.5) * (RASTER / np.array([width, height])) - 0.5
+
+
+def length_to_raster(length_px: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Lengths of unknown direction in pixels of the image to pixels of the raster, by the mean scale 256 / sqrt(height width).
+
+    A length along one axis of an image that is not square is off by the root of its aspect ratio: 1.33 at 16:9.
+    """
+    return np.asarray(length_px, np.float64) * (RASTER / np.sqrt(height * width))
+
+
+def length_from_raster(length_px: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Lengths in pixels of the raster to pixels of the image, the inverse of `length_to_raster`, by the mean scale, float64."""
+    return np.asarray(length_px, np.float64) * (np.sqrt(height * width) / RASTER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -26,7 +49,7 @@ class TapvidMetrics:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PointOutcomes:
-    """What became of every point in every frame; all arrays have one shape."""
+    """Outcome of every point in every frame; all arrays have one shape."""
 
     evaluated: np.ndarray  # bool
     visible: np.ndarray  # bool, truth

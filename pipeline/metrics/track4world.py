@@ -1,24 +1,26 @@
 """Track4World's evaluation of tracks in space: a robust scale and shift, then TAPVid-3D with median scaling."""
 
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 
 from pipeline.errors import ConfigError
 from pipeline.metrics.scale_shift import ScaleShift, fit_scale_shift
-from pipeline.metrics.tapvid3d import Tapvid3dConfig, Tapvid3dMetrics, tapvid3d_metrics
+from pipeline.metrics.tapvid3d import Tapvid3dConfig, Tapvid3dMetrics, Thresholds, tapvid3d_metrics
 from pipeline.metrics.tracks3d import Tracks3d, check_comparable
 
-FIT_ON = ("visible", "occluded")
+FitOn = Literal["visible", "occluded"]
+FIT_ON: tuple[FitOn, ...] = get_args(FitOn)
 EVERY = 4  # of all points, where the public evaluation falls back to them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Track4WorldConfig:
-    """How tracks are aligned and judged; the defaults judge in metres, as the published tables do."""
+    """Settings of alignment and thresholds; the defaults are in metres, as in the published tables."""
 
-    fit_on: str = "visible"  # true points that the alignment sees; "occluded" is what the public evaluation does, by a mask's name
-    thresholds: str = "metres"  # 0.01, 0.04, 0.16, 0.64, 2.56 m; or "pixels": 1, 2, 4, 8, 16 of them at the true depth
+    fit_on: FitOn = "visible"  # true points that the alignment sees; "occluded" is what the public evaluation does, by a mask's name
+    thresholds: Thresholds = "metres"  # 0.01, 0.04, 0.16, 0.64, 2.56 m; or "pixels": 1, 2, 4, 8, 16 of them at the true depth
     max_fit_points: int = 2048  # evenly thinned to at most so many: the fit's time grows with their square
 
     def __post_init__(self) -> None:
@@ -35,7 +37,7 @@ class Track4WorldMetrics:
 
     tracks: Tapvid3dMetrics
     alignment: ScaleShift  # undefined where points coincide: then the median scale alone was applied
-    fitted_on: str  # visible | occluded | all (nothing was occluded, and every fourth point was taken)
+    fitted_on: FitOn | Literal["all"]  # all: nothing was occluded, and every fourth point was taken
     num_fitted: int
 
 
@@ -77,8 +79,8 @@ def track4world_metrics(
     return Track4WorldMetrics(tracks=tracks, alignment=alignment, fitted_on=fitted_on, num_fitted=len(chosen))
 
 
-def _fit_points(truth: Tracks3d, fit_on: str) -> tuple[np.ndarray, str]:
-    """Flat indices into T N, and what they are."""
+def _fit_points(truth: Tracks3d, fit_on: FitOn) -> tuple[np.ndarray, FitOn | Literal["all"]]:
+    """Flat indices into T N, and the name of their choice."""
     usable = truth.evaluated & np.isfinite(truth.positions).all(axis=-1)
     points = np.flatnonzero((truth.visible if fit_on == "visible" else ~truth.visible) & usable)
     if fit_on == "occluded" and not len(points):

@@ -1,4 +1,4 @@
-"""How Dynamic Replica and PointOdyssey are reported for 2D tracks: accuracy where seen, where hidden, and survival."""
+"""Measures of 2D tracks on Dynamic Replica and PointOdyssey: accuracy where visible, where hidden, and survival."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

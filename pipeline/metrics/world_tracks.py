@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pipeline.errors import ConfigError, DataError
-from pipeline.metrics.similarity import Similarity, umeyama
-from pipeline.metrics.similarity_ransac import RansacConfig, ransac_similarity
+from pipeline.metrics.similarity import RansacConfig, Similarity, ransac_similarity, umeyama
 
 THRESHOLDS_M = (0.1, 0.3, 0.5, 1.0)
 ALIGNMENTS = ("median_scale", "per_trajectory", "sim3", "sim3_repository")

@@ -1,15 +1,17 @@
-"""Where a clip comes from (ClipSpec), and what a shard says about it (ClipRecord)."""
+"""The source of a clip (ClipSpec), and its record in a shard (ClipRecord)."""
 
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from pipeline.errors import DataError
 
 KEY_PATTERN = re.compile(r"[A-Za-z0-9_-]+")
-VIDEO_MODES = ("copy", "h264", "foreign", "images")
+VideoMode = Literal["copy", "h264", "foreign", "images"]  # images: the source's own image files, one per frame
+VIDEO_MODES: tuple[VideoMode, ...] = get_args(VideoMode)
+PoseSource = Literal["gt", "pseudo"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +53,7 @@ class ClipSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipRecord:
-    """What a shard says about one clip: the KEY.json member.
+    """The record of one clip in a shard: the KEY.json member.
 
     Width and height are those of the frames as shown (rotation applied): the pixels in which tracks are given.
     """
@@ -67,11 +69,11 @@ class ClipRecord:
     width: int
     height: int
     codec: str  # of the stored video, e.g. h264, hevc; of images: jpg, png
-    video: str  # copy | h264 | foreign | images (the source's own image files, one per frame)
+    video: VideoMode
     sha256: str  # of the video member's bytes; of images: of all of them one after the other
     timestamps: tuple[float, ...]  # seconds on the source's clock, one per frame
     license: str | None = None
-    pose_source: str | None = None  # gt | pseudo when KEY.arrays.npz holds cameras
+    pose_source: PoseSource | None = None  # where KEY.arrays.npz holds cameras
     is_metric: bool = False
     notes: tuple[str, ...] = ()  # where the stored picture is not simply the source's: "tone-mapped from PQ", "stream 1 of 2", ...
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a labeler is given: the frames of a clip, in memory or read on demand, and the points to follow."""
+"""The input of a labeler: the frames of a clip, in memory or read on demand, and the points to follow."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

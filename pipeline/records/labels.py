@@ -92,7 +92,7 @@ Labels: TypeAlias = TrackLabels | DepthLabels
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelSet:
-    """Who made a set of labels, and how. Holds no clock time, so that a rerun writes the same bytes.
+    """Identity and provenance of a set of labels. Holds no clock time, so that a rerun writes the same bytes.
 
     `configuration` is all that changes the labels: labeler options, query policy, visibility rule, seed.
     """

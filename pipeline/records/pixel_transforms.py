@@ -1,4 +1,4 @@
-"""How values follow their image when it is resized, cropped or mirrored.
+"""Transforms of values when their image is resized, cropped or mirrored.
 
 Integer coordinates are pixel centres: a scale s maps x to (x + 0.5) s - 0.5, a crop subtracts its corner, and a mirror maps x to
 W - 1 - x. A mirror negates x in every camera and in the world: with M = diag(-1, 1, 1), points become M X, rotations M R M.
@@ -27,7 +27,7 @@ class Crop:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PixelRule:
-    """How one kind of values follows its image. The functions return new arrays or views; their inputs stay untouched."""
+    """Transforms of one kind of values with their image. The functions return new arrays or views; their inputs stay untouched."""
 
     resize: Callable[[np.ndarray, Size, Size], np.ndarray]  # (values, from_size, to_size)
     crop: Callable[[np.ndarray, Crop], np.ndarray]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -10,12 +10,13 @@ from pipeline.errors import DataError
 from pipeline.records.arrays import check_array, check_finite
 from pipeline.records.fields import FIELDS, arrays_of, check_arrays
 
-TRACK_SOURCES = ("gt", "reprojection")
+TrackSource = Literal["gt", "reprojection"]  # reprojection: from depth and poses, static points only
+TRACK_SOURCES: tuple[TrackSource, ...] = get_args(TrackSource)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TruthClip:
-    """T frames of one camera with what their source knows; what it does not know is None.
+    """T frames of one camera with the truth of their source; an unknown field is None.
 
     Pixels (x, y), integer = pixel centre. Cameras are OpenCV's (x right, y down, z forward), in whatever world the source has; what
     is stored has the first valid camera as its origin. Metres where `is_metric`.
@@ -23,7 +24,7 @@ class TruthClip:
 
     frames: np.ndarray  # uint8 "T H W 3", RGB
     images: tuple[bytes, ...] | None = None  # the source's own image files, stored untouched instead of a video
-    image_suffix: str = "jpg"  # of `images`: jpg or png
+    image_suffix: Literal["jpg", "png"] = "jpg"  # of `images`
     frame_times: np.ndarray  # float64 "T": seconds from the clip's first frame
     intrinsics: np.ndarray | None = None  # float32 "T 3 3"
     camera_to_world: np.ndarray | None = None  # float32 "T 4 4"; identity where not pose_valid
@@ -38,8 +39,8 @@ class TruthClip:
     track_valid: np.ndarray | None = None  # bool "T N": coordinates can be used; comes with tracks2d
     query_frame: np.ndarray | None = None  # int32 "N": where the track begins
     is_metric: bool = False
-    track_source: str | None = None  # gt | reprojection: from depth and poses, static points only
-    depth_source: str | None = None  # gt | sensor | mvs | render
+    track_source: TrackSource | None = None
+    depth_source: Literal["gt", "sensor", "mvs", "render"] | None = None
     license: str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)  # dataset, sequence, camera, orig_size, stride, ...: JSON types
 

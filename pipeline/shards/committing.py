@@ -19,7 +19,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardOutcome:
-    """What came of one shard."""
+    """Outcome of one shard."""
 
     shard: int
     clips: int  # stored
@@ -28,7 +28,7 @@ class ShardOutcome:
 
 
 def commit_shard(root: str, shard: int, results: Iterator[tuple[PlannedClip, TarSample | DataError]]) -> ShardOutcome:
-    """Write what becomes of every planned clip, in order, and commit the shard. `results` are used up before the index is written.
+    """Write every planned clip or its error, in order, and commit the shard. `results` are used up before the index is written.
 
     Raises: StorageError when bytes cannot be read or written just now; on trial, SuspectUnitError. Nothing is committed then.
     """

@@ -50,12 +50,12 @@ def is_tar_name(uri: str) -> bool:
 
 
 def compression_of(start: bytes) -> Compression | None:
-    """How a file that begins with these bytes is compressed; None if it is not."""
+    """Compression of a file that begins with these bytes; None if it has none."""
     return next((each for each in COMPRESSIONS if start.startswith(each.magic)), None)
 
 
-def refused(uri: str, compression: Compression) -> DataError:
-    """What is said of a compressed tar that is not to be unpacked here."""
+def refusal(uri: str, compression: Compression) -> DataError:
+    """Error of a compressed tar that is not to be unpacked here."""
     name = PurePosixPath(uri).name
     if name.lower().endswith(compression.suffixes):
         by_hand = f"{compression.command} {name}"
@@ -68,7 +68,7 @@ def refused(uri: str, compression: Compression) -> DataError:
 
 
 def unpacked_name(tar_name: str) -> str:
-    """Where a compressed tar's content goes below the root: by its name alone, so that a rerun finds it."""
+    """Path below the root of a compressed tar's content: by its name alone, so that a rerun finds it."""
     stem = PurePosixPath(tar_name).name
     suffix = next((each for each in sorted(TAR_SUFFIXES, key=len, reverse=True) if stem.lower().endswith(each)), "")
     digest = hashlib.sha256(tar_name.encode(errors="surrogateescape")).hexdigest()[:8]

@@ -24,11 +24,11 @@ from pipeline.shards.tar import TarSample, arrays_npz
 from pipeline.tables import document_bytes
 from pipeline.video.copy import copy_spans
 from pipeline.video.encode import encode_spans
+from pipeline.video.groups import Span
 from pipeline.video.open import open_video, upright_size
 from pipeline.video.probe import VideoProbe
 from pipeline.video.proof import prove_packets, prove_with_lead_in
 from pipeline.video.reader import decode_clip
-from pipeline.video.spans import Span
 
 
 def cut_shard(root: str, shard: int, policy: ClipPolicy, crashed: Mapping[str, str]) -> ShardOutcome:
@@ -117,7 +117,7 @@ def _cut_source(
 
 
 def _missing(clip: PlannedClip, folder: str | None) -> DataError | StorageError | None:
-    """What is to be said where a source is not there any more: its clips are tried again, unless all of its folder is gone."""
+    """Error of a source that is not there any more: its clips are tried again, unless all of its folder is gone."""
     place = storage.unescape_name(clip.source_uri)
     if storage.exists(place):
         return None
@@ -138,7 +138,7 @@ def _videos(clips: Sequence[PlannedClip], probe: VideoProbe, policy: ClipPolicy)
 
 
 def _sample(clip: PlannedClip, data: bytes, probe: VideoProbe, policy: ClipPolicy) -> TarSample | DataError:
-    """The clip's members, once what will be written is proven to show exactly the planned frames."""
+    """The clip's members, once they are proven to show exactly the planned frames."""
     try:
         with border(f"clip {clip.key}"):
             record = _record(clip, data, probe)
@@ -171,7 +171,7 @@ def _prove(clip: PlannedClip, data: bytes, record: ClipRecord, *, probe: VideoPr
 
 
 def _check_copied(index: int, frame: VideoFrame, probe: VideoProbe) -> None:
-    """What the source's first frames did not tell, and headers copied from its beginning would tell wrongly."""
+    """Check of traits that the source's first frames did not show, and that headers copied from its beginning would state wrongly."""
     if frame.interlaced_frame:
         raise DataError(f"frame {index} of the clip is interlaced")
     if upright_size(frame) != (probe.width, probe.height):

@@ -1,10 +1,10 @@
-"""dataset.json: what a ROOT was made from, so that a second run continues the same work, adds to it, or refuses."""
+"""dataset.json: the inputs and options of a ROOT, so that a second run continues the same work, adds to it, or refuses."""
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal
 
 from pipeline import storage
 from pipeline.errors import ConfigError
@@ -18,15 +18,15 @@ _DRAFTS = ("probe", "errors", "plan")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetIdentity:
-    """What decides how a dataset is made: any difference needs another root."""
+    """Identity of a dataset by how it is made: any difference needs another root."""
 
-    kind: str  # cut | registered | converted
+    kind: Literal["cut", "registered", "converted"]
     policy: Mapping[str, Any]
     defaults: Mapping[str, Any] = field(default_factory=dict)  # of policy fields: what a dataset had before there were such fields
     inputs_sha256: str | None = None  # of the inputs, where a dataset cannot grow; None where it can
 
     def differences(self, found: Mapping[str, Any]) -> list[str]:
-        """What differs in a dataset.json, in words."""
+        """Differences from a dataset.json, in words."""
         differing = [] if found.get("kind") == self.kind else [f"kind: {found.get('kind')} -> {self.kind}"]
         if self.inputs_sha256 is not None and found.get("inputs_sha256") != self.inputs_sha256:
             differing.append("the inputs changed")

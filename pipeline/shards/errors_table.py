@@ -1,4 +1,4 @@
-"""What could not be done, as a table beside the data: one row per source, clip or manifest row."""
+"""Failures as a table beside the data: one row per source, clip or manifest row."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ class ErrorRow:
 
     @property
     def unexpected(self) -> bool:
-        """Whether nobody foresaw it: a run counts these apart, and the next one tries again."""
+        """Whether the error was unforeseen: a run counts these apart, and the next one tries again."""
         return self.traceback is not None
 
     @classmethod

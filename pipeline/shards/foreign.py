@@ -10,15 +10,14 @@ from pipeline import storage
 from pipeline.border import begin_part, border
 from pipeline.errors import DataError
 from pipeline.layout import Layout, committed
-from pipeline.manifest.listing import NamedFile
-from pipeline.manifest.names import distinct_names
+from pipeline.manifest.listing import NamedFile, distinct_names
 from pipeline.records import ClipRecord
 from pipeline.shards.errors_table import ErrorRow, write_errors
 from pipeline.shards.foreign_samples import SampleClip, TarContents, read_contents
 from pipeline.shards.foreign_texts import SampleTexts, read_texts
 from pipeline.shards.index import ClipEntry, read_entries, write_entries, write_index
-from pipeline.shards.keys import slug, split_of
 from pipeline.shards.plan import PlannedClip, shard_hash
+from pipeline.shards.policy import slug, split_of
 from pipeline.shards.source_roots import SourceRoots
 from pipeline.shards.tar_headers import readable_key
 from pipeline.tables import open_table
@@ -27,7 +26,7 @@ from pipeline.video.probe import probe_video
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ForeignTar:
-    """A tar that somebody else wrote, and its name among those registered with it: the same on every machine."""
+    """A tar that is not ours, and its name among those registered with it: the same on every machine."""
 
     uri: str  # where it lies now
     name: str
@@ -37,7 +36,7 @@ class ForeignTar:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TarScan:
-    """What one tar holds: an entry per video sample, and what is wrong with it."""
+    """Contents of one tar: an entry per video sample, and its errors."""
 
     entries: tuple[ClipEntry, ...]
     errors: tuple[ErrorRow, ...]
@@ -121,7 +120,7 @@ def registered_tars(root: str, roots: SourceRoots, *, before: int) -> dict[str, 
 
 
 def read_tar_of(uri: str) -> ForeignTar | None:
-    """Which tar a probe table is of; None for an empty one of before tables said so."""
+    """The tar of a probe table; None for an empty table that was written before tables named it."""
     with open_table(uri, "shard") as file:
         said = {name.decode(): value.decode() for name, value in (file.schema_arrow.metadata or {}).items()}
     if "tar" in said:
@@ -141,7 +140,7 @@ def foreign_key(tar_name: str, sample_key: str) -> str:
 def register_tar(
     root: str, number: int, tar: ForeignTar, *, shares: Mapping[str, float], license: str | None, crashed: Mapping[str, str]
 ) -> int:
-    """Scan one tar and publish its errors, and what was found as probe table `number`. Returns how many errors there are."""
+    """Scan one tar; publish its errors, and its contents as probe table `number`. Returns how many errors there are."""
     scan = scan_tar(tar, shares=shares, license=license, crashed=crashed)
     write_errors(root, "shards", number, scan.errors)
     place = tar.reference or tar.uri
@@ -189,7 +188,7 @@ def _where(contents: TarContents, clip: SampleClip) -> str:
 
 
 def _texts_of(contents: TarContents, clip: SampleClip) -> SampleTexts | DataError:
-    """What the clip's json and caption say, or why that is not known."""
+    """Texts of the clip's json and caption, or the error of reading them."""
     where = _where(contents, clip)
     if clip.fault is not None:
         return DataError(f"{where}: {clip.fault}")

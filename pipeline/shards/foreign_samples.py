@@ -1,4 +1,4 @@
-"""What a tar of other people's holds: WebDataset samples with their videos, and what of them cannot be had."""
+"""Contents of a foreign tar: WebDataset samples with their videos, and the faults of those that cannot be read."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from pipeline import storage
 from pipeline.errors import DataError
-from pipeline.shards.compressed_tar import compression_of, refused, unpack, unpacked_name
+from pipeline.shards.compressed_tar import compression_of, refusal, unpack, unpacked_name
 from pipeline.shards.index import Member, is_video
 from pipeline.shards.tar_headers import BLOCK, readable_key
 from pipeline.shards.tar_reading import TarListing, TarMember, list_members
@@ -34,7 +34,7 @@ class SampleClip:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TarContents:
-    """The video samples of a tar, in order, and what is wrong with the tar beyond single clips."""
+    """The video samples of a tar, in order, and the errors of the tar beyond single clips."""
 
     uri: str  # where the bytes lie
     place: str  # how an index names that: `uri`, or below the root where it was unpacked
@@ -58,7 +58,7 @@ def read_contents(uri: str, name: str, *, unpack_below: str | None) -> TarConten
     place = uri
     if compression is not None:
         if unpack_below is None:
-            raise refused(uri, compression)
+            raise refusal(uri, compression)
         place = unpacked_name(name)
         packed, uri = uri, storage.join(unpack_below, place)
         unpack(packed, uri, compression)
@@ -105,7 +105,7 @@ def _member(member: TarMember) -> Member:
 
 
 def _fault(members: Sequence[TarMember], video: str, prefix: str) -> str | None:
-    """Why a clip cannot be had, as its members tell."""
+    """Fault of a clip that cannot be read, by its members."""
     for member in members:
         if member.fault and (member.name == video or member.name.removeprefix(prefix) in _TEXTS):
             return f"its member {member.name} cannot be read: {member.fault}"
@@ -148,7 +148,7 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def _damage(uri: str, listing: TarListing, *, whole: int, found: int) -> Iterator[DataError]:
-    """What is said of the places where a tar is damaged: one error for all."""
+    """Error of the places where a tar is damaged: one for all."""
     if not listing.breaks:
         return
     more = f"; and at {len(listing.breaks) - 1} more places" if len(listing.breaks) > 1 else ""

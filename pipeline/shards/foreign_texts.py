@@ -1,4 +1,4 @@
-"""The json and caption members of a foreign sample as columns that can be stored, and in words what had to be changed for that."""
+"""The json and caption members of a foreign sample as columns that can be stored, and notes on changes made for that."""
 
 import json
 import math
@@ -18,7 +18,7 @@ _IDS = ("videoid", "video_id", "url")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleTexts:
-    """What a sample's json and caption say."""
+    """Texts of a sample's json and caption."""
 
     extra: Mapping[str, Any]  # JSON types; text is UTF-8, numbers are finite
     notes: tuple[str, ...] = ()  # what was changed
@@ -82,7 +82,7 @@ def _parsed(data: bytes, where: str, changes: list[str]) -> Any:
 
 
 def _storable(value: Any, where: str, changes: list[str], depth: int = 0) -> Any:
-    """The value without what JSON in UTF-8 cannot hold."""
+    """The value without parts that JSON in UTF-8 cannot hold."""
     if depth > _DEEPEST:
         raise DataError(f"{where}: its json member is nested more than {_DEEPEST} levels deep; flatten it or drop the sample")
     if isinstance(value, dict):

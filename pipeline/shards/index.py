@@ -1,4 +1,4 @@
-"""The commit of one shard: what every clip is and where its members lie, so that readers fetch clips by byte range."""
+"""The commit of one shard: every clip's record and the places of its members, so that readers fetch clips by byte range."""
 
 import hashlib
 import json
@@ -148,7 +148,7 @@ def read_entries(uri: str) -> list[ClipEntry]:
 
 
 def tar_uri(root: str, entry: ClipEntry) -> str:
-    """Where the clip's tar lies."""
+    """Address of the clip's tar."""
     if "://" in entry.tar or entry.tar.startswith("/"):
         return entry.tar
     return storage.join(root, entry.tar) if "/" in entry.tar else storage.join(root, "shards", entry.tar)
@@ -160,7 +160,7 @@ def read_member(root: str, entry: ClipEntry, member: Member) -> bytes:
 
 
 def read_video(root: str, entry: ClipEntry) -> VideoData:
-    """What a clip's frames are decoded from, checked against its record: the bytes of its video, or its image files in order.
+    """Source of a clip's frames, checked against its record: the bytes of its video, or its image files in order.
 
     Raises: DataError if they are not those that were recorded, or the clip was not made; StorageError.
     """

@@ -1,4 +1,4 @@
-"""What a root knows of its sources: their names, what probing said of them, and which of their frames are planned already."""
+"""Sources of a root: their names, their probes, and the frames of each that are planned already."""
 
 import re
 from collections import Counter
@@ -53,7 +53,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedSource:
-    """What is planned of one source."""
+    """Planned frames of one source."""
 
     windows: Mapping[Window, int] = field(default_factory=dict)  # how often each
     next_number: int = 0  # of its next clip
@@ -73,7 +73,7 @@ class PlannedSource:
 
 
 class PlannedSources:
-    """All that is planned, found source by source: arrays, since there may be millions of clips."""
+    """All planned frames by source: arrays, since there may be millions of clips."""
 
     def __init__(self, root: str) -> None:
         columns = [

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.errors import DataError
 from pipeline.layout import Layout, committed
+from pipeline.records.clip import VideoMode
 from pipeline.tables import TableShape, open_table, stamped
 
 
@@ -40,7 +41,7 @@ class PlannedClip:
     lead_in: int | None = None  # frames that a copied clip stores before its first
     span_first: int | None = None  # the manifest span that the clip lies in: pseudo cameras count from there
     span_frames: int | None = None
-    video: str = "foreign"  # copy | h264 | foreign | images
+    video: VideoMode = "foreign"
     estimated_bytes: int = 0
     estimated_cpu_s: float = 0.0
     camera_uri: str | None = None  # a reference, as source_uri
@@ -49,7 +50,11 @@ class PlannedClip:
     attempt: int = 1  # 2 and more: the clip failed before, and is planned again under the same key; the later one counts
 
 
-_TYPES: dict[Any, pa.DataType] = {int: pa.int64(), str: pa.string(), int | None: pa.int64(), str | None: pa.string(), float: pa.float64()}
+_TYPES: dict[Any, pa.DataType] = {
+    **dict.fromkeys((int, int | None), pa.int64()),
+    **dict.fromkeys((str, str | None, VideoMode), pa.string()),
+    float: pa.float64(),
+}
 _COLUMNS = {f.name: pa.int32() if f.name == "shard" else _TYPES[f.type] for f in fields(PlannedClip)}
 SCHEMA = pa.schema({**_COLUMNS, "shard_hash": pa.int64()})  # the identity of a shard's rows, beside each of them
 _SHAPE = TableShape(
@@ -61,7 +66,7 @@ _BATCH = 8192  # rows of a row group: a shard's rows are found by reading one or
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PlanCounts:
-    """How many clips each shard was planned to hold, and the identity of the plan: of all its parts, or of the first few."""
+    """Number of clips planned for each shard, and the identity of the plan: of all its parts, or of the first few."""
 
     shards: np.ndarray  # int64 "S", increasing
     splits: dict[str, np.ndarray]  # split -> int64 "S"
@@ -70,7 +75,7 @@ class PlanCounts:
 
     @property
     def num_parts(self) -> int:
-        """How many parts are counted."""
+        """Number of parts counted."""
         return len(self.plan_hashes)
 
     @property
@@ -92,7 +97,7 @@ class PlanCounts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanEnd:
-    """Where the next part begins."""
+    """Beginning of the next part."""
 
     part: int = 0
     shard: int = 0
@@ -158,7 +163,7 @@ def write_plan(root: str, clips: Iterator[PlannedClip], *, end: PlanEnd | None =
 
 
 def plan_end(root: str) -> PlanEnd:
-    """Where the next part of a plan begins."""
+    """Beginning of a plan's next part."""
     uris = plan_uris(root)
     if not uris:
         return PlanEnd()

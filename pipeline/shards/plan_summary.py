@@ -1,4 +1,4 @@
-"""What a plan amounts to, before anything is cut."""
+"""Summary of a plan, before anything is cut."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.errors import DataError
 from pipeline.records import ClipSpec
+from pipeline.records.clip import VideoMode
 from pipeline.shards.errors_table import ErrorRow
-from pipeline.shards.keys import clip_key, split_of
 from pipeline.shards.known import PlannedSource, PlannedSources, Window
 from pipeline.shards.plan import PlannedClip, extra_json
-from pipeline.shards.policy import ClipPolicy
+from pipeline.shards.policy import ClipPolicy, clip_key, split_of
 from pipeline.shards.probing import ProbedSource, Source
 from pipeline.shards.source_roots import SourceRoots
 from pipeline.shards.windows import frames_of, snapped_windows, split_at, windows_of
 from pipeline.video.copy import COPYABLE_CODECS
+from pipeline.video.groups import Span
 from pipeline.video.probe import VideoProbe
-from pipeline.video.spans import Span
 from pipeline.video.timeline import remake
 
 _ENCODED_BITS_PER_PIXEL = 0.25  # of x264 at our settings, for the size estimate only
@@ -31,7 +31,7 @@ _HALF = 16  # hex digits of the bounds, then as many of the other columns, in `r
 
 @dataclass(slots=True)
 class Planner:
-    """Plans the clips of one source after the other, and keeps what could not be planned.
+    """Planner of clips, one source after the other; sources that cannot be planned become errors.
 
     What is planned already stays; a known source's new windows are numbered after its last.
     """
@@ -77,12 +77,12 @@ class Planner:
             for place, window in enumerate(windows)
         ]
 
-    def _video_of(self, known: PlannedSource, windows: Sequence[Span], probe: VideoProbe) -> str:
-        """One way for all clips of a source, where there is a choice: what was encoded before is encoded again."""
+    def _video_of(self, known: PlannedSource, windows: Sequence[Span], probe: VideoProbe) -> VideoMode:
+        """One video mode for all clips of a source, where there is a choice: a source that was encoded before is encoded again."""
         return "h264" if known.video == "h264" else video_mode(windows, probe, self.policy)
 
     def _planned(
-        self, number: int, item: ProbedSource, *, window: tuple[ClipSpec, Span, Span], key: str, video: str, known: PlannedSource
+        self, number: int, item: ProbedSource, *, window: tuple[ClipSpec, Span, Span], key: str, video: VideoMode, known: PlannedSource
     ) -> PlannedClip:
         (spec, span, frames), probe = window, item.probe
         assert probe is not None, "only probed sources have windows"
@@ -179,7 +179,7 @@ def _cut_scene(scene: Span, item: ProbedSource, policy: ClipPolicy) -> list[Span
     return windows_of(scene, policy.clip_frames, policy.clip_stride or policy.clip_frames, policy.min_frames)
 
 
-def video_mode(windows: Sequence[Span], probe: VideoProbe, policy: ClipPolicy) -> str:
+def video_mode(windows: Sequence[Span], probe: VideoProbe, policy: ClipPolicy) -> VideoMode:
     """copy or h264, for all clips of a source.
 
     `auto` copies where every clip is a run of packets of its own (`DecodingOrder.whole`: begins at a key frame that needs no lead-in,
@@ -195,9 +195,8 @@ def video_mode(windows: Sequence[Span], probe: VideoProbe, policy: ClipPolicy) -
         raise DataError(f"{probe.codec} video cannot be copied into mp4; use --video auto or h264")
     if policy.video == "copy":
         probe.picture.check_copy()
-    if policy.video != "auto":
-        return policy.video
-    if not copyable or probe.repaired or probe.breaks or probe.picture.needs_encoding:
+        return "copy"
+    if policy.video == "h264" or not copyable or probe.repaired or probe.breaks or probe.picture.needs_encoding:
         return "h264"
     order = probe.order
     return "copy" if all(order.whole(window) or probe.damage_in(window) for window in windows) else "h264"

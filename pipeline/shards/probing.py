@@ -1,4 +1,4 @@
-"""Probing as a stage of its own: what every source holds, in tables that a later run finds again."""
+"""Probing as a stage of its own: the contents of every source, in tables that a later run finds again."""
 
 import logging
 import math
@@ -37,13 +37,13 @@ class Source:
 
     @property
     def place(self) -> str:
-        """Where it lies now, as to be opened: `uri` with its escapes undone."""
+        """Present address, as to be opened: `uri` with its escapes undone."""
         return storage.unescape_name(self.uri)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ProbedSource:
-    """What probing found in one source: a probe, or why there is none."""
+    """Result of probing one source: a probe, or the error."""
 
     source: Source
     probe: VideoProbe | None = None
@@ -154,7 +154,7 @@ def _probe(source: Source) -> VideoProbe:
 
 
 def missing_row(source: Source) -> ErrorRow:
-    """What is said of a source that cannot be found."""
+    """Error of a source that cannot be found."""
     message = f"{source.relative_uri}: there is no file {source.uri}; bring it back, and run the same command again"
     return ErrorRow(stage="probe", key="", source=source.relative_uri, exception=MISSING, message=message)
 
@@ -162,7 +162,7 @@ def missing_row(source: Source) -> ErrorRow:
 def read_probe_group(root: str, number: int) -> list[ProbedSource]:
     """The sources of one probe table, in order, where they lie now."""
     roots = read_source_roots(root)
-    return [located(item, roots) for item in probed_sources(read_table(Layout(root).probe(number), "probe"))]
+    return [locate_source(item, roots) for item in probed_sources(read_table(Layout(root).probe(number), "probe"))]
 
 
 def probed_sources(table: pa.Table) -> list[ProbedSource]:
@@ -170,7 +170,7 @@ def probed_sources(table: pa.Table) -> list[ProbedSource]:
     return [_probed(row) for row in table.to_pylist()]
 
 
-def located(item: ProbedSource, roots: SourceRoots) -> ProbedSource:
+def locate_source(item: ProbedSource, roots: SourceRoots) -> ProbedSource:
     """The same source, where it lies now."""
     return replace(item, source=replace(item.source, uri=roots.resolve(item.source.uri), reference=item.source.uri))
 

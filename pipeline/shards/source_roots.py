@@ -1,4 +1,4 @@
-"""Where sources lie: tables hold (root id, path below it), one small file says where each root is on this day.
+"""Addresses of sources: tables hold (root id, path below it), one small file holds the present address of each root.
 
 `root://0/walks/a.mp4` is `walks/a.mp4` below the folder that `source_roots.json` gives for 0. A moved folder is one changed line there
 (`jobs/shard.py --source-root 0=/new/place`), and no table is written anew. Absolute paths, as older roots hold, are read as they are.
@@ -25,7 +25,7 @@ class SourceRoots:
     roots: Mapping[str, str] = field(default_factory=dict)
 
     def reference(self, uri: str) -> str | None:
-        """How tables name a file: below the deepest root that holds it; None if none does."""
+        """Reference to a file in tables: below the deepest root that holds it; None if none does."""
         holding = [(len(folder), name) for name, folder in self.roots.items() if uri.startswith(_slashed(folder))]
         if not holding:
             return None
@@ -33,7 +33,7 @@ class SourceRoots:
         return f"{_SCHEME}{name}/{uri[len(_slashed(self.roots[name])) :]}"
 
     def resolve(self, reference: str) -> str:
-        """The absolute path or URL of what a table names. Raises DataError for a root that is not known."""
+        """The absolute path or URL of a table's reference. Raises DataError for a root that is not known."""
         if not reference.startswith(_SCHEME):
             return reference
         name, _, path = reference.removeprefix(_SCHEME).partition("/")

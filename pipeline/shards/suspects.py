@@ -48,7 +48,7 @@ def hold_back_suspects(errors: Sequence[ErrorRow], num_parts: int) -> None:
 
 
 def suspect(errors: Sequence[ErrorRow], num_parts: int) -> SuspectUnitError | None:
-    """What holds a unit with these errors back, None if nothing does."""
+    """Error that holds back a unit with these errors; None if nothing does."""
     places = {place_of(row) for row in errors}
     if not num_parts or len(errors) < num_parts or len(places) != 1:
         return None

@@ -1,4 +1,4 @@
-"""One header block of a tar: what it says, and whether it is one. Sizes and names are taken as they stand, however absurd."""
+"""One header block of a tar: its fields, and whether it is one. Sizes and names are taken as they stand, however absurd."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Which members a tar has and where they lie, from its headers alone, however damaged it is: what cannot be had is said.
+"""Members of a tar and their places, from its headers alone, however damaged it is: unreadable ones are listed as such.
 
 Python's tarfile loops for ever over a negative size, ends at the first damaged header, and raises whatever it meets. This walk goes
 forward by at least one block at a time, finds its way back to the next sound header, and reads on where tars were joined.
@@ -49,7 +49,7 @@ def list_members(handle: IO[bytes], length: int) -> TarListing:
 
 
 class _Walk:
-    """Where the walk stands, and what extension headers say of the member to come."""
+    """Position of the walk, and the extension headers of the member to come."""
 
     def __init__(self, handle: IO[bytes], length: int) -> None:
         self._handle, self._length = handle, length
@@ -150,7 +150,7 @@ class _Walk:
         return None, f"size {text[:20].decode(errors='replace')!r}"
 
     def _start(self, header: TarHeader) -> int:
-        """Where the content begins: behind the header, and behind the rest of an old sparse map."""
+        """Beginning of the content: behind the header, and behind the rest of an old sparse map."""
         start, more = self.place + BLOCK, header.more_sparse
         while more and start < self._length:
             more = self._read(start, BLOCK)[504:505] not in (b"\0", b"")

@@ -4,9 +4,8 @@ import numpy as np
 
 from pipeline.errors import DataError
 from pipeline.records import ClipSpec
-from pipeline.video.groups import DecodingOrder
+from pipeline.video.groups import DecodingOrder, Span
 from pipeline.video.probe import VideoProbe
-from pipeline.video.spans import Span
 
 _OVERSHOOT_S = 0.5  # manifests round; an end further beyond the video's end says that it is another video
 

@@ -147,7 +147,7 @@ def _store_errors() -> tuple[type[BaseException], ...]:
 
 @contextmanager
 def explained(uri: str, action: str) -> Iterator[None]:
-    """What goes wrong within, as a StorageError that says what was to be done with which file, and the remedy."""
+    """Turn errors within into a StorageError that names the operation, the file and the remedy."""
     uri = escape_name(uri)
     try:
         yield

@@ -30,7 +30,7 @@ class HubFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HubAddress:
-    """What an `hf://` source names."""
+    """Address of an `hf://` source."""
 
     repo: str  # "org/name"
     filename: str  # path within the repository
@@ -96,7 +96,7 @@ def _by_hand(wanted: HubAddress, endpoint: str | None) -> str:
 
 
 def _explained(error: Exception, source: str, by_hand: str) -> TrackmillError:
-    """What went wrong in words, with the remedy. The order of the questions matters: some of these errors are kinds of others."""
+    """An error of the hub in words, with the remedy. The order of the questions matters: some of these errors are kinds of others."""
     from huggingface_hub import errors as hub
 
     wanted = parse_hub_source(source)

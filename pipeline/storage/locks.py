@@ -1,4 +1,4 @@
-"""One job at a time on one piece of work: the later waits, and says so.
+"""Locks for one job at a time on one piece of work; the later job waits and logs it.
 
 A lock keeps two jobs from doing the same work twice; what they publish would be right without it (files that may be made only once are
 created exclusively, others are the same bytes from both). Locally it is the system's lock on a file, which ends with its process. In an

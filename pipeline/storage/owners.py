@@ -1,4 +1,4 @@
-"""Who made a temporary file: a name for this process by which another one can tell that it is dead."""
+"""Owner of a temporary file: a name for this process by which another one can tell that it is dead."""
 
 import hashlib
 import os
@@ -36,7 +36,7 @@ def _machine() -> str:
 
 
 def _start_of(pid: int) -> str | None:
-    """When the process of this number began, in the system's ticks; "0" where the system does not say; None if there is none."""
+    """Start of the process with this number, in the system's ticks; "0" where the system does not say; None if there is none."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

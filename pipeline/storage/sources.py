@@ -13,7 +13,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocatedFile:
-    """Where a source's bytes lie, and which they must be."""
+    """Place of a source's bytes, and the hash that they must have."""
 
     source: str  # as it was asked for
     path: str  # an absolute path, or the URL

@@ -9,7 +9,7 @@ from pipeline.storage.names import escape_name
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FolderListing:
-    """What lies below a folder."""
+    """Files below a folder."""
 
     files: tuple[str, ...]  # absolute paths, sorted; also links that lead nowhere, and pipes and devices
     unreadable: tuple[str, ...]  # one sentence for each folder that could not be listed
@@ -54,7 +54,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def fault_of(path: str) -> str | None:
-    """Why a local path is no file that can be read, with the remedy; None if it is one."""
+    """Fault of a local path that is no readable file, with the remedy; None if it is one."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:

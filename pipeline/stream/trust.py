@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.audit.static_pair import StaticPair
+from pipeline.audit.records import StaticPair
 from pipeline.audit.stored.audit_rows import AuditShard
 from pipeline.audit.weights import frame_weights
 from pipeline.errors import DataError

@@ -40,7 +40,7 @@ class TextureAtlas:
         return np.square(colour * np.float32(1 / 255))
 
     def blended(self, texture: np.ndarray, places: np.ndarray, footprint_tiles: np.ndarray) -> np.ndarray:
-        """What `sample` gives, for places as planes "2 N" (u, v) and with colours as planes, float32 "3 N": twice as fast."""
+        """Colours of `sample`, for places as planes "2 N" (u, v) and with colours as planes, float32 "3 N": twice as fast."""
         level = self._level_of(footprint_tiles)
         fine = level.astype(np.intp)
         share = level - fine

@@ -1,4 +1,4 @@
-"""Filming a staged clip: frames and everything that is true about them."""
+"""Filming a staged clip: frames and their full truth."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,8 @@ import numpy as np
 from pipeline.records.truth import TruthClip
 from pipeline.synthetic.filming.frames import FrameMaker
 from pipeline.synthetic.filming.imaging import develop
-from pipeline.synthetic.filming.tracks import choose_queries
 from pipeline.synthetic.staging import ClipRequest, StagedClip, stage
-from pipeline.synthetic.truth import follow
+from pipeline.synthetic.truth import choose_queries, follow
 
 LICENSE = "CC0 (synthetic, rendered by trackmill)"
 _NOISE, _QUERIES = 1000, 1001  # parts of a clip's draws, beyond any attempt at staging it
@@ -17,8 +16,8 @@ _NEAR_M = 0.05  # points that are nearer than this, or behind the camera, have n
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Shot:
-    """What the camera recorded, and the truth per pixel."""
+class _RecordedClip:
+    """Recorded frames, and the truth per pixel."""
 
     frames: np.ndarray  # uint8 "T H W 3"
     depth: np.ndarray  # float32 "T H W"
@@ -35,7 +34,7 @@ def film(request: ClipRequest, *, num_tracks: int, window: range | None = None) 
 
 
 def film_staged(request: ClipRequest, staged: StagedClip, *, num_tracks: int, window: range | None = None) -> TruthClip:
-    """Film what `stage(request)` gave, or that with another camera or other courses (and a tracer made for it)."""
+    """Film the result of `stage(request)`, or that with another camera or other courses (and a tracer made for it)."""
     scene, window = staged.scene, window or range(request.num_frames)
     maker = FrameMaker(scene, staged.illumination, staged.tracer)
     shot = _shoot(request, staged, maker, window)
@@ -68,9 +67,9 @@ def film_staged(request: ClipRequest, staged: StagedClip, *, num_tracks: int, wi
     )
 
 
-def _shoot(request: ClipRequest, staged: StagedClip, maker: FrameMaker, window: range) -> _Shot:
+def _shoot(request: ClipRequest, staged: StagedClip, maker: FrameMaker, window: range) -> _RecordedClip:
     size = (len(window), staged.scene.height, staged.scene.width)
-    shot = _Shot(frames=np.empty((*size, 3), np.uint8), depth=np.empty(size, np.float32), dynamic=np.empty(size, bool))
+    shot = _RecordedClip(frames=np.empty((*size, 3), np.uint8), depth=np.empty(size, np.float32), dynamic=np.empty(size, bool))
     for at, frame in enumerate(window):
         linear = maker.make(frame)
         shot.depth[at], shot.dynamic[at] = linear.depth, linear.dynamic

@@ -1,38 +1,38 @@
-"""The two domains of synthetic clips: what each shows, and how it is filmed. Data only."""
+"""The two domains of synthetic clips: their worlds, and the ranges of their cameras and recordings. Data only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pipeline.errors import ConfigError
 from pipeline.synthetic.scene import Light
-from pipeline.synthetic.worlds.looks import STUDIO_LOOKS, WILD_LOOKS
-from pipeline.synthetic.worlds.materials import Look
+from pipeline.synthetic.worlds.materials import STUDIO_LOOKS, WILD_LOOKS, Look
 
-Span = tuple[float, float]  # drawn evenly from low to high
+Range = tuple[float, float]  # drawn evenly from low to high
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recording:
-    """Ranges of what cameras do to the picture, drawn once per clip."""
+    """Ranges of the camera's effects on the picture, drawn once per clip."""
 
     fps: tuple[float, ...]
-    horizontal_fov_deg: Span
-    shake_deg: Span
-    shake_m: Span
-    speed: Span
-    shutter: Span
-    lens_blur_px: Span
-    vignette: Span
-    shot_noise: Span
-    read_noise: Span
-    saturation: Span
-    contrast: Span
-    exposure: Span
-    exposure_drift: Span  # standard deviation over time, in stops
-    tint: Span  # standard deviation of the white balance, in stops per channel
-    jpeg_quality: Span | None  # None: no compression before the shard's own
+    horizontal_fov_deg: Range
+    shake_deg: Range
+    shake_m: Range
+    speed: Range
+    shutter: Range
+    lens_blur_px: Range
+    vignette: Range
+    shot_noise: Range
+    read_noise: Range
+    saturation: Range
+    contrast: Range
+    exposure: Range
+    exposure_drift: Range  # standard deviation over time, in stops
+    tint: Range  # standard deviation of the white balance, in stops per channel
+    jpeg_quality: Range | None  # None: no compression before the shard's own
     compressed_share: float = 0.0  # of the clips
-    detail: Span = (1.0, 1.0)
+    detail: Range = (1.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +40,7 @@ class Domain:
     """One look at the world."""
 
     name: str
-    truth_for: str  # training | evaluation: what its truth may be used for
+    truth_for: Literal["training", "evaluation"]
     looks: Mapping[str, Sequence[Look]]
     worlds: Mapping[str, float]  # kind -> weight
     cameras: Mapping[str, float]
@@ -48,7 +48,7 @@ class Domain:
     num_movers: tuple[int, int]
     skies: Sequence[Light]
     lamps: Sequence[Light]  # of rooms
-    key_drift: Span  # how much sun or lamp change over time, as a share
+    key_drift: Range  # how much sun or lamp change over time, as a share
     recording: Recording
 
 

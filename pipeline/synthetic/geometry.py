@@ -19,7 +19,7 @@ class SurfaceArrangement:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PlacedGeometry(SurfaceArrangement):
-    """All triangles in the world at one moment, and what answers rays about them."""
+    """All triangles in the world at one moment, and the caster of rays against them."""
 
     caster: Caster
 
@@ -55,11 +55,11 @@ class SceneGeometry:
 
     @cached_property
     def static_caster(self) -> RayCaster | None:
-        """All that stands still, if anything does."""
+        """Caster of all still surfaces; None if there are none."""
         return RayCaster(self._rest[0], self.faces[self.still_faces], numbers=self.still_faces) if len(self.still_faces) else None
 
     def arrange(self, frame: int) -> SurfaceArrangement:
-        """Where all vertices are in one frame."""
+        """Positions and normals of all vertices in one frame."""
         vertices, normals = (array.copy() for array in self._rest)
         moving_vertices, moving_normals = self._placed(frame, moving=True)
         vertices[self.vertex_moves], normals[self.vertex_moves] = moving_vertices, moving_normals

@@ -1,9 +1,11 @@
-"""Light on surfaces: sun with shadows, sky and ground from all around, haze; and the sky itself. Colours are linear RGB."""
+"""Light on surfaces: sun with shadows, sky and ground from all around, haze; the sky itself; and changes of light over a clip."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.errors import ConfigError
+from pipeline.records.arrays import check_array
 from pipeline.synthetic.atlas import TextureAtlas
 from pipeline.synthetic.raycast import Caster
 from pipeline.synthetic.scene import Light
@@ -57,7 +59,7 @@ def sky(directions: np.ndarray, light: Light, atlas: TextureAtlas, *, clouds: in
 
 
 def openness(caster: Caster, points: np.ndarray, normals: np.ndarray, *, rng: np.random.Generator, num_rays: int = 64) -> np.ndarray:
-    """How much light from all around reaches N points: 1 in the open, less where something is near; "N" in [0, 1].
+    """Share of the light from all around that reaches N points: 1 in the open, less where something is near; "N" in [0, 1].
 
     `num_rays` rays per point follow the cosine law; one that hits at distance d < reach, 3 m, lets through (d / reach)^(1/2) of its share.
     """
@@ -83,3 +85,26 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 def _colour(colour: tuple[float, float, float]) -> np.ndarray:
     return np.array(colour, np.float32)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Illumination:
+    """The key light is the sun of `light`, or a lamp of its colour."""
+
+    light: Light
+    key_gain: np.ndarray  # float32 "T": factor on the sun or lamp in each frame
+    ambient_gain: np.ndarray  # float32 "T": factor on what comes from all around
+    lamp: tuple[float, float, float] | None = None  # where a lamp hangs, world metres; None: the sun shines
+    lamp_reach_m: float = 2.5  # distance at which the lamp is as bright as `light.sun` says
+
+    def __post_init__(self) -> None:
+        check_array("key_gain", self.key_gain, "float32", (None,))
+        check_array("ambient_gain", self.ambient_gain, "float32", self.key_gain.shape)
+        if not self.lamp_reach_m > 0:
+            raise ConfigError(f"lamp_reach_m is {self.lamp_reach_m}, expected a positive distance")
+
+    def towards_key(self, points: np.ndarray) -> np.ndarray:
+        """From points "3 N" to the key light, float32 "3 N"; of length 1 for the sun, reaching the lamp itself."""
+        if self.lamp is None:
+            return np.broadcast_to(unit(np.asarray(self.light.to_sun)).astype(np.float32)[:, None], points.shape)
+        return np.asarray(self.lamp, np.float32)[:, None] - points

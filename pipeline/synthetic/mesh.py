@@ -53,7 +53,7 @@ def box(size: tuple[float, float, float], *, step_m: float = 0.5) -> Mesh:
     x, y, z = np.diag(np.asarray(size, np.float64))
     top = (z - x - y) / 2  # the corner of least x and y, above
     sides = ((top, x, -z), (top + x, y, -z), (top + x + y, -x, -z), (top + y, -y, -z), (top + y, x, -y), (top - z, x, y))
-    return merged([rectangle(*side, step_m=step_m) for side in sides])
+    return merge_meshes([rectangle(*side, step_m=step_m) for side in sides])
 
 
 def cylinder(radius: float, height: float, *, segments: int = 32, step_m: float = 0.5) -> Mesh:
@@ -69,7 +69,7 @@ def cylinder(radius: float, height: float, *, segments: int = 32, step_m: float 
         uv=np.stack([radius * angle, height * drop.ravel()], axis=-1),
         faces=grid_faces(segments, cells),
     )
-    return merged([mantle, _disc(radius, height / 2, segments), _disc(radius, -height / 2, segments)])
+    return merge_meshes([mantle, _disc(radius, height / 2, segments), _disc(radius, -height / 2, segments)])
 
 
 def sphere(radius: float, *, segments: int = 32) -> Mesh:
@@ -84,7 +84,7 @@ def sphere(radius: float, *, segments: int = 32) -> Mesh:
     return Mesh(vertices=radius * outward, normals=outward, uv=uv, faces=faces[~at_pole])
 
 
-def merged(meshes: list[Mesh]) -> Mesh:
+def merge_meshes(meshes: list[Mesh]) -> Mesh:
     """Several meshes as one."""
     offsets = np.cumsum([0] + [len(mesh.vertices) for mesh in meshes])
     return Mesh(

@@ -24,7 +24,7 @@ class Caster(Protocol):
     """Answers ray questions about a set of triangles."""
 
     def first_hits(self, origins: np.ndarray, directions: np.ndarray) -> Hits:
-        """Where each ray first meets a surface: origins "R 3" or "3", directions "R 3" of any length."""
+        """First hit of each ray on a surface: origins "R 3" or "3", directions "R 3" of any length."""
         ...
 
     def is_blocked(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
@@ -49,7 +49,7 @@ class RayCaster:
         self._planes_single = self._planes.astype(np.float32)
 
     def first_hits(self, origins: np.ndarray, directions: np.ndarray) -> Hits:
-        """Where each ray first meets a surface.
+        """First hit of each ray on a surface.
 
         Embree, in float32, tells which triangle; the distance is then that of the triangle's plane, in the rays' own precision.
 
@@ -73,7 +73,7 @@ class RayCaster:
 
 
 class JointCaster:
-    """Several ray casters as one, so that what stands still is built once and what moves anew in each frame."""
+    """Several ray casters as one, so that still surfaces are built once and moving ones anew in each frame."""
 
     def __init__(self, parts: Sequence[RayCaster]) -> None:
         """At least one part; their faces must be numbered differently."""

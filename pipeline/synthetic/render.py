@@ -5,8 +5,7 @@ import numpy as np
 from pipeline.synthetic.atlas import TextureAtlas
 from pipeline.synthetic.geometry import PlacedGeometry, SceneGeometry
 from pipeline.synthetic.lighting import SurfaceSamples, openness, shade, sky, unit
-from pipeline.synthetic.records import SceneClip
-from pipeline.synthetic.scene import Scene
+from pipeline.synthetic.scene import Scene, SceneClip
 
 _BAND_ROWS = 16  # rows shaded at once: what is in flight stays in the processor's cache
 _SUBPIXELS = np.array([[-0.125, -0.375], [0.375, -0.125], [-0.375, 0.125], [0.125, 0.375]])  # rotated grid, (x, y)
@@ -45,7 +44,7 @@ def pixel_rays(intrinsics: np.ndarray, pixels: np.ndarray) -> np.ndarray:
 
 
 class _Renderer:
-    """What stays the same over the frames of a scene."""
+    """Rendering by all that stays the same over the frames of a scene."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -87,7 +86,7 @@ class _Renderer:
         return radiance
 
     def _surface(self, table: np.ndarray, face: np.ndarray, origin: np.ndarray, arms: np.ndarray) -> SurfaceSamples:
-        """What lies at the ends of `arms` "N 3" from the camera, on triangles `face`."""
+        """Surface samples at the ends of `arms` "N 3" from the camera, on triangles `face`."""
         row = table[face]  # corner 3, weight vectors 3 + 3, then (u, v, normal, openness) at corner 1 and their change to corners 2, 3
         points = origin + arms
         offset = points - row[:, :3]
@@ -113,7 +112,7 @@ class _Renderer:
         return cover / np.float32(0.5**2.2)
 
     def _surface_table(self, placed: PlacedGeometry) -> np.ndarray:
-        """All that shading needs of each triangle, float32 "F 27", so that one look-up fetches it."""
+        """Shading data of each triangle, float32 "F 27", so that one look-up fetches it."""
         frames = self.geometry.barycentric_frames(placed, np.arange(len(self.geometry.faces)))
         values = np.concatenate([self.geometry.uv_tiles, placed.normals, self._openness[:, None]], axis=1)
         first, second, third = (values[self.geometry.faces[:, i]] for i in range(3))
@@ -130,7 +129,7 @@ class _Renderer:
 
 
 def _centre_rays(scene: Scene, placed: PlacedGeometry, frame: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which face every pixel's centre sees ("H W", -1 is sky), and how deep it lies (0 is sky)."""
+    """Face at every pixel's centre ("H W", -1 is sky), and its depth (0 is sky)."""
     y, x = np.mgrid[: scene.height, : scene.width]
     pose = scene.camera_to_world[frame]
     directions = pixel_rays(scene.intrinsics, np.stack([x, y], axis=-1).reshape(-1, 2)) @ pose[:3, :3].T

@@ -8,8 +8,8 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.records.truth import TruthClip
 from pipeline.synthetic.clip import LICENSE, film
 from pipeline.synthetic.domains import DOMAINS, domain_named
-from pipeline.synthetic.planes.film import DOMAIN as PLANES
-from pipeline.synthetic.planes.film import PlaneRequest, film_planes
+from pipeline.synthetic.planes.clip import DOMAIN as PLANES
+from pipeline.synthetic.planes.clip import PlaneRequest, film_planes
 from pipeline.synthetic.staging import ClipRequest
 
 DOMAIN_NAMES = (*DOMAINS, PLANES)

@@ -86,7 +86,7 @@ def house(plan: House) -> list[SceneObject]:
 
 
 def end_house(y: float) -> list[SceneObject]:
-    """What closes the street in the distance: a broad front with a gate, and a tower behind it."""
+    """The end of the street in the distance: a broad front with a gate, and a tower behind it."""
     parts = [
         _box("end-wall", (16, 4, 7.5), (0, y + 2, 3.75), texture="plaster-ochre", tile_m=(2.6, 2.6)),
         _box("end-tower", (3.4, 3.4, 15), (-2.4, y + 6, 7.5), texture="stone", tile_m=(2.4, 2.4)),

@@ -1,4 +1,4 @@
-"""True tracks: where the surface point under a pixel goes, and when it can be seen."""
+"""True tracks: their queries, the path of the surface point under each, and its visibility."""
 
 from collections.abc import Callable
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from pipeline.errors import DataError
 from pipeline.synthetic.geometry import PlacedGeometry, SceneGeometry, SurfacePoints
-from pipeline.synthetic.records import TrueTracks
 from pipeline.synthetic.render import pixel_rays
-from pipeline.synthetic.scene import Scene
+from pipeline.synthetic.scene import Scene, TrueTracks
 
 _TOLERANCE = 2e-4  # a surface nearer than the point by more than this share of the distance hides it
 _NEAR_M = 0.05  # points nearer than this, or behind the camera, are not seen; they are projected as if they were this far
+_ON_MOVERS = 0.4  # of the queries, where the frame shows enough of them
 
 
 def true_tracks(scene: Scene, queries: np.ndarray) -> TrueTracks:
@@ -29,7 +29,7 @@ def true_tracks(scene: Scene, queries: np.ndarray) -> TrueTracks:
 
 
 def follow(scene: Scene, queries: np.ndarray, *, geometry: SceneGeometry, place: Callable[[int], PlacedGeometry]) -> TrueTracks:
-    """What `true_tracks` gives, with the geometry of the scene and its placing in a frame given."""
+    """The tracks of `true_tracks`, with the geometry of the scene and its placing in a frame given."""
     queries = np.asarray(queries, np.float64)
     _check(scene, queries)
     points, valid = _anchored(scene, geometry, queries, place)
@@ -91,3 +91,33 @@ def _check(scene: Scene, queries: np.ndarray) -> None:
             f"query {int(np.argmax(wrong))} is {queries[wrong][0].tolist()}, expected (t, x, y) within {scene.num_frames} frames"
             f" of {scene.width}x{scene.height}"
         )
+
+
+def choose_queries(depth: np.ndarray, dynamic: np.ndarray, *, num_tracks: int, rng: np.random.Generator) -> np.ndarray:
+    """Queries (t, x, y) on surfaces, float64 "N 3", in the order of their frames, evenly over all frames. N may be 0: nothing but sky.
+
+    Args:
+        depth: float32 "T H W", 0 = sky.
+        dynamic: bool "T H W".
+    """
+    num_frames = len(depth)
+    frames = np.arange(num_tracks) * num_frames // max(num_tracks, 1)
+    queries = []
+    for frame in range(num_frames):
+        count = int(np.sum(frames == frame))
+        moving = np.flatnonzero(dynamic[frame])
+        still = np.flatnonzero((depth[frame] > 0) & ~dynamic[frame])
+        on_movers = round(min(_ON_MOVERS * count, len(moving) / 12)) if len(still) else min(count, len(moving))
+        chosen = [_spread(moving, on_movers, rng), _spread(still, count - on_movers, rng)]
+        y, x = np.divmod(np.concatenate(chosen), depth.shape[2])
+        queries.append(np.stack([np.full(len(x), frame), x, y], axis=-1))
+    return np.concatenate(queries).astype(np.float64)
+
+
+def _spread(pixels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """`count` of the pixels (fewer if there are not so many): one from each of as many equal runs of them."""
+    count = min(count, len(pixels))
+    if count == 0:
+        return pixels[:0]
+    edges = np.linspace(0, len(pixels), count + 1)
+    return pixels[np.floor(edges[:-1] + rng.random(count) * np.diff(edges)).astype(int)]

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline import storage
 from pipeline.errors import ConfigError, DataError, FormatError
 from pipeline.records.arrays import check_array
-from pipeline.synthetic.records import SceneTruth, TrueTracks
+from pipeline.synthetic.scene import SceneTruth, TrueTracks
 
 TRUTH_SCHEMA_VERSION = 1
 _ARRAYS = ("depth", "camera_to_world", "intrinsics", "dynamic_mask")

@@ -1,4 +1,4 @@
-"""Colour tags of pictures (ITU-T H.273 numbers), and what they become when a clip is re-encoded."""
+"""Colour tags of pictures (ITU-T H.273 numbers), and those of a re-encoded clip."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ _SWSCALE_MATRICES = {1: 1, 2: 5, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # H.273 m
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Colour:
-    """What the numbers of a picture mean. A picture without tags is BT.601 of limited range at any size.
+    """Meaning of the numbers of a picture. A picture without tags is BT.601 of limited range at any size.
 
     That is how libswscale, and with it PyAV, OpenCV, torchcodec and decord, read it. (Some players take BT.709 for untagged
     pictures of 720 lines or more.)

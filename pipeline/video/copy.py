@@ -10,11 +10,11 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from pipeline.errors import DataError
-from pipeline.video.edit_list import show_until
+from pipeline.video.groups import Span
+from pipeline.video.mp4_boxes import show_until
 from pipeline.video.open import open_video
 from pipeline.video.packets import Packets
 from pipeline.video.probe import VideoProbe
-from pipeline.video.spans import Span
 
 # codecs whose packets an mp4 file may hold, and players read from there
 COPYABLE_CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg")
@@ -127,7 +127,7 @@ class _Cut:
         return buffer.getvalue()
 
     def _end_s(self, *, frames_follow: bool) -> float:
-        """When the last frame ends; where others follow, half of that: every player shows that frame, none the next."""
+        """End of the last frame; where others follow, half of its duration: every player shows that frame, none the next."""
         times, after = self.probe.times_s, self.probe.time_after(self.span.last)
         end_s, last_s = after - times[self.span.first], times[self.span.last] - times[self.span.first]
         return float(last_s + end_s) / 2 if frames_follow else float(end_s)

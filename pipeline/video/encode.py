@@ -1,4 +1,4 @@
-"""Re-encoding clips to a training size, with a short key-frame interval so that a few frames are cheap to read."""
+"""Re-encoding clips, and encoding frames in memory, with a short key-frame interval so that a few frames are cheap to read."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -12,23 +12,24 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import ConfigError, DataError
-from pipeline.video.colour import encoded_colour, is_rgb
-from pipeline.video.deinterlace import deinterlaced
+from pipeline.records.arrays import check_array
+from pipeline.video.colour import BT601, LIMITED, encoded_colour, is_rgb
+from pipeline.video.groups import Span
 from pipeline.video.open import stored_rgb
 from pipeline.video.picture_folder import CODEC as PICTURES
 from pipeline.video.probe import VideoProbe
-from pipeline.video.shown_frames import FrameSource, ShownFrame
-from pipeline.video.spans import Span
+from pipeline.video.shown_frames import FrameSource, ShownFrame, deinterlace
 
 # Without the first flag x264 gave up to 16 different files in 60 runs on equal input, with one thread too.
 REPEATABLE = "cpu-independent=1"
 # No edit list, and (without B-frames) no time before 0: every reader counts and times the frames alike.
 PLAIN = {"use_editlist": "0"}
+_TIME_BASE = Fraction(1, 90_000)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EncodePolicy:
-    """How clips are re-encoded (x264, yuv420p, one thread: the same bytes every time)."""
+    """Options of re-encoding clips (x264, yuv420p, one thread: the same bytes every time)."""
 
     long_side: int = 512  # pixels; never enlarged
     key_frame_every: int = 12
@@ -78,7 +79,7 @@ def _encode(
     first, interlaced = waiting[0][1].first, probe.picture.interlaced
     decoded, order = FrameSource(source, name, probe), probe.order
     frames = decoded.frames(max(0, first - 1) if interlaced else first)  # a field's neighbours count
-    for shown in deinterlaced(frames, from_start=interlaced):
+    for shown in deinterlace(frames, from_start=interlaced):
         while waiting and waiting[0][1].first <= shown.index:
             position, span = waiting.pop(0)
             active.append((position, _Encoder(span, probe, policy, order.settled_after(span))))
@@ -186,3 +187,34 @@ class _Encoder:
             interpolation="AREA",
             threads=1,
         )
+
+
+def encode_frames(frames: np.ndarray, frame_times: np.ndarray, policy: EncodePolicy) -> bytes:
+    """Frames as H.264 in an mp4 (yuv420p, one thread: equal frames are equal bytes). Nothing is resized.
+
+    Args:
+        frames: uint8 "T H W 3", RGB, both sides even.
+        frame_times: "T", seconds, increasing.
+        policy: quality, preset and key-frame interval; its long side is not looked at.
+    Raises: DataError if a side is odd or times do not increase.
+    """
+    check_array("frames", frames, "uint8", (None, None, None, 3))
+    height, width = frames.shape[1:3]
+    ticks = np.round((np.asarray(frame_times) - frame_times[0]) / float(_TIME_BASE)).astype(np.int64)
+    if height % 2 or width % 2 or (np.diff(ticks) <= 0).any():
+        raise DataError(f"{len(frames)} frames of {width}x{height}: sides must be even and times increase to be encoded")
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        rate = Fraction(1 / float(np.median(np.diff(frame_times)))).limit_denominator(1001) if len(frames) > 1 else Fraction(1)
+        stream = container.add_stream("libx264", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.time_base, stream.codec_context.thread_count = _TIME_BASE, 1
+        stream.codec_context.gop_size = policy.key_frame_every
+        stream.codec_context.colorspace, stream.codec_context.color_range = BT601, LIMITED  # what the conversion below gives
+        stream.options = {"crf": str(policy.quality), "preset": policy.preset, "x264-params": REPEATABLE}
+        for picture, tick in zip(frames, ticks.tolist(), strict=True):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame.pts, frame.time_base = tick, _TIME_BASE
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()

@@ -1,15 +1,37 @@
-"""Groups of pictures: which runs of frames are stored as a run of packets that decodes by itself, and what damage touches."""
+"""Spans of frames, and groups of pictures: runs of packets that decode by themselves, and the frames that damage touches."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.video.spans import Span
+from pipeline.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """`count` frames from frame `first` on, in presentation order."""
+
+    first: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if self.first < 0 or self.count < 1:
+            raise DataError(f"a span of {self.count} frames from frame {self.first} cannot be cut")
+
+    @property
+    def last(self) -> int:
+        """Index of the last frame."""
+        return self.first + self.count - 1
+
+    @property
+    def end(self) -> int:
+        """One past the last frame."""
+        return self.first + self.count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DecodingOrder:
-    """Where the F frames of a source, counted as they are shown, lie in its file."""
+    """Positions in the file of the F frames of a source, counted as they are shown."""
 
     places: np.ndarray  # int64 "F": how many packets are stored before the frame's
     boundaries: np.ndarray  # bool "F+1": all frames before i are stored before all from i on

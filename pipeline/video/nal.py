@@ -1,4 +1,4 @@
-"""What the network abstraction layer (NAL) of H.264 and HEVC says of a packet: whether decoding begins anew, with which parameters,
+"""Packets by the network abstraction layer (NAL) of H.264 and HEVC: whether decoding begins anew, with which parameters,
 what is lost before it.
 
 ITU-T H.264 7.3.1, 7.3.2.1.1, 7.3.3, 7.4.3 (frame_num); H.265 7.4.2.2.

@@ -18,7 +18,7 @@ from pipeline import storage
 from pipeline.errors import DataError
 from pipeline.video.colour import HLG, PQ, colour_of
 from pipeline.video.orientation import orientation_of
-from pipeline.video.tone_map import tone_mapped
+from pipeline.video.tone_map import tone_map
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def _file_of(source: str | bytes, stack: ExitStack) -> object:
 
 
 def quarter_turns(frame: VideoFrame) -> int:
-    """How many times the stored picture is turned by 90 degrees counter-clockwise to stand upright (display matrix)."""
+    """Number of counter-clockwise turns by 90 degrees that bring the stored picture upright (display matrix)."""
     return round(frame.rotation / 90) % 4
 
 
@@ -112,7 +112,7 @@ def stored_rgb(frame: VideoFrame, size: tuple[int, int] | None = None) -> np.nda
     if int(frame.color_trc) in (PQ, HLG):
         colour = colour_of(frame)
         codes = _conversions.latest.reformat(frame, format="rgb48le", src_colorspace=colour.swscale_matrix, threads=1, **scaling)
-        return tone_mapped(codes.to_ndarray(), colour)
+        return tone_map(codes.to_ndarray(), colour)
     return cast(np.ndarray, _conversions.latest.reformat(frame, format="rgb24", threads=1, **scaling).to_ndarray())
 
 

@@ -1,4 +1,4 @@
-"""How a stored picture is turned and mirrored to be shown, by its display matrix."""
+"""Turning and mirroring of a stored picture by its display matrix."""
 
 from dataclasses import dataclass
 from typing import cast

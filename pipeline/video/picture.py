@@ -1,4 +1,4 @@
-"""What must be known of a source's pictures to show them as a player does: colour, HDR, interlacing, the shape of pixels, mirroring."""
+"""Traits of a source's pictures that a player obeys: colour, HDR, interlacing, the shape of pixels, mirroring."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -23,7 +23,7 @@ SQUARE = Fraction(1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PictureTraits:
-    """How the pictures of one source are to be shown. The default is plain: upright, progressive, square pixels, no tags."""
+    """Traits of the pictures of one source. The default is plain: upright, progressive, square pixels, no tags."""
 
     colour: Colour = field(default_factory=Colour)
     interlaced: bool = False  # one of the first frames is made of two fields
@@ -34,7 +34,7 @@ class PictureTraits:
 
     @property
     def needs_encoding(self) -> tuple[str, ...]:
-        """Why `--video auto` must not copy this source; empty if it may."""
+        """Reasons for `--video auto` not to copy this source; empty if it may."""
         reasons = {
             f"HDR ({self.colour.hdr})": bool(self.colour.hdr),
             "interlaced": self.interlaced,
@@ -52,7 +52,7 @@ class PictureTraits:
             raise DataError(f"video whose pixels are {_ratio(self.aspect)}, not square, cannot be copied; {remedy}")
 
     def notes(self, video: str) -> tuple[str, ...]:
-        """What a clip's record says of its pictures, stored as `video` (copy, h264, foreign)."""
+        """Notes of a clip's record on its pictures, stored as `video` (copy, h264, foreign)."""
         if video == "h264":
             remarks = {
                 f"tone-mapped from {self.colour.hdr} ({FORMULA})": bool(self.colour.hdr),

@@ -90,7 +90,7 @@ def _numbers(pictures: Sequence[str], name: str) -> dict[int, str]:
 
 
 def probe_pictures(source: str, name: str, fps: float) -> VideoProbe:
-    """What a folder of pictures holds as a video of `fps` frames per second. Only the first picture is decoded.
+    """Probe of a folder of pictures as a video of `fps` frames per second. Only the first picture is decoded.
 
     Raises: DataError as `read_folder`, or if the first picture cannot be read; StorageError.
     """

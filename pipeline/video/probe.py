@@ -1,4 +1,4 @@
-"""What a source video holds, from its packets alone: only the first frame is decoded, unless the container stores no times."""
+"""Probe of a source video, from its packets alone: only the first frame is decoded, unless the container stores no times."""
 
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -10,12 +10,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pipeline.errors import DataError
-from pipeline.video.groups import DecodingOrder, complete_up_to
+from pipeline.video.groups import DecodingOrder, Span, complete_up_to
 from pipeline.video.open import open_video, quarter_turns, upright_size
-from pipeline.video.packets import RAW_FORMATS, Packets, decode_packets
+from pipeline.video.packets import MISSING, RAW_FORMATS, Packets, StoredPackets, decode_packets, read_stored
 from pipeline.video.picture import PictureTraits, read_traits, square_size
-from pipeline.video.spans import Span
-from pipeline.video.stored import MISSING, StoredPackets, read_stored
 from pipeline.video.timeline import Origin, Timeline, timeline_of
 
 
@@ -66,7 +64,7 @@ class VideoProbe:
 
     @property
     def order(self) -> DecodingOrder:
-        """Where the frames lie in the file. Computed anew at each call."""
+        """Positions of the frames in the file. Computed anew at each call."""
         packet_pts = self.pts if self.packet_pts is None else self.packet_pts
         clean = self.key_pts if self.clean_key_pts is None else self.clean_key_pts
         return DecodingOrder.of(pts=self.pts, packet_pts=packet_pts, clean_key_pts=clean)
@@ -77,7 +75,7 @@ class VideoProbe:
         return self.packet_pts if self.repaired else None
 
     def damage_in(self, span: Span) -> str:
-        """What is wrong with a span's frames, in words; empty: nothing is known to be."""
+        """Known damage of a span's frames, in words; empty without any."""
         inside = self.damaged[(self.damaged >= span.first) & (self.damaged < span.end)]
         if not len(inside):
             return ""
@@ -88,11 +86,11 @@ class VideoProbe:
         return int(self.key_pts[np.searchsorted(self.key_pts, self.pts[index], side="right") - 1])
 
     def lead_in(self, index: int) -> int:
-        """How many shown frames lie between the key frame before frame `index` and that frame."""
+        """Number of shown frames between the key frame before frame `index` and that frame."""
         return index - int(np.searchsorted(self.pts, self.key_before(index)))
 
     def time_after(self, index: int) -> float:
-        """When frame `index` ends: the next frame's time, or one median frame later for the last."""
+        """End of frame `index`: the next frame's time, or one median frame later for the last."""
         return float(self.times_s[index + 1]) if index + 1 < self.num_frames else float(np.round(self.times_s[index] + self.frame_s, 6))
 
 
@@ -184,7 +182,7 @@ def _stated_rate(source: str | bytes, name: str) -> Fraction | None:
 
 
 def _without_end(timeline: Timeline, stored: StoredPackets, listed: int) -> tuple[Timeline, str]:
-    """Of a file that was cut short, what is complete; and what is to be said about the rest.
+    """The complete part of a file that was cut short, and the error of the rest.
 
     Args:
         listed: how many packets with data the container says it has; 0: it does not say.

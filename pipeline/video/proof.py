@@ -1,4 +1,4 @@
-"""Proving a copied clip before it is written: by its packets alone, or by decoding also what it does not show."""
+"""Proving a copied clip before it is written: by its packets alone, or by decoding its hidden frames too."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -9,9 +9,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pipeline.errors import DataError
+from pipeline.video.mp4_boxes import read_sample_table
 from pipeline.video.open import open_video
 from pipeline.video.packets import Packets, decode_packets
-from pipeline.video.sample_table import read_sample_table
 
 
 def prove_packets(data: bytes, name: str, timestamps: Sequence[float]) -> None:

@@ -1,4 +1,4 @@
-"""Where the picture cuts to another scene (PySceneDetect's content-aware detector)."""
+"""Cuts of a source to another scene (PySceneDetect's content-aware detector)."""
 
 from collections.abc import Iterator
 

@@ -1,10 +1,12 @@
-"""The frames of a source in order, each with what is needed to show it: its index, its shape, its colours."""
+"""The frames of a source in order, deinterlaced where needed, each with its index, shape and colours."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
+import av
 import numpy as np
+from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -22,7 +24,7 @@ from pipeline.video.timeline import remake
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class PictureShape:
     """The stored size, and how it is shown."""
 
     width: int
@@ -45,12 +47,12 @@ class ShownFrame:
 
     index: int
     frame: VideoFrame
-    shape: Shape
+    shape: PictureShape
     colour: Colour
 
 
 class FrameSource:
-    """One pass over a source's frames, and what went wrong in it."""
+    """One pass over a source's frames, and its errors."""
 
     def __init__(self, source: str | bytes, name: str, probe: VideoProbe) -> None:
         self._source, self._name, self._probe = source, name, probe
@@ -66,7 +68,7 @@ class FrameSource:
         """
         if self._probe.codec == PICTURES:
             for index, frame in picture_frames(str(self._source), self._name, self._probe, first):
-                yield ShownFrame(index, frame, Shape(frame.width, frame.height, orientation_of(frame), SQUARE), colour_of(frame))
+                yield ShownFrame(index, frame, PictureShape(frame.width, frame.height, orientation_of(frame), SQUARE), colour_of(frame))
             return
         probe, last = self._probe, -1
         with open_video(self._source, self._name, index=probe.stream) as (container, stream):
@@ -109,8 +111,74 @@ class FrameSource:
         self.faults = np.union1d(self.faults, np.flatnonzero(np.isin(self._probe.pts, ruined)))
 
 
-def _shape(frame: VideoFrame, stream: VideoStream, traits: PictureTraits) -> Shape:
+def _shape(frame: VideoFrame, stream: VideoStream, traits: PictureTraits) -> PictureShape:
     """Broadcasts change the aspect in mid-stream. Where the container has a word of its own, players obey that throughout."""
     coded = square_if_nearly(stream.codec_context.sample_aspect_ratio, frame.width)
     by_codec = traits.aspect == traits.coded_aspect
-    return Shape(frame.width, frame.height, orientation_of(frame), coded if by_codec else traits.aspect)
+    return PictureShape(frame.width, frame.height, orientation_of(frame), coded if by_codec else traits.aspect)
+
+
+def deinterlace(frames: Iterator[ShownFrame], *, from_start: bool) -> Iterator[ShownFrame]:
+    """The same frames, of which those flagged as interlaced are replaced by the picture at their first field's time.
+
+    A frame's result depends on it and its two neighbours. Other frames pass as they are.
+
+    Args:
+        from_start: the source is known to hold interlaced frames; else the filter begins with the first of them.
+    """
+    graph: _Deinterlacer | None = None
+    for shown in frames:
+        if graph is None and not (from_start or shown.frame.interlaced_frame):
+            yield shown
+            continue
+        if graph is not None and not graph.takes(shown):
+            yield from graph.finish()
+            graph = None
+        graph = graph or _Deinterlacer(shown)
+        yield from graph.push(shown)
+    if graph is not None:
+        yield from graph.finish()
+
+
+class _Deinterlacer:
+    """One filter graph, for frames of one size and pixel format."""
+
+    def __init__(self, first: ShownFrame) -> None:
+        self._kind = _kind(first)
+        self._waiting: list[ShownFrame] = []
+        graph = Graph()
+        frame = first.frame
+        self._source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+        bwdif = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+        self._sink = graph.add("buffersink")
+        self._source.link_to(bwdif)
+        bwdif.link_to(self._sink)
+        graph.configure()
+        self._graph = graph  # its contexts live as long as it does
+
+    def takes(self, shown: ShownFrame) -> bool:
+        """Whether the frame is of this graph's kind."""
+        return _kind(shown) == self._kind
+
+    def push(self, shown: ShownFrame) -> Iterator[ShownFrame]:
+        """Give a frame, take those that are complete: the filter is one frame behind."""
+        self._waiting.append(shown)
+        self._source.push(shown.frame)
+        yield from self._ready()
+
+    def finish(self) -> Iterator[ShownFrame]:
+        """The frames still inside."""
+        self._source.push(None)
+        yield from self._ready()
+
+    def _ready(self) -> Iterator[ShownFrame]:
+        while self._waiting:
+            try:
+                frame = self._sink.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            yield replace(self._waiting.pop(0), frame=frame)
+
+
+def _kind(shown: ShownFrame) -> tuple[object, ...]:
+    return shown.shape, shown.colour, shown.frame.format.name

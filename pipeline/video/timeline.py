@@ -1,4 +1,4 @@
-"""When the pictures of a file are shown: as its packets say, or repaired where that is provably right."""
+"""Presentation times of a file's pictures: as its packets say, or repaired where that is provably right."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,8 +10,7 @@ import numpy as np
 from pipeline.errors import DataError
 from pipeline.video.groups import touched
 from pipeline.video.open import open_video
-from pipeline.video.packets import Packets, decode_packets
-from pipeline.video.stored import MISSING, StoredPackets
+from pipeline.video.packets import MISSING, Packets, StoredPackets, decode_packets
 
 _RESTART_S = 1.0  # a decoding time that lies this far before the one before it is a clock that began anew
 _PLACEHOLDER = 16  # bytes: a packet as small that gives no picture says "as before" (Xvid's dropped frames)
@@ -47,7 +46,7 @@ class Origin:
 
     @property
     def remake(self) -> str:
-        """What is to be done about times that cannot be repaired."""
+        """Remedy for times that cannot be repaired."""
         return remake(self.name, self.rate, index=self.index)
 
 

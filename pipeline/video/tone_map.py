@@ -28,7 +28,7 @@ _TO_BT709 = {1: _SAME, 11: _FROM_P3, 12: _FROM_P3}  # by H.273's number of the p
 _BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)
 
 
-def tone_mapped(codes: np.ndarray, colour: Colour) -> np.ndarray:
+def tone_map(codes: np.ndarray, colour: Colour) -> np.ndarray:
     """An HDR picture as BT.709 RGB, uint8 "H W 3".
 
     Args:
@@ -56,7 +56,7 @@ def light_to_pq(light: np.ndarray | float) -> np.ndarray:
     return ((c1 + c2 * power) / (1 + c3 * power)) ** m2
 
 
-def compressed(light: np.ndarray) -> np.ndarray:
+def compress_highlights(light: np.ndarray) -> np.ndarray:
     """Light of a display of 1000 cd/m2 as one of 203 cd/m2 shows it (BT.2390, section 5.4.1, black at 0)."""
     peak = light_to_pq(PEAK)
     code = light_to_pq(np.minimum(light, PEAK)) / peak
@@ -68,7 +68,7 @@ def compressed(light: np.ndarray) -> np.ndarray:
 
 
 def _gains(light: np.ndarray) -> np.ndarray:
-    """By what to scale pixels whose largest channel is this bright, in cd/m2."""
+    """Gains of pixels whose largest channel is this bright, in cd/m2."""
     nodes, gains = _gain_table()
     return np.asarray(np.interp(light, nodes, gains) * np.minimum(1, PEAK / np.maximum(light, 1)), np.float32)
 
@@ -94,4 +94,4 @@ def _hlg_table() -> np.ndarray:
 @cache
 def _gain_table() -> tuple[np.ndarray, np.ndarray]:
     nodes = np.arange(int(PEAK) + 1, dtype=np.float64)
-    return nodes, compressed(np.maximum(nodes, 1)) / np.maximum(nodes, 1)
+    return nodes, compress_highlights(np.maximum(nodes, 1)) / np.maximum(nodes, 1)

@@ -1,4 +1,4 @@
-"""Which pictures of an MPEG transport stream lost data, by the continuity counters of its packets (ISO/IEC 13818-1, 2.4.3 and 2.14).
+"""Pictures of an MPEG transport stream that lost data, by the continuity counters of its packets (ISO/IEC 13818-1, 2.4.3 and 2.14).
 
 libav marks the PES packet within which a counter jumps, but its parser hands the mark on with the picture before, and with none if
 the PES packet is the first. Its payload holds a repeated packet twice, so that is damage here too; an announced jump is none.

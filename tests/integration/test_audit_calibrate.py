@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from jobs.audit import app as audit_app
 from jobs.pseudolabel import app as pseudolabel_app
 from jobs.synthesize import app as synthesize_app
-from pipeline.audit.calibrating.record_file import read_calibration
+from pipeline.audit.calibrating.records import read_calibration
 from pipeline.audit.stored.audit_rows import iterate_audit_shard
 from pipeline.audit.stored.audit_set import read_audit_set
 

@@ -17,7 +17,7 @@ from jobs.labeling.job import LabelingConfig, label_dataset
 from jobs.sharding.job import ShardingConfig, make_shards
 from labelers import QueryPolicy
 from pipeline.labels import decode_row, encode_rows, read_label_set, read_labels, write_label_set, write_label_tables
-from pipeline.manifest.options import ManifestOptions
+from pipeline.manifest.inputs import ManifestOptions
 from pipeline.shards.policy import ClipPolicy
 from pipeline.stream import ClipStream, StreamConfig
 

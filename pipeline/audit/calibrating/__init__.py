@@ -1,1 +1,1 @@
-"""Learning, where the truth is known, what the measures say about a track."""
+"""Fitting and testing calibrations of the tracks' measures on datasets with truth."""

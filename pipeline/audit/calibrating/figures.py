@@ -1,4 +1,4 @@
-"""How well a score tells bad tracks from good ones, and whether a probability means what it says."""
+"""Figures of a score that parts bad tracks from good ones, and of a probability's calibration."""
 
 import numpy as np
 from scipy.stats import rankdata
@@ -75,8 +75,8 @@ def expected_calibration_error(bins: tuple[ReliabilityBin, ...]) -> float:
     return sum(abs(each.predicted - each.observed) * each.num_tracks for each in bins) / max(total, 1)
 
 
-def gate(probability: np.ndarray, bad: np.ndarray, threshold: float) -> GateReport:
-    """Keep what is below the threshold."""
+def gate_report(probability: np.ndarray, bad: np.ndarray, threshold: float) -> GateReport:
+    """Gate of tracks whose probability is below the threshold."""
     kept = probability < threshold
     return GateReport(
         threshold=threshold,

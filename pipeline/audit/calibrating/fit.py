@@ -1,14 +1,36 @@
-"""Fitting the logistic model of bad tracks."""
+"""Fitting the logistic model of bad tracks: the measures it is made of, the fit, and its cross-validation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.optimize import minimize
 
 from pipeline.audit.calibrating.samples import TrackSamples
-from pipeline.audit.calibrating.terms import TermPlan
-from pipeline.audit.calibration import TRANSFORMS, Calibration, CalibrationTerm, probability, standardised
-from pipeline.errors import DataError
+from pipeline.audit.calibration import TRANSFORMS, Calibration, CalibrationTerm, probability, standardise
+from pipeline.errors import ConfigError, DataError
 
 _MIN_KNOWN = 0.2  # share of the tracks of which a measure must be known to become a term
+
+
+def _default() -> dict[str, str]:
+    return {
+        **dict.fromkeys(("realign_mean", "realign_max", "realign_long_mean", "realign_long_max"), "log"),
+        **dict.fromkeys(("flow_drift_mean", "flow_drift_max"), "log"),
+        **dict.fromkeys(("ncc_min", "ncc_mean", "ncc_step_min", "vis_conf"), "one-minus"),
+        **dict.fromkeys(("neigh_max", "homog_med", "sampson_med", "accel_max", "jump"), "log"),
+        **dict.fromkeys(("border_min", "len"), "log"),
+        **dict.fromkeys(("static_score", "texture", "cover"), "identity"),
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TermPlan:
+    """The form of the model, before it is fitted."""
+
+    measures: Mapping[str, str] = field(default_factory=_default)  # name -> transform
+    num_knots: int = 3  # of each term
+    penalty: float = 10.0
 
 
 def fit_calibration(samples: TrackSamples, plan: TermPlan, *, version: str) -> Calibration:
@@ -33,7 +55,7 @@ def fit_calibration(samples: TrackSamples, plan: TermPlan, *, version: str) -> C
     return Calibration(terms=tuple(fitted), intercept=float(weights[0]), version=version)
 
 
-def predicted(calibration: Calibration, samples: TrackSamples) -> np.ndarray:
+def predict(calibration: Calibration, samples: TrackSamples) -> np.ndarray:
     """Probability of being bad of each sample, float64 "M"."""
     odds = np.full(len(samples.clip), calibration.intercept)
     for term in calibration.terms:
@@ -48,7 +70,7 @@ def _blank(samples: TrackSamples, measure: str, transform: str, num_knots: int) 
     if len(known) < _MIN_KNOWN * len(values) or len(known) == 0 or known.std() <= 1e-6:
         return None
     mean, sd = float(known.mean()), float(known.std())
-    z = standardised(samples.measures[measure], transform=transform, mean=mean, sd=sd)
+    z = standardise(samples.measures[measure], transform=transform, mean=mean, sd=sd)
     quantiles = np.nanquantile(z, np.linspace(0, 1, num_knots + 2)[1:-1])
     knots = np.unique(np.round(quantiles, 4)) if num_knots else np.zeros(0)
     return CalibrationTerm(
@@ -63,8 +85,8 @@ def _blank(samples: TrackSamples, measure: str, transform: str, num_knots: int) 
 
 
 def _columns(term: CalibrationTerm, measure: np.ndarray) -> np.ndarray:
-    """What the term's coefficients multiply: z, each knot's hinge, and whether the measure is unknown; float64 "M C"."""
-    z = standardised(measure, transform=term.transform, mean=term.mean, sd=term.sd)
+    """Columns that the term's coefficients multiply: z, each knot's hinge, and whether the measure is unknown; float64 "M C"."""
+    z = standardise(measure, transform=term.transform, mean=term.mean, sd=term.sd)
     unknown = np.isnan(z)
     line = np.where(unknown, 0.0, z)
     hinges = [np.where(unknown, 0.0, np.maximum(z - knot, 0.0)) for knot in term.knots]
@@ -96,3 +118,19 @@ def _minimised(columns: np.ndarray, bad: np.ndarray, penalty: float) -> np.ndarr
 
     found = minimize(loss, np.zeros(columns.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 2000, "ftol": 1e-12, "gtol": 1e-6})
     return np.asarray(found.x)
+
+
+def cross_validate(samples: TrackSamples, plan: TermPlan, *, num_folds: int = 8) -> np.ndarray:
+    """Probability of being bad of each sample, float64 "M", by a model that saw no track of its clip.
+
+    Clip k belongs to fold k mod `num_folds`. Raises: ConfigError if there are fewer clips than two.
+    """
+    clips = np.unique(samples.clip)
+    if len(clips) < 2:
+        raise ConfigError(f"{len(clips)} clips cannot be split into folds; give at least two")
+    fold = np.searchsorted(clips, samples.clip) % min(num_folds, len(clips))
+    found = np.full(len(samples.clip), np.nan)
+    for each in np.unique(fold):
+        model = fit_calibration(samples.chosen(fold != each), plan, version="fold")
+        found[fold == each] = predict(model, samples.chosen(fold == each))
+    return found

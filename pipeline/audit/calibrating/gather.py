@@ -13,7 +13,7 @@ from pipeline.audit.stored.clip_audit import TrackAudit
 from pipeline.errors import ConfigError, DataError
 from pipeline.labels import LabelShard, read_label_set, read_label_shard
 from pipeline.layout import Layout, committed
-from pipeline.metrics.query_match import match_queries
+from pipeline.metrics.label_comparison import match_queries
 from pipeline.records import LabelSet, TrackLabels
 from pipeline.shards.index import ClipEntry, read_index
 from pipeline.shards.plan import read_plan_counts
@@ -25,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class AuditedDataset:
-    """What an audited dataset with truth gives to a calibration."""
+    """An audited dataset with truth, as a calibration needs it."""
 
     audit: AuditSet
     label_set: LabelSet

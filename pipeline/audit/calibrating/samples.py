@@ -1,4 +1,4 @@
-"""Tracks of which both is known: what the audit measured, and how far they are from the truth."""
+"""Tracks with both the audit's measures and their errors against the truth."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,9 @@ import numpy as np
 
 from pipeline.audit.calibrating.records import SuiteHalf
 from pipeline.audit.records import measure_names
-from pipeline.audit.tracks.masked import max_where, median_where
-from pipeline.audit.tracks.query_frames import query_frames
+from pipeline.audit.tracks.inputs import max_where, median_where, query_frames
 from pipeline.errors import DataError
-from pipeline.raster import to_raster
+from pipeline.metrics.tapvid_counts import to_raster
 from pipeline.records import TrackLabels, TrackTruth
 from pipeline.records.arrays import check_array
 
@@ -58,7 +57,7 @@ class TrackSamples:
         )
 
     def half(self) -> SuiteHalf:
-        """What a record says of them."""
+        """Summary of the tracks for the calibration's record."""
         return SuiteHalf(
             datasets=self.datasets,
             num_clips=len(np.unique(self.clip)),

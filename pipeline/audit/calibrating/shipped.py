@@ -6,8 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pipeline.audit.calibrating.record_file import read_calibration
-from pipeline.audit.calibrating.records import CalibrationRecord
+from pipeline.audit.calibrating.records import CalibrationRecord, read_calibration
 from pipeline.records import LabelSet
 
 _WAY_BACK = ("fb_cycle", "fb_all", "fb_agree")  # measures that need it
@@ -36,7 +35,7 @@ def shipped_calibrations() -> Iterator[CalibrationRecord]:
 
 
 def mismatch(record: CalibrationRecord, label_set: LabelSet, cycle: str) -> str | None:
-    """What keeps a calibration from holding for labels of this set, in words; None if nothing does."""
+    """Difference between this label set and the one that a calibration holds for, in words; None without any."""
     for name, wanted, found in (
         ("labeler", record.labeler, label_set.labeler),
         ("checkpoint", record.checkpoint_sha256, label_set.checkpoint_sha256),

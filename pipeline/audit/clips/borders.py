@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.audit.clips.pixel_statistics import PixelStatistics
+from pipeline.audit.clips.small import PixelStatistics
 
 _BAR_LEVEL = 24.0  # grey levels
 _BAR_STD = 3.0  # grey levels over time

@@ -1,16 +1,56 @@
-"""How the camera moves, as far as followed corners tell: pan, roll and zoom per frame, and whether one homography explains it all."""
+"""Camera motion by followed corners: pan, roll and zoom per frame, and whether one homography explains it all."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from pipeline.audit.clips.corners import FollowedCorners
-
+MIN_CORNERS = 8  # fewer say nothing about the picture
+_NUM_CORNERS = 200
+_QUALITY, _DISTANCE_PX = 0.01, 7.0
+_WINDOW, _LEVELS = (15, 15), 4
+_ROUND_TRIP_PX = 1.0
 _MIN_STEP, _MIN_PAIR = 12, 30  # corners that a step, and a pair of frames further apart, must have in common
 _HOMOGRAPHY_PX, _EPIPOLAR_PX = 2.0, 1.0  # inlier distances
 _CONFIDENCE, _ITERATIONS = 0.999, 2000
 _UNKNOWN = float("nan")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FollowedCorners:
+    """K of `num_corners` corners that were found again: there and back they return within 1 px. Pixels of the small frame."""
+
+    starts_px: np.ndarray  # float64 "K 2"
+    ends_px: np.ndarray  # float64 "K 2"
+    num_corners: int
+
+    @property
+    def steps_px(self) -> np.ndarray:
+        """Displacements, float64 "K 2"."""
+        return np.subtract(self.ends_px, self.starts_px)
+
+    @property
+    def survival(self) -> float:
+        """K / number of corners; NaN where the frame has fewer than 8."""
+        return len(self.starts_px) / self.num_corners if self.num_corners >= MIN_CORNERS else float("nan")
+
+
+def follow_corners(before: np.ndarray, after: np.ndarray) -> FollowedCorners:
+    """Corners of `before` (Shi-Tomasi, at most 200) in `after`, by pyramidal Lucas-Kanade there and back.
+
+    Args:
+        before, after: uint8 "H W", grey.
+    """
+    found = cv2.goodFeaturesToTrack(before, _NUM_CORNERS, _QUALITY, _DISTANCE_PX)
+    if found is None:
+        return FollowedCorners(starts_px=np.zeros((0, 2)), ends_px=np.zeros((0, 2)), num_corners=0)
+    starts = found.reshape(-1, 1, 2)
+    ends, there, _ = cv2.calcOpticalFlowPyrLK(before, after, starts, starts.copy(), winSize=_WINDOW, maxLevel=_LEVELS)
+    back, again, _ = cv2.calcOpticalFlowPyrLK(after, before, ends, starts.copy(), winSize=_WINDOW, maxLevel=_LEVELS)
+    error = np.linalg.norm(back - starts, axis=-1)[:, 0]
+    kept = (there[:, 0] == 1) & (again[:, 0] == 1) & (error < _ROUND_TRIP_PX)
+    start_px, end_px = (points[kept, 0].astype(np.float64) for points in (starts, ends))
+    return FollowedCorners(starts_px=start_px, ends_px=end_px, num_corners=len(starts))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +63,7 @@ class StepMotion:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PairFit:
+class CameraPairGeometry:
     """Two frames some time apart: how much of the motion a homography, or a fundamental matrix, explains. NaN below 30 corners."""
 
     homography_share: float = _UNKNOWN  # of the corners, within 2 px
@@ -50,7 +90,7 @@ def step_motion(corners: FollowedCorners, height: int, width: int) -> StepMotion
     return StepMotion(pan_px=float(np.linalg.norm(place - centre)), roll_deg=float(roll), zoom=float(np.sqrt(determinant) - 1))
 
 
-def pair_geometry(corners: FollowedCorners) -> PairFit:
+def pair_geometry(corners: FollowedCorners) -> CameraPairGeometry:
     """Inlier shares of a homography and of a fundamental matrix, both by MAGSAC (0.999, 2000 iterations).
 
     A high share under F proves nothing: in pure rotations it is as high. A homography that explains nearly all does prove that there
@@ -58,9 +98,9 @@ def pair_geometry(corners: FollowedCorners) -> PairFit:
     """
     homography = _homography(corners, _MIN_PAIR)
     if homography is None:
-        return PairFit()
+        return CameraPairGeometry()
     residual = np.linalg.norm(cv2.perspectiveTransform(corners.starts_px[:, None], homography)[:, 0] - corners.ends_px, axis=-1)
-    return PairFit(
+    return CameraPairGeometry(
         homography_share=float((residual < _HOMOGRAPHY_PX).mean()),
         epipolar_share=_epipolar_share(corners),
         residual_px=float(np.median(residual)),

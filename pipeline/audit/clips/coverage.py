@@ -1,8 +1,8 @@
-"""How much of a clip its tracks cover, and whether many of them end at once. Only visible points are looked at."""
+"""Coverage of a clip by its tracks, and tracks that end at once. Only visible points count."""
 
 import numpy as np
 
-from pipeline.audit.clips.defined import known_max, known_mean
+from pipeline.audit.clips.small import known_max, known_mean
 
 CELLS = 8  # per side
 _MIN_VISIBLE = 8  # tracks, to speak of a share that ends

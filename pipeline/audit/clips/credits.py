@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.audit.clips.corners import MIN_CORNERS, FollowedCorners
-from pipeline.audit.clips.defined import known_median
+from pipeline.audit.clips.camera import MIN_CORNERS, FollowedCorners
+from pipeline.audit.clips.small import known_median
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextFlow:
-    """How the textured points move from one frame to the next, in pixels; medians over the steps of a clip."""
+    """Motion of the textured points from one frame to the next, in pixels; medians over the steps of a clip."""
 
     vertical_std: float
     vertical_mean: float  # absolute value

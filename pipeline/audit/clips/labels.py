@@ -1,11 +1,11 @@
-"""What a clip's labels say about it: counts, coverage, deaths, and its tracks' measures summed up."""
+"""Measures of a clip by its labels: counts, coverage, deaths, and its tracks' measures summed up."""
 
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from pipeline.audit.clips.coverage import cover_entropy, deaths_max, dynamic_ratio, usable_tracks
-from pipeline.audit.clips.defined import known_mean
+from pipeline.audit.clips.small import known_mean
 from pipeline.errors import DataError
 from pipeline.records import TrackLabels
 
@@ -15,7 +15,7 @@ _SURVIVAL_PX = 4.0
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TrackEvidence:
-    """What the per-track measures found, one value for each of N tracks; NaN where unknown, None where not measured."""
+    """Findings of the per-track measures, one value for each of N tracks; NaN where unknown, None where not measured."""
 
     bad_probability: np.ndarray | None = None  # in [0, 1]
     cycle_px: np.ndarray | None = None  # forward-backward error, raster of 256 x 256

@@ -1,4 +1,4 @@
-"""How bright a clip is: dark, blank, and sudden changes of exposure."""
+"""Brightness of a clip: dark, blank, and sudden changes of exposure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

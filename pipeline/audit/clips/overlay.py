@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from pipeline.audit.clips.borders import Borders
-from pipeline.audit.clips.pixel_statistics import PixelStatistics
+from pipeline.audit.clips.small import PixelStatistics
 
 _STILL_SHARE = 0.35  # of the clip's median variation
 _EDGE_LEVEL = 6.0  # grey levels per pixel

@@ -1,6 +1,6 @@
-"""Frames at the size at which clips are screened: long side 256, never enlarged."""
+"""Frames at the size at which clips are screened (long side 256, never enlarged), statistics of their pixels, and of unknown values."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,6 +15,35 @@ _THUMB = (32, 24)  # (width, height)
 _DENOISE_PX = 1.5  # sigma: takes the noise of a sensor or an encoder out of the difference of two frames
 
 
+def known_median(values: Sequence[float] | np.ndarray) -> float:
+    """Median of the known values."""
+    known = _known(values)
+    return float(np.median(known)) if len(known) else float("nan")
+
+
+def known_mean(values: Sequence[float] | np.ndarray) -> float:
+    """Mean of the known values."""
+    known = _known(values)
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def known_min(values: Sequence[float] | np.ndarray) -> float:
+    """Smallest of the known values."""
+    known = _known(values)
+    return float(known.min()) if len(known) else float("nan")
+
+
+def known_max(values: Sequence[float] | np.ndarray) -> float:
+    """Largest of the known values."""
+    known = _known(values)
+    return float(known.max()) if len(known) else float("nan")
+
+
+def _known(values: Sequence[float] | np.ndarray) -> np.ndarray:
+    array = np.asarray(values, np.float64).ravel()
+    return array[np.isfinite(array)]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SmallFrame:
     """One frame as the measures see it."""
@@ -26,7 +55,7 @@ class SmallFrame:
 
     @property
     def to_raster(self) -> float:
-        """What a distance in this frame's pixels is multiplied with to be one at a long side of 256."""
+        """Factor from distances in this frame's pixels to those at a long side of 256."""
         return SMALL_SIDE / max(self.grey.shape)
 
 
@@ -67,3 +96,32 @@ class SmallClip:
         size = small_size(self.record.height, self.record.width)
         for frame in decode_clip(self.data, self.record, threads=self.threads):
             yield to_rgb(frame, size)
+
+
+class PixelStatistics:
+    """Mean and standard deviation over time of every pixel, and the largest mean of every row and column."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.num_frames = 0
+        self._sum = np.zeros((height, width), np.float64)
+        self._sum_of_squares = np.zeros((height, width), np.float64)
+        self.row_max = np.zeros(height)  # over time, of a row's mean
+        self.column_max = np.zeros(width)
+
+    def add(self, grey: np.ndarray) -> None:
+        """One more frame, uint8 "H W"."""
+        values = grey.astype(np.float64)
+        self.num_frames += 1
+        self._sum += values
+        self._sum_of_squares += values * values
+        np.maximum(self.row_max, values.mean(axis=1), out=self.row_max)
+        np.maximum(self.column_max, values.mean(axis=0), out=self.column_max)
+
+    def mean(self) -> np.ndarray:
+        """float64 "H W"; of at least one frame."""
+        return np.divide(self._sum, self.num_frames)
+
+    def std(self) -> np.ndarray:
+        """float64 "H W": over time. Sums of squares of whole numbers are exact, so a pixel that never changes gives 0."""
+        variance = (self.num_frames * self._sum_of_squares - self._sum**2) / self.num_frames**2
+        return np.sqrt(np.maximum(variance, 0.0))

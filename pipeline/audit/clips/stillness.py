@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.audit.clips.corners import MIN_CORNERS, FollowedCorners
+from pipeline.audit.clips.camera import MIN_CORNERS, FollowedCorners
 from pipeline.audit.clips.small import SmallFrame
 
 STILL_GAP = 8  # frames
@@ -16,7 +16,7 @@ _FOLLOWED_SHARE = 0.3  # of the corners: of a fast pan only what does not belong
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameChange:
-    """What differs between a frame and the one before, in grey levels."""
+    """Difference between a frame and the one before, in grey levels."""
 
     mean: float  # mean absolute difference without noise
     cell: float  # largest absolute difference of a cell of the thumbs

@@ -1,4 +1,4 @@
-"""What a clip's picture says before anything is labelled: one pass over its frames, at low resolution."""
+"""Measures of a clip by its picture, before anything is labelled: one pass over its frames, at low resolution."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,10 +7,8 @@ from typing import cast
 import numpy as np
 
 from pipeline.audit.clips import borders, camera, credits, cuts, luma, overlay, stillness
-from pipeline.audit.clips.corners import follow_corners
-from pipeline.audit.clips.defined import known_max, known_median, known_min
-from pipeline.audit.clips.pixel_statistics import PixelStatistics
-from pipeline.audit.clips.small import SmallFrame, shrink
+from pipeline.audit.clips.camera import follow_corners
+from pipeline.audit.clips.small import PixelStatistics, SmallFrame, known_max, known_median, known_min, shrink
 from pipeline.errors import DataError
 from pipeline.records import FrameReader
 
@@ -58,7 +56,7 @@ class VideoMeasures:
 
 @dataclass(slots=True, eq=False)
 class _Pass:
-    """What is remembered while frames go by: numbers per frame, and few of the frames."""
+    """State of the pass: numbers per frame, and few of the frames."""
 
     num_frames: int
     fps: float
@@ -77,7 +75,7 @@ class _Pass:
     displacements: list[float] = field(default_factory=list)
     text: list[credits.TextFlow] = field(default_factory=list)
     motions: list[camera.StepMotion] = field(default_factory=list)
-    pairs: list[camera.PairFit] = field(default_factory=list)
+    pairs: list[camera.CameraPairGeometry] = field(default_factory=list)
 
     def add(self, frame: SmallFrame) -> None:
         """The next frame. Raises DataError if it is of another size than the first."""
@@ -113,7 +111,7 @@ class _Pass:
         self.pairs.append(camera.pair_geometry(corners))
 
     def measures(self) -> VideoMeasures:
-        """Everything, at the end."""
+        """Results of the finished pass."""
         bars, text = borders.find_borders(self.statistics), credits.text_flow(self.text)
         scale, width = self.first.to_raster, self.first.grey.shape[1]
         pans = np.array([motion.pan_px for motion in self.motions])

@@ -1,1 +1,1 @@
-"""What changed from one audit to another: drift of the measures, and canary clips labelled by both."""
+"""Changes from one audit to another: drift of the measures, and canary clips labelled by both."""

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.audit.clips.defined import known_mean, known_median
-from pipeline.audit.comparing.records import CanaryClip, CanaryReport, DriftRules
+from pipeline.audit.clips.small import known_mean, known_median
+from pipeline.audit.comparing.records import CanaryClip, CanaryReport, DriftRules, Relation
 from pipeline.audit.tracks.agreement import agreement
 from pipeline.border import begin_part
 from pipeline.errors import DataError
@@ -17,7 +17,7 @@ from pipeline.records import LabelSet, TrackLabels
 NEUTRAL = ("screen", "cycle", "version", "code_version")  # settings of a label set that do not move its tracks
 
 
-class Candidate(NamedTuple):
+class CanaryCandidate(NamedTuple):
     """A clip that may be a canary; the smallest are chosen."""
 
     order: str  # hash of the key
@@ -25,13 +25,13 @@ class Candidate(NamedTuple):
     key: str
 
 
-def candidates(keys: Iterable[str], shard: int, count: int) -> list[Candidate]:
+def candidates(keys: Iterable[str], shard: int, count: int) -> list[CanaryCandidate]:
     """The `count` clips whose keys have the smallest SHA-256: a choice that neither order nor number of the other clips changes."""
-    return sorted(Candidate(hashlib.sha256(key.encode()).hexdigest(), shard, key) for key in keys)[:count]
+    return sorted(CanaryCandidate(hashlib.sha256(key.encode()).hexdigest(), shard, key) for key in keys)[:count]
 
 
-def relation(first: LabelSet, second: LabelSet) -> str:
-    """What the second label set is to the first: same labels, rerun (made by the same settings) or upgrade (by others)."""
+def relation(first: LabelSet, second: LabelSet) -> Relation:
+    """Relation of the second label set to the first: same labels, rerun (made by the same settings) or upgrade (by others)."""
     if first.name == second.name:
         return "same labels"
     same = _identity(first) == _identity(second)
@@ -65,7 +65,7 @@ def canary_clip(key: str, first: TrackLabels, second: TrackLabels, *, height: in
     )
 
 
-def canary_report(relation: str, clips: Sequence[CanaryClip], rules: DriftRules) -> CanaryReport:
+def canary_report(relation: Relation, clips: Sequence[CanaryClip], rules: DriftRules) -> CanaryReport:
     """Judge the canary clips together: the mean AJ of those that have pairs against what the relation promises."""
     least = rules.upgrade_agreement if relation == "upgrade" else rules.rerun_agreement
     agree = known_mean(np.array([clip.agree_aj for clip in clips]))
@@ -82,7 +82,7 @@ def canary_report(relation: str, clips: Sequence[CanaryClip], rules: DriftRules)
     )
 
 
-def _note(relation: str, clips: Sequence[CanaryClip], agree: float, least: float) -> str:
+def _note(relation: Relation, clips: Sequence[CanaryClip], agree: float, least: float) -> str:
     if not clips:
         return "no canary clip"
     paired = [clip for clip in clips if clip.num_paired]
@@ -100,5 +100,5 @@ def _identity(label_set: LabelSet) -> tuple[Any, ...]:
 
 
 def _stripped(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration without what does not move the tracks."""
+    """The configuration without the entries that do not move the tracks."""
     return {name: _stripped(value) if isinstance(value, Mapping) else value for name, value in configuration.items() if name not in NEUTRAL}

@@ -1,11 +1,14 @@
-"""What a comparison of two audits finds."""
+"""Records of a comparison of two audits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from pipeline.audit.stored.audit_set import AuditSet
 
-LEVELS = ("fine", "warn", "fail")
+Level = Literal["fine", "warn", "fail"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+Relation = Literal["same labels", "rerun", "upgrade"]  # of the second label set to the first
 ALL_CLIPS = "all clips"
 
 
@@ -25,14 +28,14 @@ class DriftRules:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DriftRow:
-    """How one measure's distribution moved from the first audit to the second. NaN where either side knows no value."""
+    """Drift of one measure's distribution from the first audit to the second. NaN where either side knows no value."""
 
     measure: str
     psi: float  # population stability index
     ks: float  # largest distance of the cumulated shares
     wasserstein: float  # mean distance that the values moved, in `unit`
     unit: str  # "" for shares and ratios
-    level: str  # fine | warn | fail
+    level: Level
     note: str  # in words, "" if there is nothing to say
     group: str = ALL_CLIPS  # or a bin of the camera's motion
     num_expected: int = 0  # known values
@@ -53,15 +56,15 @@ class CanaryClip:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CanaryReport:
-    """What the canary clips say together."""
+    """Agreement over all canary clips."""
 
-    relation: str  # same labels | rerun | upgrade: what the second label set is to the first
+    relation: Relation
     least_agreement: float  # what is expected of the mean AJ
     clips: tuple[CanaryClip, ...]
     agree_aj: float  # means over clips that have pairs; NaN if none has
     displacement_px: float  # median over them
     visible_iou: float
-    level: str  # fine | fail
+    level: Literal["fine", "fail"]
     note: str
 
     @property
@@ -85,6 +88,6 @@ class Comparison:
 
     @property
     def fails(self) -> tuple[str, ...]:
-        """What says no, in words; empty if the second set may take the first one's place."""
+        """Failed rules, in words; empty if the second set may take the first one's place."""
         drifted = [f"drift of {row.measure} in {row.group}: {row.note}" for row in self.rows if row.level == "fail"]
         return (*([f"canary: {self.canary.note}"] if self.canary.level == "fail" else []), *drifted)

@@ -8,8 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.drawing.ramp import HIDDEN, UNKNOWN, levels, ramp
-from pipeline.drawing.style import colour_indices
+from pipeline.drawing.style import HIDDEN, UNKNOWN, colour_indices, levels, ramp
 from pipeline.errors import DataError
 from pipeline.records import ClipRecord, TrackLabels
 from pipeline.video.reader import VideoData, read_clip_frames

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.audit.calibrating.record_file import calibration_from_document
-from pipeline.audit.calibrating.records import CalibrationRecord
+from pipeline.audit.calibrating.records import CalibrationRecord, calibration_from_document
 from pipeline.audit.report.wording import figure, percentage
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.tracks.static_gate import STATIC_SCORE

@@ -9,7 +9,7 @@ from pipeline.audit.report.charts import CellGrid, StackedBar, cell_grid, decisi
 from pipeline.audit.report.wording import counted, reason_sentence
 from pipeline.audit.summing.records import AuditSummary, GateCheck, GateResult, ShardSummary, WeightMass
 from pipeline.audit.verdict import DECISIONS, REASONS
-from pipeline.drawing.ramp import hexadecimal, ramp
+from pipeline.drawing.style import hexadecimal, ramp
 
 _MEANING = {
     "keep": "trained on",

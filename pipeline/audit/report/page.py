@@ -18,8 +18,7 @@ from pipeline.audit.report.measures import calibration_card, distributions, drif
 from pipeline.audit.report.overview import shard_table, sort_key, totals, verdict_banner, weight_groups
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.summing.records import AuditSummary, GateResult
-from pipeline.drawing.ramp import ramp
-from pipeline.drawing.style import palette
+from pipeline.drawing.style import palette, ramp
 from pipeline.shards.dataset import code_version
 
 MAX_BYTES = 25_000_000

@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.audit.clips.labels import ClipMeasures
-from pipeline.audit.records import measure_names
-from pipeline.audit.static_pair import StaticPair
+from pipeline.audit.records import StaticModel, StaticPair, measure_names
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit, TrackTrust
 from pipeline.audit.verdict import Verdict
 from pipeline.errors import DataError
@@ -18,7 +17,7 @@ from pipeline.layout import Layout
 from pipeline.tables import TableShape, open_table, writing_table
 
 _NCC_SCALE, _NCC_UNKNOWN = 127, -128
-_TYPES: dict[Any, pa.DataType] = {int: pa.int64(), float: pa.float64(), str: pa.string()}
+_TYPES: dict[Any, pa.DataType] = {int: pa.int64(), float: pa.float64(), str: pa.string(), StaticModel: pa.string()}
 _CLIP = pa.schema(
     {
         "key": pa.string(),
@@ -107,7 +106,7 @@ class AuditShard:
         return _clip(self._row(key, None), 0, self.uri)
 
     def trust(self, key: str) -> TrackTrust | None:
-        """What training needs of the clip's tracks, reading these columns of its row alone; None if they were not measured.
+        """Weights and gates of the clip's tracks, as training needs them; other columns are not read. None if they were not measured.
 
         Raises: DataError if the file was replaced meanwhile.
         """

@@ -11,12 +11,12 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.layout import Layout, committed
 from pipeline.tables import read_document, write_document
 
-CYCLES = ("stored", "retrack", "none")
+CYCLES = ("stored", "retrack", "none")  # stored: as the labels hold it; retrack: followed back again here
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditSet:
-    """All that decides an audit's verdicts and weights, in JSON types. Holds no clock time and no path."""
+    """Identity of an audit: all that decides its verdicts and weights, in JSON types. Holds no clock time and no path."""
 
     name: str  # of its directory; the label set's own by default
     label_set: str
@@ -27,7 +27,7 @@ class AuditSet:
     rules: Mapping[str, Any]  # ClipRules
     screen: Mapping[str, Any] | None  # the screen's rules; None where the dataset was not screened
     calibration: Mapping[str, Any] | None  # the calibration record whole; None: fallback weights
-    cycle: str  # stored: as the labels hold it; retrack: followed back again here; none
+    cycle: str  # one of CYCLES
     second: str | None = None  # label set asked for a second opinion
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What an audit says of one labelled clip."""
+"""The audit of one labelled clip."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.audit.clips.labels import ClipMeasures
-from pipeline.audit.records import measure_names
-from pipeline.audit.static_pair import StaticPair
+from pipeline.audit.records import StaticPair, measure_names
 from pipeline.audit.verdict import Verdict
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_array
@@ -15,7 +14,7 @@ from pipeline.records.arrays import check_array
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TrackAudit:
-    """What is stored of N tracks over T frames. Distances are pixels of the 256 x 256 raster, queries pixels of the stored clip."""
+    """Stored measures of N tracks over T frames. Distances are pixels of the 256 x 256 raster, queries pixels of the stored clip."""
 
     queries: np.ndarray  # float32 "N 3", (t, x, y): which tracks these are
     weight: np.ndarray  # float32 "N" in [0, 1]

@@ -36,7 +36,7 @@ class ScreenRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredVerdict:
-    """What a screen says of one clip, and of which video."""
+    """Verdict of a screen on one clip, and the video that it judged."""
 
     key: str
     clip_sha256: str | None  # None where there was no video, or it was not to be looked at
@@ -86,7 +86,7 @@ def read_screen(root: str, shard: int) -> list[ScreenRow]:
 
 
 def read_verdicts(root: str, shard: int) -> list[StoredVerdict]:
-    """What the screen of one shard says of its clips, in the shard's order, without reading a measure.
+    """Verdicts of the screen on one shard's clips, in the shard's order, without reading a measure.
 
     Raises: StorageError if it is not screened; DataError naming file and clip.
     """
@@ -129,7 +129,7 @@ def claim_rules(root: str, rules: ScreenRules) -> None:
 
 
 def rules_document(rules: ScreenRules) -> dict[str, Any]:
-    """What decides every verdict of a screen, as JSON types: part of the identity of labels that skip what it dropped."""
+    """The rules behind every verdict of a screen, as JSON types: part of the identity of labels that skip what it dropped."""
     return {"measures": MEASURES_VERSION, "rules": asdict(rules)}
 
 

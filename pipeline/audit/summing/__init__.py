@@ -1,1 +1,1 @@
-"""What all clips of an audit say together."""
+"""Summaries over all clips of an audit, and the gate of a label set."""

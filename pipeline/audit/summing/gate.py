@@ -1,4 +1,4 @@
-"""May this label set be trained on? The rules of the dataset's gate."""
+"""Gate of a label set: the rules that it must pass to be trained on."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from pipeline.audit.comparing.drift import compare_histograms
 from pipeline.audit.comparing.records import DriftRow
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.summing.records import AuditSummary, GateCheck, GateResult
-from pipeline.audit.summing.summary import SPEED_THIRDS
+from pipeline.audit.summing.sums import SPEED_THIRDS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +22,7 @@ class GateRules:
 
 
 def drift_rows(baseline: AuditSummary, summary: AuditSummary) -> list[DriftRow]:
-    """How every measure moved from the baseline. Measures that only one of the two knows are left out. Raises: DataError for other bins."""
+    """Drift of every measure from the baseline. Measures that only one of the two has are left out. Raises: DataError for other bins."""
     before = {each.measure: each for each in (*baseline.track_histograms, *baseline.clip_histograms)}
     after = [*summary.track_histograms, *summary.clip_histograms]
     return [compare_histograms(before[each.measure], each) for each in after if each.measure in before]
@@ -36,7 +36,7 @@ def check_gate(
     drift: Sequence[DriftRow] = (),
     rules: GateRules | None = None,
 ) -> GateResult:
-    """Every rule with what was found; those on the baseline only where there is one."""
+    """Every rule with its result; those on the baseline only where there is one."""
     rules = rules or GateRules()
     checks = [
         _kept(summary),

@@ -1,4 +1,4 @@
-"""What the clips of an audit say together; parts are merged by addition, so that any grouping gives the same."""
+"""Summary records of an audit's clips; parts are merged by addition, so that any grouping gives the same."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class ShardSummary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WeightMass:
-    """How much of the weight one group of tracks keeps: only easy tracks would be a poor training set."""
+    """Share of the weight that one group of tracks keeps: only easy tracks would be a poor training set."""
 
     group: str  # "speed: slowest third", "motion: dynamic", "cell: 3,5", ...
     num_tracks: int
@@ -65,7 +65,7 @@ class WeightMass:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditSummary:
-    """Everything that the report, summary.json and a comparison need, but the pictures."""
+    """Summary of an audit for its report, summary.json and comparisons; without pictures."""
 
     decisions: Mapping[str, int]
     reasons: Mapping[str, int]  # a clip counts once for each of its reasons

@@ -10,20 +10,23 @@ import numpy as np
 from pipeline.audit.clips.coverage import CELLS
 from pipeline.audit.clips.labels import ClipMeasures
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
-from pipeline.audit.summing.bins import CLIP_HISTOGRAMS, TRACK_HISTOGRAMS, bin_counts, measure_edges
-from pipeline.audit.summing.partial import (
+from pipeline.audit.summing.records import ClipBrief, ShardSummary
+from pipeline.audit.summing.sums import (
+    CLIP_HISTOGRAMS,
     MICROSECONDS,
     NUM_BORDERLINE,
     NUM_ERRORS,
     NUM_KEEPS,
     NUM_LOWEST,
     SPEED_EDGES_PX,
+    TRACK_HISTOGRAMS,
     UNIT,
+    ListedClip,
     PartialSum,
-    RankedClip,
+    bin_counts,
     first_of,
+    measure_edges,
 )
-from pipeline.audit.summing.records import ClipBrief, ShardSummary
 from pipeline.audit.tracks.static_gate import STATIC_SCORE
 from pipeline.audit.verdict import DECISIONS, REASONS, ClipRules
 
@@ -37,7 +40,7 @@ class _Clip:
 
 
 def sum_clips(shard: int, clips: Iterable[ClipAudit], rules: ClipRules) -> PartialSum:
-    """What the clips of one shard say together; one is held at a time.
+    """Sums over the clips of one shard; one clip is held at a time.
 
     Args:
         rules: by which the clips were judged: what is near to their limits is borderline.
@@ -64,7 +67,7 @@ def sum_clips(shard: int, clips: Iterable[ClipAudit], rules: ClipRules) -> Parti
 
 
 def limit_distance(measures: ClipMeasures, rules: ClipRules) -> float:
-    """How near a clip is to being judged otherwise: min over the rules of |value - limit| / limit; infinite if nothing is known."""
+    """Distance of a clip's measures to the nearest limit: min over the rules of |value - limit| / limit; infinite if none is known."""
     pairs = (
         (measures.usable_tracks, rules.min_usable_tracks),
         (measures.bad_probability_mean, rules.bad_probability),
@@ -111,7 +114,7 @@ def counted(name: str, values: np.ndarray) -> np.ndarray:
 
 
 def _count_groups(part: PartialSum, audit: ClipAudit, tracks: TrackAudit, units: np.ndarray) -> None:
-    """Tracks and what is left of their weight, by motion, by cell of the image, by speed."""
+    """Tracks and their remaining weight, by motion, by cell of the image, by speed."""
     score = tracks.static_score
     motion = np.where(np.isnan(score), "undecided", np.where(score >= STATIC_SCORE, "static", "dynamic"))
     for name in ("static", "dynamic", "undecided"):
@@ -136,14 +139,14 @@ def _list_clip(part: PartialSum, clip: _Clip, rules: ClipRules) -> None:
     audit, brief = clip.audit, clip.brief
     chance = int(hashlib.sha256(brief.key.encode()).hexdigest()[:12], 16) / 2**48
     if audit.verdict.decision == "error":
-        part.errors = first_of([*part.errors, RankedClip(rank=chance, brief=brief)], NUM_ERRORS)
+        part.errors = first_of([*part.errors, ListedClip(rank=chance, brief=brief)], NUM_ERRORS)
     if audit.verdict.decision == "keep":
-        part.keeps = first_of([*part.keeps, RankedClip(rank=chance, brief=brief)], NUM_KEEPS)
+        part.keeps = first_of([*part.keeps, ListedClip(rank=chance, brief=brief)], NUM_KEEPS)
     if audit.measures is None or brief.num_tracks == 0:
         return
-    part.lowest = first_of([*part.lowest, RankedClip(rank=brief.mean_weight, brief=brief)], NUM_LOWEST)
+    part.lowest = first_of([*part.lowest, ListedClip(rank=brief.mean_weight, brief=brief)], NUM_LOWEST)
     if audit.verdict.decision in ("keep", "quarantine"):
-        near = RankedClip(rank=limit_distance(audit.measures, rules), brief=brief)
+        near = ListedClip(rank=limit_distance(audit.measures, rules), brief=brief)
         part.borderline = first_of([*part.borderline, near], NUM_BORDERLINE)
 
 

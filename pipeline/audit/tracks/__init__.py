@@ -1,1 +1,1 @@
-"""Measures of each track of a clip: does it find back, look alike, move with its neighbours, obey the camera?"""
+"""Measures of each track of a clip: cycle, appearance, agreement with its neighbours, the camera's motion and a second opinion."""

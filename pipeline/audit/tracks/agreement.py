@@ -1,14 +1,13 @@
-"""Where two label sets of one clip differ."""
+"""Agreement of two label sets of one clip."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.audit.tracks.masked import max_where, median_where
+from pipeline.audit.tracks.inputs import max_where, median_where
 from pipeline.errors import DataError
 from pipeline.metrics.tapvid import tapvid_trackwise_metrics
-from pipeline.metrics.tapvid_counts import ratio
-from pipeline.raster import to_raster
+from pipeline.metrics.tapvid_counts import ratio, to_raster
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels
 

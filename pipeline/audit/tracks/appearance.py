@@ -1,18 +1,54 @@
-"""Does a track still look like its query?"""
+"""Appearance of a track against its query: grey patches around points, made comparable."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from pipeline.audit.tracks.frame_pass import numbered
-from pipeline.audit.tracks.masked import mean_where, min_where
-from pipeline.audit.tracks.patches import PATCH, Patches, cut_patches
-from pipeline.audit.tracks.query_frames import query_frames
+from pipeline.audit.tracks.inputs import mean_where, min_where, number_frames, query_frames
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels
 
+PATCH = 15  # pixels on a side
+FLAT = 3.0  # grey levels: below this standard deviation a patch is mostly noise
+_EPSILON = 1e-6
+_MARGIN = 64.0  # pixels beyond the border up to which positions matter; all further ones see the border alike
 _CHUNK = 4096  # tracks worked on at once: bounds the memory
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Patches:
+    """M patches with mean 0 and standard deviation 1, so that the mean of a product is their correlation."""
+
+    values: np.ndarray  # float32 "M P"
+    textured: np.ndarray  # bool "M": enough contrast to mean something
+
+    def correlation(self, other: "Patches") -> np.ndarray:
+        """NCC of each patch with its partner, float32 "M"."""
+        return np.einsum("mp,mp->m", self.values, other.values) / self.values.shape[1]
+
+    def take(self, rows: np.ndarray) -> "Patches":
+        """Some of them."""
+        return Patches(values=self.values[rows], textured=self.textured[rows])
+
+
+def cut_patches(image: np.ndarray, points_px: np.ndarray) -> Patches:
+    """Patches of 15 x 15 pixels around points, bilinear; beyond the image its border is repeated.
+
+    Each is normalised as (p - mean) / (std + 1e-6).
+
+    Args:
+        image: grey uint8 "H W".
+        points_px: "M 2", (x, y), integer = pixel centre. M < 32768, the limit of OpenCV's remap.
+    """
+    offset_y, offset_x = np.mgrid[:PATCH, :PATCH].reshape(2, 1, -1).astype(np.float32) - PATCH // 2
+    upper = np.array(image.shape[::-1]) + _MARGIN
+    centre = np.clip(points_px, -_MARGIN, upper).astype(np.float32)
+    map_x, map_y = centre[:, :1] + offset_x, centre[:, 1:] + offset_y
+    raw = cv2.remap(image.astype(np.float32), map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    raw = raw.reshape(len(points_px), PATCH * PATCH)
+    deviation = raw.std(axis=1, keepdims=True)
+    return Patches(values=(raw - raw.mean(axis=1, keepdims=True)) / (deviation + _EPSILON), textured=deviation[:, 0] > FLAT)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -44,7 +80,7 @@ def appearance(labels: TrackLabels, grey: np.ndarray) -> Appearance:
     for frame in queries.needed_early():
         queries.add(frame, grey[frame])
     looks = AppearancePass(labels, queries)
-    for frame, image in numbered(labels, grey):
+    for frame, image in number_frames(labels, grey):
         queries.add(frame, image)
         looks.add(frame, image)
     return looks.appearance()
@@ -57,7 +93,7 @@ def texture(labels: TrackLabels, grey: np.ndarray) -> np.ndarray:
     Source: Shi, Tomasi, Good Features to Track, CVPR 1994.
     """
     strength = TexturePass(labels)
-    for frame, image in numbered(labels, grey):
+    for frame, image in number_frames(labels, grey):
         strength.add(frame, image)
     return strength.values
 
@@ -93,7 +129,7 @@ class QueryPatches:
         return np.unique(self._asked[before.any(axis=0)]).tolist()
 
     def add(self, frame: int, image: np.ndarray) -> None:
-        """Cut what was asked for in this frame, grey uint8 "H W"."""
+        """Cut the patches that were asked for in this frame, grey uint8 "H W"."""
         asked = np.flatnonzero(self._asked == frame)
         for begin in range(0, len(asked), _CHUNK):
             here = asked[begin : begin + _CHUNK]
@@ -105,7 +141,7 @@ class QueryPatches:
         return Patches(values=self._values[rows], textured=self._textured[rows])
 
     def textured(self, rows: np.ndarray) -> np.ndarray:
-        """Which of some tracks have a patch with texture, bool "M"."""
+        """Whether each track's patch has texture, bool "M"."""
         return self._textured[rows]
 
 
@@ -125,7 +161,7 @@ class AppearancePass:
             chunk.add(frame, image, self._ncc[frame])
 
     def appearance(self) -> Appearance:
-        """Everything, at the end."""
+        """Results of the finished pass."""
         ncc, smallest = self._ncc, [chunk.smallest for chunk in self._chunks]
         counts = ~np.isnan(ncc) & (np.arange(len(ncc))[:, None] != self._asked)
         step_min = np.concatenate([np.zeros(0, np.float32), *smallest])
@@ -147,7 +183,7 @@ class _Chunk:
         self.smallest = np.full(len(rows), np.inf, np.float32)  # NCC of neighbouring visible frames
 
     def add(self, frame: int, image: np.ndarray, ncc: np.ndarray) -> None:
-        """The next frame; what its patches say is put into the tracks' places of `ncc`, float32 "N"."""
+        """The next frame; the likeness of its patches is put into the tracks' places of `ncc`, float32 "N"."""
         rows, before = self._rows, self._patches
         seen = np.flatnonzero(self._labels.visibility[frame, rows])
         patches = cut_patches(image, self._labels.tracks_px[frame, rows[seen]]) if len(seen) else None

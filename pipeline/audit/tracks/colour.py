@@ -1,4 +1,4 @@
-"""Does a track keep its colour?"""
+"""Drift of a track's colour."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.audit.tracks.frame_pass import numbered
-from pipeline.audit.tracks.masked import mean_where, median_where
-from pipeline.audit.tracks.query_frames import query_frames
+from pipeline.audit.tracks.inputs import mean_where, median_where, number_frames, query_frames
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels
@@ -38,7 +36,7 @@ def point_colours(labels: TrackLabels, frames: Iterable[np.ndarray]) -> PointCol
     Raises: DataError if there are not as many frames as the labels have.
     """
     colours = ColourPass(labels)
-    for frame, image in numbered(labels, frames):
+    for frame, image in number_frames(labels, frames):
         colours.add(frame, image)
     return colours.point_colours()
 
@@ -59,7 +57,7 @@ class ColourPass:
         self._at_queries[here] = _looked_up(smooth, self._labels.queries[here, 1:])
 
     def point_colours(self) -> PointColours:
-        """Everything, at the end."""
+        """Results of the finished pass."""
         return PointColours(at_tracks=self._at_tracks, at_queries=self._at_queries)
 
 

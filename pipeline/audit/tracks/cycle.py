@@ -4,17 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.audit.tracks.masked import mean_where
-from pipeline.audit.tracks.query_frames import inside_image, query_frames
+from pipeline.audit.tracks.inputs import inside_image, mean_where, query_frames
 from pipeline.errors import DataError
-from pipeline.raster import to_raster
+from pipeline.metrics.tapvid_counts import to_raster
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CycleMeasures:
-    """How well N tracks find back; distances in pixels of the 256 x 256 raster. NaN where a track has no frame to come back from."""
+    """Cycle errors of N tracks; distances in pixels of the 256 x 256 raster. NaN where a track has no frame to come back from."""
 
     fb_cycle: np.ndarray  # float32 "N": distance from the query after there and back
     fb_all: np.ndarray  # float32 "N": mean distance of the two paths over the visible frames between
@@ -26,7 +25,7 @@ class CycleMeasures:
 
 
 def cycle_queries(labels: TrackLabels, *, height: int, width: int) -> np.ndarray:
-    """Where to start on the way back: queries for the clip with its frames in reverse order.
+    """Queries for tracking backward: those of the clip with its frames in reverse order.
 
     Row i is (T - 1 - t_e, P[t_e, i]), with t_e the last visible frame after the query. A track that was followed backwards only
     starts from its earliest visible frame. One that is visible nowhere but at its query starts there, and says nothing.

@@ -6,8 +6,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.audit.tracks.masked import median_where
-from pipeline.raster import RASTER
+from pipeline.audit.tracks.inputs import median_where
+from pipeline.metrics.tapvid_counts import RASTER
 
 MIN_POINTS = 30
 FUNDAMENTAL_PX, HOMOGRAPHY_PX = 1.0, 2.0  # of the raster

@@ -1,4 +1,4 @@
-"""Does dense optical flow agree with a track? What it says otherwise is added up along the track, as drift does."""
+"""Disagreement of dense optical flow with a track, added up along the track as drift adds up."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -7,11 +7,8 @@ import cv2
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from pipeline.audit.tracks.frame_pass import numbered
-from pipeline.audit.tracks.lengths import lengths
-from pipeline.audit.tracks.masked import max_where, mean_where
-from pipeline.audit.tracks.query_frames import query_frames
-from pipeline.raster import RASTER
+from pipeline.audit.tracks.inputs import lengths, max_where, mean_where, number_frames, query_frames
+from pipeline.metrics.tapvid_counts import RASTER
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels
 
@@ -47,7 +44,7 @@ def flow_drift(labels: TrackLabels, grey: np.ndarray) -> FlowDrift:
     Source: Kroeger, Timofte, Dai, Van Gool, Fast Optical Flow using Dense Inverse Search, ECCV 2016, as OpenCV implements it.
     """
     drift = FlowDriftPass(labels)
-    for frame, image in numbered(labels, grey):
+    for frame, image in number_frames(labels, grey):
         drift.add(frame, image)
     return drift.flow_drift()
 
@@ -76,11 +73,11 @@ class FlowDriftPass:
             self._gathered[frame, here] += self._flow.difference(self._places(frame - 1, here), self._places(frame, here))
 
     def _places(self, frame: int, here: np.ndarray) -> np.ndarray:
-        """Where tracks are in a frame: in that of the query, at the query."""
+        """Positions of tracks in a frame: in that of the query, at the query."""
         return np.where((self._asked[here] == frame)[:, None], self._labels.queries[here, 1:], self._labels.tracks_px[frame, here])
 
     def flow_drift(self) -> FlowDrift:
-        """Everything, at the end."""
+        """Results of the finished pass."""
         drift = lengths(self._gathered - self._gathered[self._asked, np.arange(len(self._asked))])
         counts = self._seen & (np.arange(len(drift))[:, None] != self._asked) & self._stepped
         return FlowDrift(

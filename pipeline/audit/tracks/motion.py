@@ -1,13 +1,25 @@
-"""Sudden moves, and how near the border they happen."""
+"""Motion of tracks: speed, sudden moves, and distance to the border."""
 
 import numpy as np
 
-from pipeline.audit.tracks.lengths import lengths
-from pipeline.audit.tracks.masked import max_where, median_where, min_where
-from pipeline.raster import RASTER
+from pipeline.audit.tracks.inputs import lengths, max_where, median_where, min_where
+from pipeline.metrics.tapvid_counts import RASTER, to_raster
+from pipeline.records.labels import TrackLabels
 
 _MIN_CROWD = 8  # tracks whose median is the camera's shake rather than one of themselves
 _MIN_STEPS = 4
+
+
+def median_speed(labels: TrackLabels, *, height: int, width: int) -> np.ndarray:
+    """Median length of a track's steps between neighbouring visible frames, pixels of the raster; float32 "N", NaN without such a step.
+
+    Args:
+        labels: in pixels of a `height` x `width` image.
+    """
+    if len(labels.visibility) < 2:
+        return np.full(labels.visibility.shape[1], np.nan, np.float32)
+    steps = np.linalg.norm(np.diff(to_raster(labels.tracks_px, height, width), axis=0), axis=-1)
+    return median_where(steps, labels.visibility[1:] & labels.visibility[:-1]).astype(np.float32)
 
 
 def accel_max(tracks: np.ndarray, visibility: np.ndarray) -> np.ndarray:
@@ -34,7 +46,7 @@ def accel_max(tracks: np.ndarray, visibility: np.ndarray) -> np.ndarray:
 
 
 def jump(tracks: np.ndarray, visibility: np.ndarray) -> np.ndarray:
-    """How far a track's largest step stands out from its others; float64 "N", NaN below 4 steps.
+    """A track's largest step against its others; float64 "N", NaN below 4 steps.
 
     (max step - median step) / (1.4826 MAD + 0.5 px), over steps between neighbouring visible frames. The median is taken off so
     that a point in fast even motion does not count as jumping.

@@ -1,11 +1,11 @@
-"""Does a track move as the points around it?"""
+"""Motion of a track against that of the points around it."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from pipeline.audit.tracks.masked import max_where, median_where
+from pipeline.audit.tracks.inputs import max_where, median_where
 
 NEIGHBOURS, MIN_NEIGHBOURS = 8, 3
 _EVERY = 4  # frames between two comparisons

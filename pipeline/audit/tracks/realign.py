@@ -1,4 +1,4 @@
-"""Does the picture agree with each step of a track? What it says otherwise is added up along the track, as drift does."""
+"""Disagreement of the picture with each step of a track, added up along the track as drift adds up."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -6,11 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.audit.tracks.frame_pass import numbered
-from pipeline.audit.tracks.lengths import lengths
-from pipeline.audit.tracks.masked import max_where, mean_where
-from pipeline.audit.tracks.query_frames import query_frames
-from pipeline.raster import RASTER
+from pipeline.audit.tracks.inputs import lengths, max_where, mean_where, number_frames, query_frames
+from pipeline.metrics.tapvid_counts import RASTER
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels
 
@@ -48,7 +45,7 @@ def realignment(labels: TrackLabels, grey: np.ndarray) -> Realignment:
     Source: Lucas, Kanade, An iterative image registration technique, IJCAI 1981, as OpenCV implements it.
     """
     drift = RealignmentPass(labels)
-    for frame, image in numbered(labels, grey):
+    for frame, image in number_frames(labels, grey):
         drift.add(frame, image)
     return drift.realignment()
 
@@ -68,7 +65,7 @@ class RealignmentPass:
                 drift.add(frame, self._frames[-1 - drift.gap], self._frames[-1])
 
     def realignment(self) -> Realignment:
-        """Everything, at the end."""
+        """Results of the finished pass."""
         values: dict[str, np.ndarray] = {}
         for name, each in self._drifts.items():
             drift = each.drift_px()

@@ -1,15 +1,15 @@
-"""Which tracks stand still in the world: the gate of losses that need a static scene."""
+"""Tracks that stand still in the world: the gate of losses that need a static scene."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.audit.static_pair import StaticPair
+from pipeline.audit.records import StaticModel, StaticPair
 from pipeline.audit.tracks.epipolar import FUNDAMENTAL_PX, HOMOGRAPHY_PX, PairGeometry
-from pipeline.audit.tracks.masked import max_where, median_where, min_where
+from pipeline.audit.tracks.inputs import max_where, median_where, min_where
 from pipeline.audit.tracks.neighbours import MIN_NEIGHBOURS, neighbour_displacements
-from pipeline.raster import RASTER
+from pipeline.metrics.tapvid_counts import RASTER
 from pipeline.records.arrays import check_array
 
 SHORT_GAP, LONG_GAP = 8, 16  # frames between the two of a pair
@@ -85,7 +85,7 @@ def _score(pair: PairGeometry, to_clip: np.ndarray) -> tuple[np.ndarray, StaticP
     return _reported(pair, model, np.fmax(by_homography, np.where(with_crowd > _NEIGHBOUR_PX, 0.0, excused)))
 
 
-def _model(pair: PairGeometry) -> str:
+def _model(pair: PairGeometry) -> StaticModel:
     if pair.fundamental is None:
         return "homography"
     ratio = np.mean(pair.homography_px <= HOMOGRAPHY_PX) / max(float(np.mean(pair.sampson_px <= FUNDAMENTAL_PX)), 1e-6)
@@ -99,7 +99,7 @@ def _falling(residual_px: np.ndarray, scale_px: float) -> np.ndarray:
 
 
 def _beyond_neighbours(pair: PairGeometry, differs: np.ndarray) -> np.ndarray:
-    """How far each displacement lies outside the span of its neighbours', along its epipolar line; pixels of the raster, float64 "M".
+    """Distance of each displacement from the span of its neighbours', along its epipolar line; pixels of the raster, float64 "M".
 
     Negative inside the span; 0 where there are too few neighbours.
 
@@ -117,7 +117,7 @@ def _beyond_neighbours(pair: PairGeometry, differs: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.maximum(least, -most), nan=0.0)
 
 
-def _reported(pair: PairGeometry, model: str, scores: np.ndarray) -> tuple[np.ndarray, StaticPair]:
+def _reported(pair: PairGeometry, model: StaticModel, scores: np.ndarray) -> tuple[np.ndarray, StaticPair]:
     obedient = pair.homography_px[pair.sampson_px <= FUNDAMENTAL_PX]
     report = StaticPair(
         start=pair.start,

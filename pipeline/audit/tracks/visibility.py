@@ -1,11 +1,10 @@
-"""What the visibility of a track alone says."""
+"""Measures of a track by its visibility alone."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.audit.tracks.masked import mean_where
-from pipeline.audit.tracks.query_frames import inside_image
+from pipeline.audit.tracks.inputs import inside_image, mean_where
 from pipeline.records.arrays import check_array
 from pipeline.records.labels import TrackLabels
 

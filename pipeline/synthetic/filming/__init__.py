@@ -1,1 +1,1 @@
-"""From a staged scene to a clip: fast ray casting, light, motion blur and what a camera does to the picture, and the truth beside it."""
+"""From a staged scene to a clip and its truth: fast ray casting, light, motion blur and the camera's effects on the picture."""

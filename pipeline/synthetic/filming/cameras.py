@@ -1,18 +1,18 @@
-"""How synthetic clips are filmed: walking, driving, orbiting, panning from the hand. Poses "T 4 4", camera to world, OpenCV axes."""
+"""Camera motions of synthetic clips: walking, driving, orbiting, panning from the hand. Poses "T 4 4", camera to world, OpenCV axes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.synthetic.camera_paths import Walk, level_poses, walking_camera
-from pipeline.synthetic.smooth_noise import drift
-from pipeline.synthetic.worlds.world import World
+from pipeline.synthetic.motions import WalkPath, level_poses, walking_camera
+from pipeline.synthetic.noise import drift
+from pipeline.synthetic.worlds.objects import World
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operator:
-    """Who holds the camera."""
+    """Operator of the camera: shake and speed."""
 
     shake_deg: float  # standard deviation of unsteady turning
     shake_m: float  # of unsteady moving
@@ -23,7 +23,7 @@ def walk(world: World, times_s: np.ndarray, operator: Operator, rng: np.random.G
     """On foot towards where things happen, or backwards away from it."""
     bearing, away = _bearing(world.start, world.focus)
     speed = min(operator.speed * float(rng.uniform(0.7, 1.4)), 0.45 * away / max(times_s[-1], 0.5)) * (1 if rng.random() < 0.75 else -0.5)
-    plan = Walk(
+    plan = WalkPath(
         start=(*world.start, float(rng.uniform(1.35, 1.75))),
         speed_m_s=speed,
         bob_m=0.02 + 0.5 * operator.shake_m,
@@ -79,7 +79,7 @@ CAMERAS: dict[str, Callable[[World, np.ndarray, Operator, np.random.Generator], 
 }
 
 
-def shaken(poses: np.ndarray, times_s: np.ndarray, operator: Operator, rng: np.random.Generator) -> np.ndarray:
+def add_shake(poses: np.ndarray, times_s: np.ndarray, operator: Operator, rng: np.random.Generator) -> np.ndarray:
     """Poses as an unsteady hand or a rough road makes them: turned and moved by smooth noise in the camera's own frame."""
     angles = np.stack([drift(rng, times_s, period_s=period) for period in (0.5, 0.6, 0.8)]) * operator.shake_deg
     shifts = np.stack([drift(rng, times_s, period_s=0.7) for _ in range(3)], axis=-1) * operator.shake_m

@@ -1,24 +1,45 @@
-"""One frame of a clip: a ray through every pixel's centre for truth and colour alike, and more only where edges would show steps."""
+"""One frame of a clip: a ray through every pixel's centre for truth and colour alike, more rays where edges would show steps."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from pipeline.synthetic.filming.illumination import Illumination
-from pipeline.synthetic.filming.screen_motion import SKY_M, screen_motion
-from pipeline.synthetic.filming.shading import Shaded, Shader
+from pipeline.synthetic.filming.shading import RayColours, Shader
 from pipeline.synthetic.filming.tracing import FrameCaster, SurfaceHits, Tracer
+from pipeline.synthetic.lighting import Illumination
 from pipeline.synthetic.render import pixel_rays
 from pipeline.synthetic.scene import Scene
 
+SKY_M = 1e5  # what the sky counts as: far enough that only turning the camera moves it
+_NEAR_M = np.float32(0.05)  # points that come nearer than this, or behind the camera, are projected as if they were this far
 _AROUND = np.array([[0.367, 0.098], [-0.269, 0.269], [-0.098, -0.367]])  # (x, y) from the centre, balanced about it
 _CREASE = np.float32(0.95)  # cosine between neighbouring normals below which a crease is smoothed
 
 
+def screen_motion(scene: Scene, frames: tuple[int, int], points: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Movement in the image from one frame to the other, float32 "N 2" (x, y) in pixels.
+
+    Args:
+        points: "N 3", in the first frame's camera.
+        shift: "N 3", how far each point moves in the world meanwhile.
+    """
+    pose, other = scene.camera_to_world[frames[0]], scene.camera_to_world[frames[1]]
+    turn = (other[:3, :3].T @ pose[:3, :3]).astype(np.float32)
+    offset = (other[:3, :3].T @ (pose[:3, 3] - other[:3, 3])).astype(np.float32)
+    before = points.astype(np.float32)
+    after = before @ turn.T + (offset + shift.astype(np.float32) @ other[:3, :3].astype(np.float32))
+    focal = scene.intrinsics[[0, 1], [0, 1]].astype(np.float32)
+    return np.asarray(focal * (_flat(after) - _flat(before)))
+
+
+def _flat(points: np.ndarray) -> np.ndarray:
+    return np.asarray(points[:, :2] / np.maximum(points[:, 2:], _NEAR_M))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class LinearFrame:
-    """What light makes of one frame, before any camera's imperfection, and its truth."""
+    """Linear light of one frame, before any camera's imperfection, and its truth."""
 
     radiance: np.ndarray  # float32 "H W 3", linear RGB
     depth: np.ndarray  # float32 "H W", metres along z, 0 = sky
@@ -28,7 +49,7 @@ class LinearFrame:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Borders:
-    """Where one ray per pixel would show steps."""
+    """Pixels where one ray would show steps."""
 
     outlines: np.ndarray  # int64 "n": numbers (along rows) of pixels whose neighbour shows another object
     creases: np.ndarray  # bool "H W": elsewhere, the neighbour shows another side of the object, or of a shadow's border
@@ -78,7 +99,7 @@ class FrameMaker:
         shift[movers] = np.einsum("nk,nki->ni", weights, self.placed[frame + step].vertices[corners] - self.placed[frame].vertices[corners])
         return step * screen_motion(self._scene, (frame, frame + step), points, shift)
 
-    def _borders(self, hits: SurfaceHits, shaded: Shaded, shape: tuple[int, int]) -> _Borders:
+    def _borders(self, hits: SurfaceHits, shaded: RayColours, shape: tuple[int, int]) -> _Borders:
         objects = np.where(hits.face >= 0, self._geometry.face_object[hits.face], -1).reshape(shape)
         lit, normals = shaded.lit.reshape(shape), shaded.normals.reshape(3, *shape)
         outlines, creases = np.zeros(shape, bool), np.zeros(shape, bool)

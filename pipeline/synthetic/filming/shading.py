@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.synthetic.atlas import TextureAtlas
-from pipeline.synthetic.filming.illumination import Illumination
 from pipeline.synthetic.filming.tracing import FrameCaster, SurfaceHits, Tracer
 from pipeline.synthetic.geometry import SurfaceArrangement
-from pipeline.synthetic.lighting import openness, sky, unit
+from pipeline.synthetic.lighting import Illumination, openness, sky, unit
 from pipeline.synthetic.scene import Scene
 
 _LIFT_M = np.float32(3e-3)  # shadow rays start this far off the surface, so that they do not meet it again
@@ -22,8 +21,8 @@ _ENDLESS = np.float32(1e30)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Shaded:
-    """What R rays see."""
+class RayColours:
+    """Colours and surfaces that R rays meet."""
 
     radiance: np.ndarray  # float32 "3 R"
     normals: np.ndarray  # float32 "3 R", towards the camera; 0 for the sky
@@ -31,7 +30,7 @@ class Shaded:
 
 
 class Shader:
-    """What stays the same over the frames of a clip."""
+    """Shading by all that stays the same over the frames of a clip."""
 
     def __init__(self, scene: Scene, illumination: Illumination, tracer: Tracer) -> None:
         """Build textures and the table of all triangles, and compute how open every place is."""
@@ -52,7 +51,7 @@ class Shader:
         moving = self._geometry.moving_faces
         self._table[:, moving] = self._columns(arranged, moving)
 
-    def shade(self, frame: int, directions: np.ndarray, hits: SurfaceHits, caster: FrameCaster) -> Shaded:
+    def shade(self, frame: int, directions: np.ndarray, hits: SurfaceHits, caster: FrameCaster) -> RayColours:
         """Look along rays "R 3" (float32) from the camera of a frame."""
         radiance, normals = np.empty((3, len(directions)), np.float32), np.zeros((3, len(directions)), np.float32)
         lit = np.zeros(len(directions), bool)
@@ -64,9 +63,9 @@ class Shader:
             some = seen[start : start + _AT_ONCE]
             met = self._surface(frame, np.ascontiguousarray(directions[some].T), _taken(hits, some), caster)
             radiance[:, some], normals[:, some], lit[some] = met.radiance, met.normals, met.lit
-        return Shaded(radiance=radiance, normals=normals, lit=lit)
+        return RayColours(radiance=radiance, normals=normals, lit=lit)
 
-    def _surface(self, frame: int, directions: np.ndarray, hits: SurfaceHits, caster: FrameCaster) -> Shaded:
+    def _surface(self, frame: int, directions: np.ndarray, hits: SurfaceHits, caster: FrameCaster) -> RayColours:
         columns = np.take(self._table, hits.face, axis=1)  # u, v, normal, openness at corner 1, and their change to corners 2 and 3
         values = columns[:6] + hits.second * columns[6:12] + hits.third * columns[12:]
         arms, normals = directions * hits.distance, values[2:5]
@@ -81,7 +80,7 @@ class Shader:
         light = self._illumination.light
         haze = 1 - np.exp(-distance / np.float32(light.haze_m))
         air = self._illumination.ambient_gain[frame] * _HAZE * _colour(light.horizon)
-        return Shaded(radiance=radiance + haze * (air - radiance), normals=normals, lit=key > 0)
+        return RayColours(radiance=radiance + haze * (air - radiance), normals=normals, lit=key > 0)
 
     def _lit(self, frame: int, albedo: np.ndarray, key: np.ndarray, upward: np.ndarray, opened: np.ndarray) -> np.ndarray:
         """Light that surfaces send back, "3 R": from the key light, and from above and below as far as they are open to it."""
@@ -115,7 +114,7 @@ class Shader:
         return np.maximum(facing, 0)
 
     def _columns(self, arranged: SurfaceArrangement, face: np.ndarray) -> np.ndarray:
-        """All that shading needs of each triangle, float32 "18 F"."""
+        """Shading data of each triangle, float32 "18 F"."""
         corners = self._geometry.faces[face]
         parts = (self._geometry.uv_tiles[corners], arranged.normals[corners], self._openness[corners][..., None])
         first, second, third = np.concatenate(parts, axis=2).swapaxes(0, 1)

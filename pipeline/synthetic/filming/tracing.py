@@ -1,4 +1,4 @@
-"""The fast way to ask Embree: float32 throughout, what stands still built once per clip, what moves built anew per frame."""
+"""Fast ray queries to Embree: float32 throughout, still surfaces built once per clip, moving ones anew per frame."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +70,7 @@ class FrameCaster:
         return SurfaceHits(face=face, second=second, third=third, distance=np.where(face >= 0, distance, np.float32(np.inf)))
 
     def first_hits(self, origins: np.ndarray, directions: np.ndarray) -> Hits:
-        """Where each ray first meets a surface; the distance is that of the triangle's plane, in the rays' own precision.
+        """First hit of each ray on a surface; the distance is that of the triangle's plane, in the rays' own precision.
 
         Args:
             origins: "R 3" or "3", metres.
@@ -113,7 +113,7 @@ class Tracer:
     """Places a scene frame by frame, with fast casters."""
 
     def __init__(self, scene: Scene) -> None:
-        """Build what stands still. Raises: ConfigError if the `synthetic` extra is not installed."""
+        """Build the still surfaces. Raises: ConfigError if the `synthetic` extra is not installed."""
         self.geometry = SceneGeometry(scene)
         still, moving = (_Corners(self.geometry.faces, numbers) for numbers in (self.geometry.still_faces, self.geometry.moving_faces))
         rest = self.geometry.arrange(0).vertices
@@ -127,7 +127,7 @@ class Tracer:
         return PlacedFrame(vertices=arranged.vertices, normals=arranged.normals, caster=self.caster(arranged))
 
     def caster(self, arranged: SurfaceArrangement) -> FrameCaster:
-        """What answers rays about vertices arranged so."""
+        """Caster of rays against vertices arranged so."""
         if not len(self._moving.numbers):
             return self.still_caster()
         planes = self._planes.copy()
@@ -135,7 +135,7 @@ class Tracer:
         return FrameCaster((*self._still, _Part(arranged.vertices, self._moving)), planes)
 
     def still_caster(self) -> FrameCaster:
-        """Only what stands still."""
+        """Caster of the still surfaces alone."""
         return FrameCaster(self._still, self._planes)
 
 

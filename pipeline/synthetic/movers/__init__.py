@@ -1,1 +1,1 @@
-"""What moves in synthetic clips: rigid things, figures that walk, and things that deform."""
+"""Moving things of synthetic clips: rigid ones, figures that walk, and things that deform."""

@@ -1,4 +1,4 @@
-"""Who appears in a clip: kinds of movers by name, each made for a way over the ground."""
+"""Kinds of movers by name, each made for a path over the ground."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,18 +7,16 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from pipeline.synthetic.mesh import Mesh, box, cylinder, sphere
-from pipeline.synthetic.motions import standing
-from pipeline.synthetic.movers.deforming import blob_mesh, crawling, flag_mesh, waving, wobbling, worm_mesh
-from pipeline.synthetic.movers.figures import walking_person
-from pipeline.synthetic.movers.paths import GroundPath
+from pipeline.synthetic.motions import GroundPath, standing
+from pipeline.synthetic.movers.figures import blob_mesh, crawling, flag_mesh, walking_person, waving, wobbling, worm_mesh
 from pipeline.synthetic.scene import SceneObject
 from pipeline.synthetic.worlds.materials import MaterialBook
-from pipeline.synthetic.worlds.vehicles import WHEEL_M, car_body, wheel, wheel_places
+from pipeline.synthetic.worlds.objects import WHEEL_M, car_body, wheel, wheel_places
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Part:
-    """What one mover is made from."""
+    """Arguments that a mover is made from."""
 
     name: str
     book: MaterialBook
@@ -125,7 +123,7 @@ def _deforming(part: Part, mesh: Mesh, poses: np.ndarray, shapes: np.ndarray) ->
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MoverKind:
-    """How to make one, how fast it goes, and how much room it needs around its middle."""
+    """One kind of mover: its factory, its speeds, and the room that it needs around its middle."""
 
     make: Callable[[Part], Sequence[SceneObject]]
     speed_m_s: tuple[float, float]

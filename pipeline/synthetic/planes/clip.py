@@ -1,21 +1,28 @@
-"""Clips of moving textured planes with exact truth.
-
-A clip is a stack of flat layers. Each has a texture with an outline (alpha) and, per frame, a homography from its canvas to the
-image; the layer on top hides what lies below. The homography world has one background seen by a turning, zooming camera; the
-parallax world has standing layers at several depths seen by a camera that also moves. In both, four to six more layers fly
-about on their own. Motion blur, defocus, gain and noise are added to the frames, never to the truth.
-"""
+"""Clips of moving textured planes with exact truth, and as a domain of synthetic clips: true 2D tracks, no geometry."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from pipeline.synthetic.planes.layer import FRAME_TIME, SHUTTER, Layer, View
-from pipeline.synthetic.planes.paths import camera_path, smooth_path
-from pipeline.synthetic.planes.worlds import flying_layer, homography_world, parallax_world
+from pipeline.records.truth import TruthClip
+from pipeline.synthetic.planes.layers import (
+    FRAME_TIME,
+    SHUTTER,
+    Layer,
+    LayerView,
+    camera_path,
+    flying_layer,
+    homography_world,
+    parallax_world,
+    smooth_path,
+)
+from pipeline.synthetic.truth import choose_queries
 
 _SUITE = 20_261  # begins every clip's draws
+DOMAIN = "planes"
+_FPS = 12.0
+_QUERIES = 1001  # part of a clip's draws
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -40,7 +47,7 @@ class PlaneLayerClip:
         return tracks, np.stack(visible).reshape(inside.shape) & inside
 
     def dynamic_mask(self) -> np.ndarray:
-        """Where a flying layer is seen, bool "T H W"."""
+        """Mask of the visible flying layers, bool "T H W"."""
         height, width = self.frames.shape[1:3]
         y, x = np.mgrid[:height, :width]
         pixels = np.stack([x, y], axis=-1).reshape(-1, 2)
@@ -68,7 +75,7 @@ def make_clip(index: int, *, num_frames: int = 48, seed: int | None = None, size
     Raises: DataError if the clip is so long that its camera would walk through a layer.
     """
     rng = np.random.default_rng([_SUITE, index] if seed is None else [_SUITE, seed, index])
-    view = View(height=size[0], width=size[1], num_frames=num_frames)
+    view = LayerView(height=size[0], width=size[1], num_frames=num_frames)
     camera = camera_path(rng, view)
     standing = homography_world(rng, view, camera) if index % 2 == 0 else parallax_world(rng, view, camera)
     flying = [flying_layer(rng, view) for _ in range(rng.integers(4, 7))]
@@ -85,7 +92,7 @@ def _sampled(alpha: np.ndarray, places: np.ndarray) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def _expose(rng: np.random.Generator, layers: tuple[Layer, ...], view: View) -> np.ndarray:
+def _expose(rng: np.random.Generator, layers: tuple[Layer, ...], view: LayerView) -> np.ndarray:
     gain = np.exp(0.06 * smooth_path(rng, view.num_frames, 1.0, speed=0.0)[:, 1])
     defocus = 0.6 + 0.5 * np.abs(smooth_path(rng, view.num_frames, 1.0, speed=0.0)[:, 1])
     frames = np.empty((view.num_frames, view.height, view.width, 3), np.uint8)
@@ -96,7 +103,7 @@ def _expose(rng: np.random.Generator, layers: tuple[Layer, ...], view: View) -> 
     return frames
 
 
-def _composite(layers: tuple[Layer, ...], view: View, t: int, exposure: int) -> np.ndarray:
+def _composite(layers: tuple[Layer, ...], view: LayerView, t: int, exposure: int) -> np.ndarray:
     size = (view.width, view.height)
     image = np.zeros((view.height, view.width, 3), np.float32)
     for layer in layers:
@@ -105,3 +112,53 @@ def _composite(layers: tuple[Layer, ...], view: View, t: int, exposure: int) -> 
         colour = cv2.warpPerspective(layer.texture, motion, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         image = image * (1 - alpha) + colour * alpha
     return image
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlaneRequest:
+    """One clip."""
+
+    seed: int
+    number: int  # even: homography world, odd: parallax world
+    num_frames: int
+    size: tuple[int, int]  # height, width
+
+
+def film_planes(request: PlaneRequest, *, num_tracks: int, license_text: str, window: range | None = None) -> TruthClip:
+    """Film one clip, or a window of its frames. Equal arguments give equal bytes. The tracks begin in frames of the window, evenly.
+
+    Raises: DataError if the clip is so long that its camera would walk through a layer.
+    """
+    window = window or range(request.num_frames)
+    clip = make_clip(request.number, num_frames=request.num_frames, seed=request.seed, size=request.size)
+    taken = slice(window.start, window.stop)
+    dynamic = clip.dynamic_mask()[taken]
+    rng = np.random.default_rng([request.seed, request.number, _QUERIES, window.start])
+    queries = choose_queries(np.ones(dynamic.shape, np.float32), dynamic, num_tracks=num_tracks, rng=rng)
+    tracks, visibility = _followed(clip, queries + [window.start, 0, 0], taken)
+    return TruthClip(
+        frames=clip.frames[taken],
+        frame_times=np.arange(len(window)) / _FPS,
+        dynamic_mask=dynamic,
+        tracks2d=tracks.astype(np.float32),
+        visibility=visibility,
+        track_valid=np.ones(visibility.shape, bool),
+        query_frame=queries[:, 0].astype(np.int32),
+        track_source="gt",
+        license=license_text,
+        meta={
+            "dataset": f"synthetic-{DOMAIN}",
+            "domain": DOMAIN,
+            "truth_for": "evaluation",
+            "orig_size": list(request.size),
+            "seed": request.seed,
+            "clip": request.number,
+            "world": "parallax" if request.number % 2 else "homography",
+            "layers": len(clip.layers),
+        },
+    )
+
+
+def _followed(clip: PlaneLayerClip, queries: np.ndarray, taken: slice) -> tuple[np.ndarray, np.ndarray]:
+    tracks, visibility = clip.truth(queries)
+    return tracks[taken], visibility[taken]

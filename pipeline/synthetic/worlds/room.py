@@ -4,12 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.synthetic.mesh import cylinder, merged, rectangle, sphere
+from pipeline.synthetic.mesh import cylinder, merge_meshes, rectangle, sphere
 from pipeline.synthetic.motions import standing
 from pipeline.synthetic.scene import SceneObject
 from pipeline.synthetic.worlds.materials import MaterialBook
-from pipeline.synthetic.worlds.primitives import block, placed, shifted
-from pipeline.synthetic.worlds.world import World, level
+from pipeline.synthetic.worlds.objects import World, block, level, move_object, shift
 
 _WALL_BAND_M = 1.0  # furniture keeps within this of the walls
 
@@ -76,7 +75,7 @@ def _along_walls(rng: np.random.Generator, book: MaterialBook, half: np.ndarray)
             make = makers[int(rng.integers(len(makers)))]
             turn = 90.0 * side
             pose = standing((0, 0, 0), turn_deg=turn) @ standing((place, back - _WALL_BAND_M / 2, 0))
-            parts += [placed(part, pose) for part in make(rng, book, f"side{side}-{len(parts)}")]
+            parts += [move_object(part, pose) for part in make(rng, book, f"side{side}-{len(parts)}")]
             place += float(rng.uniform(1.6, 2.4))
     return parts
 
@@ -96,19 +95,19 @@ def _pictures(rng: np.random.Generator, book: MaterialBook, half: np.ndarray) ->
 
 def _table(rng: np.random.Generator, book: MaterialBook, name: str) -> list[SceneObject]:
     top, wood = float(rng.uniform(0.7, 0.8)), book.pick("wood", 1)
-    legs = [shifted(block((0.06, 0.06, top)), (x, y, top / 2)) for x in (-0.55, 0.55) for y in (-0.3, 0.3)]
+    legs = [shift(block((0.06, 0.06, top)), (x, y, top / 2)) for x in (-0.55, 0.55) for y in (-0.3, 0.3)]
     parts = [
         book.thing(f"{name}-top", block((1.3, 0.75, 0.05)), wood, standing((0, 0, top))),
-        book.thing(f"{name}-legs", merged(legs), wood, np.eye(4)),
+        book.thing(f"{name}-legs", merge_meshes(legs), wood, np.eye(4)),
         book.thing(f"{name}-vase", cylinder(0.09, 0.28, segments=14), book.pick("print", 1), standing((0.3, 0.05, top + 0.165))),
     ]
     return [*parts, book.thing(f"{name}-bowl", sphere(0.13, segments=12), book.pick("metal"), standing((-0.3, 0, top + 0.12)))]
 
 
 def _shelf(rng: np.random.Generator, book: MaterialBook, name: str) -> list[SceneObject]:
-    boards = [shifted(block((1.2, 0.36, 0.03)), (0, 0.3, 0.1 + 0.42 * i)) for i in range(5)]
-    sides = [shifted(block((0.03, 0.36, 1.85)), (x, 0.3, 0.925)) for x in (-0.6, 0.6)]
-    parts = [book.thing(name, merged(boards + sides), book.pick("wood"), np.eye(4))]
+    boards = [shift(block((1.2, 0.36, 0.03)), (0, 0.3, 0.1 + 0.42 * i)) for i in range(5)]
+    sides = [shift(block((0.03, 0.36, 1.85)), (x, 0.3, 0.925)) for x in (-0.6, 0.6)]
+    parts = [book.thing(name, merge_meshes(boards + sides), book.pick("wood"), np.eye(4))]
     for row in range(4):
         width, tall = float(rng.uniform(0.3, 0.9)), float(rng.uniform(0.18, 0.34))
         place = standing((float(rng.uniform(-0.1, 0.1)), 0.3, 0.13 + 0.42 * row + tall / 2))
@@ -119,11 +118,11 @@ def _shelf(rng: np.random.Generator, book: MaterialBook, name: str) -> list[Scen
 def _sofa(rng: np.random.Generator, book: MaterialBook, name: str) -> list[SceneObject]:
     width, cloth = float(rng.uniform(1.3, 1.7)), book.pick("cloth")
     blocks = [
-        shifted(block((width, 0.8, 0.42)), (0, 0.05, 0.21)),
-        shifted(block((width, 0.22, 0.45)), (0, 0.34, 0.62)),
-        *(shifted(block((0.2, 0.8, 0.6)), (side * width / 2, 0.05, 0.3)) for side in (-1, 1)),
+        shift(block((width, 0.8, 0.42)), (0, 0.05, 0.21)),
+        shift(block((width, 0.22, 0.45)), (0, 0.34, 0.62)),
+        *(shift(block((0.2, 0.8, 0.6)), (side * width / 2, 0.05, 0.3)) for side in (-1, 1)),
     ]
-    return [book.thing(name, merged(blocks), cloth, np.eye(4))]
+    return [book.thing(name, merge_meshes(blocks), cloth, np.eye(4))]
 
 
 def _boxes(rng: np.random.Generator, book: MaterialBook, name: str) -> list[SceneObject]:
@@ -147,6 +146,6 @@ def _plant(rng: np.random.Generator, book: MaterialBook, name: str) -> list[Scen
 
 def _cupboard(rng: np.random.Generator, book: MaterialBook, name: str) -> list[SceneObject]:
     height = float(rng.uniform(0.9, 2.0))
-    doors = [shifted(block((0.52, 0.02, height - 0.14)), (x, -0.26, height / 2 + 0.02)) for x in (-0.28, 0.28)]
-    body = book.thing(name, shifted(block((1.15, 0.5, height)), (0, 0, height / 2)), book.pick("wood"), np.eye(4))
-    return [body, book.thing(f"{name}-doors", merged(doors), book.pick("wood", 1), np.eye(4))]
+    doors = [shift(block((0.52, 0.02, height - 0.14)), (x, -0.26, height / 2 + 0.02)) for x in (-0.28, 0.28)]
+    body = book.thing(name, shift(block((1.15, 0.5, height)), (0, 0, height / 2)), book.pick("wood"), np.eye(4))
+    return [body, book.thing(f"{name}-doors", merge_meshes(doors), book.pick("wood", 1), np.eye(4))]

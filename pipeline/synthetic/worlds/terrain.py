@@ -4,14 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.synthetic.mesh import Mesh, merged
+from pipeline.synthetic.mesh import Mesh, merge_meshes
 from pipeline.synthetic.motions import standing
+from pipeline.synthetic.noise import bumps
 from pipeline.synthetic.scene import SceneObject
-from pipeline.synthetic.smooth_noise import bumps
 from pipeline.synthetic.worlds.materials import MaterialBook
-from pipeline.synthetic.worlds.plants import bush, tree
-from pipeline.synthetic.worlds.primitives import block, grid_mesh, placed, rock, roof, shifted
-from pipeline.synthetic.worlds.world import Ground, World, clear_of
+from pipeline.synthetic.worlds.objects import Ground, World, block, bush, clear_of, grid_mesh, move_object, rock, roof, shift, tree
 
 _SIDE = 72  # grid points along a side of the height field
 _EXTENT_M = 120.0  # from the middle to the border
@@ -104,11 +102,11 @@ def _spot(rng: np.random.Generator) -> np.ndarray:
 
 def _hut(rng: np.random.Generator, book: MaterialBook, name: str, place: tuple[float, float, float]) -> list[SceneObject]:
     width, depth, height = (float(rng.uniform(low, high)) for low, high in ((4, 7), (4, 6), (2.4, 3.4)))
-    walls = shifted(block((width, depth, height + 1.5)), (0, 0, height / 2 - 0.75))
-    top = shifted(roof(width + 0.8, depth + 0.8, 1.6), (0, 0, height))
+    walls = shift(block((width, depth, height + 1.5)), (0, 0, height / 2 - 0.75))
+    top = shift(roof(width + 0.8, depth + 0.8, 1.6), (0, 0, height))
     parts = [book.thing(name, walls, book.pick("facade"), np.eye(4)), book.thing(f"{name}-roof", top, book.pick("roof"), np.eye(4))]
     pose = standing(place, turn_deg=float(rng.uniform(0, 360)))
-    return [placed(part, pose) for part in parts]
+    return [move_object(part, pose) for part in parts]
 
 
 def _fence_posts(rng: np.random.Generator) -> np.ndarray:
@@ -122,7 +120,7 @@ def _fence(book: MaterialBook, ground: Ground, posts: np.ndarray) -> SceneObject
     parts = []
     for place, towards in zip(posts, np.diff(posts, axis=0, append=posts[-1:] + [1.8, 0]), strict=True):
         x, y, z = float(place[0]), float(place[1]), float(ground(place))
-        parts.append(shifted(block((0.12, 0.12, 1.3)), (x, y, z + 0.5)))
+        parts.append(shift(block((0.12, 0.12, 1.3)), (x, y, z + 0.5)))
         middle = (x + 0.5 * float(towards[0]), y + 0.5 * float(towards[1]))
-        parts += [shifted(block((1.7, 0.05, 0.12)), (*middle, z + level)) for level in (0.5, 0.9)]
-    return book.thing("fence", merged(parts), book.pick("wood"), np.eye(4))
+        parts += [shift(block((1.7, 0.05, 0.12)), (*middle, z + level)) for level in (0.5, 0.9)]
+    return book.thing("fence", merge_meshes(parts), book.pick("wood"), np.eye(4))

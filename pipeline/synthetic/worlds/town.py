@@ -2,14 +2,11 @@
 
 import numpy as np
 
-from pipeline.synthetic.mesh import box, cylinder, merged, rectangle
+from pipeline.synthetic.mesh import box, cylinder, merge_meshes, rectangle
 from pipeline.synthetic.motions import standing
 from pipeline.synthetic.scene import SceneObject
 from pipeline.synthetic.worlds.materials import MaterialBook
-from pipeline.synthetic.worlds.plants import bush, tree
-from pipeline.synthetic.worlds.primitives import block, placed, roof, shifted
-from pipeline.synthetic.worlds.vehicles import parked_car
-from pipeline.synthetic.worlds.world import World, level
+from pipeline.synthetic.worlds.objects import World, block, bush, level, move_object, parked_car, roof, shift, tree
 
 _KERB_M = 0.13
 _PAVEMENT_M = 2.4
@@ -72,23 +69,23 @@ def _house(
     depth = float(rng.uniform(6, 9))
     pose = standing((side * setback, y + width / 2, 0), turn_deg=-90.0 * side)
     wood = book.pick("wood")
-    door = shifted(block((1.1, 0.12, 2.2)), (float(rng.uniform(-0.3, 0.3)) * width, 0, 1.2))
-    walls = shifted(box((width, depth, height), step_m=2.4), (0, depth / 2, height / 2))
-    trim = [shifted(block((width + 0.1, 0.3, 0.25)), (0, -0.02, z)) for z in (0.12, height)]
+    door = shift(block((1.1, 0.12, 2.2)), (float(rng.uniform(-0.3, 0.3)) * width, 0, 1.2))
+    walls = shift(box((width, depth, height), step_m=2.4), (0, depth / 2, height / 2))
+    trim = [shift(block((width + 0.1, 0.3, 0.25)), (0, -0.02, z)) for z in (0.12, height)]
     parts = [
         book.thing(name, walls, book.pick("facade", int(rng.integers(3))), np.eye(4)),
-        book.thing(f"{name}-trim", merged([*trim, door]), wood, np.eye(4)),
+        book.thing(f"{name}-trim", merge_meshes([*trim, door]), wood, np.eye(4)),
     ]
     if rng.random() < 0.7:
-        top = shifted(roof(width + 0.3, depth + 0.6, float(rng.uniform(1.5, 3))), (0, depth / 2, height + 0.1))
+        top = shift(roof(width + 0.3, depth + 0.6, float(rng.uniform(1.5, 3))), (0, depth / 2, height + 0.1))
         parts.append(book.thing(f"{name}-roof", top, book.pick("roof"), np.eye(4)))
     if rng.random() < 0.5:
-        sloped = shifted(block((0.7 * width, 1.1, 0.06)), (0, -0.5, 2.7))
+        sloped = shift(block((0.7 * width, 1.1, 0.06)), (0, -0.5, 2.7))
         parts.append(book.thing(f"{name}-awning", sloped, book.pick("cloth"), np.eye(4)))
     if rng.random() < 0.5:
-        board = shifted(block((0.06, 0.9, 0.7)), (float(rng.uniform(-0.4, 0.4)) * width, -0.55, 3.3))
+        board = shift(block((0.06, 0.9, 0.7)), (float(rng.uniform(-0.4, 0.4)) * width, -0.55, 3.3))
         parts.append(book.thing(f"{name}-sign", board, book.pick("print"), np.eye(4)))
-    return [placed(part, pose) for part in parts]
+    return [move_object(part, pose) for part in parts]
 
 
 def _furniture(rng: np.random.Generator, book: MaterialBook, side: int, half_road: float) -> list[SceneObject]:
@@ -99,8 +96,8 @@ def _furniture(rng: np.random.Generator, book: MaterialBook, side: int, half_roa
         y += float(rng.uniform(2.5, 5.5))
         name, kind = f"kerb{side}-{len(parts)}", rng.random()
         if kind < 0.25:
-            post = merged(
-                [shifted(cylinder(0.06, 4, segments=8, step_m=2), (0, 0, 2)), shifted(block((0.7, 0.16, 0.1)), (-0.3 * side, 0, 4))]
+            post = merge_meshes(
+                [shift(cylinder(0.06, 4, segments=8, step_m=2), (0, 0, 2)), shift(block((0.7, 0.16, 0.1)), (-0.3 * side, 0, 4))]
             )
             parts.append(book.thing(name, post, book.pick("metal"), standing((x, y, _KERB_M))))
         elif kind < 0.5:

@@ -4,8 +4,7 @@ import numpy as np
 
 from pipeline.synthetic import surfaces
 from pipeline.synthetic.noise import cells, spectral_noise
-from pipeline.synthetic.worlds.colours import earthy_colours
-from pipeline.synthetic.worlds.patterns import with_windows
+from pipeline.synthetic.worlds.patterns import earthy_colours, with_windows
 
 
 def mottled(rng: np.random.Generator, size: int) -> np.ndarray:

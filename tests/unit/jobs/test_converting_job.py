@@ -8,7 +8,7 @@ from jobs.converting.report import report
 from jobs.execution.held import BrokenStageError
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
-from pipeline.datasets.policy import ConversionPolicy
+from pipeline.datasets.planning import ConversionPolicy
 from pipeline.datasets.source import SequenceInfo
 from pipeline.errors import ConfigError, DataError
 from pipeline.records.truth import TruthClip

@@ -11,7 +11,7 @@ from labelers import make_labeler
 from pipeline.audit.tracks.cycle import cycle_measures
 from pipeline.errors import DataError
 from pipeline.labels import LabelRow, decode_row, encode_rows
-from pipeline.raster import length_to_raster
+from pipeline.metrics.tapvid_counts import length_to_raster
 from pipeline.records import ClipFrames, FramesInMemory, TrackLabels
 
 T, H, W = 6, 16, 64

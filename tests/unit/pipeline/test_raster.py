@@ -1,6 +1,6 @@
 import numpy as np
 
-from pipeline.raster import length_from_raster, length_to_raster, to_raster
+from pipeline.metrics.tapvid_counts import length_from_raster, length_to_raster, to_raster
 
 
 def test_the_corners_of_the_image_are_the_corners_of_the_raster():

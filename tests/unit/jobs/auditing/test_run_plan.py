@@ -10,8 +10,7 @@ from jobs.auditing.way_back import labeler_of
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from labelers import make_labeler
-from pipeline.audit.calibrating.record_file import write_calibration
-from pipeline.audit.calibrating.records import CalibrationRecord, HeldOutReport, SuiteHalf
+from pipeline.audit.calibrating.records import CalibrationRecord, HeldOutReport, SuiteHalf, write_calibration
 from pipeline.audit.calibration import Calibration, CalibrationTerm
 from pipeline.audit.stored.screen import claim_rules
 from pipeline.audit.tracks.measure import MEASURES_VERSION

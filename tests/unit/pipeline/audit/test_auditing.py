@@ -1,4 +1,4 @@
-"""One labelled clip through the audit: what is cleaned, what is counted, what is kept, and the smallest and largest clips."""
+"""One labelled clip through the audit: what is hidden, what is counted, what is kept, and the smallest and largest clips."""
 
 import time
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.audit.auditing import cleaned, clip_measures, stored_tracks
+from pipeline.audit.auditing import clip_measures, hide_outside, stored_tracks
 from pipeline.audit.records import measure_names
 from pipeline.records import TrackLabels
 from tests.track_audit import audit_tracks, measure_tracks
@@ -41,7 +41,7 @@ def test_a_point_visible_outside_the_image_is_counted_and_then_hidden(moving_pla
 
 def test_positions_stay_when_visibility_is_cleaned(moving_plane):
     outside = replace(moving_plane.labels, tracks_px=moving_plane.labels.tracks_px - 1000)
-    clean = cleaned(outside, **SIZE)
+    clean = hide_outside(outside, **SIZE)
     assert not clean.visibility.any()
     np.testing.assert_array_equal(clean.tracks_px, outside.tracks_px)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.audit.auditing_shard import audit_clip, audit_shard
-from pipeline.audit.settings import AuditSettings
+from pipeline.audit.labelled_clips import AuditSettings
 from pipeline.audit.stored.audit_rows import iterate_audit_shard
 from pipeline.audit.stored.clip_audit import ClipAudit
 from pipeline.audit.stored.screen import ScreenRow, write_screen

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.audit.evidence import track_evidence
+from pipeline.audit.auditing import track_evidence
 from pipeline.audit.records import TrackMeasures, TrackWeights, measure_names
 
 

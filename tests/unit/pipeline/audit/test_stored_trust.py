@@ -8,8 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.audit.clips import ClipMeasures
-from pipeline.audit.records import measure_names
-from pipeline.audit.static_pair import StaticPair
+from pipeline.audit.records import StaticPair, measure_names
 from pipeline.audit.stored.audit_rows import read_audit_shard
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
 from pipeline.audit.verdict import verdict_of

@@ -9,8 +9,7 @@ import pytest
 
 from pipeline.datasets.check_tables import CheckSummary, write_check_summary
 from pipeline.datasets.converting import convert_shard
-from pipeline.datasets.planning import plan_sequences
-from pipeline.datasets.policy import ConversionPolicy
+from pipeline.datasets.planning import ConversionPolicy, plan_sequences
 from pipeline.datasets.source import TruthSource
 from pipeline.records import ClipSample
 from pipeline.shards.errors_table import ErrorRow, read_errors

@@ -6,8 +6,7 @@ import pytest
 
 from pipeline.datasets.check_tables import write_check_summary
 from pipeline.datasets.converting import convert_shard, estimate_clip
-from pipeline.datasets.planning import plan_sequences
-from pipeline.datasets.policy import ConversionPolicy
+from pipeline.datasets.planning import ConversionPolicy, plan_sequences
 from pipeline.datasets.source import SequenceInfo
 from pipeline.errors import DataError
 from pipeline.records.truth import TruthClip

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.datasets.depth_files import read_depths, read_npy_depth, read_png16, zero_where_invalid
+from pipeline.datasets.pictures import read_depths, read_npy_depth, read_png16, zero_where_invalid
 from pipeline.errors import DataError
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pipeline.datasets.dynamic_replica import DynamicReplicaSource
-from pipeline.datasets.pytorch3d_cameras import Viewpoint, float16_bits_to_depth, pixel_centre_intrinsics, world_to_camera
+from pipeline.datasets.poses import Viewpoint, float16_bits_to_depth, pixel_centre_intrinsics, world_to_camera
 from pipeline.errors import DataError
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "metrics" / "dataset_conversions.npz"

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipeline.datasets.files import FileTree, checked_sequences, clip_frames, list_frames, read_file
+from pipeline.datasets.files import FileTree, check_sequences, clip_frames, list_frames, read_file
 from pipeline.datasets.source import SequenceInfo
 from pipeline.errors import ConfigError, DataError
 from pipeline.storage import publish_bytes
@@ -45,7 +45,7 @@ def test_a_clip_lies_within_its_sequence() -> None:
 def test_two_sequences_of_one_name_are_refused() -> None:
     twice = [SequenceInfo(name="s", num_frames=4, extra={"folder": folder}) for folder in ("x/s", "y/s")]
     with pytest.raises(ConfigError, match=r"s is there twice .*x/s.*y/s"):
-        checked_sequences("any", "/root", sequences=twice, layout="s/0.png")
+        check_sequences("any", "/root", sequences=twice, layout="s/0.png")
 
 
 def test_a_missing_file_is_bad_data_with_a_remedy(root) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.datasets.number_tables import read_table
+from pipeline.datasets.files import read_table
 from pipeline.errors import DataError
 
 

@@ -2,10 +2,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from pipeline.datasets.planning import identity_of, plan_sequences, sequence_of
-from pipeline.datasets.policy import ConversionPolicy
-from pipeline.datasets.registry import make_source
-from pipeline.datasets.source import SequenceInfo
+from pipeline.datasets.planning import ConversionPolicy, identity_of, plan_sequences, sequence_of
+from pipeline.datasets.source import SequenceInfo, make_source
 from pipeline.errors import ConfigError
 
 

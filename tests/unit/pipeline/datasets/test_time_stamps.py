@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.datasets.time_stamps import associate, stamped_files
+from pipeline.datasets.rgbd import associate, stamped_files
 from pipeline.errors import DataError
 
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from pipeline.drawing import SheetCell, clip_cell, contact_sheet, spread_frames
+from pipeline.drawing.legend import Font, elide, text_width
 from pipeline.drawing.sheet import CELL_WIDTH, MAX_PANELS
 from pipeline.drawing.style import colour_indices, palette
-from pipeline.drawing.text import Font, elided, text_width
 from pipeline.errors import ConfigError, DataError
 from pipeline.records import TrackLabels
 
@@ -105,13 +105,13 @@ def test_an_empty_sheet_is_its_header():
 def test_long_text_loses_its_middle_and_keeps_its_ends():
     font = Font()
     text = "a-long-name-of-a-source-3fa91c22-w0003"
-    short = elided(text, 120, font)
+    short = elide(text, 120, font)
     assert text_width(short, font) <= 120
     assert short.startswith("a-lo")
     assert short.endswith("0003")
     assert "..." in short
-    assert elided(text, 10_000, font) == text
-    assert elided(text, 3, font) == ""
+    assert elide(text, 10_000, font) == text
+    assert elide(text, 3, font) == ""
 
 
 def test_what_cannot_be_laid_out_is_refused():

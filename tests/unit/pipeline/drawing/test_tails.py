@@ -1,6 +1,6 @@
 import numpy as np
 
-from pipeline.drawing.tails import tail_length, tails
+from pipeline.drawing.tracks import tail_length, tails
 
 POINTS = np.arange(6, dtype=np.float32)[:, None, None] * np.ones((1, 3, 2), np.float32) + np.array([0, 10, 20], np.float32)[:, None]
 

@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.manifest.bounds import Bounds, bounds_of, span_bounds
+from pipeline.manifest.timestamps import Bounds, bounds_of, span_bounds
 
 
 def test_seconds_stay_seconds():

@@ -1,8 +1,7 @@
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.manifest.listing import NamedFile
-from pipeline.manifest.names import distinct_names
+from pipeline.manifest.listing import NamedFile, distinct_names
 
 
 def make_file(root, name):

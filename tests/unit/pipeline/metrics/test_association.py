@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.metrics.association import associate_by_time
+from pipeline.metrics.trajectories import associate_by_time
 
 
 def test_frames_are_matched_to_the_nearest_time_within_the_limit() -> None:

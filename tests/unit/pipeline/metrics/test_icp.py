@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from pipeline.errors import ConfigError
-from pipeline.metrics.icp import icp
+from pipeline.metrics.point_clouds import icp
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "metrics" / "pointmap.npz"
 

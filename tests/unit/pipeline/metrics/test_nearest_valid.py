@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.metrics.nearest_valid import nearest_valid_pixels
+from pipeline.metrics.scene_flow import nearest_valid_pixels
 
 
 def test_each_cell_takes_its_middle_pixel() -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.metrics import normals
-from pipeline.metrics.normals import estimate_normals
+from pipeline.metrics import point_clouds
+from pipeline.metrics.point_clouds import estimate_normals
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "metrics" / "pointmap.npz"
 
@@ -49,7 +49,7 @@ def test_where_there_is_no_plane_there_is_no_normal() -> None:
 def test_working_in_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     points = np.random.default_rng(5).normal(size=(50, 3))
     whole = estimate_normals(points)
-    monkeypatch.setattr(normals, "CHUNK", 7)
+    monkeypatch.setattr(point_clouds, "CHUNK", 7)
     np.testing.assert_array_equal(estimate_normals(points), whole)
 
 

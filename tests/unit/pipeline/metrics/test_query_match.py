@@ -1,6 +1,6 @@
 import numpy as np
 
-from pipeline.metrics.query_match import match_queries
+from pipeline.metrics.label_comparison import match_queries
 from pipeline.records import TrackTruth
 
 

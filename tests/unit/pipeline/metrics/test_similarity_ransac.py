@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError, DataError
-from pipeline.metrics.similarity_ransac import RansacConfig, ransac_similarity
+from pipeline.metrics.similarity import RansacConfig, ransac_similarity
 
 TURN = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
 

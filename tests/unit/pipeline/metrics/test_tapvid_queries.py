@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError, DataError
-from pipeline.metrics.tapvid_queries import TapvidQueries, sample_queries_first, sample_queries_strided
+from pipeline.metrics.tapvid import TapvidQueries, sample_queries_first, sample_queries_strided
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "metrics" / "tapvid2d.npz"
 

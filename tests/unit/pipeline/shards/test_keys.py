@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from pipeline.shards.keys import clip_key, slug, split_of
+from pipeline.shards.policy import clip_key, slug, split_of
 
 
 @pytest.mark.parametrize(

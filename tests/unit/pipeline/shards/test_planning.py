@@ -16,8 +16,8 @@ from pipeline.shards.planning import Planner, group_specs, sources_of, video_mod
 from pipeline.shards.policy import ClipPolicy
 from pipeline.shards.probing import ProbedSource
 from pipeline.shards.source_roots import SourceRoots
+from pipeline.video.groups import Span
 from pipeline.video.probe import VideoProbe
-from pipeline.video.spans import Span
 
 
 def probe_of(num_frames: int, key_every: int = 30, codec: str = "h264") -> VideoProbe:

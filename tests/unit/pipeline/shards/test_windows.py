@@ -8,9 +8,8 @@ import pytest
 from pipeline.errors import DataError
 from pipeline.records import ClipSpec
 from pipeline.shards.windows import frames_of, snapped_windows, split_at, windows_of
-from pipeline.video.groups import DecodingOrder
+from pipeline.video.groups import DecodingOrder, Span
 from pipeline.video.probe import VideoProbe
-from pipeline.video.spans import Span
 
 
 def probe_of(pts, time_base=Fraction(1, 30)) -> VideoProbe:

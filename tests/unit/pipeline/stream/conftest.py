@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline.audit.clips.labels import ClipMeasures
-from pipeline.audit.records import measure_names
-from pipeline.audit.static_pair import StaticPair
+from pipeline.audit.records import StaticPair, measure_names
 from pipeline.audit.stored.audit_set import AuditSet, claim_audit
 from pipeline.audit.stored.clip_audit import ClipAudit, TrackAudit
 from pipeline.audit.verdict import verdict_of

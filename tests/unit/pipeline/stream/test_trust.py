@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from pipeline.audit.static_pair import StaticPair
+from pipeline.audit.records import StaticPair
 from pipeline.audit.stored.audit_rows import read_audit_shard
 from pipeline.errors import DataError
 from pipeline.labels import read_label_shard

@@ -7,10 +7,9 @@ import pytest
 from pipeline.errors import ConfigError, DataError
 from pipeline.synthetic.domains import DOMAINS, domain_named
 from pipeline.synthetic.motions import turning
-from pipeline.synthetic.rehearsal import rehearse
 from pipeline.synthetic.scene import Scene, SceneObject
-from pipeline.synthetic.staging import ClipRequest, stage
-from pipeline.synthetic.worlds.looks import STUDIO_LOOKS, WILD_LOOKS
+from pipeline.synthetic.staging import ClipRequest, preview_scene, stage
+from pipeline.synthetic.worlds.materials import STUDIO_LOOKS, WILD_LOOKS
 
 MakeScene, MakeBox = Callable[..., Scene], Callable[..., SceneObject]
 
@@ -20,18 +19,18 @@ def passing(y: float) -> np.ndarray:
 
 
 def test_a_scene_with_something_in_motion_before_a_wall_can_be_filmed(make_scene: MakeScene, make_box: MakeBox) -> None:
-    rehearsal = rehearse(make_scene(make_box("mover", (0.8, 0.4, 0.8), passing(2.5)), make_box("near", (2, 0.2, 2), (0, 3.0, -1.4))))
+    rehearsal = preview_scene(make_scene(make_box("mover", (0.8, 0.4, 0.8), passing(2.5)), make_box("near", (2, 0.2, 2), (0, 3.0, -1.4))))
     assert rehearsal.shortcoming is None
     assert 0.02 < rehearsal.moving_share < 0.3
 
 
 def test_what_cannot_be_filmed_is_said(make_scene: MakeScene, make_box: MakeBox) -> None:
-    assert "0.0% of the picture moves" in str(rehearse(make_scene()).shortcoming)
-    assert "the camera comes within 0.20 m" in str(rehearse(make_scene(make_box("mover", (2, 0.4, 2), passing(0.4)))).shortcoming)
+    assert "0.0% of the picture moves" in str(preview_scene(make_scene()).shortcoming)
+    assert "the camera comes within 0.20 m" in str(preview_scene(make_scene(make_box("mover", (2, 0.4, 2), passing(0.4)))).shortcoming)
     far = make_scene(make_box("mover", (0.8, 0.4, 0.8), passing(4.5)), make_box("screen", (30, 1, 30), (0, 5.6, 0)))
-    assert "far is only 1.0" in str(rehearse(far).shortcoming)
+    assert "far is only 1.0" in str(preview_scene(far).shortcoming)
     backwards = np.tile(np.diag([-1.0, -1, 1, 1]), (4, 1, 1)) @ far.camera_to_world
-    assert "is sky" in str(rehearse(replace(far, camera_to_world=backwards)).shortcoming)
+    assert "is sky" in str(preview_scene(replace(far, camera_to_world=backwards)).shortcoming)
 
 
 @pytest.mark.parametrize("domain", sorted(DOMAINS))
@@ -39,7 +38,7 @@ def test_a_staged_clip_has_its_textures_and_a_mover_in_view(domain: str) -> None
     request = ClipRequest(domain=domain_named(domain), seed=2, number=1, num_frames=5, size=(32, 48))
     staged = stage(request)
     assert {texture.shape for texture in staged.scene.textures.values()} == {(192, 192, 3)}
-    assert rehearse(staged.scene).shortcoming is None
+    assert preview_scene(staged.scene).shortcoming is None
     assert staged.notes["movers"]
     assert any(item.is_moving for item in staged.scene.objects)
     assert staged.imaging.gain.shape == (5, 3)

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.synthetic import surfaces
 from pipeline.synthetic.noise import cells, spectral_noise
-from pipeline.synthetic.street_textures import street_textures
+from pipeline.synthetic.walk import street_textures
 
 
 def seam_step(image: np.ndarray) -> float:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError, DataError, FormatError, StorageError
-from pipeline.synthetic.records import SceneTruth, TrueTracks
+from pipeline.synthetic.scene import SceneTruth, TrueTracks
 from pipeline.synthetic.video import read_truth, write_true_tracks, write_truth, write_video
 
 

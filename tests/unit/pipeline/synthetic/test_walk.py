@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.synthetic.records import SceneClip
 from pipeline.synthetic.render import render
-from pipeline.synthetic.scene import Scene
+from pipeline.synthetic.scene import Scene, SceneClip
 from pipeline.synthetic.truth import true_tracks
 from pipeline.synthetic.walk import walk_scene
 

@@ -11,9 +11,9 @@ from pipeline.errors import DataError
 from pipeline.video.colour import Colour, colour_of
 from pipeline.video.copy import copy_spans
 from pipeline.video.encode import EncodePolicy, encode_spans
+from pipeline.video.groups import Span
 from pipeline.video.open import open_video, to_rgb
 from pipeline.video.probe import probe_video
-from pipeline.video.spans import Span
 
 CORNERS = np.array([[[200, 60, 40], [40, 160, 70]], [[50, 60, 190], [235, 235, 235]]])  # top left, top right; bottom left, bottom right
 WEIGHTS = {1: (0.2126, 0.0722), 6: (0.299, 0.114), 2: (0.299, 0.114), 9: (0.2627, 0.0593)}  # red and blue in luma, H.273

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.video.copy import copy_spans
+from pipeline.video.groups import Span
 from pipeline.video.probe import probe_video
-from pipeline.video.spans import Span
 
 VARIABLE_RATE = (1000 * np.cumsum([3, 3, 4, 1, 7, 3, 3, 3, 12, 5] * 8)).tolist()
 SOURCES = {

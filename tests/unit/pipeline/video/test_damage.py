@@ -11,9 +11,8 @@ from pipeline.errors import DataError
 from pipeline.shards.windows import windows_of
 from pipeline.video.copy import copy_spans
 from pipeline.video.encode import EncodePolicy, encode_spans
-from pipeline.video.groups import complete_up_to, touched
+from pipeline.video.groups import Span, complete_up_to, touched
 from pipeline.video.probe import probe_video
-from pipeline.video.spans import Span
 
 FIELD = Path(__file__).parents[3] / "golden" / "field"
 PACKET = 188  # bytes of a transport stream's packet

@@ -11,8 +11,8 @@ from pipeline.errors import DataError
 from pipeline.shards.planning import video_mode
 from pipeline.shards.policy import ClipPolicy
 from pipeline.video.encode import EncodePolicy, encode_spans
+from pipeline.video.groups import Span
 from pipeline.video.probe import probe_video
-from pipeline.video.spans import Span
 
 BAR, STEP = 16, 8  # pixels: the bar's width, and its way in one frame; the second field is half a step further
 

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.video.encode import EncodePolicy, encode_spans
+from pipeline.video.groups import Span
 from pipeline.video.probe import probe_video
-from pipeline.video.spans import Span
 
 
 def similarity_db(shown: np.ndarray, expected: np.ndarray) -> float:

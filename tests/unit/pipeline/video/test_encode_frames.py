@@ -4,8 +4,7 @@ import pytest
 from pipeline.errors import DataError
 from pipeline.records import ClipRecord
 from pipeline.video.colour import BT601, LIMITED, Colour
-from pipeline.video.encode import EncodePolicy
-from pipeline.video.encode_frames import encode_frames
+from pipeline.video.encode import EncodePolicy, encode_frames
 from pipeline.video.images import decode_image
 from pipeline.video.probe import probe_video
 from pipeline.video.reader import decode_clip, read_clip_frames

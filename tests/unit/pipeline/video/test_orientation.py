@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.video.copy import copy_spans
 from pipeline.video.encode import EncodePolicy, encode_spans
+from pipeline.video.groups import Span
 from pipeline.video.open import open_video, to_rgb
 from pipeline.video.orientation import UPRIGHT, orientation_of_matrix
 from pipeline.video.probe import VideoProbe, probe_video
-from pipeline.video.spans import Span
 
 UNIT = 1 << 16
 # stored point (x, y) -> shown (a x + c y, b x + d y), y down; beside it what ffplay does with the stored picture, in numpy

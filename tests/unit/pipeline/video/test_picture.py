@@ -13,10 +13,10 @@ from pipeline.shards.planning import video_mode
 from pipeline.shards.policy import ClipPolicy
 from pipeline.video.colour import Colour
 from pipeline.video.encode import EncodePolicy, encode_spans
+from pipeline.video.groups import Span
 from pipeline.video.picture import PictureTraits
 from pipeline.video.probe import VideoProbe, probe_video
 from pipeline.video.scenes import scene_cuts
-from pipeline.video.spans import Span
 
 UNIT = 1 << 16
 

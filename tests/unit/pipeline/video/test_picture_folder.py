@@ -7,10 +7,10 @@ import pytest
 from pipeline import storage
 from pipeline.errors import DataError
 from pipeline.video.encode import EncodePolicy, encode_spans
+from pipeline.video.groups import Span
 from pipeline.video.images import shown_image
 from pipeline.video.open import open_video, to_rgb
 from pipeline.video.picture_folder import picture_frames, probe_pictures
-from pipeline.video.spans import Span
 
 
 def picture(index, size=(32, 48)):

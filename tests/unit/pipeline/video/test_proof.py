@@ -4,9 +4,9 @@ import pytest
 
 from pipeline.errors import DataError
 from pipeline.video.copy import copy_spans
+from pipeline.video.groups import Span
 from pipeline.video.probe import probe_video
 from pipeline.video.proof import prove_packets, prove_with_lead_in
-from pipeline.video.spans import Span
 
 
 @pytest.mark.parametrize("form", ["h264", "h264-b-frames"])

@@ -9,9 +9,9 @@ import pytest
 from pipeline.errors import DataError
 from pipeline.records import ClipRecord
 from pipeline.video.copy import copy_spans
+from pipeline.video.groups import Span
 from pipeline.video.probe import probe_video
 from pipeline.video.reader import StoredClip, read_clip_frames
-from pipeline.video.spans import Span
 
 
 @pytest.fixture

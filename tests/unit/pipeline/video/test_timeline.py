@@ -12,8 +12,8 @@ import pytest
 from pipeline.errors import DataError
 from pipeline.video.copy import copy_spans
 from pipeline.video.encode import EncodePolicy, encode_spans
+from pipeline.video.groups import Span
 from pipeline.video.probe import VideoProbe, probe_video
-from pipeline.video.spans import Span
 
 FIELD = Path(__file__).parents[3] / "golden" / "field"
 PACKED = {"g": "12", "bf": "1", "b_strategy": "0", "qmin": "2", "qmax": "4"}

@@ -10,17 +10,15 @@ import pytest
 from pipeline.video.colour import HLG, PQ, Colour
 from pipeline.video.copy import copy_spans
 from pipeline.video.encode import EncodePolicy, encode_spans
+from pipeline.video.groups import Span
 from pipeline.video.open import open_video, to_rgb
 from pipeline.video.probe import probe_video
-from pipeline.video.spans import Span
-from pipeline.video.tone_map import compressed, light_to_pq, pq_to_light, tone_mapped
+from pipeline.video.tone_map import compress_highlights, light_to_pq, pq_to_light, tone_map
 
 
 def level(code: float, transfer: int) -> int:
     """The grey level that a grey code in [0, 1] becomes."""
-    red, green, blue = tone_mapped(np.full((1, 1, 3), round(65535 * code), np.uint16), Colour(matrix=9, primaries=9, transfer=transfer))[
-        0, 0
-    ]
+    red, green, blue = tone_map(np.full((1, 1, 3), round(65535 * code), np.uint16), Colour(matrix=9, primaries=9, transfer=transfer))[0, 0]
     assert red == green == blue
     return int(red)
 
@@ -36,7 +34,7 @@ def test_pq_codes_are_light(code, light):
 
 def test_the_curve_leaves_the_dark_alone_and_ends_at_white():
     light = np.array([0, 1, 50, 87, 203, 1000, 4000], float)
-    np.testing.assert_allclose(compressed(light), [0, 1, 50, 87, 159.04, 203, 203], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(compress_highlights(light), [0, 1, 50, 87, 159.04, 203, 203], rtol=1e-4, atol=1e-4)
 
 
 # 50 cd/m2: 255 (50 / 203) ** (1 / 2.4) = 142; 203: the curve gives 159.04, and 255 (159.04 / 203) ** (1 / 2.4) = 230
@@ -54,7 +52,7 @@ def test_grey_of_hlg(code, expected):
 @pytest.mark.parametrize("transfer", [PQ, HLG])
 def test_brighter_is_never_darker(transfer):
     ramp = np.arange(65536, dtype=np.uint16)[:, None, None].repeat(3, 2)
-    levels = tone_mapped(ramp, Colour(matrix=9, primaries=9, transfer=transfer))[:, 0, 0].astype(int)
+    levels = tone_map(ramp, Colour(matrix=9, primaries=9, transfer=transfer))[:, 0, 0].astype(int)
     assert (levels[0], levels[-1]) == (0, 255)
     assert np.diff(levels).min() == 0
 
@@ -62,7 +60,7 @@ def test_brighter_is_never_darker(transfer):
 def test_primaries_are_converted():
     light = np.array([0.6274, 0.0691, 0.0164]) * 50  # BT.709's red at 50 cd/m2 in BT.2020 (BT.2087)
     codes = np.rint(65535 * light_to_pq(light)).astype(np.uint16)[None, None]
-    red = tone_mapped(codes, Colour(matrix=9, primaries=9, transfer=PQ))[0, 0].astype(int)
+    red = tone_map(codes, Colour(matrix=9, primaries=9, transfer=PQ))[0, 0].astype(int)
     assert abs(red[0] - 142) <= 1
     assert red[1:].max() <= 12
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from pipeline.audit.calibrating.calibrate import calibrate
+from pipeline.audit.calibrating.fit import TermPlan
 from pipeline.audit.calibrating.gather import AuditedDataset
-from pipeline.audit.calibrating.record_file import calibration_document, read_calibration, write_calibration
+from pipeline.audit.calibrating.records import calibration_document, read_calibration, write_calibration
 from pipeline.audit.calibrating.samples import samples_of, track_errors
 from pipeline.audit.calibrating.shipped import mismatch, shipped_calibration, shipped_calibrations
-from pipeline.audit.calibrating.terms import TermPlan
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.tracks.measure import MEASURES_VERSION
 from pipeline.errors import ConfigError, DataError, FormatError

@@ -7,7 +7,7 @@ from pipeline.audit.calibrating.figures import (
     average_precision,
     brier,
     expected_calibration_error,
-    gate,
+    gate_report,
     precision_at_recall,
     reliability,
 )
@@ -50,6 +50,6 @@ def test_the_calibration_error_by_hand():
 
 
 def test_a_gate_keeps_what_is_below():
-    found = gate(np.array([0.1, 0.2, 0.05, 0.9]), np.array([True, True, False, True]), 0.2)
+    found = gate_report(np.array([0.1, 0.2, 0.05, 0.9]), np.array([True, True, False, True]), 0.2)
     assert (found.kept_share, found.bad_before, found.bad_after) == (0.5, 0.75, 0.5)
-    assert np.isnan(gate(np.array([0.9]), np.array([True]), 0.2).bad_after)
+    assert np.isnan(gate_report(np.array([0.9]), np.array([True]), 0.2).bad_after)

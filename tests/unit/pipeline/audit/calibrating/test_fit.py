@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
 
-from pipeline.audit.calibrating.cross_validation import cross_validated
+from pipeline.audit.calibrating.calibrate import held_out_report
 from pipeline.audit.calibrating.figures import auroc, expected_calibration_error, reliability
-from pipeline.audit.calibrating.fit import fit_calibration, predicted
-from pipeline.audit.calibrating.held_out import held_out_report
-from pipeline.audit.calibrating.terms import TermPlan
+from pipeline.audit.calibrating.fit import TermPlan, cross_validate, fit_calibration, predict
 from pipeline.errors import ConfigError, DataError
 
 PLAN = TermPlan(measures={"ncc_mean": "one-minus"}, num_knots=0, penalty=0.0)
@@ -20,7 +18,7 @@ def test_a_known_model_is_found_again(draw):
 
 def test_its_probabilities_hold_on_other_tracks(draw):
     model, other = fit_calibration(draw(0, name="a"), PLAN, version="v"), draw(1, name="b")
-    probability = predicted(model, other)
+    probability = predict(model, other)
     assert expected_calibration_error(reliability(probability, other.bad, num_bins=10)) < 0.03
     assert auroc(probability, other.bad) == pytest.approx(auroc(-other.measures["ncc_mean"], other.bad))
 
@@ -30,7 +28,7 @@ def test_bends_follow_what_no_line_can(draw):
     samples = draw(0, name="a", slope=0.0)
     samples.max_error_px[:] = np.where(np.nan_to_num(samples.measures["jump"], nan=0.0) > 3, 9.0, 1.0)
     straight, bent = (
-        predicted(fit_calibration(samples, TermPlan(measures=plan, num_knots=knots, penalty=0.1), version="v"), samples) for knots in (0, 5)
+        predict(fit_calibration(samples, TermPlan(measures=plan, num_knots=knots, penalty=0.1), version="v"), samples) for knots in (0, 5)
     )
     losses = [np.mean((probability - samples.bad) ** 2) for probability in (straight, bent)]
     assert losses[1] < 0.9 * losses[0]
@@ -41,7 +39,7 @@ def test_the_unknown_have_odds_of_their_own(draw):
     unknown = np.isnan(samples.measures["jump"])
     samples.max_error_px[:] = np.where(unknown == (np.arange(len(unknown)) % 10 > 0), 9.0, 1.0)  # nine in ten of the unknown are bad
     model = fit_calibration(samples, TermPlan(measures={"jump": "log"}, num_knots=2, penalty=0.01), version="v")
-    probability = predicted(model, samples)
+    probability = predict(model, samples)
     assert probability[unknown].mean() == pytest.approx(0.9, abs=0.02)
     assert probability[~unknown].mean() == pytest.approx(0.1, abs=0.02)
 
@@ -77,9 +75,9 @@ def test_the_report_of_the_held_out_half(draw):
 
 def test_no_fold_sees_its_own_clips(draw):
     samples = draw(0, name="a", num_clips=4)
-    guessed = cross_validated(samples, PLAN, num_folds=2)
+    guessed = cross_validate(samples, PLAN, num_folds=2)
     own = fit_calibration(samples.chosen(samples.clip % 2 == 1), PLAN, version="v")
     even = samples.clip % 2 == 0
-    np.testing.assert_allclose(guessed[even], predicted(own, samples.chosen(even)))
+    np.testing.assert_allclose(guessed[even], predict(own, samples.chosen(even)))
     with pytest.raises(ConfigError, match="1 clips cannot be split"):
-        cross_validated(samples.chosen(samples.clip == 0), PLAN)
+        cross_validate(samples.chosen(samples.clip == 0), PLAN)

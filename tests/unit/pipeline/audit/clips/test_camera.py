@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.audit.clips.camera import pair_geometry, step_motion
-from pipeline.audit.clips.corners import FollowedCorners
+from pipeline.audit.clips.camera import FollowedCorners, pair_geometry, step_motion
 
 CENTRE = np.array([79.5, 47.5])  # of 160 x 96 pixels
 

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.audit.clips.borders import find_borders
 from pipeline.audit.clips.overlay import overlay_share
-from pipeline.audit.clips.pixel_statistics import PixelStatistics
+from pipeline.audit.clips.small import PixelStatistics
 
 
 def statistics_of(frames: np.ndarray) -> PixelStatistics:

@@ -7,8 +7,7 @@ import pytest
 
 from pipeline.audit.clips.labels import ClipMeasures
 from pipeline.audit.clips.video import VideoMeasures
-from pipeline.audit.comparing.comparison import compare_audits
-from pipeline.audit.comparing.distributions import count_shard, merged
+from pipeline.audit.comparing.comparison import compare_audits, count_shard, merge_counts
 from pipeline.audit.comparing.records import ALL_CLIPS
 from pipeline.audit.records import measure_names
 from pipeline.audit.stored.audit_set import AuditSet
@@ -104,7 +103,7 @@ def test_parts_give_the_same_in_any_grouping(root):
     for name in ("a", "b"):
         write_audit_shard(root, name, 1, [measured("r"), measured("s")])
     one, two = (count_shard(root, ("a", "b"), shard, num_canaries=3) for shard in (0, 1))
-    forth, back = merged([one, two], num_canaries=3), merged([merged([two], num_canaries=3), one], num_canaries=3)
+    forth, back = merge_counts([one, two], num_canaries=3), merge_counts([merge_counts([two], num_canaries=3), one], num_canaries=3)
     assert forth.num_clips == back.num_clips == {ALL_CLIPS: 4, "still": 1, "fast pan": 1, "not screened": 2}
     assert forth.candidates == back.candidates
     assert len(forth.candidates) == 3

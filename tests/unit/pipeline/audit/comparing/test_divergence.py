@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from pipeline.audit.comparing.divergence import (
+from pipeline.audit.comparing.drift import (
     chance_index,
     kolmogorov_smirnov,
     mean_shift,

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from pipeline.audit.comparing.drift import compare_histograms
-from pipeline.audit.summing.bins import bin_counts, measure_edges
 from pipeline.audit.summing.records import Histogram
+from pipeline.audit.summing.sums import bin_counts, measure_edges
 
 
 def counted(values: np.ndarray, measure: str = "neigh_max", unknown: int = 0) -> Histogram:

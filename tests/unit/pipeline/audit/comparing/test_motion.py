@@ -3,7 +3,7 @@ from dataclasses import fields, replace
 import pytest
 
 from pipeline.audit.clips.video import VideoMeasures
-from pipeline.audit.comparing.motion import MOTION_BINS, motion_bin
+from pipeline.audit.comparing.comparison import MOTION_BINS, motion_bin
 
 ZERO = VideoMeasures(**{each.name: () if each.name == "cut_frames" else 0 for each in fields(VideoMeasures)})
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.raster import RASTER
+from pipeline.metrics.tapvid_counts import RASTER
 from pipeline.records import TrackLabels
 
 Plant = Callable[["Patient"], np.ndarray]

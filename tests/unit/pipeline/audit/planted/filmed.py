@@ -10,9 +10,9 @@ from pipeline.audit.tracks.cycle import CycleMeasures, cycle_measures, cycle_que
 from pipeline.records import TrackLabels
 from pipeline.synthetic import Light, Scene, SceneObject, pinhole, true_tracks
 from pipeline.synthetic.filming.frames import FrameMaker
-from pipeline.synthetic.filming.illumination import Illumination
 from pipeline.synthetic.filming.imaging import Imaging, develop
 from pipeline.synthetic.filming.tracing import Tracer
+from pipeline.synthetic.lighting import Illumination
 from pipeline.synthetic.mesh import box
 from pipeline.synthetic.motions import standing, turning
 from tests.unit.pipeline.audit.planted import faults

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from labelers import make_labeler
+from pipeline.audit.auditing import track_evidence
 from pipeline.audit.clips import measure_clip_labels
-from pipeline.audit.evidence import track_evidence
 from pipeline.audit.records import TrackMeasures
 from pipeline.audit.verdict import ClipRules, Verdict, clip_verdict
 from pipeline.audit.weights import frame_weights, track_weights

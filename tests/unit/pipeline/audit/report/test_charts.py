@@ -11,7 +11,7 @@ from pipeline.audit.report.charts import cell_grid, decision_bar, histogram_char
 from pipeline.audit.report.limits import Limit
 from pipeline.audit.report.page import environment
 from pipeline.audit.summing.records import Histogram
-from pipeline.drawing.ramp import NUM_LEVELS, hexadecimal, levels, ramp
+from pipeline.drawing.style import NUM_LEVELS, hexadecimal, levels, ramp
 
 UNEVEN = (0.0, 1.0, 10.0, 100.0)
 

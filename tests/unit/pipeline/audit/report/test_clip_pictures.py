@@ -22,7 +22,7 @@ from pipeline.audit.report.clip_pictures import (
     track_document,
     visibility_raster,
 )
-from pipeline.drawing.ramp import HIDDEN, UNKNOWN, ramp
+from pipeline.drawing.style import HIDDEN, UNKNOWN, ramp
 from pipeline.video.reader import read_clip_frames
 from tests.unit.pipeline.audit.report.audited import FPS, WEIGHT, H, T, W, record, tracks, video
 

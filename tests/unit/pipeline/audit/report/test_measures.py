@@ -1,6 +1,5 @@
 """The page on a calibration, and on none."""
 
-from pipeline.audit.calibrating.record_file import calibration_document
 from pipeline.audit.calibrating.records import (
     CalibrationRecord,
     DomainReport,
@@ -9,6 +8,7 @@ from pipeline.audit.calibrating.records import (
     MeasureReport,
     ReliabilityBin,
     SuiteHalf,
+    calibration_document,
 )
 from pipeline.audit.calibration import Calibration
 from pipeline.audit.report.limits import limits_of

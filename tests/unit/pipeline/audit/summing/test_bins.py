@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.audit.summing.bins import CLIP_HISTOGRAMS, NUM_BINS, TRACK_HISTOGRAMS, bin_counts, measure_edges
+from pipeline.audit.summing.sums import CLIP_HISTOGRAMS, NUM_BINS, TRACK_HISTOGRAMS, bin_counts, measure_edges
 
 
 @pytest.mark.parametrize("name", [*TRACK_HISTOGRAMS, *CLIP_HISTOGRAMS])

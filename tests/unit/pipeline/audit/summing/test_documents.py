@@ -9,9 +9,8 @@ import pytest
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.summing.documents import read_summary, write_clips, write_shard_lines, write_summary
 from pipeline.audit.summing.gate import check_gate, drift_rows
-from pipeline.audit.summing.partial import merged
 from pipeline.audit.summing.shard_sum import sum_clips
-from pipeline.audit.summing.summary import summary_of
+from pipeline.audit.summing.sums import merge_sums, summary_of
 from pipeline.audit.verdict import ClipRules
 from pipeline.errors import DataError, FormatError, StorageError
 from pipeline.tables import SCHEMA_VERSIONS
@@ -29,7 +28,7 @@ SHARDS = {
 
 @pytest.fixture
 def summary():
-    return summary_of(merged(sum_clips(shard, clips, ClipRules()) for shard, clips in SHARDS.items()))
+    return summary_of(merge_sums(sum_clips(shard, clips, ClipRules()) for shard, clips in SHARDS.items()))
 
 
 def test_a_summary_comes_back_without_the_lines_of_its_shards(tmp_path, summary):

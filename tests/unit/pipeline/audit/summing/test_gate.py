@@ -9,7 +9,7 @@ from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.summing.gate import check_gate, drift_rows
 from pipeline.audit.summing.records import AuditSummary, WeightMass
 from pipeline.audit.summing.shard_sum import sum_clips
-from pipeline.audit.summing.summary import SPEED_THIRDS, summary_of
+from pipeline.audit.summing.sums import SPEED_THIRDS, summary_of
 from pipeline.audit.verdict import ClipRules
 from tests.audited_clips import clip_of, tracks_of
 

@@ -7,10 +7,19 @@ import numpy as np
 import pytest
 
 from pipeline.audit.stored.clip_audit import ClipAudit
-from pipeline.audit.summing.bins import TRACK_HISTOGRAMS
-from pipeline.audit.summing.partial import NUM_BORDERLINE, NUM_ERRORS, NUM_KEEPS, NUM_LOWEST, UNIT, PartialSum, merged
 from pipeline.audit.summing.shard_sum import limit_distance, sum_clips
-from pipeline.audit.summing.summary import SPEED_THIRDS, summary_of
+from pipeline.audit.summing.sums import (
+    NUM_BORDERLINE,
+    NUM_ERRORS,
+    NUM_KEEPS,
+    NUM_LOWEST,
+    SPEED_THIRDS,
+    TRACK_HISTOGRAMS,
+    UNIT,
+    PartialSum,
+    merge_sums,
+    summary_of,
+)
 from pipeline.audit.verdict import ClipRules, verdict_of
 from tests.audited_clips import clip_of, tracks_of
 
@@ -41,21 +50,21 @@ def facts(whole: PartialSum) -> list[object]:
 
 def test_any_grouping_and_order_of_the_parts_gives_the_same():
     parts = [shard_of(number) for number in range(12)]
-    expected = facts(merged(parts))
+    expected = facts(merge_sums(parts))
     rng = random.Random(1)
     for _ in range(10):
         shuffled = rng.sample(parts, len(parts))
         cut = rng.randrange(1, len(parts))
-        inner = merged(shuffled[:cut])
-        assert facts(merged([merged(shuffled[cut:]), inner, PartialSum()])) == expected
-    summaries = [summary_of(merged(order)) for order in (parts, parts[::-1])]
+        inner = merge_sums(shuffled[:cut])
+        assert facts(merge_sums([merge_sums(shuffled[cut:]), inner, PartialSum()])) == expected
+    summaries = [summary_of(merge_sums(order)) for order in (parts, parts[::-1])]
     assert repr(summaries[0]) == repr(summaries[1])
 
 
 def test_adding_changes_no_part():
     first, second = shard_of(0), shard_of(1)
     before = facts(first)
-    merged([first, second])
+    merge_sums([first, second])
     assert facts(first) == before
 
 
@@ -146,6 +155,6 @@ def test_the_nearest_limit_counts():
 
 
 def test_nothing_gives_an_empty_summary():
-    summary = summary_of(merged([]))
+    summary = summary_of(merge_sums([]))
     assert (summary.num_clips, summary.num_tracks, summary.shards, summary.worst) == (0, 0, (), ())
     assert [mass.num_tracks for mass in summary.masses] == [0, 0, 0]

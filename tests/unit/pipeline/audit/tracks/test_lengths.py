@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.audit.tracks.lengths import lengths
+from pipeline.audit.tracks.inputs import lengths
 
 
 def test_lengths_by_hand_and_the_vectors_stay():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.audit.records import measure_names
-from pipeline.audit.tracks.looks import measure_looks
+from pipeline.audit.tracks.picture_measures import measure_pictures
 from pipeline.errors import DataError
 from pipeline.records import FramesInMemory, TrackLabels
 from tests.made_frames import MadeFrames, peak_bytes
@@ -40,7 +40,7 @@ def test_pictures_are_let_go_of_however_long_the_clip_is(asked):
 )
 def test_frames_are_read_again_only_for_what_was_asked_for_later(asked, read):
     frames = MadeFrames(30, 48, 64)
-    measure_looks(standing(30, asked), frames)
+    measure_pictures(standing(30, asked), frames)
     assert frames.read == read
 
 
@@ -48,7 +48,7 @@ def test_a_track_that_begins_with_its_query_needs_no_second_reading():
     labels = standing(30, [0, 12])
     labels.visibility[:12, 1] = False
     frames = MadeFrames(30, 48, 64)
-    measure_looks(labels, frames)
+    measure_pictures(labels, frames)
     assert frames.read == 30
 
 
@@ -91,9 +91,9 @@ def test_a_clip_shown_backwards_is_measured_as_it_is_forwards(moving_plane):
 @pytest.mark.parametrize("num_frames", [20, 30])
 def test_a_clip_of_other_length_than_its_labels_is_refused(num_frames):
     with pytest.raises(DataError, match=f"the labels have 24 frames, the clip {num_frames}"):
-        measure_looks(standing(24, [0]), MadeFrames(num_frames, 48, 64))
+        measure_pictures(standing(24, [0]), MadeFrames(num_frames, 48, 64))
 
 
 def test_a_reader_that_ends_before_it_said_is_refused():
     with pytest.raises(DataError, match="the labels have 24 frames, the clip 20"):
-        measure_looks(standing(24, [0]), MadeFrames(24, 48, 64, given=20))
+        measure_pictures(standing(24, [0]), MadeFrames(24, 48, 64, given=20))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.audit.tracks.masked import max_where, mean_where, median_where, min_where
+from pipeline.audit.tracks.inputs import max_where, mean_where, median_where, min_where
 
 VALUES = np.array([[1.0, 5.0, 9.0], [4.0, 7.0, 9.0], [2.0, 100.0, 9.0], [8.0, 6.0, 9.0]])
 WHERE = np.array([[1, 1, 0], [1, 1, 0], [1, 0, 0], [1, 1, 0]], bool)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.audit.tracks.patches import PATCH, cut_patches
+from pipeline.audit.tracks.appearance import PATCH, cut_patches
 
 
 def spot(x, y):

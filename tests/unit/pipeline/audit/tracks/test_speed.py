@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.audit.tracks.speed import median_speed
+from pipeline.audit.tracks.motion import median_speed
 from pipeline.records import TrackLabels
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.synthetic.filming.frames import FrameMaker
-from pipeline.synthetic.filming.illumination import Illumination
 from pipeline.synthetic.filming.tracing import Tracer
+from pipeline.synthetic.lighting import Illumination
 from pipeline.synthetic.scene import Scene
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.synthetic.filming.cameras import CAMERAS, Operator, orbit, pan, shaken
-from pipeline.synthetic.worlds.world import World
+from pipeline.synthetic.filming.cameras import CAMERAS, Operator, add_shake, orbit, pan
+from pipeline.synthetic.worlds.objects import World
 
 TIMES = np.arange(24) / 12
 STEADY = Operator(shake_deg=0.0, shake_m=0.0, speed=1.0)
@@ -62,10 +62,10 @@ def test_a_pan_turns_evenly_on_the_spot() -> None:
 
 def test_shaking_is_small_smooth_and_as_strong_as_the_operator_is_unsteady() -> None:
     poses = pan(sloping(), TIMES, STEADY, np.random.default_rng(1))
-    np.testing.assert_allclose(shaken(poses, TIMES, STEADY, np.random.default_rng(2)), poses, atol=1e-12)
+    np.testing.assert_allclose(add_shake(poses, TIMES, STEADY, np.random.default_rng(2)), poses, atol=1e-12)
     turned = {}
     for degrees in (0.2, 2.0):
-        unsteady = shaken(poses, TIMES, Operator(shake_deg=degrees, shake_m=0.02, speed=1.0), np.random.default_rng(2))
+        unsteady = add_shake(poses, TIMES, Operator(shake_deg=degrees, shake_m=0.02, speed=1.0), np.random.default_rng(2))
         trace = np.trace(poses[:, :3, :3].swapaxes(1, 2) @ unsteady[:, :3, :3], axis1=1, axis2=2)
         turned[degrees] = np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1)))
         assert 0 < np.abs(unsteady[:, :3, 3] - poses[:, :3, 3]).max() < 0.12

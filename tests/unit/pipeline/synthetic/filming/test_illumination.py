@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError, DataError
-from pipeline.synthetic.filming.illumination import Illumination
+from pipeline.synthetic.lighting import Illumination
 from pipeline.synthetic.scene import Light
 
 ONES = np.ones(2, np.float32)

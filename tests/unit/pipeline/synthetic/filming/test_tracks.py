@@ -1,6 +1,6 @@
 import numpy as np
 
-from pipeline.synthetic.filming.tracks import choose_queries
+from pipeline.synthetic.truth import choose_queries
 
 
 def chosen(depth: np.ndarray, dynamic: np.ndarray, num_tracks: int = 90) -> np.ndarray:

@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 
 from pipeline.synthetic.domains import DOMAINS
+from pipeline.synthetic.motions import GroundPath
 from pipeline.synthetic.movers.cast import MOVER_KINDS, Part
-from pipeline.synthetic.movers.paths import GroundPath
 from pipeline.synthetic.scene import SceneObject
-from pipeline.synthetic.worlds.looks import STUDIO_LOOKS
-from pipeline.synthetic.worlds.materials import MaterialBook
+from pipeline.synthetic.worlds.materials import STUDIO_LOOKS, MaterialBook
 
 TIMES = np.arange(13) / 12
 

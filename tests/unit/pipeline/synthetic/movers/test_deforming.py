@@ -1,7 +1,7 @@
 import numpy as np
 
 from pipeline.synthetic.mesh import Mesh
-from pipeline.synthetic.movers.deforming import blob_mesh, crawling, flag_mesh, waving, wobbling, worm_mesh
+from pipeline.synthetic.movers.figures import blob_mesh, crawling, flag_mesh, waving, wobbling, worm_mesh
 
 TIMES = np.arange(24) / 12
 

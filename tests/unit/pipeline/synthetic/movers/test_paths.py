@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.synthetic.movers.paths import Course, GroundPath
+from pipeline.synthetic.motions import Course, GroundPath
 
 
 def test_a_straight_course_passes_its_place_at_its_time() -> None:

@@ -4,10 +4,8 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.synthetic.planes import make_clip
-from pipeline.synthetic.planes.film import PlaneRequest, film_planes
-from pipeline.synthetic.planes.layer import View
-from pipeline.synthetic.planes.paths import camera_path
-from pipeline.synthetic.planes.worlds import parallax_world
+from pipeline.synthetic.planes.clip import PlaneRequest, film_planes
+from pipeline.synthetic.planes.layers import LayerView, camera_path, parallax_world
 from pipeline.synthetic.source import SyntheticSource
 
 SIZE = (96, 128)
@@ -86,7 +84,7 @@ def test_the_domain_is_a_source_like_the_others():
 
 
 def test_a_clip_whose_camera_would_walk_through_a_layer_is_refused():
-    view = View(height=32, width=48, num_frames=3000)
+    view = LayerView(height=32, width=48, num_frames=3000)
 
     def film_nine() -> None:  # some walk backwards
         for seed in range(9):

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.synthetic.worlds.looks import STUDIO_LOOKS, WILD_LOOKS
-from pipeline.synthetic.worlds.materials import Look, MaterialBook, Paint
+from pipeline.synthetic.worlds.materials import STUDIO_LOOKS, WILD_LOOKS, Look, MaterialBook, Paint
 
 PAINTS = {look.paint.__name__: look.paint for looks in (STUDIO_LOOKS, WILD_LOOKS) for some in looks.values() for look in some}
 

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.synthetic.mesh import Mesh, box
-from pipeline.synthetic.worlds.primitives import block, cone, grid_mesh, rock, roof, shifted
-from pipeline.synthetic.worlds.vehicles import WHEEL_M, car_body, wheel, wheel_places
+from pipeline.synthetic.worlds.objects import WHEEL_M, block, car_body, cone, grid_mesh, rock, roof, shift, wheel, wheel_places
 
 
 def areas(mesh: Mesh) -> np.ndarray:
@@ -43,7 +42,7 @@ def test_sizes_are_as_asked_for() -> None:
     np.testing.assert_allclose(np.ptp(roof(5.0, 4.0, 2.0).vertices, axis=0), [5, 4, 2])
     np.testing.assert_allclose(np.ptp(cone(1.0, 2.0).vertices[:, 2]), 2)
     np.testing.assert_allclose(np.abs(rock(np.random.default_rng(0), 0.8).vertices).max(), 0.8, atol=0.6)
-    np.testing.assert_allclose(shifted(block((1, 1, 1)), (0, 0, 3)).vertices.mean(axis=0), [0, 0, 3])
+    np.testing.assert_allclose(shift(block((1, 1, 1)), (0, 0, 3)).vertices.mean(axis=0), [0, 0, 3])
 
 
 def test_a_car_stands_on_its_wheels() -> None:

@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
 
-from pipeline.synthetic.worlds.looks import STUDIO_LOOKS, WILD_LOOKS
-from pipeline.synthetic.worlds.materials import MaterialBook
+from pipeline.synthetic.worlds.materials import STUDIO_LOOKS, WILD_LOOKS, MaterialBook
+from pipeline.synthetic.worlds.objects import World, clear_of
 from pipeline.synthetic.worlds.room import room
 from pipeline.synthetic.worlds.terrain import terrain
 from pipeline.synthetic.worlds.town import town
-from pipeline.synthetic.worlds.world import World, clear_of
 
 BUILDERS = {"room": room, "street": town, "terrain": terrain}
 LOOKS = {"studio": STUDIO_LOOKS, "wild": WILD_LOOKS}

@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.datasets.anchoring import anchored
-from pipeline.datasets.fitting import fitted
+from pipeline.datasets.preparation import complete_tracks, resize_for_video, subsample_tracks, to_first_camera
 from pipeline.datasets.samples import stored_depth
-from pipeline.datasets.tracks import finished, thinned
 from pipeline.records.truth import TruthClip
 
 
@@ -25,7 +23,7 @@ def make_clip(height: int = 7, width: int = 9, **fields) -> TruthClip:
 
 
 def test_an_odd_row_and_column_are_cut_off_and_nothing_moves():
-    stored = finished(fitted(make_clip(), None))
+    stored = complete_tracks(resize_for_video(make_clip(), None))
     assert stored.frames.shape == (2, 6, 8, 3)
     np.testing.assert_array_equal(stored.depth, make_clip().depth[:, :6, :8])
     np.testing.assert_array_equal(stored.intrinsics, make_clip().intrinsics)
@@ -34,11 +32,11 @@ def test_an_odd_row_and_column_are_cut_off_and_nothing_moves():
 
 def test_image_files_are_never_touched():
     clip = make_clip(images=(b"a", b"b"))
-    assert fitted(clip, None) is clip
+    assert resize_for_video(clip, None) is clip
 
 
 def test_shrinking_follows_pixel_centres():
-    half = fitted(make_clip(height=16, width=32), 16)
+    half = resize_for_video(make_clip(height=16, width=32), 16)
     assert half.frames.shape == (2, 8, 16, 3)
     np.testing.assert_allclose(half.tracks2d[0], [[3.75, 0.75], [0.25, 0.25], [1.25, 2.95]])
     np.testing.assert_allclose(half.intrinsics[0], [[5, 0, 1.75], [0, 5, 1.25], [0, 0, 1]])
@@ -46,18 +44,18 @@ def test_shrinking_follows_pixel_centres():
 
 def test_tracks_begin_where_they_are_seen():
     visible = np.array([[False, True, False], [True, True, False]])
-    stored = finished(make_clip(visibility=visible, query_frame=np.array([0, 1, 0], np.int32)))
+    stored = complete_tracks(make_clip(visibility=visible, query_frame=np.array([0, 1, 0], np.int32)))
     assert stored.query_frame.tolist() == [1, 1]
     assert stored.tracks2d.shape == (2, 2, 2)
 
 
 def test_thinning_draws_by_the_clips_key_and_keeps_rows_together():
     clip = make_clip(tracks3d=np.arange(18, dtype=np.float32).reshape(2, 3, 3) + 1)
-    assert thinned(clip, None, "a") is clip
-    assert thinned(clip, 3, "a") is clip
-    drawn = {tuple(thinned(clip, 1, key).tracks2d[0, 0]) for key in "abcdefghijkl"}
+    assert subsample_tracks(clip, None, "a") is clip
+    assert subsample_tracks(clip, 3, "a") is clip
+    drawn = {tuple(subsample_tracks(clip, 1, key).tracks2d[0, 0]) for key in "abcdefghijkl"}
     assert len(drawn) == 3
-    one = thinned(clip, 2, "a")
+    one = subsample_tracks(clip, 2, "a")
     assert one.tracks2d.shape == (2, 2, 2)
     for track in range(2):
         place = clip.tracks2d[0].tolist().index(one.tracks2d[0, track].tolist())
@@ -67,7 +65,7 @@ def test_thinning_draws_by_the_clips_key_and_keeps_rows_together():
 def test_points_behind_the_camera_are_not_valid():
     points = np.full((2, 3, 3), 2.0, np.float32)
     points[0, 1, 2] = -1
-    stored = finished(make_clip(tracks3d=points))
+    stored = complete_tracks(make_clip(tracks3d=points))
     assert stored.track_valid.tolist() == [[True, False, True], [True, True, True]]
     assert not stored.visibility[0, 1]
 
@@ -77,11 +75,11 @@ def test_the_first_valid_camera_becomes_the_world():
     poses[1] = [[0, 0, 1, 2], [0, 1, 0, 0], [-1, 0, 0, 0], [0, 0, 0, 1]]  # 2 m to the right, looking along +x
     valid = np.array([False, True])
     world = np.tile(np.array([[5.0, 0, 0]] * 3, np.float32), (2, 1, 1))
-    moved = anchored(make_clip(camera_to_world=poses, pose_valid=valid, tracks3d_world=world))
+    moved = to_first_camera(make_clip(camera_to_world=poses, pose_valid=valid, tracks3d_world=world))
     np.testing.assert_array_equal(moved.camera_to_world, np.tile(np.eye(4), (2, 1, 1)))
     np.testing.assert_allclose(moved.tracks3d_world[0, 0], [0, 0, 3], atol=1e-6)  # 3 m in front of that camera
     assert moved.meta["world_origin_frame"] == 1
-    again = anchored(moved)
+    again = to_first_camera(moved)
     np.testing.assert_array_equal(again.tracks3d_world, moved.tracks3d_world)
 
 

@@ -1,24 +1,27 @@
-"""How inputs are to be read: the flags of the command line as one record."""
+"""Records of reading inputs: the flags of the command line, the clips asked for, and the rows that could not be used."""
 
 import math
 from dataclasses import dataclass
 from string import Formatter
+from typing import Literal
 
 from pipeline.errors import ConfigError
 from pipeline.manifest.presets import PRESETS
+from pipeline.records import ClipSpec
 
 # In order of preference where one name exists with several suffixes: finished files before raw streams.
 VIDEO_SUFFIXES = (
     *(".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".flv", ".wmv", ".ogv", ".3gp"),
     *(".hevc", ".h265", ".265", ".h264", ".264", ".ivf", ".y4m"),
 )
+ProblemKind = Literal["broken", "missing", "duplicate"]  # missing: the video is not there; duplicate: the first one is kept
 _FASTEST = 100_000  # frames per second of the fastest cameras
 ROLES = ("path", "id", "url", "start", "end", "clips", "start_frame", "end_frame", "base_fps", "license", "camera")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ManifestOptions:
-    """How to read folders, globs and tables. A `col_*` names a table's column and wins over the preset's own name for it."""
+    """Options of reading folders, globs and tables. A `col_*` names a table's column and wins over the preset's own name for it."""
 
     preset: str | None = None  # folder, or one of pipeline.manifest.presets.PRESETS; None: tables by column flags, the rest as folders
     video_root: str | None = None  # folder that paths in tables are relative to, and are looked for in; None: the table's own
@@ -89,3 +92,29 @@ class ManifestOptions:
 def flag_of(role: str) -> str:
     """The flag that maps a role to a column."""
     return f"--col-{role.replace('_', '-')}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowProblem:
+    """One row (or file) that gives no clip, and why. The other rows go on."""
+
+    manifest: str  # uri of the table, or of the file
+    row: int | None  # the first data row is 1; None for a file that no table names
+    kind: ProblemKind
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.manifest}: {self.message}" if self.row is None else f"{self.manifest}: row {self.row}: {self.message}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """The clips that all inputs together ask for, in the order of the inputs and their rows."""
+
+    specs: tuple[ClipSpec, ...]
+    problems: tuple[RowProblem, ...]
+    missing_cameras: int = 0  # clips whose row names a camera file that is not there; they go on without cameras
+
+    def count(self, kind: str) -> int:
+        """Number of problems of this kind."""
+        return sum(problem.kind == kind for problem in self.problems)

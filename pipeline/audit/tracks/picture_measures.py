@@ -1,4 +1,4 @@
-"""What the pictures of a clip say of its tracks, found in one pass over them: memory does not grow with their number."""
+"""Measures of a clip's tracks by its pictures, found in one pass over them: memory does not grow with their number."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.audit.tracks.appearance import Appearance, AppearancePass, QueryPatches, TexturePass
 from pipeline.audit.tracks.colour import ColourPass, PointColours
 from pipeline.audit.tracks.flow_drift import FlowDrift, FlowDriftPass
-from pipeline.audit.tracks.frame_pass import ClipPictures, numbered, to_grey
+from pipeline.audit.tracks.inputs import ClipPictures, number_frames, to_grey
 from pipeline.audit.tracks.realign import Realignment, RealignmentPass
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_array
@@ -15,8 +15,8 @@ from pipeline.records.labels import TrackLabels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Looks:
-    """What was seen along the N tracks of a clip of `height` x `width` pixels."""
+class PictureMeasures:
+    """Measures by the pictures along the N tracks of a clip of `height` x `width` pixels."""
 
     height: int
     width: int
@@ -27,7 +27,7 @@ class Looks:
     colours: PointColours | None  # None: the pictures have none
 
 
-def measure_looks(labels: TrackLabels, pictures: ClipPictures) -> Looks:
+def measure_pictures(labels: TrackLabels, pictures: ClipPictures) -> PictureMeasures:
     """Go through the frames once, holding five of them (of small size, two more).
 
     Where tracks are visible before the frame in which they were asked for, the frames up to the last such query are read once more,
@@ -39,19 +39,19 @@ def measure_looks(labels: TrackLabels, pictures: ClipPictures) -> Looks:
     """
     _, height, width = _shape(labels, pictures)
     queries = _early_queries(labels, pictures)
-    texture, looks = TexturePass(labels), AppearancePass(labels, queries)
+    texture, likeness = TexturePass(labels), AppearancePass(labels, queries)
     drift, flow = RealignmentPass(labels), FlowDriftPass(labels)
     colours = None if isinstance(pictures, np.ndarray) else ColourPass(labels)
-    for frame, picture in numbered(labels, pictures):
+    for frame, picture in number_frames(labels, pictures):
         grey = to_grey(picture)
         if colours is not None:
             colours.add(frame, picture)
-        for each in (queries, texture, looks, drift, flow):
+        for each in (queries, texture, likeness, drift, flow):
             each.add(frame, grey)
-    return Looks(
+    return PictureMeasures(
         height=height,
         width=width,
-        appearance=looks.appearance(),
+        appearance=likeness.appearance(),
         texture=texture.values,
         realignment=drift.realignment(),
         flow_drift=flow.flow_drift(),
@@ -64,7 +64,7 @@ def _early_queries(labels: TrackLabels, pictures: ClipPictures) -> QueryPatches:
     queries = QueryPatches(labels)
     wanted = set(queries.needed_early())
     if wanted:
-        for frame, picture in numbered(labels, pictures):
+        for frame, picture in number_frames(labels, pictures):
             if frame in wanted:
                 queries.add(frame, to_grey(picture))
             if frame == max(wanted):

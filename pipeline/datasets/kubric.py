@@ -162,6 +162,7 @@ def _with_tracks(truth: TruthClip, annotation: _Annotation, window: _Window) -> 
     world = None if points is None else annotation.per_track(points, window).astype(np.float64)
     projected = _projected(truth, world, hidden)
     given = annotation.find("coords", "target_points")
+    origin: str
     if given is not None:
         centred = to_pixel_centres(annotation.per_track(given, window).astype(np.float64), projected)
         tracks2d, origin = centred.tracks2d, centred.origin

@@ -1,7 +1,6 @@
 """Cameras of datasets in our axes (camera to world; x right, y down, z forward), PyTorch3D's among them."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -103,7 +102,7 @@ class Viewpoint:
     translation: np.ndarray  # "3"
     focal_length: np.ndarray  # "2", in normalised coordinates
     principal_point: np.ndarray  # "2", likewise
-    intrinsics_format: Literal["ndc_isotropic", "ndc_norm_image_bounds"]
+    intrinsics_format: str  # ndc_isotropic | ndc_norm_image_bounds; `pixel_centre_intrinsics` refuses others
 
 
 def world_to_camera(viewpoint: Viewpoint) -> np.ndarray:

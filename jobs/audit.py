@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from jobs import options
 from jobs.auditing.compare_job import ComparingConfig, compare_dataset
 from jobs.auditing.compare_report import comparison_document, report_comparison
 from jobs.auditing.run_job import audit_labels
@@ -28,13 +29,13 @@ def audit() -> None:
 
 @app.command("screen")
 def screen_command(
-    root: Annotated[str, typer.Option(help="Dataset made by jobs/shard.py, jobs/convert.py or jobs/synthesize.py.")],
+    root: options.Root,
     allow_static: Annotated[bool, typer.Option("--allow-static", help="Keep clips in which nothing moves.")] = False,
-    executor: Annotated[str, typer.Option(help="ray, or inline: this process alone.")] = "ray",
-    max_error_rate: Annotated[float, typer.Option(help="Exit with 3 if a larger share of the clips cannot be screened.")] = 0.05,
-    clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip before it is given up (with Ray).")] = 600.0,
-    max_attempts: Annotated[int, typer.Option(help="Times that a clip may kill its worker (with Ray).")] = 2,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, measure one clip, print; write nothing.")] = False,
+    executor: options.Executor = "ray",
+    max_error_rate: options.MaxErrorRate = 0.05,
+    clip_time_limit: options.ClipTimeLimit = 600.0,
+    max_attempts: options.MaxAttempts = 2,
+    dry_run: options.DryRun = False,
 ) -> None:  # fmt: skip
     """Judge every clip by its picture alone, before any label is paid for. Run it again to continue where it stopped."""
 
@@ -52,7 +53,7 @@ def screen_command(
 
 @app.command("run")
 def run_command(
-    root: Annotated[str, typer.Option(help="Dataset whose clips are labelled.")],
+    root: options.Root,
     labels: Annotated[str, typer.Option(help="Label set to judge: the last line of jobs/pseudolabel.py.")],
     name: Annotated[str | None, typer.Option(help="Name of the audit; the label set's by default.")] = None,
     calibration: Annotated[str, typer.Option(help="auto: the one shipped for these labels, if any; none; or a file.")] = "auto",
@@ -60,12 +61,12 @@ def run_command(
     checkpoint: Annotated[str | None, typer.Option(help="The labeler's weights, for --cycle retrack.")] = None,
     second: Annotated[str | None, typer.Option(help="Another label set, for a second opinion.")] = None,
     baseline: Annotated[str | None, typer.Option(help="Audit (or summary.json) that was accepted: it must not get worse.")] = None,
-    executor: Annotated[str, typer.Option(help="ray, or inline: this process alone.")] = "ray",
+    executor: options.Executor = "ray",
     max_error_rate: Annotated[float, typer.Option(help="With --no-gate: exit with 3 if a larger share of clips is in error.")] = 0.05,
-    clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip before it is given up (with Ray).")] = 600.0,
-    max_attempts: Annotated[int, typer.Option(help="Times that a clip may kill its worker (with Ray).")] = 2,
+    clip_time_limit: options.ClipTimeLimit = 600.0,
+    max_attempts: options.MaxAttempts = 2,
     no_gate: Annotated[bool, typer.Option("--no-gate", help="Judge, but do not exit with 4.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, audit one clip, print; write nothing.")] = False,
+    dry_run: options.DryRun = False,
 ) -> None:  # fmt: skip
     """Judge every labelled clip and track, sum up, write the report. Exit code 4 where the labels should not be trained on."""
 
@@ -90,10 +91,10 @@ def run_command(
 def compare_command(
     first: Annotated[str, typer.Argument(help="Name of the audit that was accepted.")],
     second: Annotated[str, typer.Argument(help="Name of the audit that is to take its place; of the same root.")],
-    root: Annotated[str, typer.Option(help="Dataset that both are audits of.")],
+    root: options.Root,
     out: Annotated[str | None, typer.Option(help="Folder or URL for comparison.json.")] = None,
     canary: Annotated[int, typer.Option(help="Clips whose labels are compared track by track.")] = 32,
-    executor: Annotated[str, typer.Option(help="ray, or inline: this process alone.")] = "ray",
+    executor: options.Executor = "ray",
     clip_time_limit: Annotated[float, typer.Option(help="Seconds per shard, or canary clip, before it is given up (with Ray).")] = 600.0,
     max_attempts: Annotated[int, typer.Option(help="Times that one may kill its worker (with Ray).")] = 2,
 ) -> None:  # fmt: skip

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jobs import options
 from jobs.console import run_job
 from jobs.converting.job import ConvertingConfig, convert
 from jobs.converting.report import report
@@ -23,7 +24,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def convert_dataset(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help=f"{', '.join(DATASETS)}, or module:factory of your own.")],
     path: Annotated[str, typer.Argument(metavar="PATH", help="Folder that holds the dataset in its published layout.")],
-    root: Annotated[str, typer.Option(help="Where the shards go: a local path or a URL such as s3://bucket/name.")],
+    root: options.NewRoot,
     clip_frames: Annotated[int, typer.Option(help="Frames per clip; 0 makes every sequence one clip.")] = 48,
     clip_stride: Annotated[int | None, typer.Option(help="Frames between the starts of two clips; the clip length by default.")] = None,
     min_frames: Annotated[int, typer.Option(help="Shorter sequences are errors, shorter tails are left out.")] = 6,
@@ -36,13 +37,13 @@ def convert_dataset(
     trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Read pickles that could run code: only what you trust.")] = False,
     option: Annotated[list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the dataset's reader.")] = None,
     accept: Annotated[list[str] | None, typer.Option(metavar="FINDING", help="A finding of the checks that fails no clip.")] = None,
-    clips_per_shard: Annotated[int, typer.Option(help="Clips per shard.")] = 64,
-    limit: Annotated[int | None, typer.Option(help="At most this many clips.")] = None,
-    executor: Annotated[str, typer.Option(help="ray, or inline: this process alone.")] = "ray",
-    max_error_rate: Annotated[float, typer.Option(help="Exit with 3 if a larger share of sequences and clips goes wrong.")] = 0.05,
-    clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip before it is given up (with Ray).")] = 600.0,
-    max_attempts: Annotated[int, typer.Option(help="Times that a clip may kill its worker (with Ray).")] = 2,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, try one clip, print; write no shard.")] = False,
+    clips_per_shard: options.ClipsPerShard = 64,
+    limit: options.Limit = None,
+    executor: options.Executor = "ray",
+    max_error_rate: options.MaxErrorRate = 0.05,
+    clip_time_limit: options.ClipTimeLimit = 600.0,
+    max_attempts: options.MaxAttempts = 2,
+    dry_run: options.DryRun = False,
 ) -> None:  # fmt: skip
     """Convert a dataset into clips with their truth below ROOT. Run it again to continue where it stopped."""
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from jobs import options
 from jobs.auditing.run_job import AuditingOutcome, audit_labels
 from jobs.auditing.run_plan import AuditingConfig
 from jobs.console import DONE, print_summary, run_job
@@ -36,7 +37,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("out/demo"),
     videos: Annotated[list[str] | None, typer.Option(help="Your own videos (file, folder or glob) instead of the rendered one.")] = None,
     labeler: Annotated[str, typer.Option(help="Labeler to run.")] = "dis-flow",
-    executor: Annotated[str, typer.Option(help="inline, or ray.")] = "inline",
+    executor: options.Executor = "inline",
 ) -> None:  # fmt: skip
     """Shard, label, audit and stream a few seconds of video; print how far the labels are from the truth, and where the pictures are."""
 

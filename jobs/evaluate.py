@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from jobs import options
 from jobs.console import error_exit, print_summary, run_job, say_unexpected
 from jobs.evaluating.job import EvaluatingConfig, Evaluation, evaluate_labels
 from jobs.evaluating.model_job import ModelEvaluatingConfig, ModelEvaluation, evaluate_models
@@ -34,16 +35,16 @@ def evaluate() -> None:
 
 @app.command("labels")
 def labels_command(
-    root: Annotated[str, typer.Option(help="Dataset with true tracks, made by jobs/convert.py or jobs/synthesize.py.")],
+    root: options.Root,
     labels: Annotated[list[str], typer.Option(help="Label set, made with --query-policy truth. Repeat it to compare several.")],
-    split: Annotated[str | None, typer.Option(help="train, val or test; all clips by default.")] = None,
+    split: options.Split = None,
     out: Annotated[str | None, typer.Option(help="Folder or URL for evaluation.json and evaluation.png.")] = None,
     mode: Annotated[str, typer.Option(help="Frames that count: first, those after the query; strided, all but the query's.")] = "first",
     clips: Annotated[int, typer.Option(help="Clips in the printed table, the worst ones if there are more; 0 for none.")] = 24,
-    executor: Annotated[str, typer.Option(help="inline: this process; or ray: shards side by side.")] = "inline",
-    clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip before it is given up (with Ray).")] = 600.0,
-    max_attempts: Annotated[int, typer.Option(help="Times that a clip may kill its worker (with Ray).")] = 2,
-    max_error_rate: Annotated[float, typer.Option(help="Exit with 3 if a larger share of the clips cannot be read.")] = 0.05,
+    executor: options.Executor = "inline",
+    clip_time_limit: options.ClipTimeLimit = 600.0,
+    max_attempts: options.MaxAttempts = 2,
+    max_error_rate: options.MaxErrorRate = 0.05,
 ) -> None:  # fmt: skip
     """Label sets against true tracks (TAP-Vid's AJ, delta_avg and OA; median error; survival), all on the same clips."""
 
@@ -92,28 +93,28 @@ def summary_rows(evaluation: Evaluation, out: str | None) -> list[tuple[str, obj
 
 @app.command("model")
 def model_command(
-    root: Annotated[str, typer.Option(help="Dataset with true cameras, depth or tracks, made by jobs/convert.py or jobs/synthesize.py.")],
+    root: options.Root,
     checkpoint: Annotated[list[str], typer.Option(help="Model: a path, hf://org/repo/file, or a URL. Repeat it to compare several.")],
-    split: Annotated[str | None, typer.Option(help="train, val or test; all clips by default.")] = None,
+    split: options.Split = None,
     out: Annotated[str | None, typer.Option(help="Folder or URL for model_evaluation.json, with the values of every clip.")] = None,
     protocol: Annotated[list[str] | None, typer.Option(help="poses, video_depth, point_maps, tracks3d; repeat it. All if none.")] = None,
     frames: Annotated[int, typer.Option(help="Frames of a clip, from a place drawn by the seed.")] = 24,
     stride: Annotated[int, typer.Option(help="Take every N-th frame.")] = 1,
-    limit: Annotated[int | None, typer.Option(help="At most so many clips.")] = None,
-    pixels: Annotated[int, typer.Option(help="Pixels of a frame as the model sees it, at most.")] = PIXEL_BUDGET,
+    limit: options.Limit = None,
+    pixels: options.Pixels = PIXEL_BUDGET,
     tracks: Annotated[int, typer.Option(help="True tracks to ask for, at most.")] = 512,
     point_frames: Annotated[int, typer.Option(help="Frames of a clip whose points are compared.")] = 4,
     points: Annotated[int, typer.Option(help="Points of these frames together, at most, on an even grid.")] = 20_000,
     icp_distance: Annotated[float, typer.Option(help="Largest distance of an ICP match, in the truth's unit; 0 for no ICP.")] = 0.1,
     depth_range: Annotated[str | None, typer.Option(help="sintel, bonn, kitti or nyu: the depths that count in their tables.")] = None,
     seed: Annotated[int, typer.Option(help="Of the frames that are drawn.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto: a GPU if there is one.")] = "auto",
-    precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16; auto: by the device.")] = "auto",
-    executor: Annotated[str, typer.Option(help="inline: this process; or ray: shards side by side.")] = "inline",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    executor: options.Executor = "inline",
     num_gpus_per_worker: Annotated[float, typer.Option(help="GPUs of each shard's task (with Ray); 0.5 lets two share one.")] = 0.0,
-    clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip before it is given up (with Ray).")] = 600.0,
-    max_attempts: Annotated[int, typer.Option(help="Times that a clip may kill its worker (with Ray).")] = 2,
-    max_error_rate: Annotated[float, typer.Option(help="Exit with 3 if a larger share of the clips cannot be measured.")] = 0.05,
+    clip_time_limit: options.ClipTimeLimit = 600.0,
+    max_attempts: options.MaxAttempts = 2,
+    max_error_rate: options.MaxErrorRate = 0.05,
 ) -> None:  # fmt: skip
     """Checkpoints against truth: camera poses, video depth, point maps and 3D tracks, all on the same clips."""
 

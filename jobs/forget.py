@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from jobs import options
 from jobs.console import DONE, print_summary, run_job
 from pipeline import storage
 from pipeline.errors import ConfigError
@@ -21,11 +22,11 @@ _BYTES_STAY = (
 
 @app.command()
 def forget(
-    root: Annotated[str, typer.Option(help="Dataset made by jobs/shard.py, jobs/convert.py or jobs/synthesize.py.")],
+    root: options.Root,
     source: Annotated[list[str] | None, typer.Option(help="Id of a source, all of whose clips are to go; give it again for more.")] = None,
     clip: Annotated[list[str] | None, typer.Option(help="Key of a clip that is to go; give it again for more.")] = None,
     show_list: Annotated[bool, typer.Option("--list", help="Print what is forgotten, line by line.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the names and count their clips; write nothing.")] = False,
+    dry_run: options.DryRun = False,
 ) -> None:  # fmt: skip
     """Add clips and sources to those that every reader leaves out. This cannot be taken back; a name that is there already is no error."""
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from jobs import options
 from jobs.console import DONE, print_summary, run_job
 from jobs.inferring.frames import FrameChoice
 from jobs.inferring.job import ARRAYS, CLOUD, DOCUMENT, PREVIEW, RECORDING, TRAJECTORY, Inference, InferenceConfig, infer
@@ -20,13 +21,13 @@ def infer_command(
     out: Annotated[str, typer.Option(help="Folder or URL for the results.")],
     stride: Annotated[int, typer.Option(help="Take every N-th frame.")] = 1,
     frames: Annotated[int, typer.Option(help="Take at most so many: they are reconstructed at once, and memory grows with them.")] = 64,
-    pixels: Annotated[int, typer.Option(help="Pixels of a frame as the model sees it, at most.")] = PIXEL_BUDGET,
+    pixels: options.Pixels = PIXEL_BUDGET,
     grid: Annotated[int, typer.Option(help="Track a grid of points of the first frame, so many pixels apart; 0 for none.")] = 20,
     visible: Annotated[float, typer.Option(help="Score above which a tracked point counts as seen.")] = VISIBLE,
     min_confidence: Annotated[float, typer.Option(help="Least confidence of points in the cloud.")] = 0.1,
     rerun: Annotated[bool, typer.Option("--rerun", help="Also write a recording for the Rerun viewer (the viz extra).")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto: a GPU if there is one.")] = "auto",
-    precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16; auto: by the device.")] = "auto",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
 ) -> None:  # fmt: skip
     """Reconstruct a video: cameras, points and tracks in space, as .npz, .ply, TUM poses and a picture."""
 

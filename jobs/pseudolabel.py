@@ -5,6 +5,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from jobs import options
 from jobs.console import error_exit, print_summary, run_job, say_unexpected
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
@@ -21,14 +22,14 @@ _COUNTED = {"tracks": ("points", " (track x frame)"), "depth": ("pixels", "")}  
 
 @app.command()
 def pseudolabel(
-    root: Annotated[str, typer.Option(help="Dataset made by jobs/shard.py: a local path or URL.")],
+    root: options.Root,
     labeler: Annotated[str, typer.Option(help=f"{', '.join(LABELERS)}, or module:factory of your own.")],
     queries: Annotated[int, typer.Option(help="Points followed per clip.")] = 256,
     query_policy: Annotated[str, typer.Option(help="grid, random, corners, sift; or truth: points of true tracks.")] = "grid",
     query_frames: Annotated[int, typer.Option(help="Frames that queries start on, spread evenly; 1 is the first frame.")] = 1,
     checkpoint: Annotated[str | None, typer.Option(help="Weights, for labelers that have any: a path, or hf://OWNER/MODEL/FILE.")] = None,
     option: Annotated[list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the labeler.")] = None,
-    executor: Annotated[str, typer.Option(help="ray, or inline: this process alone.")] = "ray",
+    executor: options.Executor = "ray",
     num_workers: Annotated[int | None, typer.Option(help="Labelers at work; as many as CPUs (or GPUs) allow by default.")] = None,
     num_cpus_per_worker: Annotated[float, typer.Option(help="CPUs of each: threads of its decoder and labeler.")] = 1.0,
     num_gpus_per_worker: Annotated[float, typer.Option(help="GPUs of each, for labelers that use one; 0.5 lets two share it.")] = 0.0,
@@ -37,9 +38,9 @@ def pseudolabel(
     frames_in_memory: Annotated[int, typer.Option(help="Clips of more frames are decoded while they are labelled.")] = FRAMES_IN_MEMORY,
     cycle: Annotated[bool, typer.Option("--cycle", help="Follow every track back too, for its cycle error. Twice the work.")] = False,
     screen: Annotated[str, typer.Option(help="obey: leave out the clips that jobs/audit.py screen dropped; or ignore.")] = "obey",
-    clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip before its worker is stopped (with Ray).")] = 600.0,
-    max_attempts: Annotated[int, typer.Option(help="Times that a clip may kill its worker before it is quarantined (with Ray).")] = 2,
-    max_error_rate: Annotated[float, typer.Option(help="Exit with 3 if a larger share of clips fails.")] = 0.05,
+    clip_time_limit: options.ClipTimeLimit = 600.0,
+    max_attempts: options.MaxAttempts = 2,
+    max_error_rate: options.MaxErrorRate = 0.05,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be labelled, and the label set's name.")] = False,
 ) -> None:  # fmt: skip
     """Label every clip. The last line is the label set's name. Run it again to continue where it stopped.

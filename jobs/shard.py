@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from jobs import options
 from jobs.console import DONE, error_exit, print_summary, run_job, say_unexpected
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
@@ -22,7 +23,7 @@ _COLUMNS = "Manifest columns (for tables without a preset)"
 @app.command()
 def shard(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Videos, folders, globs, tables, or tars.")],
-    root: Annotated[str, typer.Option(help="Where the dataset goes: a local path or a URL such as s3://bucket/name.")],
+    root: options.NewRoot,
     preset: Annotated[str, typer.Option(help="sekai, panda70m, openvid, koala36m, webvid, generic, folder, webdataset, auto.")] = "auto",
     video_root: Annotated[str | None, typer.Option(help="Folder that a table's paths are relative to; its own by default.")] = None,
     col_path: Annotated[str | None, typer.Option(help="Column of the video's path.", rich_help_panel=_COLUMNS)] = None,
@@ -51,18 +52,18 @@ def shard(
     long_side: Annotated[int, typer.Option(help="Long side of re-encoded clips, in pixels.")] = 512,
     key_frame_every: Annotated[int, typer.Option(help="Key-frame interval of re-encoded clips.")] = 12,
     quality: Annotated[int, typer.Option(help="x264's constant rate factor; lower is better.")] = 20,
-    clips_per_shard: Annotated[int, typer.Option(help="Clips per shard.")] = 64,
+    clips_per_shard: options.ClipsPerShard = 64,
     bytes_per_shard: Annotated[str | None, typer.Option(help="Instead: estimated size of a shard, such as 1GB.")] = None,
-    split: Annotated[str, typer.Option(help="Shares of the splits, by hash of the source.")] = "train=0.98,val=0.01,test=0.01",
-    limit: Annotated[int | None, typer.Option(help="At most this many clips.")] = None,
+    split: options.SplitShares = "train=0.98,val=0.01,test=0.01",
+    limit: options.Limit = None,
     retry_errors: Annotated[bool, typer.Option("--retry-errors", help="Try sources and clips again that failed before.")] = False,
     source_root: Annotated[list[str] | None, typer.Option(metavar="ID=FOLDER", help="Where a folder of sources lies now.")] = None,
-    executor: Annotated[str, typer.Option(help="ray, or inline: this process alone.")] = "ray",
-    max_error_rate: Annotated[float, typer.Option(help="Exit with 3 if a larger share of rows, sources and clips goes wrong.")] = 0.05,
-    clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip or source before it is given up (with Ray).")] = 600.0,
-    max_attempts: Annotated[int, typer.Option(help="Times that a clip or source may kill its worker (with Ray).")] = 2,
+    executor: options.Executor = "ray",
+    max_error_rate: options.MaxErrorRate = 0.05,
+    clip_time_limit: options.ClipTimeLimit = 600.0,
+    max_attempts: options.MaxAttempts = 2,
     decompress: Annotated[bool, typer.Option("--decompress", help="Unpack compressed tars once, into ROOT/tars.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Probe, plan and print; cut nothing.")] = False,
+    dry_run: options.DryRun = False,
 ) -> None:  # fmt: skip
     """Cut videos into clips of WebDataset shards below ROOT. Run it again to continue where it stopped."""
 

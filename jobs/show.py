@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from jobs import options
 from jobs.console import DONE, run_job
 from jobs.showing.clips import Shown, choose_shown
 from jobs.showing.pictures import draw_clip, draw_sheet
@@ -18,7 +19,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def show(
-    root: Annotated[str, typer.Option(help="Dataset made by jobs/shard.py.")],
+    root: options.Root,
     out: Annotated[str | None, typer.Option(help="FILE.png: a contact sheet. FILE.mp4, .webp, ...: one clip in motion.")] = None,
     labels: Annotated[str | None, typer.Option(help="Label set to draw; clips alone without it.")] = None,
     audit: Annotated[str | None, typer.Option(help="Audit of the labels: tracks are coloured by weight, with its verdicts.")] = None,

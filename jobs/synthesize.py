@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from jobs import options
 from jobs.console import run_job
 from jobs.converting.job import ConvertingConfig, convert
 from jobs.converting.report import report
@@ -18,7 +19,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def synthesize(
-    root: Annotated[str, typer.Option(help="Where the shards go: a local path or a URL such as s3://bucket/name.")],
+    root: options.NewRoot,
     domain: Annotated[str, typer.Option(help="studio (clean, for training), wild or planes (their truth is for evaluation).")],
     num_clips: Annotated[int, typer.Option(help="How many clips.")],
     seed: Annotated[int, typer.Option(help="Equal seeds give equal clips, whatever their number.")] = 0,
@@ -27,13 +28,13 @@ def synthesize(
     width: Annotated[int, typer.Option(help="Width of the frames, even.")] = 224,
     tracks: Annotated[int, typer.Option(help="Points followed per clip, their queries spread over its frames.")] = 256,
     quality: Annotated[int, typer.Option(help="x264's constant rate factor; lower is better.")] = 18,
-    split: Annotated[str, typer.Option(help="Shares of the splits, by hash of the clip.")] = "train=0.98,val=0.01,test=0.01",
-    clips_per_shard: Annotated[int, typer.Option(help="Clips per shard.")] = 64,
-    executor: Annotated[str, typer.Option(help="ray, or inline: this process alone.")] = "ray",
-    max_error_rate: Annotated[float, typer.Option(help="Exit with 3 if a larger share of clips goes wrong.")] = 0.05,
-    clip_time_limit: Annotated[float, typer.Option(help="Seconds per clip before it is given up (with Ray).")] = 600.0,
-    max_attempts: Annotated[int, typer.Option(help="Times that a clip may kill its worker (with Ray).")] = 2,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, render one clip, print; write no shard.")] = False,
+    split: options.SplitShares = "train=0.98,val=0.01,test=0.01",
+    clips_per_shard: options.ClipsPerShard = 64,
+    executor: options.Executor = "ray",
+    max_error_rate: options.MaxErrorRate = 0.05,
+    clip_time_limit: options.ClipTimeLimit = 600.0,
+    max_attempts: options.MaxAttempts = 2,
+    dry_run: options.DryRun = False,
 ) -> None:  # fmt: skip
     """Render clips of one domain below ROOT. Run it again to continue where it stopped; every clip is the same again."""
 

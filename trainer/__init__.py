@@ -1,1 +1,1 @@
-"""Models, losses and the training loop: clips and labels in, checkpoints out."""
+"""Model families, losses and the training loop: clips and labels in, checkpoints out."""

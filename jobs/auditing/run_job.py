@@ -94,7 +94,7 @@ def _audit(config: AuditingConfig, plan: AuditPlan, *, dry_run: bool) -> Auditin
 
 
 def _audit_missing(executor: Executor, plan: AuditPlan) -> Costs:
-    stage = AuditStage(plan.settings, plan.sizes, plan.way_back)
+    stage = AuditStage(plan.settings, plan.sizes, plan.track_backward)
     with ProgressLine("auditing", sum(plan.sizes[shard] for shard in plan.missing), "clips") as progress:
         results: Sequence[ShardAudited] = list(executor.run(stage, plan.missing, progress).results.values())
     return Costs(
@@ -132,7 +132,7 @@ def _try_one(plan: AuditPlan) -> Costs:
             if entry.status != "ok":
                 continue
             started = time.process_time()
-            clip = audit_clip(settings, shard, entry.key, plan.way_back)
+            clip = audit_clip(settings, shard, entry.key, plan.track_backward)
             if clip.tracks is not None:
                 return Costs(video_s=clip.video_s, cpu_s=time.process_time() - started)
     return Costs()

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from jobs.auditing.backward import BackwardLabeler, labeler_of
 from jobs.auditing.calibrations import ChosenCalibration, choose_calibration
-from jobs.auditing.way_back import LabelerAgain, labeler_of
 from jobs.execution.missing import ShardsToDo, shards_to_do
 from jobs.execution.run import Executor
 from pipeline import storage
@@ -59,7 +59,7 @@ class AuditPlan:
     audit: AuditSet
     settings: AuditSettings
     calibration: ChosenCalibration
-    way_back: LabelerAgain | None
+    track_backward: BackwardLabeler | None
     shards: tuple[int, ...]  # that are labelled, ascending
     missing: tuple[int, ...]  # of these, not audited yet, or to be audited again
     sizes: Mapping[int, int]  # shard -> planned clips
@@ -79,8 +79,8 @@ def plan_audit(config: AuditingConfig) -> AuditPlan:
         _check_second(root, config.second, shards)
     screen = _screen(root, shards)
     cycle = config.cycle or ("stored" if label_set.configuration.get("cycle") else "none")
-    way_back = LabelerAgain(label_set, config.checkpoint) if cycle == "retrack" else None
-    if way_back is not None:
+    track_backward = BackwardLabeler(label_set, config.checkpoint) if cycle == "retrack" else None
+    if track_backward is not None:
         labeler_of(label_set, config.checkpoint)  # refuse before any worker starts
     calibration = choose_calibration(config.calibration, label_set, cycle)
     audit = _audit_set(config, label_set, cycle, screen, calibration)
@@ -97,7 +97,7 @@ def plan_audit(config: AuditingConfig) -> AuditPlan:
             screened=screen is not None,
         ),
         calibration=calibration,
-        way_back=way_back,
+        track_backward=track_backward,
         shards=shards,
         missing=todo.missing,
         sizes=todo.sizes,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.auditing.way_back import LabelerAgain
+from jobs.auditing.backward import BackwardLabeler
 from jobs.execution.threads import pin_threads
 from pipeline.audit.auditing_shard import ShardAudited, audit_clip, audit_shard
 from pipeline.audit.labelled_clips import AuditSettings
@@ -47,11 +47,11 @@ class AuditStage:
 
     settings: AuditSettings
     sizes: Mapping[int, int]  # shard -> planned clips
-    way_back: LabelerAgain | None
+    track_backward: BackwardLabeler | None
 
     def run(self, unit: int, crashed: Mapping[str, str]) -> ShardAudited:
         pin_threads(1)
-        return audit_shard(self.settings, unit, crashed, self.way_back)
+        return audit_shard(self.settings, unit, crashed, self.track_backward)
 
     def size(self, unit: int) -> int:
         return self.sizes[unit]
@@ -61,7 +61,7 @@ class AuditStage:
 
     def trial(self, unit: int, part: str) -> None:
         pin_threads(1)
-        audit_clip(self.settings, unit, part, self.way_back)
+        audit_clip(self.settings, unit, part, self.track_backward)
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ class _Auditor:
     """Judges the clips of one shard."""
 
     def __init__(self, settings: AuditSettings, shard: LabelledShard, track_backward: BackwardTracker | None) -> None:
-        self._settings, self.shard, self._way_back = settings, shard, track_backward
+        self._settings, self.shard, self._track_backward = settings, shard, track_backward
         self.ways_lost = 0
         self.unexpected: dict[str, UnexpectedError] = {}  # by key: what nobody foresaw, in the clip or on its way back
 
@@ -156,12 +156,12 @@ class _Auditor:
 
     def _cycle(self, entry: ClipEntry, record: ClipRecord, data: VideoData, labels: TrackLabels) -> CycleMeasures | None:
         """The way back, where it is to be followed again. One that fails leaves the cycle unknown, and is counted."""
-        if self._way_back is None:
+        if self._track_backward is None:
             return None
         clean = hide_outside(labels, height=record.height, width=record.width)
         try:
             with border(f"clip {entry.key}"):
-                back = self._way_back(ClipFrames(key=entry.key, reader=StoredClip(data, record), queries=labels.queries), clean)
+                back = self._track_backward(ClipFrames(key=entry.key, reader=StoredClip(data, record), queries=labels.queries), clean)
                 return cycle_measures(clean, back, height=record.height, width=record.width)
         except DataError as error:
             self._note(entry, error)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from jobs.auditing.backward import labeler_of
 from jobs.auditing.run_plan import AuditingConfig, AuditPlan, plan_audit
-from jobs.auditing.way_back import labeler_of
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from labelers import make_labeler
@@ -69,7 +69,7 @@ def test_a_stored_cycle_is_used_without_being_asked_for(tmp_path):
     name = dataset(tmp_path, configuration={**DIS_FLOW["configuration"], "cycle": True})
     assert plan(tmp_path, name).settings.cycle == "stored"
     assert plan(tmp_path, name, cycle="none").settings.cycle == "none"
-    assert plan(tmp_path, name, cycle="retrack").way_back is not None
+    assert plan(tmp_path, name, cycle="retrack").track_backward is not None
 
 
 def test_what_is_missing_is_named_with_the_remedy(tmp_path):

@@ -11,8 +11,8 @@ from pipeline.records import ClipFrames, LabelSet, TrackLabels
 
 
 @dataclass(slots=True)
-class LabelerAgain:
-    """A `WayBack`. The labeler is made when it is first needed, in the process that needs it."""
+class BackwardLabeler:
+    """A `BackwardTracker`. The labeler is made when it is first needed, in the process that needs it."""
 
     label_set: LabelSet
     checkpoint: str | None

@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 from pipeline.records.labels import DepthScale
 
-FARTHEST = 1e6  # times the nearest depth of its frame: what is farther (sky, in networks of inverse depth) has no depth
+LEAST, MOST = 1e-9, 1e9  # depth outside is none, in whatever unit: label sets reach a little farther
+FARTHEST = 1e6  # times the nearest depth of its frame: what is farther in networks of inverse depth (sky) has no depth
 
 
 def resize_maps(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -16,7 +17,7 @@ def resize_maps(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def depth_of(prediction: Tensor, scale: DepthScale) -> np.ndarray:
-    """Depth float32 "T H W" of predictions; 0 where they are no number, not positive, or beyond `FARTHEST`.
+    """Depth float32 "T H W" of predictions; 0 where they are no number, not positive, or too far (`MOST`, `FARTHEST`) or near (`LEAST`).
 
     Args:
         prediction: "T H W": depth, or where the scale is `inverse` one over it.
@@ -27,7 +28,5 @@ def depth_of(prediction: Tensor, scale: DepthScale) -> np.ndarray:
         nearest = torch.where(known, prediction, 0).amax(dim=(1, 2), keepdim=True)
         known &= prediction >= nearest / FARTHEST
         prediction = 1 / torch.where(known, prediction, 1)
-    else:
-        nearest = torch.where(known, prediction, torch.inf).amin(dim=(1, 2), keepdim=True)
-        known &= prediction <= nearest * FARTHEST
+    known &= (prediction >= LEAST) & (prediction <= MOST)
     return np.asarray(torch.where(known, prediction, 0).cpu().numpy())

@@ -5,6 +5,7 @@ import torch
 from labelers.depth.maps import depth_of
 from labelers.depth.preprocessing import parse_preprocessing
 from pipeline.errors import ConfigError
+from pipeline.labels.kinds.depth import encode_depth
 
 IMAGENET = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.25, 0.5]}
 
@@ -56,8 +57,9 @@ def test_what_cannot_be_done_here_names_file_and_entry(table, message):
         parse_preprocessing(IMAGENET | table, "p.json")
 
 
-def test_depth_is_known_where_the_prediction_is_a_positive_number_not_far_beyond_the_nearest():
-    given = torch.tensor([[[2.0, 0.0, -1.0, torch.nan, torch.inf, 4e6, 1.9e6]]])
-    assert depth_of(given, "metric").tolist() == [[[2, 0, 0, 0, 0, 0, pytest.approx(1.9e6)]]]
+def test_depth_is_known_where_the_prediction_is_a_positive_number_that_a_label_set_can_hold():
+    given = torch.tensor([[[2.0, 0.0, -1.0, torch.nan, torch.inf, 2e9, 1.9e6, 1e-12, 1e-6]]])  # one value near 0 costs itself alone
+    assert depth_of(given, "metric").tolist() == [[[2, 0, 0, 0, 0, 0, pytest.approx(1.9e6), 0, pytest.approx(1e-6)]]]
+    encode_depth(depth_of(torch.tensor([[[1e-9, 1e9]]]), "relative"))
     inverse = torch.tensor([[[2.0, 0.0, -1.0, torch.nan, 1e-6, 0.5]]])
     assert depth_of(inverse, "inverse").tolist() == [[[0.5, 0, 0, 0, 0, 2]]]

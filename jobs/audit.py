@@ -1,4 +1,4 @@
-"""Which clips and labels deserve trust: `python jobs/audit.py screen --root ROOT`."""
+"""Trust in clips and labels: `python jobs/audit.py screen --root ROOT`."""
 
 from typing import Annotated
 
@@ -98,7 +98,7 @@ def compare_command(
     clip_time_limit: Annotated[float, typer.Option(help="Seconds per shard, or canary clip, before it is given up (with Ray).")] = 600.0,
     max_attempts: Annotated[int, typer.Option(help="Times that one may kill its worker (with Ray).")] = 2,
 ) -> None:  # fmt: skip
-    """What changed from one audit to another: drift of every measure, and canary clips. Exit code 4 where the change is too large."""
+    """Compare one audit with another: drift of every measure, and canary clips. Exit code 4 where the change is too large."""
 
     def body() -> int:
         limits = Limits(attempts=max_attempts, part_s=clip_time_limit)

@@ -1,4 +1,4 @@
-"""What a person sees of a job: exit codes, log lines, progress, the summary at the end."""
+"""Console output of a job: exit codes, log lines, progress, the summary at the end."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""Where a model computes, and in what precision."""
+"""Device and precision of a model."""
 
 from typing import cast
 

@@ -1,4 +1,4 @@
-"""How good labels and models are, where the truth is known.
+"""Accuracy of labels and models where the truth is known.
 
 `python jobs/evaluate.py labels --root ROOT --labels LABELSET`, `python jobs/evaluate.py model --root ROOT --checkpoint FILE`.
 """
@@ -76,7 +76,7 @@ def write_evaluation(folder: str, evaluation: Evaluation) -> None:
 
 
 def summary_rows(evaluation: Evaluation, out: str | None) -> list[tuple[str, object]]:
-    """What was evaluated, and what was not."""
+    """Summary rows: clips that were evaluated, and clips that were not."""
     config = evaluation.config
     unmatched = {one.label_set.name: sum(clip.num_unmatched for clip in one.clips) for one in evaluation.sets}
     rows: list[tuple[str, object]] = [
@@ -156,7 +156,7 @@ def model_command(
 
 
 def model_summary_rows(evaluation: ModelEvaluation, out: str | None) -> list[tuple[str, object]]:
-    """What was evaluated, and what was not."""
+    """Summary rows: clips that were evaluated, and clips that were not."""
     config = evaluation.config
     clips = f"{len(evaluation.keys)} of {evaluation.num_clips}, split {config.split or 'all'}; the same for every checkpoint"
     rows: list[tuple[str, object]] = [("clips", clips)]

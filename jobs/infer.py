@@ -51,7 +51,7 @@ def infer_command(
 
 
 def summary_rows(done: Inference, config: InferenceConfig) -> list[tuple[str, object]]:
-    """What was reconstructed from what, and where it is."""
+    """Summary rows: model, frames, cameras, points, tracks, files."""
     num_frames, height, width, _ = done.prediction.frames.shape
     rest = "" if done.given.all_taken else "; the input goes on: --stride N spreads them, --frames N takes more"
     tracks = done.prediction.tracks

@@ -12,7 +12,7 @@ from networks.weights import license_of, load_model, read_weights
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointInfo:
-    """Which file a model came from."""
+    """The file that a model came from."""
 
     source: str  # as it was asked for
     sha256: str

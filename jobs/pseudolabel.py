@@ -90,7 +90,7 @@ def parse_options(pairs: list[str]) -> dict[str, Any]:
 
 
 def summary_rows(outcome: LabelingOutcome, num_gpus: float) -> list[tuple[str, object]]:
-    """What the summary says. `num_gpus` is what each worker was granted."""
+    """Rows of the summary. `num_gpus` is what each worker was granted."""
     totals, (noun, explained) = outcome.totals, _COUNTED.get(outcome.kind, ("values", ""))
     rows: list[tuple[str, object]] = [
         ("label set", outcome.label_set),

@@ -58,7 +58,7 @@ def _train_under_ray(settings: TrainConfig, number: int, max_failures: int, *, d
         gpus = num_gpus() >= number if device == "auto" else device == "cuda"
         if gpus and num_gpus() < number:
             raise ConfigError(f"--workers {number} with a GPU each, and Ray has {num_gpus():g}; take fewer, or --device cpu")
-        workers = ray_loop.Workers(number=number, gpus=gpus, max_failures=max_failures)
+        workers = ray_loop.TrainWorkers(number=number, gpus=gpus, max_failures=max_failures)
         return cast(TrainOutcome, ray_loop.train_with_ray(settings, workers, resume=resume, on_step=line.tell))
 
 

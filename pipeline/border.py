@@ -18,7 +18,7 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(slots=True)
 class PartAtWork:
-    """Which part of a unit a process is at; read by another thread than the one that works."""
+    """The part of a unit that a process works at; read by another thread than the one that works."""
 
     name: str | None = None  # None: none of them, the unit is opened or committed
     changes: int = 0

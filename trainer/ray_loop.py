@@ -23,7 +23,7 @@ _POLL_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Workers:
+class TrainWorkers:
     """Number of training processes, and the resources of each."""
 
     number: int
@@ -32,7 +32,7 @@ class Workers:
     max_failures: int = 3  # deaths of a process before the run is given up
 
 
-def train_with_ray(config: TrainConfig, workers: Workers, *, resume: bool = False, on_step: OnStep | None = None) -> TrainOutcome:
+def train_with_ray(config: TrainConfig, workers: TrainWorkers, *, resume: bool = False, on_step: OnStep | None = None) -> TrainOutcome:
     """Train a stage on several processes of the Ray that is connected. Errors of trackmill arrive under their own types.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a person sees of a calibration."""
+"""Summary of a calibration."""
 
 import math
 import sys

@@ -1,4 +1,4 @@
-"""Which calibration an audit goes by."""
+"""The calibration of an audit."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a person sees of a comparison, and its document."""
+"""Summary of a comparison, and its document."""
 
 import math
 import sys
@@ -36,7 +36,7 @@ def report_comparison(comparison: Comparison, root: str, out: str | None) -> int
 
 
 def hidden_rows(comparison: Comparison) -> list[DriftRow]:
-    """What moved more in one bin of the camera's motion than over all clips."""
+    """Measures that moved more in one bin of the camera's motion than over all clips."""
     overall = {row.measure: LEVELS.index(row.level) for row in comparison.rows if row.group == ALL_CLIPS}
     return [row for row in comparison.rows if row.group != ALL_CLIPS and LEVELS.index(row.level) > overall[row.measure]]
 

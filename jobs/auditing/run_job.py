@@ -29,7 +29,7 @@ SHARDS_PER_SUM = 16
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Costs:
-    """What the clips that were measured in this run took."""
+    """Time and bytes of the clips that were measured in this run."""
 
     video_s: float = 0.0
     cpu_s: float = 0.0
@@ -38,7 +38,7 @@ class Costs:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditingOutcome:
-    """What the job has to say at its end. A dry run has no summary."""
+    """Outcome of the job. A dry run has no summary."""
 
     plan: AuditPlan
     summary: AuditSummary | None
@@ -124,7 +124,7 @@ def _baseline(root: str, baseline: str | None) -> AuditSummary | None:
 
 
 def _try_one(plan: AuditPlan) -> Costs:
-    """What the first clip with labels costs; zeros if there is none."""
+    """Costs of the first clip with labels; zeros if there is none."""
     pin_threads(1)
     settings = plan.settings
     for shard in plan.missing:

@@ -1,4 +1,4 @@
-"""What an audit is to do: its identity, the shards that lack it, and what its workers need."""
+"""Plan of an audit: its identity, the shards that lack it, and what its workers need."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -48,13 +48,13 @@ class AuditingConfig:
 
     @property
     def audit_name(self) -> str:
-        """What the audit is called."""
+        """Name of the audit."""
         return self.name or self.label_set
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditPlan:
-    """What is to be done."""
+    """Work of an audit."""
 
     audit: AuditSet
     settings: AuditSettings
@@ -125,7 +125,7 @@ def _audit_set(
 
 
 def _num_not_labelled(root: str, label_set: str, todo: ShardsToDo) -> int:
-    """How many shards are cut, not labelled yet. Raises: ConfigError if none is labelled, StorageError for labels without their shard."""
+    """Number of shards cut and not labelled yet. Raises: ConfigError if none is labelled, StorageError for labels without their shard."""
     labelled, cut = {*todo.ready}, {*todo.sizes} & committed(Layout(root).shards)
     if not labelled:
         raise ConfigError(f"label set {label_set} holds no labels yet; run jobs/pseudolabel.py first")

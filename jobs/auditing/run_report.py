@@ -1,4 +1,4 @@
-"""What a person sees at the end of an audit."""
+"""Summary of an audit."""
 
 import typer
 

@@ -35,7 +35,7 @@ class ScreeningConfig:
 
 @dataclass(slots=True)
 class ScreenTotals:
-    """What the screens of all shards say together."""
+    """Sums over the screens of all shards."""
 
     clips: int = 0
     decisions: Counter[str] = field(default_factory=Counter)
@@ -46,7 +46,7 @@ class ScreenTotals:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScreeningOutcome:
-    """What the job has to say at its end."""
+    """Outcome of the job."""
 
     totals: ScreenTotals  # of all shards screened so far
     num_shards: int  # of this run

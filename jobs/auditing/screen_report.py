@@ -1,4 +1,4 @@
-"""What a person sees at the end of a screen."""
+"""Summary of a screen."""
 
 import typer
 

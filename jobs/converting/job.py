@@ -32,7 +32,7 @@ class ConvertingConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConvertingOutcome:
-    """What the job has to say at its end."""
+    """Outcome of the job."""
 
     dataset: str
     license: str | None

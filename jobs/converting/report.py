@@ -1,4 +1,4 @@
-"""What a person sees at the end of a conversion, or of a rendering."""
+"""Summary of a conversion or a rendering."""
 
 import typer
 

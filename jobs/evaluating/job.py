@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.console import ProgressLine
-from jobs.evaluating.measures import ClipMeasures, clip_of_document
+from jobs.evaluating.measures import LabelMeasures, clip_of_document
 from jobs.evaluating.shard_results import ShardResults, errors_of, made_from, results_folder
 from jobs.evaluating.stage import EvaluateStage
 from jobs.execution.missing import shards_to_do
@@ -53,7 +53,7 @@ class SetEvaluation:
     """One label set on the clips that all sets could be measured on."""
 
     label_set: LabelSet
-    clips: tuple[ClipMeasures, ...]  # in plan order
+    clips: tuple[LabelMeasures, ...]  # in plan order
     errors: ErrorHistogram
 
 
@@ -115,7 +115,7 @@ def evaluate_labels(config: EvaluatingConfig) -> Evaluation:
 
 
 def _by_shard(config: EvaluatingConfig, root: str, sizes: Mapping[int, int]) -> dict[int, dict[str, Any]]:
-    """What each shard gives: as an earlier run left it, or measured now."""
+    """Results of each shard: of an earlier run, or measured now."""
     settings = {**comparison_settings(config.query_mode), "label_sets": config.label_sets, "split": config.split}
     folder = results_folder(config.out, settings)
     results = ShardResults(folder=folder, made_from=made_from(root, [*sizes], config.label_sets))

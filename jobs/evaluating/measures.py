@@ -1,4 +1,4 @@
-"""What is measured of one clip's labels, and what the clips of a set give together."""
+"""Measures of one clip's labels, and their sums over a set."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ class Measures:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class ClipMeasures:
+class LabelMeasures:
     """One clip of one label set."""
 
     key: str
@@ -43,11 +43,11 @@ class ClipMeasures:
         return int(self.counts.visible)
 
 
-def measure_clip(key: str, comparison: LabelComparison, *, num_unmatched: int) -> ClipMeasures:
+def measure_clip(key: str, comparison: LabelComparison, *, num_unmatched: int) -> LabelMeasures:
     """All measures of one clip."""
     counts, survival = comparison.counts(), comparison.survival()
     values = _measures(fractions_of(counts), comparison.median_error_px(), survival)
-    return ClipMeasures(
+    return LabelMeasures(
         key=key,
         num_tracks=comparison.visible.shape[1],
         num_unmatched=num_unmatched,
@@ -57,7 +57,7 @@ def measure_clip(key: str, comparison: LabelComparison, *, num_unmatched: int) -
     )
 
 
-def clip_document(clip: ClipMeasures) -> dict[str, Any]:
+def clip_document(clip: LabelMeasures) -> dict[str, Any]:
     """A clip's measures in JSON types, exactly; NaN is null."""
     counts = {name: getattr(clip.counts, name).tolist() for name in COUNTED}
     return {
@@ -70,10 +70,10 @@ def clip_document(clip: ClipMeasures) -> dict[str, Any]:
     }
 
 
-def clip_of_document(document: Mapping[str, Any]) -> ClipMeasures:
+def clip_of_document(document: Mapping[str, Any]) -> LabelMeasures:
     """The measures of such a document."""
     counts = dict(document["counts"])
-    return ClipMeasures(
+    return LabelMeasures(
         key=document["key"],
         num_tracks=document["num_tracks"],
         num_unmatched=document["num_unmatched"],
@@ -83,12 +83,12 @@ def clip_of_document(document: Mapping[str, Any]) -> ClipMeasures:
     )
 
 
-def mean_measures(clips: Sequence[ClipMeasures]) -> dict[str, DefinedMean]:
+def mean_measures(clips: Sequence[LabelMeasures]) -> dict[str, DefinedMean]:
     """Means over the clips in which a measure is defined, all clips alike; by name."""
     return {name: defined_mean([getattr(clip.values, name) for clip in clips]) for name in MEASURES}
 
 
-def pooled_counts(clips: Sequence[ClipMeasures]) -> TapvidCounts:
+def pooled_counts(clips: Sequence[LabelMeasures]) -> TapvidCounts:
     """All tracks and frames of all clips together. At least one clip."""
     total = clips[0].counts
     for clip in clips[1:]:
@@ -96,7 +96,7 @@ def pooled_counts(clips: Sequence[ClipMeasures]) -> TapvidCounts:
     return total
 
 
-def pooled_measures(clips: Sequence[ClipMeasures], errors: ErrorHistogram) -> Measures:
+def pooled_measures(clips: Sequence[LabelMeasures], errors: ErrorHistogram) -> Measures:
     """As if all clips were one; the median from the histogram, exact to 0.5 %."""
     survival = Survival(frames=sum(clip.survival.frames for clip in clips), survived=sum(clip.survival.survived for clip in clips))
     return _measures(fractions_of(pooled_counts(clips)), errors.quantile(0.5), survival)

@@ -142,7 +142,7 @@ def _spans(plan: PlanCounts, config: ModelEvaluatingConfig) -> dict[int, range]:
 
 
 def _walk(config: ModelEvaluatingConfig, root: str, checkpoint: str, spans: Mapping[int, range]) -> list[dict[str, Any]]:
-    """What each shard gives, in plan order: as an earlier run left it, or measured now."""
+    """Results of each shard in plan order: of an earlier run, or measured now."""
     settings = {
         **asdict(config.settings),
         **{name: getattr(config, name) for name in ("split", "num_frames", "frame_stride", "device", "precision", "num_gpus_per_worker")},

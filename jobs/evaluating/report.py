@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jobs.evaluating.job import Evaluation, SetEvaluation
-from jobs.evaluating.measures import ClipMeasures, mean_measures, pooled_counts, pooled_measures
+from jobs.evaluating.measures import LabelMeasures, mean_measures, pooled_counts, pooled_measures
 from pipeline.metrics.label_comparison import comparison_settings
 from pipeline.metrics.tapvid_counts import fractions_of
 from pipeline.shards.dataset import code_version
@@ -58,7 +58,7 @@ def _of_set(one: SetEvaluation) -> dict[str, Any]:
     }
 
 
-def _of_clip(clip: ClipMeasures) -> dict[str, Any]:
+def _of_clip(clip: LabelMeasures) -> dict[str, Any]:
     return {
         "key": clip.key,
         "num_tracks": clip.num_tracks,

@@ -1,4 +1,4 @@
-"""What each shard of an evaluation gave, kept below --out: an evaluation that was killed goes on from there."""
+"""Results of each shard of an evaluation, kept below --out: an evaluation that was killed goes on from there."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ class ShardResults:
         return document
 
     def kept(self) -> dict[int, dict[str, Any]]:
-        """What earlier runs left. Results of other files, and those that hold an error that nobody foresaw, are removed."""
+        """Results of earlier runs. Results of other files, and those that hold an error that nobody foresaw, are removed."""
         if self.folder is None:
             return {}
         found = {}
@@ -50,7 +50,7 @@ class ShardResults:
 
 
 def results_folder(out: str | None, settings: Mapping[str, Any]) -> str | None:
-    """Where results of these settings, by this version of the code, are kept below `out`."""
+    """Folder below `out` for results of these settings by this version of the code."""
     return None if out is None else storage.join(out, "shards", digest({**settings, "code_version": code_version()})[:8])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jobs.evaluating.measures import ClipMeasures, clip_document, measure_clip
+from jobs.evaluating.measures import LabelMeasures, clip_document, measure_clip
 from jobs.evaluating.shard_results import ShardResults, error_documents
 from pipeline import storage
 from pipeline.border import begin_part, border
@@ -32,7 +32,7 @@ class ShardOfSet:
 
     name: str
     labels: LabelShard | None  # None: it is not labelled
-    clips: list[ClipMeasures] = field(default_factory=list)
+    clips: list[LabelMeasures] = field(default_factory=list)
     errors: ErrorHistogram = field(default_factory=ErrorHistogram)
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.evaluating.job import Evaluation, SetEvaluation
-from jobs.evaluating.measures import MEASURES, ClipMeasures, mean_measures, pooled_measures
+from jobs.evaluating.measures import MEASURES, LabelMeasures, mean_measures, pooled_measures
 
 _HEADS = ("AJ", "delta_avg", "OA", "median px", "survival")
 _CLIP_HEADS = ("AJ", "d_avg", "OA", "px")  # of the first measures, in the wider table
@@ -80,7 +80,7 @@ def _chosen(evaluation: Evaluation, num_clips: int) -> list[int]:
     return sorted(range(total), key=lambda place: (_badness([one.clips[place] for one in evaluation.sets]), place))[:num_clips]
 
 
-def _badness(clips: list[ClipMeasures]) -> float:
+def _badness(clips: list[LabelMeasures]) -> float:
     """The mean AJ over the sets; clips in which it is undefined come last."""
     found = [clip.values.average_jaccard for clip in clips if not math.isnan(clip.values.average_jaccard)]
     return sum(found) / len(found) if found else math.inf

@@ -1,1 +1,1 @@
-"""Where work runs: in this process, or on Ray; the same plan either way."""
+"""Execution of work in this process or on Ray; the same plan either way."""

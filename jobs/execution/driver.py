@@ -100,7 +100,7 @@ class _Drive:
                 yield found[0]
 
     def _or_lost(self, unit: int, work: Callable[[], Tasks]) -> list[Task]:
-        """What the stage returns; what it raises costs the unit."""
+        """The stage's result; an error costs the unit."""
         try:
             with border(f"unit {unit:06d}"):
                 return list(work())

@@ -16,7 +16,7 @@ class BrokenStageError(TrackmillError):
 
 @dataclass(slots=True)
 class HeldUnits(Generic[Held]):
-    """What is held back: until a part of the stage succeeds, parts fail in different ways, or the stage is over.
+    """Units that are held back: until a part of the stage succeeds, parts fail in different ways, or the stage is over.
 
     `held` is whatever lets the caller commit a unit later: its number, or its rows.
     """
@@ -37,12 +37,12 @@ class HeldUnits(Generic[Held]):
         self.works = True
 
     def release(self) -> list[Held]:
-        """What may be committed now, and is held no longer."""
+        """Units that may be committed now; they are held no longer."""
         free, self._held = ([held for held, _ in self._held], []) if self.works else ([], self._held)
         return free
 
     def end(self) -> list[Held]:
-        """What may be committed at the stage's end. Raises: BrokenStageError if nothing succeeded, in enough parts."""
+        """Units that may be committed at the stage's end. Raises: BrokenStageError if nothing succeeded, in enough parts."""
         if not self.works and self._num_parts() >= MIN_PARTS:
             raise self._broken()
         self.works = True

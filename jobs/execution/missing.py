@@ -1,4 +1,4 @@
-"""Which shards of a root a stage has to do: those that lack what it makes, and those of which a part is to be done again."""
+"""Shards of a root that a stage has to do: those that lack what it makes, and those of which a part is to be done again."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ class ShardsToDo:
 
     @property
     def missing(self) -> tuple[int, ...]:
-        """What the stage has to do, in its order."""
+        """Shards that the stage has to do, in order."""
         return (*self.fresh, *self.again)
 
     @property
     def ready(self) -> tuple[int, ...]:
-        """What the stage can do or has done."""
+        """Shards that the stage can do or has done."""
         return tuple(sorted((*self.fresh, *self.again, *self.done)))
 
     def num_clips(self, shards: Iterable[int]) -> int:

@@ -98,7 +98,7 @@ class RayActors:
         return bool(self._commits) or any(worker.running for worker in self._workers)
 
     def wait(self) -> list[Event]:
-        """What was heard of tasks and workers within half a second; a worker that takes too long is stopped.
+        """News of tasks and workers within half a second; a worker that takes too long is stopped.
 
         Raises: ConfigError, StorageError if a worker cannot be set up.
         """
@@ -152,7 +152,7 @@ class RayActors:
         return Died(tasks=tuple(task for task, _ in dead.running.values()), reason=dead.stopped_for or "the process died")
 
     def _not_set_up(self, error: RayTaskError) -> TrackmillError:
-        """What ends the job when a worker cannot be set up: the error of ours that it raised, or another's name and message."""
+        """Error that ends the job when a worker cannot be set up: the error of ours that it raised, or another's name and message."""
         if isinstance(error.cause, ConfigError):
             return ConfigError(str(error.cause))
         reason = str(error.cause) if isinstance(error.cause, TrackmillError) else f"{type(error.cause).__name__}: {error.cause}"

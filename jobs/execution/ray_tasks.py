@@ -36,13 +36,13 @@ class _Told:
 
 @lru_cache(maxsize=1)
 def _set_up(make: ray.ObjectRef) -> Run:
-    """What this process runs tasks of one stage with: made once, and kept until it is given another stage's."""
+    """Set-up of this process for tasks of one stage: made once, and kept until another stage's comes."""
     return cast(MakeRun, ray.get(make))()
 
 
 @ray.remote(num_cpus=1, max_retries=0, num_returns="streaming")
 def _work(make: list[ray.ObjectRef], work: Any) -> Iterator[_At | _Told]:
-    """Where it is: first that it has found room (waiting for a node is not to be held against a part). Last its result."""
+    """News of the task: first that it has found room (waiting for a node is not charged to a part), last its result."""
     yield _At(None)
     at_work, said = PartAtWork(), 0
     with ThreadPoolExecutor(max_workers=1) as thread:
@@ -94,7 +94,7 @@ class RayTasks:
         return bool(self._running)
 
     def wait(self) -> list[Event]:
-        """What was heard of the tasks within a second; what takes too long is stopped."""
+        """News of the tasks within a second; tasks that take too long are stopped."""
         out = list(self._running)
         ray.wait(out, num_returns=1, timeout=1.0)
         done, _ = ray.wait(out, num_returns=len(out), timeout=0)  # all of them, before any is called late

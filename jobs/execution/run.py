@@ -18,7 +18,7 @@ EXECUTORS = ("ray", "inline")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Executor:
-    """Where the units of a job run."""
+    """Executor of a job's units."""
 
     name: str  # ray | inline
     limits: Limits
@@ -29,7 +29,7 @@ class Executor:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """What must be up while units run: a Ray, or nothing."""
+        """Context in which units run: a Ray, or nothing."""
         if self.name == "inline":
             with nullcontext():
                 yield

@@ -109,7 +109,7 @@ class Workers(Protocol):
         ...
 
     def wait(self) -> list[Event]:
-        """What happened to the tasks that are out; after a while without news, nothing."""
+        """News of the tasks in flight; nothing after a while without any."""
         ...
 
     def close(self) -> None:

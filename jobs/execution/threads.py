@@ -1,4 +1,4 @@
-"""How many threads the libraries below us may use."""
+"""Threads that libraries may use."""
 
 import sys
 

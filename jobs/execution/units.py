@@ -22,7 +22,7 @@ class UnitWork(Protocol[Made]):
         ...
 
     def size(self, unit: int) -> int:
-        """How many parts a unit has, known without work: for progress, and for the time that opening and committing it may take."""
+        """Number of parts of a unit, known without work: for progress, and for the time that opening and committing it may take."""
         ...
 
     def parts(self, unit: int) -> Sequence[str]:
@@ -36,7 +36,7 @@ class UnitWork(Protocol[Made]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What a part may cost before it is given up."""
+    """Limits of a part before it is given up."""
 
     attempts: int = 2  # times that a part may kill its worker before it is quarantined
     part_s: float = 600.0  # wall-clock seconds per part
@@ -60,7 +60,7 @@ class PoolConfig:
 
 @dataclass(slots=True)
 class UnitReport(Generic[Result]):
-    """What came of the units of a stage."""
+    """Results and failures of a stage's units."""
 
     results: dict[int, Result] = field(default_factory=dict)
     failures: dict[int, str] = field(default_factory=dict)  # unit -> why nothing was committed

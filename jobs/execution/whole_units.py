@@ -42,7 +42,7 @@ class _Alone:
 
 
 def make_run(work: UnitWork[Any]) -> MakeRun:
-    """What a worker is set up by: it needs nothing but the stage's work."""
+    """Set-up of a worker: it needs nothing but the stage's work."""
     return partial(_run_of, work)
 
 

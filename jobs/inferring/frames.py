@@ -18,7 +18,7 @@ IMAGES = (".png", ".jpg", ".jpeg")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameChoice:
-    """Which frames, and how large."""
+    """The choice of frames, and their size."""
 
     stride: int = 1  # stored frames from one chosen frame to the next
     at_most: int = 64  # from the beginning
@@ -32,7 +32,7 @@ class FrameChoice:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class InputFrames:
-    """What the model is shown."""
+    """Frames as the model sees them."""
 
     frames: np.ndarray  # uint8 "T H W 3"
     times_s: np.ndarray  # float64 "T": since the first frame; of images, their number in the folder

@@ -120,7 +120,7 @@ def _write(config: InferenceConfig, given: InputFrames, prediction: Prediction) 
 
 
 def _document(config: InferenceConfig, done: Inference) -> dict[str, object]:
-    """What made the files, in JSON types; no clock time, no path of this machine."""
+    """Provenance of the files, in JSON types; no clock time, no path of this machine."""
     num_frames, height, width, _ = done.prediction.frames.shape
     tracks = done.prediction.tracks
     return {

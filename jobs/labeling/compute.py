@@ -1,4 +1,4 @@
-"""Where a worker computes: the device that its labeler is given."""
+"""Device of a labelling worker."""
 
 from collections.abc import Mapping
 from typing import Any

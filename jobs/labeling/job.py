@@ -66,7 +66,7 @@ class LabelingConfig:
         )
 
     def worker(self, root: str, *, screened: bool = False, kind: str = TrackLabels.kind) -> WorkerSettings:
-        """What each worker is made from.
+        """Settings of each worker.
 
         Args:
             screened: it leaves out what the screen dropped.
@@ -88,7 +88,7 @@ class LabelingConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelingOutcome:
-    """What the job has to say at its end."""
+    """Outcome of the job."""
 
     label_set: str
     totals: LabelTotals

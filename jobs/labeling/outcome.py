@@ -1,4 +1,4 @@
-"""What became of one clip: its labels, or why there are none; and the encoded row that says so."""
+"""Outcome of one clip: its labels or an error, and the encoded row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

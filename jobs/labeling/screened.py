@@ -1,4 +1,4 @@
-"""What the screen saves: the clips that it dropped need no label."""
+"""Clips that need no label since the screen dropped them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _REMEMBERED = 4  # shards in a worker's hands: the one that it labels, and the n
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScreenedShards:
-    """What the screen says of the shards that are to be labelled: how much of them is left out, and why."""
+    """Screen results of the shards to be labelled: clips that are left out, by reason."""
 
     clips: int = 0
     frames: int = 0
@@ -65,7 +65,7 @@ def check_screened(root: str, shards: Sequence[int]) -> ScreenedShards:
 
 
 class DroppedClips:
-    """Which clips the screen dropped, and why; read shard by shard, when a worker comes to it. May be asked from several threads."""
+    """Clips that the screen dropped, with reasons; read shard by shard, when a worker comes to it. May be asked from several threads."""
 
     def __init__(self, root: str) -> None:
         self._reasons = lru_cache(maxsize=_REMEMBERED)(partial(_dropped, root))

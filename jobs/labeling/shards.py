@@ -44,7 +44,7 @@ class LabelItem:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ItemSummary:
-    """What the driver needs to know of an item; the rows themselves go from worker to writer."""
+    """Summary of an item for the driver; the rows themselves go from worker to writer."""
 
     ok: int
     failed: int
@@ -58,12 +58,12 @@ class ItemSummary:
 
     @property
     def clips(self) -> int:
-        """How many the item had."""
+        """Number of clips of the item."""
         return self.ok + self.failed + self.quarantined + self.screened
 
     @property
     def errors(self) -> int:
-        """How many of them went wrong."""
+        """Number of clips that went wrong."""
         return self.failed + self.quarantined
 
 
@@ -75,7 +75,7 @@ def items_of(shard: int, entries: Sequence[ClipEntry], clips_per_batch: int) -> 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelledRows:
-    """What a shard is to be committed from."""
+    """Rows that a shard is committed from."""
 
     shard: ShardToLabel
     tables: Sequence[pa.Table]  # together one row per clip labelled now, in the shard's order
@@ -92,12 +92,12 @@ def open_shard(root: str, label_set: str, shard: int) -> ShardToLabel:
 
 
 def num_unexpected(root: str, label_set: str, shards: Sequence[int]) -> int:
-    """How many clips of labelled shards are to be labelled again."""
+    """Number of clips of labelled shards that are to be labelled again."""
     return sum(row.unexpected for shard in shards for row in read_unit_errors(root, f"labels/{label_set}", shard))
 
 
 def suspect_rows(rows: LabelledRows) -> SuspectUnitError | None:
-    """What holds a shard back: all its clips failed unexpectedly at one place."""
+    """Error rows that hold a shard back: all its clips failed unexpectedly at one place."""
     if rows.shard.keys is not None:  # labelled before: the other clips show that the labeler works
         return None
     sources = {entry.key: entry.source for entry in rows.shard.entries}

@@ -52,7 +52,7 @@ class LabelTotals:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelStage:
-    """What is to be labelled, and how."""
+    """Stage of labelling."""
 
     settings: WorkerSettings
     label_set: str
@@ -95,7 +95,7 @@ class _OpenShard:
     unexpected: dict[str, UnexpectedError] = field(default_factory=dict)  # by key
 
     def rows(self) -> LabelledRows:
-        """What it is to be committed from, but for the tables."""
+        """Rows that it is committed from, without the tables."""
         return LabelledRows(shard=self.shard, tables=(), unexpected=self.unexpected)
 
 

@@ -31,7 +31,7 @@ FRAMES_IN_MEMORY = 128
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerSettings:
-    """What a worker is made from; it is sent to every process."""
+    """Settings of a worker, sent to every process."""
 
     root: str
     labeler: str

@@ -1,4 +1,4 @@
-"""What a run adds to a root: the inputs that are new, what probing says of them, and the next part of the plan."""
+"""Additions of a run to a root: the inputs that are new, what probing says of them, and the next part of the plan."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ class RootState:
 
 
 def read_state(root: str, roots: SourceRoots) -> RootState:
-    """What a root holds; an empty one where there is nothing yet."""
+    """State of a root; an empty one where there is nothing yet."""
     end = plan_end(root)
     known = read_known_sources(root, roots, before=end.probe)
     return RootState(root=root, end=end, roots=roots, known=known, planned=PlannedSources(root))
@@ -53,7 +53,7 @@ def read_state(root: str, roots: SourceRoots) -> RootState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Growth:
-    """What this run adds."""
+    """Additions of this run."""
 
     clips: tuple[PlannedClip, ...]  # new ones, and failed ones that are planned again
     errors: tuple[ErrorRow, ...]  # rows and sources that cannot be used, as this run sees them
@@ -62,7 +62,7 @@ class Growth:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a run may do besides adding what is new."""
+    """Requests to a run besides adding new inputs."""
 
     publish: bool = True  # False: a dry run
     retry_errors: bool = False  # failed sources and clips, too

@@ -52,7 +52,7 @@ class ShardingConfig:
 
     @property
     def identity(self) -> DatasetIdentity:
-        """What a dataset that this run may add to was made with."""
+        """Options that a dataset must have been made with for this run to add to it."""
         if self.registers:
             return DatasetIdentity(kind="registered", policy={"split_shares": dict(self.policy.split_shares)})
         return DatasetIdentity(kind="cut", policy=self.policy.document(), defaults=ClipPolicy().document())
@@ -60,7 +60,7 @@ class ShardingConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardingOutcome:
-    """What the job has to say at its end."""
+    """Outcome of the job."""
 
     plan: PlanSummary  # of the whole root
     added: PlanSummary  # by this run

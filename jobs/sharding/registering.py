@@ -1,4 +1,4 @@
-"""What a run adds to a root of tars that others wrote: the tars that are new, what scanning says of them, the next part of the plan."""
+"""Additions of a run to a root of foreign tars: new tars, results of scanning them, the next part of the plan."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -55,7 +55,7 @@ def _planned(root: str, failed: Iterable[FailedClip]) -> Iterable[PlannedClip]:
 
 
 def standing_errors(root: str, current: Iterable[ErrorRow]) -> list[ErrorRow]:
-    """What is wrong now: rows and sources as this run saw them, spans that earlier parts could not plan, clips that failed."""
+    """Errors that stand: rows and sources as this run saw them, spans that earlier parts could not plan, clips that failed."""
     now = list(current)
     seen = {(row.source, row.message) for row in now}
     planned = set(read_plan_columns(root, ["source"])["source"].unique().to_pylist())

@@ -25,7 +25,7 @@ MAX_FRAMES = 300  # of a longer clip only so many are drawn: they lie in memory 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
-    """What is to be shown: a dataset, with the tracks or the depth of a label set, judged by an audit."""
+    """Content to be shown: a dataset, with the tracks or the depth of a label set, judged by an audit."""
 
     root: str
     label_set: str | None = None
@@ -33,7 +33,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredClip:
+class ShownClip:
     """A clip that was cut, and the shard that it lies in."""
 
     shard: int
@@ -41,7 +41,7 @@ class StoredClip:
 
     @property
     def record(self) -> ClipRecord:
-        """What the shard says of it. Raises DataError if it was not cut."""
+        """Its record in the shard. Raises DataError if it was not cut."""
         if self.entry.record is None:
             raise DataError(f"clip {self.entry.key} was not cut; see errors/shards")
         return self.entry.record
@@ -51,7 +51,7 @@ class StoredClip:
 class LoadedClip:
     """A clip's first frames, with the tracks that begin in them, or their depth."""
 
-    stored: StoredClip
+    stored: ShownClip
     frames: np.ndarray  # uint8 "T H W 3"
     labels: TrackLabels | None  # of these T frames, N tracks
     depth: DepthLabels | None = None  # of these T frames, where the label set holds depth
@@ -87,7 +87,7 @@ def choose_shown(root: str, label_set: str | None, audit: str | None) -> Shown:
     return Shown(root=where, label_set=label_set, audit=audit)
 
 
-def find_clip(root: str, key: str) -> StoredClip:
+def find_clip(root: str, key: str) -> ShownClip:
     """The clip of this key. Raises ConfigError if the plan has none, or it was not cut."""
     plan = read_plan_columns(root, ["key", "shard"])
     shards = plan.filter(pc.equal(plan["key"], key))["shard"].to_pylist()
@@ -97,7 +97,7 @@ def find_clip(root: str, key: str) -> StoredClip:
     return found[-1]  # of a clip that was tried again the later one counts
 
 
-def spread_clips(root: str, count: int) -> list[StoredClip]:
+def spread_clips(root: str, count: int) -> list[ShownClip]:
     """Up to `count` clips, spread evenly over the shards and within each; only as many shards are opened as clips are needed."""
     shards = sorted(committed(storage.join(root, "shards")))
     if not shards:
@@ -113,7 +113,7 @@ def spread_clips(root: str, count: int) -> list[StoredClip]:
     return chosen[:count]
 
 
-def choose_clip(root: str, key: str | None) -> StoredClip:
+def choose_clip(root: str, key: str | None) -> ShownClip:
     """The clip of this key, or one from the middle."""
     return find_clip(root, key) if key else spread_clips(root, 1)[0]
 
@@ -123,7 +123,7 @@ def count_planned(root: str) -> int:
     return int(read_plan_counts(root).counts().sum())
 
 
-def load_clip(shown: Shown, clip: StoredClip) -> LoadedClip:
+def load_clip(shown: Shown, clip: ShownClip) -> LoadedClip:
     """Decode a clip with its labels and audit. Raises DataError if labels or audit are not of this video, or not of these tracks."""
     record = clip.record
     frames = read_clip_frames(
@@ -153,14 +153,14 @@ def load_clip(shown: Shown, clip: StoredClip) -> LoadedClip:
     )
 
 
-def _clips_of(root: str, shard: int) -> list[StoredClip]:
+def _clips_of(root: str, shard: int) -> list[ShownClip]:
     if not storage.exists(Layout(root).shard_index(shard)):
         return []
     tombstones = read_tombstones(root)
-    return [StoredClip(shard, entry) for entry in read_index(root, shard) if entry.record is not None and not tombstones.cover(entry)]
+    return [ShownClip(shard, entry) for entry in read_index(root, shard) if entry.record is not None and not tombstones.cover(entry)]
 
 
-def _labels(shown: Shown, clip: StoredClip, num_frames: int) -> Labels | None:
+def _labels(shown: Shown, clip: ShownClip, num_frames: int) -> Labels | None:
     """The clip's labels; of a dense kind, those of its first frames."""
     key = clip.entry.key
     if shown.label_set is None or not storage.exists(Layout(shown.root).label_shard(shown.label_set, clip.shard)):
@@ -172,7 +172,7 @@ def _labels(shown: Shown, clip: StoredClip, num_frames: int) -> Labels | None:
     return labelled.labels(key, frames=range(num_frames))
 
 
-def _audit(shown: Shown, clip: StoredClip) -> ClipAudit | None:
+def _audit(shown: Shown, clip: ShownClip) -> ClipAudit | None:
     if shown.audit is None or not storage.exists(Layout(shown.root).audit_shard(shown.audit, clip.shard)):
         return None
     audited = read_audit_shard(shown.root, shown.audit, clip.shard)

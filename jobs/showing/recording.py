@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from jobs.showing.clips import LoadedClip, Shown, StoredClip, choose_clip, load_clip
+from jobs.showing.clips import LoadedClip, Shown, ShownClip, choose_clip, load_clip
 from jobs.showing.pictures import audit_note
 from pipeline import storage
 from pipeline.audit.stored.audit_set import read_audit_set
@@ -35,7 +35,7 @@ def record_clip(shown: Shown, key: str | None, uri: str) -> None:
     write_recording(storage.absolute(uri), clip_scene(shown, choose_clip(shown.root, key)))
 
 
-def clip_scene(shown: Shown, stored: StoredClip) -> ClipScene:
+def clip_scene(shown: Shown, stored: ShownClip) -> ClipScene:
     """All that is known of a clip: tracks of the label set, or true ones without a set; cameras, depth and 3D tracks of its truth."""
     clip = load_clip(shown, stored)
     sample = _sample(shown, clip)
@@ -51,7 +51,7 @@ def clip_scene(shown: Shown, stored: StoredClip) -> ClipScene:
 
 
 def report_text(shown: Shown, clip: LoadedClip) -> str:
-    """What a person should know of the clip, as Markdown."""
+    """Description of the clip, as Markdown."""
     entry, record = clip.stored.entry, clip.stored.record
     rows = {
         "source": entry.source,

@@ -1,4 +1,4 @@
-"""What a person sees of a training."""
+"""Console output of a training."""
 
 from jobs.training.progress import StepLine
 from jobs.training.report import report_stage, report_training

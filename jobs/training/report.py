@@ -15,7 +15,7 @@ _MOST_LOST = 0.5  # of the steps of a run; beyond, it has not trained
 
 
 def report_stage(config: TrainConfig) -> int:
-    """What would be trained, after everything that can be checked without reading data or weights."""
+    """Print the stage that would be trained, after everything that can be checked without reading data or weights."""
     with torch.device("meta"):
         model = build_model(config.model.name, config.model.config)
     check_image_sizes(family_of(config.model.name), model, config.data.shape, config.loss_settings)
@@ -39,7 +39,7 @@ def report_stage(config: TrainConfig) -> int:
 
 
 def report_training(outcome: TrainOutcome) -> int:
-    """What a run came to; failed if most of its steps were lost."""
+    """Print the outcome of a run; failed if most of its steps were lost."""
     lost = outcome.num_guarded + outcome.num_skipped
     rows = [
         ("steps", outcome.steps),

@@ -26,7 +26,7 @@ L = TypeVar("L", TrackLabels, DepthLabels)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelEntry:
-    """What a label file says about one clip, without its labels. Fields as in LabelRow; `row` is its place in the file."""
+    """Row of a label file for one clip, without its labels. Fields as in LabelRow; `row` is its place in the file."""
 
     row: int
     key: str

@@ -100,7 +100,7 @@ def stored_shapes(*, frames: int, height: int, width: int) -> dict[str, Shape]:
 
 
 def frames_taken(stored_frames: np.ndarray, taken: np.ndarray) -> np.ndarray:
-    """Where frames stand among those taken, int32 "N"; -1 for one that was not taken. One taken twice counts where it comes first.
+    """Places of frames among those taken, int32 "N"; -1 for one that was not taken. One taken twice counts where it comes first.
 
     Args:
         stored_frames: "N", indices of frames; -1 for none.

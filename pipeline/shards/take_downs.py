@@ -50,7 +50,7 @@ class PlannedNames:
         return given.filter(pc.invert(pc.is_in(given, self.table[kind].combine_chunks()))).to_pylist()
 
     def _described(self, kind: str, name: str) -> str:
-        """What may have been meant by an unknown name."""
+        """Suggestions for an unknown name."""
         what = "no clip has the key" if kind == "key" else "no source has the id"
         ids = self.table.filter(pc.equal(self.table["source"], name))["source_id"].unique().to_pylist()
         other = "source_id" if kind == "key" else "key"

@@ -25,7 +25,7 @@ class Tombstones:
         return entry.key in self.keys or entry.source_id in self.source_ids
 
     def joined(self, other: "Tombstones") -> "Tombstones":
-        """What either names."""
+        """The union of both."""
         return Tombstones(keys=self.keys | other.keys, source_ids=self.source_ids | other.source_ids)
 
 
@@ -37,7 +37,7 @@ def forgotten_keys(root: str, shard: int, tombstones: Tombstones) -> frozenset[s
 
 
 def read_tombstones(root: str) -> Tombstones:
-    """What is to be forgotten in a dataset; nothing if it has no such file."""
+    """Tombstones of a dataset; empty if it has no such file."""
     uri = Layout(root).tombstones
     if not storage.exists(uri):
         return Tombstones()

@@ -1,4 +1,4 @@
-"""Which labels a stream may trust: the audit that it was told to obey, or a warning that there is none."""
+"""Trust of a stream in labels: the audit that it was told to obey, or a warning that there is none."""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the metadata of a shard say about its clips: which are delivered, and why the others are left out."""
+"""Clips of a shard by its metadata: those that are delivered, and reasons for the others."""
 
 import logging
 from collections import OrderedDict

@@ -87,7 +87,7 @@ class ClipStream:
         self._ended = True
 
     def state_dict(self) -> dict[str, Any]:
-        """Where all ranks stand once each has taken as many samples as this one. JSON types only."""
+        """The state of all ranks once each has taken as many samples as this one. JSON types only."""
         return self.state_at(self._next_index())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -176,7 +176,7 @@ def index_of(state: dict[str, Any], config: StreamConfig, plan: PlanCounts) -> i
 
 
 def parts_of(state: dict[str, Any]) -> int:
-    """How many parts of the plan a state's sequence is made of. Raises ConfigError if it is no state."""
+    """Number of plan parts in a state's sequence. Raises ConfigError if it is no state."""
     parts = state.get("parts", 1)  # states from before plans had parts
     if type(parts) is not int or parts < 1:
         raise ConfigError(f"not a state of a stream: its parts are {parts!r}, expected a whole number; pass what state_dict() returned")

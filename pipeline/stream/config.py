@@ -1,4 +1,4 @@
-"""What to stream, and how: the one configuration of the stream."""
+"""The one configuration of the stream."""
 
 import os
 from collections.abc import Sequence
@@ -72,7 +72,7 @@ class StreamConfig:
 
     @property
     def dataset(self) -> str:
-        """What the dataset is called."""
+        """Name of the dataset."""
         return self.name or self.root.rstrip("/").rsplit("/", 1)[-1]
 
 

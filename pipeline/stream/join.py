@@ -67,7 +67,7 @@ def join_labels(root: str | os.PathLike[str], labelset: str, audit: str | None =
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Asked:
-    """What is to be joined."""
+    """Labels and weights to be joined."""
 
     root: str
     labels: str
@@ -142,7 +142,7 @@ class _Joiner:
         return found[0]
 
     def _places_of(self, tar: str) -> list[_Place]:
-        """Where the clips of a tar are listed. A tar read through another path or URL is known by its file name."""
+        """Index places of a tar's clips. A tar read through another path or URL is known by its file name."""
         name = tar.rsplit("/", 1)[-1]
         own = _OWN_TAR.fullmatch(name)
         if own and storage.exists(Layout(self._root).shard_index(int(own[1]))):
@@ -219,7 +219,7 @@ def _status_and_labels(found: _Found) -> tuple[str, Labels | None]:
 
 
 def _judged(found: _Found, labels: Labels | None) -> dict[str, Any]:
-    """What the audit adds to a sample."""
+    """Fields of a sample from the audit."""
     key, audit, record = found.entry.key, found.audit, found.entry.record
     verdict = "missing" if audit is None else audit.clip(key).verdict.decision
     trust = None

@@ -48,7 +48,7 @@ class MixtureConfig:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the parts are called: ClipSample.dataset of their samples."""
+        """Names of the parts: ClipSample.dataset of their samples."""
         return tuple(config.dataset for config, _ in self.parts)
 
 
@@ -98,7 +98,7 @@ class MixtureStream:
                 yield item
 
     def state_dict(self) -> dict[str, Any]:
-        """Where all ranks stand once each has taken as many samples as this one. JSON types only."""
+        """The state of all ranks once each has taken as many samples as this one. JSON types only."""
         end = self._start.place + self._taken * self.config.world_size
         states = [stream.state_at(self._next_index(part, end)) for part, stream in enumerate(self._streams)]
         return {"place": end, "seed": self.config.seed, "parts": [own | state for own, state in zip(self._identity(), states, strict=True)]}
@@ -130,7 +130,7 @@ class MixtureStream:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Start:
-    """Where an iterator begins: the place in the mixture, and the index of each part that comes next."""
+    """The beginning of an iterator: the place in the mixture, and the index of each part that comes next."""
 
     place: int
     indices: tuple[int, ...]

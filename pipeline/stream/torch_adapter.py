@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class _Share(IterableDataset[ClipSample | SkippedClip]):
-    """What TorchClipDataset gives, without a word in the log: for whoever has told already."""
+    """TorchClipDataset without log messages, for processes whose parent has logged them."""
 
     def __init__(self, config: StreamConfig | MixtureConfig, state: dict[str, Any] | None = None) -> None:
         super().__init__()

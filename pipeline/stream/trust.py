@@ -1,4 +1,4 @@
-"""How far labelled tracks deserve trust: an audit's word, joined with the labels that it judged, and added to a sample."""
+"""Trust in labelled tracks: an audit, joined with the labels that it judged, and added to a sample."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -152,7 +152,7 @@ def histogram_chart(histogram: Histogram, *, limits: Sequence[Limit] = (), basel
 
 
 def position(edges: Sequence[float], value: float) -> float:
-    """Where a value lies along bins of equal width, 0 to 1: linearly within its bin, at the ends beyond them."""
+    """Position of a value along bins of equal width, 0 to 1: linearly within its bin, at the ends beyond them."""
     if value <= edges[0]:
         return 0.0
     if value >= edges[-1]:

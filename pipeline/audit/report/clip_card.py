@@ -45,7 +45,7 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipCard:
-    """What a card says; its pictures come apart. Of a clip that is to be forgotten, the key and the decision alone."""
+    """Contents of a card; its pictures come apart. Of a clip that is to be forgotten, the key and the decision alone."""
 
     key: str
     decision: str

@@ -105,7 +105,7 @@ def calibration_of(document: Mapping[str, Any]) -> CalibrationRecord:
 
 
 def reason_evidence(reason: str, *, measures: object, rules: Mapping[str, Any], screen: object, screen_rules: Mapping[str, Any]) -> str:
-    """What was measured against which limit; "" where nothing is known.
+    """Measured value and limit behind a reason; "" where nothing is known.
 
     Args:
         measures, screen: of the labels (ClipMeasures) and of the picture (VideoMeasures); None where not measured.

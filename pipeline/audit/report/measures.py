@@ -133,5 +133,5 @@ def drift_lines(rows: Sequence[DriftRow]) -> tuple[DriftLine, ...]:
 
 
 def _or_least(value: float) -> float:
-    """What is not known ranks last."""
+    """Sort key that ranks unknown values last."""
     return value if math.isfinite(value) else -math.inf

@@ -145,5 +145,5 @@ def shard_table(shards: Sequence[ShardSummary]) -> ShardTable:
 
 
 def sort_key(value: float) -> str:
-    """What the page's script sorts a cell by; nothing for what is not known, which comes last."""
+    """Sort key of a cell for the page's script; empty for unknown values, which come last."""
     return f"{value:.9g}" if math.isfinite(value) else ""

@@ -69,7 +69,7 @@ def size(num_bytes: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MeasureText:
-    """How the report speaks of a measure."""
+    """Wording of a measure in the report."""
 
     title: str
     sentence: str

@@ -1,4 +1,4 @@
-"""What a kind of labels says of itself, so that status, commit, pool, screen and provenance need not know which kind it is."""
+"""Description of a kind of labels, so that status, commit, pool, screen and provenance need not know which kind it is."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

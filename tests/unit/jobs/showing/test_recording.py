@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from jobs.showing.clips import LoadedClip, Shown, StoredClip
+from jobs.showing.clips import LoadedClip, Shown, ShownClip
 from jobs.showing.pictures import audit_note
 from jobs.showing.recording import record_clip, report_text
 from pipeline.audit.stored.clip_audit import ClipAudit
@@ -19,7 +19,7 @@ def loaded(source: str = "walk.mp4", audit: ClipAudit | None = None) -> LoadedCl
     record = ClipRecord(**common, **about, sha256="ab" * 32, timestamps=(0.0, 0.04))
     entry = ClipEntry(**common, sample_key="walk-w0000", tar="000000.tar", record=record)
     frames = np.zeros((2, 24, 32, 3), np.uint8)
-    return LoadedClip(stored=StoredClip(3, entry), frames=frames, labels=None, audit=audit, weights=None, ncc=None)
+    return LoadedClip(stored=ShownClip(3, entry), frames=frames, labels=None, audit=audit, weights=None, ncc=None)
 
 
 def test_without_the_extra_the_message_names_what_to_install(monkeypatch):

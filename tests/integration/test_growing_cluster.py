@@ -95,7 +95,7 @@ def test_a_node_that_comes_in_mid_job_gets_work_and_a_labeler_that_never_comes_u
         if not added:
             added.append(cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20))
 
-    work, limits = Noted(str(tmp_path)), Limits(attempts=1, part_s=2.0)
+    work, limits = Noted(str(tmp_path)), Limits(attempts=1, part_s=8.0)
     report = run_units(work, range(75), RayTasks(make_run(work), limits), limits=limits, on_result=grow)
     assert sorted(report.results) == list(range(75))
     assert len(set(report.results.values())) == 2

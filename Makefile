@@ -21,17 +21,18 @@ $(STAMP): constraints.txt pyproject.toml
 demo: setup
 	$(BIN)/python jobs/demo.py --out $(OUT) $(if $(VIDEOS),--videos '$(VIDEOS)')
 
-# Unit tests, both halves of the integration tests, and the linters run side by side: the halves wait for processes most of the time, of
-# which Ray's are as patient (nice 15) as the unit tests here: what has time limits must not starve beside what has none.
+# Both halves of the unit tests, both of the integration tests, and the linters run side by side: integration tests wait for processes
+# most of the time, of which Ray's are as patient (nice 15) as the unit tests here: what has time limits must not starve beside what has none.
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not soak'
 test: setup
 	mkdir -p out
 	nice -n 15 $(MAKE) --silent lint > out/lint.txt 2>&1 & lint=$$!; \
-	nice -n 15 env $(TESTS) tests/unit > out/unit_tests.txt 2>&1 & unit=$$!; \
+	nice -n 15 env $(TESTS) tests/unit/pipeline > out/unit_pipeline.txt 2>&1 & pipeline=$$!; \
+	nice -n 15 env $(TESTS) tests/unit --ignore tests/unit/pipeline > out/unit_tests.txt 2>&1 & unit=$$!; \
 	$(TESTS) tests/integration/test_[a-m]*.py > out/integration_tests.txt 2>&1 & first=$$!; \
 	$(TESTS) tests/integration/test_[n-z]*.py; second=$$?; \
-	wait $$first; first=$$?; wait $$unit; unit=$$?; wait $$lint; lint=$$?; \
-	cat out/integration_tests.txt out/unit_tests.txt out/lint.txt; exit $$((unit | first | second | lint))
+	wait $$first; first=$$?; wait $$pipeline; pipeline=$$?; wait $$unit; unit=$$?; wait $$lint; lint=$$?; \
+	cat out/integration_tests.txt out/unit_pipeline.txt out/unit_tests.txt out/lint.txt; exit $$((pipeline | unit | first | second | lint))
 
 lint: setup
 	$(BIN)/ruff check .

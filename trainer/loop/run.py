@@ -34,6 +34,10 @@ _CHANGEABLE = ("out", "checkpoints", "logs", "loader_workers")  # between a run 
 def check_image_sizes(family: Family, model: Network, shape: ShapeConfig, losses: LossSettings) -> None:
     """Try the smallest images of a training. Raises: ConfigError if they are too small for the model and its losses."""
     patch, (least, most) = family.patch_size(model), shape.pixels
+    if least < patch**2:
+        raise ConfigError(
+            f"data.shape: pixels is {shape.pixels}, expected (least, most) of at least {patch**2}: one patch of {patch} x {patch}"
+        )
     sizes = {fitted_size(aspect, least, patch=patch, most_pixels=most) for aspect in np.geomspace(*shape.aspect, _ASPECTS)}
     for height, width in sorted(sizes):
         try:

@@ -46,6 +46,16 @@ def test_images_too_small_for_the_tracker_are_refused_before_the_first_step() ->
     check_image_sizes(family_of("trajvg"), model, small, without)
 
 
+def test_images_below_one_patch_of_the_network_are_refused_before_the_first_step() -> None:
+    config = read_config(CONFIGS / "trajvg_stage1.yaml")
+    with torch.device("meta"):
+        model = build_model("trajvg", config.model.config)
+    with pytest.raises(
+        ConfigError, match=r"data.shape: pixels is \(195, 1000\), expected \(least, most\) of at least 196: one patch of 14 x 14"
+    ):
+        check_image_sizes(family_of("trajvg"), model, ShapeConfig(pixels=(195, 1000)), config.loss_settings)
+
+
 def test_the_third_stage_trains_confidence_and_tracks_alone() -> None:
     config = read_config(CONFIGS / "trajvg_stage3.yaml")
     with torch.device("meta"):

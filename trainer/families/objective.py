@@ -45,10 +45,9 @@ class Objective(nn.Module):
             settings: of the family.
             precision: bfloat16 autocasts what the network does not keep in float32.
 
-        Raises: ConfigError if the model cannot give what the losses need.
+        Raises: ConfigError for an unknown precision.
         """
         super().__init__()
-        family.check_settings(model, settings)
         if precision not in PRECISIONS:
             raise ConfigError(f"precision is {precision!r}, expected one of {', '.join(PRECISIONS)}")
         self.family, self.model, self.settings, self.precision = family, model, settings, precision

@@ -27,10 +27,6 @@ class LossSettings(Protocol):
     def learns_from_pseudo_labels(self) -> bool:
         """Whether a loss of pseudo-labelled clips counts."""
 
-    @property
-    def needs_tracks(self) -> bool:
-        """Whether a loss looks at predicted tracks."""
-
 
 class Family(Protocol):
     """One published system: its networks, its losses and their settings.
@@ -46,9 +42,6 @@ class Family(Protocol):
 
     def tracks(self, model: Network) -> bool:
         """Whether the model tracks query points."""
-
-    def check_settings(self, model: Network, settings: Any) -> None:
-        """Raises: ConfigError if the model cannot give what the losses need."""
 
     def check_shape(self, model: Network, settings: Any, height: int, width: int) -> None:
         """Raises: DataError if images of this size, in pixels, cannot be trained on."""

@@ -41,11 +41,6 @@ class Pi3Losses:
         """Never."""
         return False
 
-    @property
-    def needs_tracks(self) -> bool:
-        """Never."""
-        return False
-
 
 class Pi3Family:
     """See `trainer.families.protocol.Family`."""
@@ -59,9 +54,6 @@ class Pi3Family:
     def tracks(self, model: Network) -> bool:
         """Never."""
         return False
-
-    def check_settings(self, model: Network, settings: Pi3Losses) -> None:
-        """All losses are of geometry, which the model gives."""
 
     def check_shape(self, model: Network, settings: Pi3Losses, height: int, width: int) -> None:
         """Any multiple of the patch will do."""

@@ -90,10 +90,6 @@ class TrajVGFamily:
         """Always."""
         return True
 
-    def check_settings(self, model: Network, settings: TrajVGLosses) -> None:
-        """The model gives what all losses need."""
-        _trajvg(model)
-
     def check_shape(self, model: Network, settings: TrajVGLosses, height: int, width: int) -> None:
         """Images must hold the tracker's coarsest map, unless no loss needs tracks."""
         if settings.needs_tracks:

@@ -32,6 +32,7 @@ class ClipSample:
     frame_indices: np.ndarray  # int64 "T": which frames of the stored clip these are
     frame_times: np.ndarray  # float64 "T": seconds from the clip's first frame
     supervision: Supervision
+    valid_mask: np.ndarray | None = None  # bool "H W", of padded clips: True where frames show the picture, False in the margin
     dataset: str | None = None  # what the stream calls the dataset that the clip is of
     license: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)  # the manifest row's other columns
@@ -40,7 +41,7 @@ class ClipSample:
     visibility: np.ndarray | None = None  # bool "T N"
     visibility_score: np.ndarray | None = None  # float32 "T N"
     confidence: np.ndarray | None = None  # float32 "T N"
-    query_frame: np.ndarray | None = None  # int32 "N": index into these T frames, -1 where the query's frame is not among them
+    query_frame: np.ndarray | None = None  # int32 "N": index into these T frames, -1 where the query is not in them
     track_valid: np.ndarray | None = None  # bool "T N"
     track_weights: np.ndarray | None = None  # float32 "N" in [0, 1]: trust in each track, from an audit
     frame_weights: np.ndarray | None = None  # float32 "T N" in [0, 1]: the same per frame, 0 where invisible; the w of a loss over tracks

@@ -1,5 +1,6 @@
 """Configuration of the training batches, and how it is read from plain tables (YAML, JSON)."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -9,6 +10,8 @@ from pipeline.errors import ConfigError
 from pipeline.stream import MixtureConfig, StreamConfig
 
 Section = TypeVar("Section")
+
+_log = logging.getLogger(__name__)
 _SET_BY_LOADER = ("rank", "world_size", "epochs", "evaluation_truth", "arrays")  # by the loader, not by the part
 # One bad clip must not end a run of days; clips held out for validation and test are not for training; a window lies within 48 frames.
 _PART_DEFAULTS = {"on_error": "skip", "split": "train", "num_frames": 48}
@@ -91,6 +94,12 @@ class DataConfig:
         for part, _ in self.pseudo.parts if self.pseudo else ():
             if part.labels is None and part.audit is None:
                 raise ConfigError(f"data: pseudo part {part.dataset} names no labels; set labels (jobs/pseudolabel.py) or audit")
+        for part, _ in (pair for mixture in (self.labelled, self.pseudo) if mixture is not None for pair in mixture.parts):
+            if part.fit == "pad" and part.size is not None:
+                raise ConfigError(
+                    f"data: part {part.dataset} pads its clips (fit), and a step would cut images from picture and margin alike; set fit"
+                    " to crop, or leave size out: a step cuts images of its own proportions from whole clips"
+                )
         unknown = set(self.without_normals) - set(self.labelled.names if self.labelled else ())
         if unknown:
             raise ConfigError(f"data: without_normals names {sorted(unknown)[0]!r}, which is no labelled part")
@@ -101,6 +110,7 @@ def parse_data_config(table: Mapping[str, Any]) -> DataConfig:
 
     `labelled` and `pseudo` are lists of parts: `root`, `weight` (1 if left out) and fields of StreamConfig. Of a part that does not say
     otherwise come clips of the split train, up to 48 frames of each, and clips that cannot be used are skipped.
+    A part with a size and without a fit is from before there was a choice: it stretches.
 
     Args:
         table: field -> value; `shape` and `augment` are tables of their own.
@@ -127,7 +137,9 @@ def _parse_mixture(parts: object, where: str, *, seed: int) -> MixtureConfig:
 def _parse_part(table: object, where: str) -> tuple[StreamConfig, float]:
     values = dict(table) if isinstance(table, Mapping) else {}
     weight = values.pop("weight", 1.0)
-    known = _checked_names(values, StreamConfig, where)
+    known = with_recorded_fit(_checked_names(values, StreamConfig, where))
+    if values.get("size") is not None and "fit" not in values:
+        _log.warning("%s: a size without a fit stretches clips, as it did before there was a choice; fit: crop keeps proportions", where)
     if "root" not in known:
         raise ConfigError(f"{where} is {table!r}, expected a table with at least a root")
     foreign = [name for name in _SET_BY_LOADER if name in known]
@@ -136,6 +148,11 @@ def _parse_part(table: object, where: str) -> tuple[StreamConfig, float]:
     if isinstance(weight, bool) or not isinstance(weight, int | float):
         raise ConfigError(f"{where}.weight is {weight!r}, expected a number above 0")
     return _build(StreamConfig, _PART_DEFAULTS | _lists_to_tuples(known), where), float(weight)
+
+
+def with_recorded_fit(part: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of a part with its `fit`, which tables from before there was a choice lack: with a size they stretched."""
+    return {"fit": StreamConfig(root="").fit if part.get("size") is None else "stretch", **part}
 
 
 def _checked_names(table: object, kind: type, where: str) -> Mapping[str, Any]:

@@ -36,6 +36,14 @@ def test_tables_become_the_configuration():
     assert (config.seed, config.labelled.seed) == (4, 4)
 
 
+def test_parts_from_before_there_was_a_fit_stretch_to_their_size(caplog):
+    tables = [{"root": "/a", "size": [48, 64]}, {"root": "/b"}, {"root": "/c", "size": [48, 64], "fit": "crop"}]
+    parts = [part for part, _ in parse_data_config({"labelled": tables}).labelled.parts]
+    assert [(part.size, part.fit) for part in parts] == [((48, 64), "stretch"), (None, "crop"), ((48, 64), "crop")]
+    (said,) = caplog.messages
+    assert said.startswith("data.labelled[0]: a size without a fit stretches clips")
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
@@ -62,6 +70,8 @@ def test_tables_that_do_not_do_are_refused(table, message):
         ({"labelled": mixture(labels="x")}, "labelled part a names labels"),
         ({"labelled": mixture(arrays=False)}, "labelled part a names labels"),
         ({"pseudo": mixture()}, "pseudo part a names no labels"),
+        ({"labelled": mixture(size=(48, 64), fit="pad")}, "part a pads its clips"),
+        ({"pseudo": mixture(labels="x", size=(48, 64), fit="pad")}, "part a pads its clips"),
         ({"labelled": mixture(), "num_tracks": 0}, "num_tracks 0"),
         ({"labelled": mixture(), "without_normals": ("b",)}, "'b', which is no labelled part"),
     ],

@@ -19,7 +19,14 @@ FOCAL_X, FOCAL_Y = 9.0, 11.0
 
 
 def is_array(kind) -> bool:
-    return np.ndarray in (kind, *typing.get_args(kind))
+    return any(typing.get_origin(each) is np.ndarray for each in (kind, *typing.get_args(kind)))
+
+
+def scalar_of(kind) -> type:
+    """The scalar type that an annotation names: `npt.NDArray[np.float32]`, or that or None."""
+    (array,) = (each for each in (kind, *typing.get_args(kind)) if typing.get_origin(each) is np.ndarray)
+    (scalar,) = typing.get_args(typing.get_args(array)[1])
+    return scalar
 
 
 def make_sample() -> ClipSample:
@@ -75,6 +82,14 @@ def test_the_table_and_the_array_fields_of_a_sample_are_the_same():
     kinds = typing.get_type_hints(ClipSample)
     assert set(FIELDS) == {name for name, kind in kinds.items() if is_array(kind)}
     assert set(array_names(ClipSample)) == set(FIELDS)
+
+
+@pytest.mark.parametrize("record", [ClipSample, TruthClip])
+def test_the_annotations_say_the_dtypes_of_the_table(record):
+    kinds = typing.get_type_hints(record)
+    assert {name: np.dtype(scalar_of(kinds[name])) for name in array_names(record)} == {
+        name: np.dtype(FIELDS[name].dtype) for name in array_names(record)
+    }
 
 
 def test_what_a_dataset_may_know_is_in_the_table_and_is_what_may_be_stored():

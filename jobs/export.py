@@ -29,6 +29,7 @@ MinWeight = Annotated[float, typer.Option(help="Least weight of a track (with --
 EvaluationTruth = Annotated[bool, typer.Option("--evaluation-truth", help="Also export truth that is meant for evaluation.")]
 TrainerFrames = Annotated[int | None, typer.Option(help="Frames of the trainer's samples; by --trainer if not given.")]
 TrainerPoints = Annotated[int | None, typer.Option(help="Tracks of the trainer's samples; by --trainer if not given.")]
+VideoLayout = Annotated[str, typer.Option(help="thwc: uint8, for TAPIP3D; tchw: float32 in [0, 1], for SpatialTrackerV2.")]
 JpegQuality = Annotated[int, typer.Option(help="Quality of the JPEG files, 1 to 100.")]
 
 
@@ -118,7 +119,7 @@ def tapip3d(
     split: options.Split = None,
     limit: options.Limit = None,
     min_weight: MinWeight = 0.0,
-    video_layout: Annotated[str, typer.Option(help="thwc: uint8, for TAPIP3D; tchw: float32 in [0, 1], for SpatialTrackerV2.")] = VIDEO_LAYOUTS[0],
+    video_layout: VideoLayout = VIDEO_LAYOUTS[0],
     executor: options.Executor = "inline",
     clip_time_limit: options.ClipTimeLimit = 600.0,
     max_attempts: options.MaxAttempts = 2,

@@ -175,13 +175,16 @@ class Hub(BaseHTTPRequestHandler):
     """As much of the hub as takes a folder in one commit."""
 
     def do_GET(self) -> None:
-        self._answer([{"type": "file", "path": name, "size": 1, "oid": "1" * 40} for name in self.server.files])
+        if "/tree/" in self.path:
+            self._answer([{"type": "file", "path": name, "size": 1, "oid": "1" * 40} for name in self.server.files])
+        else:
+            self._answer({"id": "lab/tracks", "sha": "1" * 40, "siblings": [{"rfilename": name} for name in self.server.files]})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path == "/api/repos/create":
             asked = json.loads(body)
-            self.server.made = (asked.get("organization"), asked["name"], asked["type"], asked.get("private", False))
+            self.server.made = asked
             self._answer({"url": f"{self.server.url}/datasets/lab/tracks", "name": "lab/tracks"})
         elif self.path.startswith("/api/datasets/lab/tracks/preupload/"):
             paths = [file["path"] for file in json.loads(body)["files"]]
@@ -216,6 +219,7 @@ def hub(monkeypatch) -> Iterator[ThreadingHTTPServer]:
     server.made, server.closed = None, False
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY", True)  # else it asks this hub for more, and keeps the answer
     huggingface_hub.close_session()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -232,7 +236,8 @@ def test_the_folder_is_sent_to_the_hub_as_it_is(labelled, tmp_path, run_job, hub
     done = run_job(*common)
     here = {path.relative_to(tmp_path / "out").as_posix(): path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert hub.files == here
-    assert hub.made[1:] == ("tracks", "dataset", True)
+    assert (hub.made["organization"], hub.made["name"], hub.made["type"]) == ("lab", "tracks", "dataset")
+    assert hub.made.get("private") is True or hub.made.get("visibility") == "private"  # by the version of huggingface_hub
     assert f"{hub.url}/datasets/lab/tracks" in done.stdout
     assert 'load_dataset("lab/tracks", "labels", split="train")' in here["README.md"].decode()
     hub.closed = True

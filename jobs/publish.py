@@ -41,7 +41,7 @@ def summary_rows(done: Published, config: PublishConfig) -> list[tuple[str, obje
     figures = done.figures
     rows: list[tuple[str, object]] = [
         ("labels", f"{config.publication.labels}, audit {config.publication.audit or 'none: they are published unjudged'}"),
-        ("clips", f"{figures.clips:,} in {done.num_shards:,} shards, split {config.publication.split or 'all'}"),
+        ("clips", f"{figures.clips:,}, split {config.publication.split or 'all'}; shards: {done.num_shards:,}"),
         ("tracks", f"{figures.tracks:,}, {figures.trusted:,} of weight 0.5 or more" if figures.measured else f"{figures.tracks:,}"),
         ("licences", ", ".join(f"{count} {name}" for name, count in sorted(figures.licenses.items()))),
         ("video", "included" if config.publication.with_video else "not included (--with-video)"),

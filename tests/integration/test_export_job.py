@@ -1,5 +1,6 @@
 """jobs/export.py: every format read back by the text of its layout, what is left out and why, and going on after a kill."""
 
+import io
 import json
 import os
 import pickle
@@ -7,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import cv2
+import fsspec
 import numpy as np
 import pytest
 
@@ -272,6 +274,17 @@ def test_a_folder_within_the_root_and_other_options_are_refused(audited, tmp_pat
     said = run_job("export.py", "tapvid", "--root", root, "--out", tmp_path / "out", code=2).stderr
     assert "holds another export" in said
     assert "audit: " in said
+
+
+def test_a_bucket_takes_the_export_too(audited, run_job, bucket):
+    root, name = audited
+    common = ("export.py", "kubric", "--root", root, "--audit", name, "--out", f"{bucket}/out", *ANY)
+    run_job(*common)
+    run_job(*common)
+    store = fsspec.filesystem("s3")
+    assert len(store.ls(f"{bucket}/out/s1c0/frames")) == T
+    annotation = np.load(io.BytesIO(store.cat_file(f"{bucket}/out/s1c0/s1c0.npy")), allow_pickle=True).item()
+    np.testing.assert_array_equal(annotation["coords"][0, :, 0], labels_of("s1c0").tracks_px[:, 1, 0] + np.float32(0.5))
 
 
 def test_a_dry_run_counts_and_writes_nothing(audited, tmp_path, run_job):

@@ -100,7 +100,7 @@ def test_the_card_states_licences_checkpoint_and_figures(labelled, publication):
     assert f"Mean weight {mean:.3f}; {trusted} of 36 tracks ({trusted / 36:.0%})" in card
     assert "| keep | 2 |" in card
     assert "| quarantine | 1 |" in card
-    assert "3 in 2 shards" in shown
+    assert "3, split all; shards: 2" in shown
     written = [path for path in out.rglob("*") if path.is_file()]
     assert not [path for path in written if str(labelled[0]).encode() in path.read_bytes()]  # no folder of this machine
     assert not [path for path in written if path.suffix == ".html"]  # the audit's report shows pictures

@@ -61,9 +61,9 @@ class AllTrackerFormat:
             yield f"frames/{frame_name(index, len(sample.frames))}.png", png(frame)
         tracks = export_tracks(sample, self.min_weight)
         annotation = {
-            "point_xys": tracks.tracks_px + np.float32(CORNER_PX),
-            "point_visibs": tracks.visible,
-            "point_xys_valid": tracks.valid,
+            "point_xys": np.ascontiguousarray(tracks.tracks_px + np.float32(CORNER_PX)),
+            "point_visibs": np.ascontiguousarray(tracks.visible),
+            "point_xys_valid": np.ascontiguousarray(tracks.valid),
         }
         yield "annot.npy", object_npy(annotation)
 

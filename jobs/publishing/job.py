@@ -20,6 +20,7 @@ from pipeline.storage.hub import send_folder_to_hub
 from pipeline.tables import fingerprint, open_table, read_document, read_table, write_document
 
 CARD, DOCUMENT = "README.md", "publication.json"
+_OWNED = ("index/*", "labels/*", "audit/*", "shards/*")  # what goes from the hub when it is not in the folder any more
 _WHAT = ("labels", "audit", "split", "with_video")
 
 
@@ -75,7 +76,7 @@ def publish(config: PublishConfig) -> Published:
         if not figures.clips:
             raise ConfigError(f"no clip of {publication.root} is labelled by {publication.labels}, of this split and not forgotten")
         _write_documents(config, label_set, figures, out)
-    url = None if config.repo is None else send_folder_to_hub(out, config.repo, private=config.private)
+    url = None if config.repo is None else send_folder_to_hub(out, config.repo, owned=_OWNED, private=config.private)
     return Published(figures=figures, num_shards=len(shards), num_waiting=len(cut) - len(shards), url=url)
 
 

@@ -27,7 +27,8 @@ _COMPRESSION = 1  # video and depth hardly shrink further, and take several time
 def plain_pickle(value: Any) -> bytes:
     """Bytes of one object: containers, text, bytes, numbers and NumPy arrays.
 
-    Equal objects give equal bytes (arrays, if their memory is in one order). An object that holds itself cannot be written (ValueError or RecursionError).
+    Equal objects give equal bytes (arrays, if their memory is in one order). An object that holds itself cannot be written: ValueError
+    or RecursionError.
     """
     buffer = io.BytesIO()
     pickler = pickle.Pickler(buffer, protocol=_PROTOCOL)

@@ -8,6 +8,7 @@ variables (HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE), read b
 import logging
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -83,13 +84,12 @@ def fetch_from_hub(source: str, *, cache_dir: str | None = None, endpoint: str |
     return HubFile(path=path, sha256=_sha256_by_name(path))
 
 
-def send_folder_to_hub(folder: str, repo: str, *, private: bool = False, endpoint: str | None = None) -> str:
-    """Make a dataset of the hub hold the files of a local folder, in one commit; files that are there already and equal cost nothing.
-
-    Files of the dataset that the folder does not have are deleted: what was taken out of the folder is taken out there, too.
+def send_folder_to_hub(folder: str, repo: str, *, owned: Sequence[str] = (), private: bool = False, endpoint: str | None = None) -> str:
+    """Add the files of a local folder to a dataset of the hub, in one commit; files that are there already and equal cost nothing.
 
     Args:
         repo: "owner/name"; it is made if there is none.
+        owned: patterns of files that are deleted there if the folder does not have them; others stay.
         private: whether a dataset that is made is hidden from others.
         endpoint: the hub to ask; None for the one that the environment names.
     Returns: address of the dataset.
@@ -108,7 +108,7 @@ def send_folder_to_hub(folder: str, repo: str, *, private: bool = False, endpoin
             repo_id=repo,
             repo_type="dataset",
             commit_message="Publish labels",
-            delete_patterns="*",
+            delete_patterns=list(owned),
             ignore_patterns=["*.tmp"],
         )
     except HFValidationError as error:

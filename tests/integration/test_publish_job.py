@@ -213,9 +213,9 @@ class Hub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(monkeypatch) -> Iterator[ThreadingHTTPServer]:
-    """A hub that holds lab/tracks with one file of an earlier publication."""
+    """A hub that holds lab/tracks with one file of an earlier publication, and one that somebody put there."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.url, server.files = f"http://127.0.0.1:{server.server_address[1]}", {"index/9.parquet": b""}
+    server.url, server.files = f"http://127.0.0.1:{server.server_address[1]}", {"index/9.parquet": b"", "paper.pdf": b"mine"}
     server.made, server.closed = None, False
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
@@ -230,12 +230,12 @@ def hub(monkeypatch) -> Iterator[ThreadingHTTPServer]:
     huggingface_hub.close_session()
 
 
-def test_the_folder_is_sent_to_the_hub_as_it_is(labelled, tmp_path, run_job, hub):
+def test_the_folder_is_sent_to_the_hub_and_replaces_an_earlier_one(labelled, tmp_path, run_job, hub):
     root, name = labelled
     common = ("publish.py", "--root", root, "--labels", name, "--out", tmp_path / "out", "--repo", "lab/tracks", "--private")
     done = run_job(*common)
     here = {path.relative_to(tmp_path / "out").as_posix(): path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    assert hub.files == here
+    assert hub.files == {**here, "paper.pdf": b"mine"}
     assert (hub.made["organization"], hub.made["name"], hub.made["type"]) == ("lab", "tracks", "dataset")
     assert hub.made.get("private") is True or hub.made.get("visibility") == "private"  # by the version of huggingface_hub
     assert f"{hub.url}/datasets/lab/tracks" in done.stdout

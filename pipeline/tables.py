@@ -39,6 +39,11 @@ SCHEMA_VERSIONS = {
     "inference": 1,
     "model_evaluation": 1,
     "evaluated_shard": 1,
+    "export": 1,
+    "exported_clip": 1,
+    "exported_shard": 1,
+    "publication": 1,
+    "published_clips": 1,
 }
 _VERSION, _KIND = b"schema_version", b"trackmill_kind"
 

@@ -1,4 +1,5 @@
-"""Files of a Hugging Face hub: from `hf://org/repo[@revision]/path` to a path on this machine, by way of the hub's own cache.
+"""Files of a Hugging Face hub: from `hf://org/repo[@revision]/path` to a path on this machine, by way of the hub's own cache; and a
+folder of this machine to a dataset there.
 
 Where the cache lies, which hub is asked, with which token, and whether it may be asked at all, is said by the usual environment
 variables (HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE), read by huggingface_hub itself.
@@ -7,6 +8,7 @@ variables (HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE), read b
 import logging
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -80,6 +82,43 @@ def fetch_from_hub(source: str, *, cache_dir: str | None = None, endpoint: str |
     except (client_error, OSError) as error:
         raise _explained(error, source, _by_hand(wanted, endpoint)) from error
     return HubFile(path=path, sha256=_sha256_by_name(path))
+
+
+def send_folder_to_hub(folder: str, repo: str, *, owned: Sequence[str] = (), private: bool = False, endpoint: str | None = None) -> str:
+    """Add the files of a local folder to a dataset of the hub, in one commit; files that are there already and equal cost nothing.
+
+    Args:
+        repo: "owner/name"; it is made if there is none.
+        owned: patterns of files that are deleted there if the folder does not have them; others stay.
+        private: whether a dataset that is made is hidden from others.
+        endpoint: the hub to ask; None for the one that the environment names.
+    Returns: address of the dataset.
+    Raises: ConfigError if the hub does not take it: no right, no network, no such owner.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    client_error = cast(type[Exception], HfHubHTTPError.__bases__[0])
+    api = HfApi(endpoint=endpoint)
+    try:
+        url = api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
+        _log.info("sending %s to %s", folder, url)
+        api.upload_folder(
+            folder_path=folder,
+            repo_id=repo,
+            repo_type="dataset",
+            commit_message="Publish labels",
+            delete_patterns=list(owned),
+            ignore_patterns=["*.tmp"],
+        )
+    except HFValidationError as error:
+        raise ConfigError(f"{repo} is no name of a dataset on the hub: {error}; write OWNER/NAME") from error
+    except (client_error, OSError) as error:
+        raise ConfigError(
+            f"{repo}: the hub did not take the folder ({_first_line(error)}); log in with `hf auth login` as somebody who may write there,"
+            f" then run the same command again; everything is ready in {folder}"
+        ) from error
+    return str(url)
 
 
 def _sha256_by_name(path: str) -> str | None:

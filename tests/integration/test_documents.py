@@ -132,7 +132,21 @@ def test_the_readmes_stream_runs(dataset):
 
 def test_every_option_in_the_documents_exists():
     """Words like --clip-frames in README and docs are options of some job."""
-    jobs = ("shard", "pseudolabel", "show", "demo", "convert", "synthesize", "evaluate", "audit", "train", "infer", "forget")
+    jobs = (
+        "shard",
+        "pseudolabel",
+        "show",
+        "demo",
+        "convert",
+        "synthesize",
+        "evaluate",
+        "audit",
+        "train",
+        "infer",
+        "forget",
+        "export",
+        "publish",
+    )
     known = {"--help"}
     for job in jobs:
         known |= options_of(typer.main.get_command(importlib.import_module(f"jobs.{job}").app))
@@ -147,6 +161,7 @@ def test_every_option_in_the_documents_exists():
             "docs/datasets.md",
             "docs/synthetic.md",
             "docs/audit.md",
+            "docs/export.md",
         )
         for option in re.findall(r"`?(--[a-z][a-z0-9-]+)", (REPO / name).read_text())
     }

@@ -1,0 +1,1 @@
+"""Publishing labels: which shards, and the order of things."""

@@ -91,7 +91,7 @@ def test_one_contradiction_closes_the_gate(labelled, tmp_path):
     write_label_shard(str(root), labels, shard=0, rows=rows)
     command = ("run", "--root", root, "--labels", labels, "--calibration", "none", "--executor", "inline")
     closed = run(audit_app, *command, code=GATE)
-    assert "clips in error: none; found 25.0% (1 of 4)" in closed.stderr
+    assert "no clip is in error; found 25.0% (1 of 4)" in closed.stderr
     assert "labelled on another video" in closed.stderr
     assert json.loads((root / "audit" / labels / "summary.json").read_text())["gate"]["passes"] is False
     assert "more than --max-error-rate" in run(audit_app, *command, "--no-gate", code=TOO_MANY_ERRORS).stderr

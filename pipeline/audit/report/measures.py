@@ -52,6 +52,7 @@ class CalibrationCard:
     tested_on: str
     measures: tuple[MeasureReport, ...]  # those that tell bad tracks best first
     chart: ReliabilityChart
+    has_spread: bool  # the test has clips enough to say how much its figures vary between them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,10 +61,13 @@ class DriftLine:
 
     row: DriftRow
     sign: str
+    word: str
     group: str  # "" for all clips
 
 
 _SIGNS = {"fine": "✓", "warn": "▲", "fail": "✕"}
+_WORDS = {"fine": "none", "warn": "some", "fail": "large"}
+MIN_SPREAD_CLIPS = 5  # fewer clips give no spread
 
 
 def distributions(audit: AuditSet, summary: AuditSummary, baseline: AuditSummary | None) -> Distributions:
@@ -112,6 +116,7 @@ def calibration_card(audit: AuditSet) -> CalibrationCard | None:
         tested_on=_suite(record.held_out.suite),
         measures=tuple(sorted(record.held_out.measures, key=lambda each: -_or_least(each.auroc_mean))),
         chart=reliability_chart(record.held_out.reliability),
+        has_spread=record.held_out.suite.num_clips >= MIN_SPREAD_CLIPS,
     )
 
 
@@ -129,7 +134,10 @@ def _suite(half: SuiteHalf) -> str:
 def drift_lines(rows: Sequence[DriftRow]) -> tuple[DriftLine, ...]:
     """The most drifted first."""
     ordered = sorted(rows, key=lambda row: (-LEVELS.index(row.level), -_or_least(row.psi), row.measure))
-    return tuple(DriftLine(row=row, sign=_SIGNS[row.level], group="" if row.group == ALL_CLIPS else row.group) for row in ordered)
+    return tuple(
+        DriftLine(row=row, sign=_SIGNS[row.level], word=_WORDS[row.level], group="" if row.group == ALL_CLIPS else row.group)
+        for row in ordered
+    )
 
 
 def _or_least(value: float) -> float:

@@ -62,7 +62,7 @@ def test_tracks_lie_where_they_belong_after_resizing():
 def test_the_caption_tells_frames_size_and_share_visible():
     frames, labels = still_clip(4, 30, 40)
     labels.visibility[0] = False
-    assert clip_cell("k", frames, labels).note == "4 frames   40 x 30   1 tracks   75 % visible"
+    assert clip_cell("k", frames, labels).note == "4 frames   40 x 30   1 track   75 % visible"
     assert clip_cell("k", frames, None, note="screened: dark").note == "4 frames   40 x 30   no tracks   screened: dark"
 
 

@@ -37,7 +37,7 @@ def stamp_ring(image: np.ndarray, centre: np.ndarray, colour: np.ndarray, *, rad
     """Draw a hollow point, wider than a disc and dark on both sides, which leaves the image within as it is: predicted here, not seen."""
     edge = outline(radius)
     outer = 1.2 * radius
-    inner = max(0.9, outer - max(1.0, 0.5 * radius))
+    inner = max(0.4, outer - max(1.3, 0.5 * radius))
     patch = _patch(image, centre, outer + edge + 1)
     if patch is None:
         return
@@ -49,12 +49,12 @@ def stamp_ring(image: np.ndarray, centre: np.ndarray, colour: np.ndarray, *, rad
 
 def stamp_cross(image: np.ndarray, centre: np.ndarray, *, radius: float) -> None:
     """Draw a white cross that reaches beyond a disc of this radius: here the point was asked for."""
-    reach, half_line = 2.1 * radius, max(0.5, 0.2 * radius)
-    patch = _patch(image, centre, reach + 2)
+    reach, half_line = 2.1 * radius, max(0.75, 0.2 * radius)
+    patch = _patch(image, centre, reach + outline(radius) + 1)
     if patch is None:
         return
     view, dx, dy = patch
-    for colour, grow, opacity in ((DARK, 0.8, _DARK_OPACITY), (WHITE, 0.0, 1.0)):
+    for colour, grow, opacity in ((DARK, outline(radius), _DARK_OPACITY), (WHITE, 0.0, 1.0)):
         arms = [_share(np.abs(a) - half_line - grow) * _share(np.abs(b) - reach - grow) for a, b in ((dx, dy), (dy, dx))]
         _paint(view, colour, opacity * np.maximum(*arms))
 

@@ -44,7 +44,7 @@ def stamped(name: str, ground: np.ndarray, colour: np.ndarray, place: tuple[floa
 def least_contrast(name: str, radius: float, ground: Callable[[np.ndarray], np.ndarray]) -> float:
     """Over all colours and places: how much the symbol's most visible pixel differs from what is around it."""
     found = [
-        contrast(stamped(name, ground(colour), colour, place, radius), ground(colour)).max() for colour in COLOURS[::3] for place in PLACES
+        contrast(stamped(name, ground(colour), colour, place, radius), ground(colour)).max() for colour in COLOURS[::5] for place in PLACES
     ]
     return min(found)
 

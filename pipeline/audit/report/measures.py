@@ -51,6 +51,7 @@ class CalibrationCard:
     fitted_on: str
     tested_on: str
     measures: tuple[MeasureReport, ...]  # those that tell bad tracks best first
+    unknown: tuple[str, ...]  # measures whose worth the test does not tell
     chart: ReliabilityChart
     has_spread: bool  # the test has clips enough to say how much its figures vary between them
 
@@ -109,12 +110,14 @@ def calibration_card(audit: AuditSet) -> CalibrationCard | None:
     if audit.calibration is None:
         return None
     record = calibration_of(audit.calibration)
+    known = [each for each in record.held_out.measures if math.isfinite(each.auroc_mean)]
     return CalibrationCard(
         record=record,
         holds_for=_holds_for(record),
         fitted_on=_suite(record.fit),
         tested_on=_suite(record.held_out.suite),
-        measures=tuple(sorted(record.held_out.measures, key=lambda each: -_or_least(each.auroc_mean))),
+        measures=tuple(sorted(known, key=lambda each: -each.auroc_mean)),
+        unknown=tuple(each.measure for each in record.held_out.measures if not math.isfinite(each.auroc_mean)),
         chart=reliability_chart(record.held_out.reliability),
         has_spread=record.held_out.suite.num_clips >= MIN_SPREAD_CLIPS,
     )

@@ -78,7 +78,7 @@ def _drift(rows: Sequence[DriftRow]) -> list[GateCheck]:
         ("warn", False, "no measure's distribution has moved noticeably from the baseline's"),
     ):
         moved = sorted((row for row in rows if row.level == level), key=lambda row: -row.psi if row.psi == row.psi else 0.0)
-        value = "; ".join(f"{row.measure} (PSI {row.psi:.2f}): {row.note}" for row in moved) or "none"
+        value = "; ".join(f"{row.measure}{'' if math.isnan(row.psi) else f' (PSI {row.psi:.2f})'}: {row.note}" for row in moved) or "none"
         checks.append(GateCheck(rule=rule, value=value, holds=not moved, blocks=blocks))
     return checks
 

@@ -264,7 +264,7 @@ def test_a_label_set_that_passes_says_how_to_use_it_and_one_that_fails_does_not(
     assert use in Page(report(audited)).text
     failed = Page(report(audited, gate=fails)).text
     assert use not in failed
-    assert "not met no clip is in error: 1 of 2" in failed
+    assert "not met no clip is in error. Found: 1 of 2" in failed
 
 
 def test_reasons_against_clips_and_remarks_stand_apart(audited: Audited) -> None:

@@ -59,7 +59,7 @@ def demo(
         audit = audited.plan.audit.name if _kept(audited) else None
         samples = list(ClipStream(StreamConfig(root=root, labels=labelled.label_set, audit=audit, num_frames=24, epochs=1)))
         shown = Shown(root=root, label_set=labelled.label_set)
-        write_image(str(out / "contact_sheet.png"), draw_sheet(shown, None, 12))
+        write_image(str(out / "contact_sheet.webp"), draw_sheet(shown, None, 12))
         frames, fps = draw_clip(shown, None)
         write_animation(str(out / "tracks.mp4"), frames, fps)
         if truth is not None:
@@ -71,7 +71,7 @@ def demo(
             ("stream", _described(samples)),
             ("dataset", root),
             *([("truth", truth.folder)] if truth else []),
-            ("contact sheet", out / "contact_sheet.png"),
+            ("contact sheet", out / "contact_sheet.webp"),
             ("tracks in motion", out / "tracks.mp4"),
             ("report", audited.report),
             ("time", f"{time.monotonic() - started:.0f} s"),

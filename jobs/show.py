@@ -7,20 +7,26 @@ import typer
 
 from jobs import options
 from jobs.console import DONE, run_job
-from jobs.showing.clips import Shown, choose_shown
-from jobs.showing.pictures import draw_clip, draw_sheet
+from jobs.showing.clips import Shown, choose_clip, choose_shown
+from jobs.showing.pictures import describe_clip, draw_clip, draw_clips, sheet_clips
 from jobs.showing.recording import record_clip
 from pipeline import storage
-from pipeline.drawing import ANIMATION_SUFFIXES, write_animation, write_image
+from pipeline.drawing import ANIMATION_SUFFIXES, IMAGE_SUFFIXES, write_animation, write_image
 from pipeline.errors import ConfigError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+_SUFFIXES = tuple(dict.fromkeys((*IMAGE_SUFFIXES, *ANIMATION_SUFFIXES)))
 
 
 @app.command()
 def show(
     root: options.Root,
-    out: Annotated[str | None, typer.Option(help="FILE.png: a contact sheet. FILE.mp4, .webp, ...: one clip in motion.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="FILE.webp, .jpg (below 1 MB) or .png: a contact sheet. FILE.mp4, .gif, .apng, or .webp with --clip: one clip in motion."
+        ),
+    ] = None,
     labels: Annotated[str | None, typer.Option(help="Label set to draw; clips alone without it.")] = None,
     audit: Annotated[str | None, typer.Option(help="Audit of the labels: tracks are coloured by weight, with its verdicts.")] = None,
     clip: Annotated[str | None, typer.Option(help="Key of the clip; one from the middle by default.")] = None,
@@ -31,30 +37,37 @@ def show(
 
     def body() -> int:
         if out is None and rerun is None:
-            raise ConfigError("nothing to write: give --out FILE.png (or .mp4, ...), --rerun FILE.rrd, or both")
+            raise ConfigError("nothing to write: give --out FILE.webp (or .png, .mp4, ...), --rerun FILE.rrd, or both")
         shown = choose_shown(root, labels, audit)
         if rerun is not None:
             record_clip(shown, clip, rerun)
+            typer.echo(describe_clip(choose_clip(shown.root, clip), named=clip is not None))
+            typer.echo(rerun)
         if out is not None:
-            write_picture(shown, clip, clips, out)
-        for written in (rerun, out):
-            if written is not None:
-                typer.echo(written)
+            typer.echo(write_picture(shown, clip, clips, out))
+            typer.echo(out)
         return DONE
 
     run_job(body)
 
 
-def write_picture(shown: Shown, clip: str | None, clips: int, out: str) -> None:
-    """Publish a contact sheet or an animation; the suffix chooses. Raises ConfigError for another suffix."""
+def write_picture(shown: Shown, clip: str | None, clips: int, out: str) -> str:
+    """Publish a contact sheet or an animation and say what is on it; the suffix chooses, and for .webp whether a clip is named.
+
+    Raises: ConfigError for another suffix.
+    """
     suffix = PurePosixPath(out).suffix.lower()
-    if suffix == ".png":
-        write_image(storage.absolute(out), draw_sheet(shown, clip, clips))
-    elif suffix in ANIMATION_SUFFIXES:
-        frames, fps = draw_clip(shown, clip)
+    moves = suffix in ANIMATION_SUFFIXES and (suffix not in IMAGE_SUFFIXES or clip is not None)
+    if moves:
+        stored = choose_clip(shown.root, clip)
+        frames, fps = draw_clip(shown, stored.entry.key)
         write_animation(storage.absolute(out), frames, fps)
-    else:
-        raise ConfigError(f"--out {out}: cannot write {suffix or 'a file without suffix'}; use .png, {', '.join(ANIMATION_SUFFIXES)}")
+        return describe_clip(stored, named=clip is not None)
+    if suffix not in IMAGE_SUFFIXES:
+        raise ConfigError(f"--out {out}: cannot write {suffix or 'a file without suffix'}; use {', '.join(_SUFFIXES)}")
+    chosen = sheet_clips(shown.root, clip, clips)
+    write_image(storage.absolute(out), draw_clips(shown, chosen))
+    return describe_clip(chosen[0], named=clip is not None) if len(chosen) == 1 else f"{len(chosen)} clips, spread over the dataset"
 
 
 if __name__ == "__main__":

@@ -56,7 +56,9 @@ def _gate_exit(gate: GateResult) -> int:
             typer.echo(f"{'gate' if check.blocks else 'warning'}: {check.rule}; found {check.value}", err=True)
     if gate.passes:
         return DONE
-    typer.echo("error: the gate says no: do not train on these labels before the report was read (--no-gate leaves it to you)", err=True)
+    typer.echo(
+        "error: the gate does not let these labels pass: read the report before you train on them (--no-gate leaves that to you)", err=True
+    )
     return GATE_CLOSED
 
 
@@ -96,5 +98,5 @@ def _costs(outcome: AuditingOutcome) -> list[tuple[str, object]]:
 
 
 def _check_text(check: GateCheck) -> str:
-    word = "holds" if check.holds else ("BROKEN" if check.blocks else "warning")
+    word = "met" if check.holds else ("not met" if check.blocks else "warning")
     return f"{word}: {check.rule}; found {check.value}"

@@ -1,10 +1,21 @@
 """Clips drawn: one in motion, or many on a sheet."""
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
 
-from jobs.showing.clips import MAX_FRAMES, LoadedClip, Shown, choose_clip, count_planned, find_clip, load_clip, spread_clips
+from jobs.showing.clips import (
+    MAX_FRAMES,
+    LoadedClip,
+    Shown,
+    ShownClip,
+    choose_clip,
+    count_planned,
+    find_clip,
+    load_clip,
+    spread_clips,
+)
 from pipeline.drawing import SheetCell, clip_cell, contact_sheet, draw_tracks
 from pipeline.drawing.depth import beside_depth, depth_pictures
 from pipeline.drawing.style import ramp
@@ -23,10 +34,19 @@ def draw_clip(shown: Shown, key: str | None) -> tuple[np.ndarray, float]:
 
 def draw_sheet(shown: Shown, key: str | None, num_clips: int) -> np.ndarray:
     """A contact sheet, uint8 "H W 3", of one clip or of clips spread over the dataset."""
-    chosen = [find_clip(shown.root, key)] if key else spread_clips(shown.root, num_clips)
+    return draw_clips(shown, sheet_clips(shown.root, key, num_clips))
+
+
+def sheet_clips(root: str, key: str | None, num_clips: int) -> list[ShownClip]:
+    """The clips of a contact sheet: the one of this key, or so many spread over the dataset."""
+    return [find_clip(root, key)] if key else spread_clips(root, num_clips)
+
+
+def draw_clips(shown: Shown, chosen: Sequence[ShownClip]) -> np.ndarray:
+    """A contact sheet of these clips, uint8 "H W 3"."""
     cells = [cell for clip in chosen for cell in _cells(load_clip(shown, clip))]
     has_depth = shown.label_set is not None and read_label_set(shown.root, shown.label_set).kind == DepthLabels.kind
-    place = f"{len(chosen)} of {count_planned(shown.root)} clips below {PurePosixPath(shown.root).name}"
+    place = f"{len(chosen)} of {count_planned(shown.root)} clips of {PurePosixPath(shown.root).name}"
     return contact_sheet(
         cells,
         title=shown.label_set or "clips",
@@ -34,6 +54,16 @@ def draw_sheet(shown: Shown, key: str | None, num_clips: int) -> np.ndarray:
         ramp=None if shown.audit is None else ramp(),
         legend="depth" if has_depth else "tracks",
     )
+
+
+def describe_clip(clip: ShownClip, *, named: bool) -> str:
+    """One line that says which clip is shown.
+
+    Args:
+        named: the user chose it; otherwise the line says why it is this one.
+    """
+    chosen = "" if named else "; the one in the middle, as --clip names none"
+    return f"clip {clip.entry.key} (shard {clip.shard:06d}, {clip.entry.source}{chosen})"
 
 
 def audit_note(clip: LoadedClip) -> str:

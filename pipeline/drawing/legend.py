@@ -10,9 +10,9 @@ from pipeline.drawing.tracks import draw_frame, stamp_cross, stamp_disc, stamp_r
 from pipeline.records import TrackLabels
 
 _ELLIPSIS = "..."
-_NAMES = ("visible", "invisible (predicted)", "tail: last frames", "queried here")
+_NAMES = ("filled: visible", "hollow: hidden, position predicted", "line: its last frames", "cross: query")
 _SYMBOL, _SPACE, _RADIUS = 34, 22, 5.0
-_RAMP_TEXT, _RAMP_WIDTH = "colour: weight of the track, 0 to 1", 120
+_RAMP_TEXT, _RAMP_WIDTH = "colour: weight of the track, from 0 to 1", 120
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,12 +71,12 @@ def draw_legend(image: np.ndarray, at: tuple[int, int], font: Font) -> None:
     colours = palette()[[14, 24, 34, 2]]
     for name, colour in zip(_NAMES, colours, strict=True):
         centre = np.array([x + _SYMBOL / 2, baseline - 5.0])
-        if name.startswith("tail"):
+        if name.startswith("line"):
             _stamp_tail(image[baseline - 25 : baseline + 15, x : x + _SYMBOL])
-        elif name.startswith("invisible"):
+        elif name.startswith("hollow"):
             stamp_ring(image, centre, colour, radius=_RADIUS)
         else:
-            if name.startswith("queried"):
+            if name.startswith("cross"):
                 stamp_cross(image, centre, radius=_RADIUS)
             stamp_disc(image, centre, colour, radius=_RADIUS)
         x += _SYMBOL + write_line(image, name, (x + _SYMBOL, baseline), font) + _SPACE

@@ -45,17 +45,50 @@ _FORMATS = {
     ),
 }
 ANIMATION_SUFFIXES = tuple(_FORMATS)
+IMAGE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
+MAX_LOSSY_BYTES = 1_000_000
+_QUALITIES = (90, 80, 70, 60, 50, 40)  # of WebP and JPEG: the first that keeps a picture below MAX_LOSSY_BYTES
+_QUALITY_FLAGS = {".webp": cv2.IMWRITE_WEBP_QUALITY, ".jpg": cv2.IMWRITE_JPEG_QUALITY, ".jpeg": cv2.IMWRITE_JPEG_QUALITY}
+_MAX_SIDES = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500}  # what the formats and their encoders can hold
 
 
 def write_image(uri: str, image: np.ndarray) -> None:
-    """Publish an RGB image, uint8 "H W 3", as PNG. Raises ConfigError for another suffix."""
+    """Publish an RGB image, uint8 "H W 3"; the suffix chooses. Equal images give equal bytes.
+
+    PNG keeps every pixel. WebP and JPEG take the best quality of 90, 80, ..., 40 that stays below 1 MB, and 40 where none does.
+    Raises: ConfigError for another suffix, or an image with a longer side than the format can hold.
+    """
     check_array("image", image, "uint8", (None, None, 3))
-    if _suffix(uri) != ".png":
-        raise ConfigError(f"{uri}: an image is written as .png; give it that suffix (animations: {', '.join(ANIMATION_SUFFIXES)})")
-    encoded, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    suffix = _suffix(uri)
+    if suffix not in IMAGE_SUFFIXES:
+        raise ConfigError(f"{uri}: an image is written as one of {', '.join(IMAGE_SUFFIXES)}; give it such a suffix")
+    longest = _MAX_SIDES.get(suffix)
+    if longest is not None and max(image.shape[:2]) > longest:
+        raise ConfigError(
+            f"{uri}: an image of {image.shape[1]} x {image.shape[0]} pixels; {suffix} holds at most {longest:,} a side: write it as .png,"
+            " or show fewer clips"
+        )
+    if suffix == ".png":
+        data = _encoded_image(uri, image, [])
+    else:
+        data = _below_limit(_encoded_image(uri, image, [_QUALITY_FLAGS[suffix], quality]) for quality in _QUALITIES)
+    storage.publish_bytes(uri, data)
+
+
+def _encoded_image(uri: str, image: np.ndarray, options: list[int]) -> bytes:
+    encoded, data = cv2.imencode(_suffix(uri), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     if not encoded:
-        raise DataError(f"{uri}: an image of shape {list(image.shape)} cannot be written as PNG")
-    storage.publish_bytes(uri, data.tobytes())
+        raise DataError(f"{uri}: an image of shape {list(image.shape)} cannot be written as {_suffix(uri)}")
+    return bytes(data.tobytes())
+
+
+def _below_limit(candidates: Iterator[bytes]) -> bytes:
+    """The first that is small enough, else the last."""
+    data = b""
+    for data in candidates:
+        if len(data) <= MAX_LOSSY_BYTES:
+            break
+    return data
 
 
 def write_animation(uri: str, frames: np.ndarray, fps: float) -> None:

@@ -137,14 +137,16 @@ def _facts(labels: TrackLabels | None) -> list[str]:
     if labels is None:
         return ["no tracks"]
     share = [f"{100 * labels.visibility.mean():.0f} % visible"] if labels.visibility.size else []
-    return [f"{labels.tracks_px.shape[1]} tracks", *share]
+    num_tracks = labels.tracks_px.shape[1]
+    return [f"{num_tracks} track{'' if num_tracks == 1 else 's'}", *share]
 
 
 def _draw_header(image: np.ndarray, title: str, subtitle: str, ramp: np.ndarray | None, legend: Legend) -> None:
     across, draw = _LEGENDS[legend]
-    room = image.shape[1] - 2 * _MARGIN - across(_SOFT) - _MARGIN
-    write_line(image, title, (_MARGIN, 36), _TITLE, width=room)
-    write_line(image, subtitle, (_MARGIN, 60), _SOFT, width=room)
+    inside = image.shape[1] - 2 * _MARGIN
+    below = 0 if ramp is None else ramp_width(_SOFT) + _MARGIN  # the line of the subtitle has room where no ramp stands
+    write_line(image, title, (_MARGIN, 36), _TITLE, width=inside - across(_SOFT) - _MARGIN)
+    write_line(image, subtitle, (_MARGIN, 62), _SOFT, width=inside - below)
     draw(image, (image.shape[1] - _MARGIN - across(_SOFT), 36), _SOFT)
     if ramp is not None:
         draw_ramp(image, (image.shape[1] - _MARGIN - ramp_width(_SOFT), 62), _SOFT, ramp)

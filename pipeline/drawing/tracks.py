@@ -16,9 +16,10 @@ from pipeline.records import TrackLabels
 
 DARK = (16, 16, 20)
 WHITE = (255, 255, 255)
-_DARK_OPACITY = 0.8
+_DARK_OPACITY = 0.92
 _SHIFT = 4  # OpenCV draws at 1 / 2**_SHIFT of a pixel
-_OUTLINE_OPACITY = 0.45
+_OUTLINE_OPACITY = 0.7
+_INNER_EDGE = 0.6  # of the outline's width, inside a ring: enough to part it from a background of its own colour
 
 
 def stamp_disc(image: np.ndarray, centre: np.ndarray, colour: np.ndarray, *, radius: float) -> None:
@@ -33,34 +34,34 @@ def stamp_disc(image: np.ndarray, centre: np.ndarray, colour: np.ndarray, *, rad
 
 
 def stamp_ring(image: np.ndarray, centre: np.ndarray, colour: np.ndarray, *, radius: float) -> None:
-    """Draw a hollow point, which leaves the image within as it is: predicted here, not seen. A little wider than a disc."""
+    """Draw a hollow point, wider than a disc and dark on both sides, which leaves the image within as it is: predicted here, not seen."""
+    edge = outline(radius)
     outer = 1.2 * radius
-    inner = max(0.9, outer - max(1.0, 0.5 * radius))
-    patch = _patch(image, centre, outer + outline(radius) + 1)
+    inner = max(0.4, outer - max(1.3, 0.5 * radius))
+    patch = _patch(image, centre, outer + edge + 1)
     if patch is None:
         return
     view, dx, dy = patch
     distance = np.hypot(dx, dy)
-    outside_hole = _share(inner - distance)
-    _paint(view, DARK, _DARK_OPACITY * _share(distance - outer - outline(radius)) * outside_hole)
-    _paint(view, colour, _share(distance - outer) * outside_hole)
+    _paint(view, DARK, _DARK_OPACITY * _share(distance - outer - edge) * _share(inner - _INNER_EDGE * edge - distance))
+    _paint(view, colour, _share(distance - outer) * _share(inner - distance))
 
 
 def stamp_cross(image: np.ndarray, centre: np.ndarray, *, radius: float) -> None:
     """Draw a white cross that reaches beyond a disc of this radius: here the point was asked for."""
-    reach, half_line = 2.1 * radius, max(0.5, 0.2 * radius)
-    patch = _patch(image, centre, reach + 2)
+    reach, half_line = 2.1 * radius, max(0.75, 0.2 * radius)
+    patch = _patch(image, centre, reach + outline(radius) + 1)
     if patch is None:
         return
     view, dx, dy = patch
-    for colour, grow, opacity in ((DARK, 0.8, _DARK_OPACITY), (WHITE, 0.0, 1.0)):
+    for colour, grow, opacity in ((DARK, outline(radius), _DARK_OPACITY), (WHITE, 0.0, 1.0)):
         arms = [_share(np.abs(a) - half_line - grow) * _share(np.abs(b) - reach - grow) for a, b in ((dx, dy), (dy, dx))]
         _paint(view, colour, opacity * np.maximum(*arms))
 
 
 def outline(radius: float) -> float:
-    """Width of the dark outline of a point."""
-    return max(0.7, 0.25 * radius)
+    """Width of the dark outline of a point: wider than a pixel, so that a bright point stands out from a bright background."""
+    return max(1.2, 0.25 * radius)
 
 
 def _patch(image: np.ndarray, centre: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

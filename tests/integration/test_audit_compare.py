@@ -14,6 +14,7 @@ from jobs.pseudolabel import app as pseudolabel_app
 from jobs.shard import app as shard_app
 from jobs.show import app as show_app
 from pipeline.labels import LabelRow, read_label_set, read_label_shard, write_label_set, write_label_shard
+from pipeline.shards.index import read_index
 from tests.conftest import write_video
 
 
@@ -124,8 +125,14 @@ def test_pictures_show_weights_and_verdicts(dataset, tmp_path):
     weights, places = (cv2.imread(str(tmp_path / name)) for name in ("weights.png", "places.png"))
     assert weights.shape == places.shape
     assert (weights != places).mean() > 0.01
-    run(show_app, "--root", root, "--audit", names["first"], "--out", tmp_path / "clip.webp")
-    assert (tmp_path / "clip.webp").stat().st_size > 1000
+    key = read_index(str(root), 0)[0].key
+    for arguments, says in ((("--clip", key), f"clip {key} (shard 000000, 0.mp4)"), ((), "2 clips, spread over the dataset")):
+        done = run(show_app, "--root", root, "--audit", names["first"], "--out", tmp_path / "shown.webp", *arguments)
+        assert done.stdout.splitlines() == [says, str(tmp_path / "shown.webp")]
+        assert len(cv2.imreadanimation(str(tmp_path / "shown.webp"))[1].frames) == (12 if arguments else 1)
+    assert cv2.imread(str(tmp_path / "shown.webp")).shape == weights.shape
+    middle = run(show_app, "--root", root, "--out", tmp_path / "clip.mp4").stdout.splitlines()
+    assert middle[0].endswith("; the one in the middle, as --clip names none)")
     wrong = run(show_app, "--root", root, "--audit", names["first"], "--labels", names["other"], "--out", tmp_path / "x.png", code=2)
     assert "leave --labels away" in wrong.stderr
     assert "give --out" in run(show_app, "--root", root, code=2).stderr

@@ -18,6 +18,15 @@ from tests.integration.devtools import Tab, browser_tab, find_browser
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 BROWSER = find_browser()
+OPEN_ALL = """
+for (const each of document.querySelectorAll("details")) each.open = true;
+for (const card of document.querySelectorAll(".card")) card.style.contentVisibility = "visible";
+"""
+SIDEWAYS = """
+[...document.querySelectorAll("body *")]
+  .filter((each) => each.scrollWidth > each.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(each).overflowX))
+  .map((each) => `${each.tagName} ${each.className}: ${each.scrollWidth} in ${each.clientWidth}`)
+"""
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on the PATH: apt-get install chromium, or set TRACKMILL_CHROMIUM")
 
 
@@ -73,8 +82,7 @@ def test_the_report_works_offline_and_hostile_strings_stay_text(report: Path, tm
         await shards_sort(tab)
         await clips_play_and_pause(tab)
         await tracks_change_colour(tab)
-        await a_phone_needs_no_sideways_scrolling(tab)
-        assert str(report.parents[2]).replace("'", "'\"'\"'") in await tab.value("document.querySelector('.command').textContent")
+        assert str(report.parents[2]).replace("'", "'\"'\"'") in await tab.value("document.querySelector('.card .command').textContent")
 
     in_browser(report, tmp_path, steps)
 
@@ -85,6 +93,8 @@ async def names_stay_text(tab: Tab) -> None:
 
 
 async def shards_sort(tab: Tab) -> None:
+    await tab.value("document.querySelector('nav a[href=\"#shards\"]').click()")  # opens the section
+    await tab.until("document.querySelector('#shards > details').open")
     order = "[...document.querySelectorAll('.sortable tbody tr')].map(row => row.cells[0].textContent).join()"
     heading = "document.querySelector('.sortable th')"
     assert await tab.value(order) == "000000,000001,000002"
@@ -119,6 +129,33 @@ async def tracks_change_colour(tab: Tab) -> None:
     assert await tab.value("document.querySelector('canvas').toDataURL()") != before
 
 
-async def a_phone_needs_no_sideways_scrolling(tab: Tab) -> None:
-    await tab.call("Emulation.setDeviceMetricsOverride", width=320, height=640, deviceScaleFactor=2, mobile=True)
-    assert await tab.value("document.documentElement.scrollWidth") <= 320
+@pytest.mark.parametrize(("width", "height", "screens", "mobile"), [(1440, 900, 2, False), (390, 844, 3, True), (320, 640, 5, True)])
+def test_the_first_clip_is_near_the_top_and_nothing_scrolls_sideways(
+    report: Path, tmp_path: Path, width: int, height: int, screens: int, mobile: bool
+) -> None:
+    async def steps(tab: Tab) -> None:
+        await tab.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
+        await tab.until(f"innerWidth === {width}")
+        top = await tab.value("document.querySelector('.card').getBoundingClientRect().top + scrollY")
+        assert 0 < top < screens * height
+        assert await tab.value("document.querySelectorAll('#measures svg').length") > 10
+        assert not await tab.value("document.querySelector('#measures > details').open")
+        await tab.value(OPEN_ALL)
+        assert await tab.value(SIDEWAYS) == []
+        assert await tab.value("document.documentElement.scrollWidth") <= width
+
+    in_browser(report, tmp_path, steps)
+
+
+def test_the_page_follows_the_system_in_dark_and_light(report: Path, tmp_path: Path) -> None:
+    async def steps(tab: Tab) -> None:
+        grounds = []
+        for scheme in ("dark", "light"):
+            await tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+            shade = await tab.value("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
+            ink = await tab.value("getComputedStyle(document.body).color.match(/\\d+/g).map(Number)")
+            grounds.append(sum(shade) - sum(ink))
+        assert grounds[0] < -400  # bright words on a dark ground
+        assert grounds[1] > 400
+
+    in_browser(report, tmp_path, steps)

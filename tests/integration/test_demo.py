@@ -25,7 +25,7 @@ def test_the_demo_measures_labels_against_the_truth(tmp_path, run_job):
     assert share["delta_avg"] > 80
     assert share["AJ"] > 70
     assert share["OA"] > 85
-    assert cv2.imread(str(tmp_path / "demo/contact_sheet.png")).shape[1] > 1000
+    assert cv2.imread(str(tmp_path / "demo/contact_sheet.webp")).shape[1] > 1000
     with av.open(str(tmp_path / "demo/videos/walk.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == 24
     (first,) = sorted((tmp_path / "demo/truth").glob("*.tracks.npz"))

@@ -258,7 +258,7 @@ def test_clips_and_sheets_are_drawn(root, run_job, tmp_path):
     with av.open(str(tmp_path / "tracks.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == 12
     assert "no clip nobody" in run_job("show.py", "--root", root, "--clip", "nobody", "--out", tmp_path / "x.png", code=2).stderr
-    assert ".png, .mp4" in run_job("show.py", "--root", root, "--out", tmp_path / "x.jpeg2", code=2).stderr
+    assert ".png, .webp, .jpg, .jpeg, .mp4" in run_job("show.py", "--root", root, "--out", tmp_path / "x.jpeg2", code=2).stderr
 
 
 def test_registered_tars_are_labelled_and_joined_in_a_plain_webdataset_pipeline(make_video, tmp_path, run_job):

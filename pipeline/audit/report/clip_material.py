@@ -49,33 +49,32 @@ def read_material(root: str, audit: AuditSet, brief: ClipBrief, tombstones: Tomb
     try:
         entry = _entry(root, brief)
     except TrackmillError as error:
-        return ClipMaterial(brief=brief, forgotten=brief.key in tombstones.keys, remarks=(_remark("the shard", error, root),))
+        return ClipMaterial(brief=brief, forgotten=brief.key in tombstones.keys, remarks=(_remark("the shard", error),))
     if tombstones.cover(entry):
         return ClipMaterial(brief=brief, forgotten=True)
-    audited = _read("the audit", lambda: read_audit_shard(root, audit.name, brief.shard).whole(brief.key), root, remarks)
-    screened = None if audit.screen is None else _read("the screen", lambda: _screen(root, brief), root, remarks)
-    uri = _read("the plan", lambda: _source_uri(root, brief), root, remarks)
-    video = None if entry.record is None else _read("the video", lambda: read_video(root, entry), root, remarks)
+    audited = _read("the audit", lambda: read_audit_shard(root, audit.name, brief.shard).whole(brief.key), remarks)
+    screened = None if audit.screen is None else _read("the screen", lambda: _screen(root, brief), remarks)
+    uri = _read("the plan", lambda: _source_uri(root, brief), remarks)
+    video = None if entry.record is None else _read("the video", lambda: read_video(root, entry), remarks)
     labels = None
     if audited is not None and audited.tracks is not None:
         tracks = audited.tracks
-        labels = _read("the labels", lambda: _labels(root, audit.label_set, brief, tracks), root, remarks)
+        labels = _read("the labels", lambda: _labels(root, audit.label_set, brief, tracks), remarks)
     return ClipMaterial(
         brief=brief, audit=audited, entry=entry, screen=screened, labels=labels, video=video, source_uri=uri, remarks=tuple(remarks)
     )  # fmt: skip
 
 
-def _read(what: str, reading: Callable[[], _Read], root: str, remarks: list[str]) -> _Read | None:
+def _read(what: str, reading: Callable[[], _Read], remarks: list[str]) -> _Read | None:
     try:
         return reading()
     except TrackmillError as error:
-        remarks.append(_remark(what, error, root))
+        remarks.append(_remark(what, error))
         return None
 
 
-def _remark(what: str, error: TrackmillError, root: str) -> str:
-    """The page says the same wherever the dataset lies."""
-    return f"{what} cannot be read any more: {str(error).replace(root, 'ROOT')}"
+def _remark(what: str, error: TrackmillError) -> str:
+    return f"{what} cannot be read any more: {error}"
 
 
 def _entry(root: str, brief: ClipBrief) -> ClipEntry:

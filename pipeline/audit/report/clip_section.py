@@ -1,4 +1,4 @@
-"""The clips of the page in three groups, each clip in motion, as stills, or in words, within what the page may weigh."""
+"""The clips of the page, worst first, each clip once: in motion, as stills, or in words, within what the page may weigh."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +21,7 @@ from pipeline.audit.report.clip_pictures import (
     track_document,
     visibility_raster,
 )
+from pipeline.audit.report.wording import counted
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.summing.records import AuditSummary, ClipBrief
 from pipeline.errors import DataError, TrackmillError
@@ -59,11 +60,13 @@ CardWriter = Callable[[ClipCard, Player | None], str]  # a card as HTML
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipGroup:
-    """Clips that were chosen for one reason."""
+    """Clips of one heading."""
 
     title: str
+    count: str  # how many are listed, and of how many
     words: str
     briefs: Sequence[ClipBrief]
+    folded: bool
     cards: tuple[str, ...] = ()  # as HTML
 
 
@@ -76,17 +79,42 @@ class ClipSection:
 
 
 def clips_without_cards(summary: AuditSummary) -> ClipSection:
-    """The section as it stands before its cards are made, at its longest: as if all clips were stills."""
-    groups = (
-        ClipGroup(title="Worst", words="Clips in error, then those whose tracks weigh least on average.", briefs=summary.worst),
-        ClipGroup(title="Borderline", words="Clips that a small change of a limit would judge otherwise.", briefs=summary.borderline),
-        ClipGroup(
-            title="Random, kept",
-            words="A choice by lot among the clips that are kept: what the rest looks like.",
-            briefs=summary.random_keeps,
-        ),
+    """The section as it stands before its cards are made, at its longest: as if all clips were stills.
+
+    Clips that are not kept come first; those that are kept are folded away, unless there is nothing else to see.
+    """
+    near = {brief.key for brief in summary.borderline}
+    listed = {brief.key: brief for brief in (*summary.worst, *summary.borderline, *summary.random_keeps)}
+    kept = [brief for brief in listed.values() if brief.verdict.decision == "keep"]
+    num_kept = summary.decisions.get("keep", 0)
+    refused = _group(
+        "Not kept",
+        "Clips in error first, then those with the lowest mean weight of their tracks.",
+        [brief for brief in listed.values() if brief.verdict.decision != "keep"],
+        num_clips=summary.num_clips - num_kept,
     )
-    return ClipSection(groups=groups, num_stills=sum(len(group.briefs) for group in groups))
+    close = _group(
+        "Kept, but near a limit",
+        "A small change of a limit, or of what was measured, would leave these clips out.",
+        [brief for brief in kept if brief.key in near],
+    )
+    others = [brief for brief in kept if brief.key not in near]
+    good = _group("Kept", "The lowest mean weights first, then a random choice.", others, num_clips=num_kept - len(close.briefs))
+    groups = (refused, close, good)
+    opened = next((group for group in groups if group.briefs), None)
+    folded = tuple(replace(group, folded=bool(group.briefs) and group is not opened) for group in groups)
+    return ClipSection(groups=folded, num_stills=len(listed))
+
+
+def _group(title: str, words: str, briefs: Sequence[ClipBrief], *, num_clips: int | None = None) -> ClipGroup:
+    """A group that is not folded.
+
+    Args:
+        num_clips: so many there are in the dataset; None where nobody counted.
+    """
+    whole = num_clips is None or num_clips <= len(briefs)
+    count = counted(len(briefs), "clip") if whole else f"{len(briefs):,} of {num_clips:,} clips"
+    return ClipGroup(title=title, count=count, words=words, briefs=briefs, folded=False)
 
 
 def clips_with_cards(root: str, audit: AuditSet, section: ClipSection, budget: int, write: CardWriter) -> ClipSection:
@@ -118,7 +146,7 @@ class _CardMaker:
 
     def _written(self, material: ClipMaterial) -> str:
         """With the most in motion that there is room for; the words stand in any case."""
-        card = clip_card(material, self._audit, self._labels)
+        card = clip_card(material, self._root, self._audit, self._labels)
         record, video = material.entry.record if material.entry is not None else None, material.video
         if record is None or video is None:
             return self._write(card, None)
@@ -129,11 +157,11 @@ class _CardMaker:
                     return moving
             still = self._write(card, _player(material, record, video, still_window(record.frames)))
         except DataError as error:
-            return self._write(_remarked(card, f"the video cannot be shown: {str(error).replace(self._root, 'ROOT')}"), None)
+            return self._write(_remarked(card, f"the video cannot be shown: {error}"), None)
         if self._fits(still):
             self.num_stills += 1
             return still
-        return self._write(card if card.remarks else _remarked(card, "not drawn: the page would weigh too much"), None)
+        return self._write(card if card.remarks else _remarked(card, "No picture: the page would get too large."), None)
 
     def _fits(self, card: str) -> bool:
         return len(card.encode()) <= self._budget - self._reserve * self._waiting
@@ -191,8 +219,8 @@ def _rasters(material: ClipMaterial) -> tuple[Raster, ...]:
     visibility = data_uri(visibility_raster(labels, tracks.weight, order), "image/png")
     likeness = data_uri(likeness_raster(labels, tracks.ncc, order), "image/png")
     return (
-        Raster(title="Visibility", words="visible in the colour of the weight", uri=visibility),
-        Raster(title="Likeness (NCC)", words="to the query's patch", uri=likeness),
+        Raster(title="Visibility", words="in the colour of the weight where visible", uri=visibility),
+        Raster(title="Similarity (NCC)", words="to the query's patch", uri=likeness),
     )
 
 
@@ -202,8 +230,8 @@ def _notes(material: ClipMaterial, record: ClipRecord, window: ClipWindow) -> tu
     if window.frames[0] > 0 or window.frames[-1] + step < record.frames:
         first, last = (record.timestamps[place] - record.timestamps[0] for place in (window.frames[0], window.frames[-1]))
         length = record.end_s - record.start_s
-        notes.append(f"Shown: {first:.1f} s to {last:.1f} s of {length:.1f} s, where points look least like their queries.")
+        notes.append(f"Shown: {first:.1f} s to {last:.1f} s of {length:.1f} s, the part where points resemble their queries least.")
     num_tracks = 0 if material.tracks is None else len(material.tracks.weight)
     if num_tracks > MAX_TRACKS:
-        notes.append(f"{MAX_TRACKS} of {num_tracks:,} tracks are drawn, an even choice by weight.")
+        notes.append(f"{MAX_TRACKS} of {num_tracks:,} tracks are drawn, chosen evenly by weight.")
     return tuple(notes)

@@ -38,7 +38,7 @@ CLIP_COMPARISONS: dict[str, RuleComparison] = {  # reason -> what decided it
     "bad_tracks": RuleComparison("bad_probability_mean", "bad_probability", "at most", "plain", "mean probability of being bad"),
     "low_survival": RuleComparison("survival_4", "survival_4", "at least", "share", "tracks that return to their query"),
     "collapsed_tracks": RuleComparison("collapse_share", "collapse_share", "at most", "share", "merged tracks"),
-    "flicker": RuleComparison("flicker_mean", "flicker", "at most", "plain", "changes of visibility per step"),
+    "flicker": RuleComparison("flicker_mean", "flicker", "at most", "plain", "changes of visibility per frame"),
     "deaths_at_once": RuleComparison("deaths_max", "deaths", "at most", "share", "tracks that end in one frame"),
     "low_coverage": RuleComparison("cover_entropy", "cover_entropy", "at least", "plain", "spread over the picture, 0 to 1"),
     "overlay_tracks": RuleComparison("stuck_share", "stuck_share", "at most", "share", "tracks stuck to the screen"),
@@ -66,17 +66,17 @@ SCREEN_COMPARISONS: dict[str, tuple[RuleComparison, ...]] = {
     "exposure_jump": (RuleComparison("exposure_step", "exposure_step", "at most", "share", "largest change of brightness"),),
     "overlay": (RuleComparison("overlay_share", "overlay_share", "at most", "share", "area of the overlay"),),
 }
-_CONSEQUENCE = {"mostly_dynamic": "remarked"}
+_CONSEQUENCE = {"mostly_dynamic": "remark"}
 _TRACK_LIMITS: dict[str, tuple[Limit, ...]] = {
-    "weight": (Limit(TRUSTED_WEIGHT, "trusted from here on"),),
-    "static_score": (Limit(STATIC_SCORE, "static from here on"),),
+    "weight": (Limit(TRUSTED_WEIGHT, "trusted from here"),),
+    "static_score": (Limit(STATIC_SCORE, "static from here"),),
     "oof": (Limit(0.0, "above: weight 0"),),
 }
 _FALLBACK_LIMITS: dict[str, tuple[Limit, ...]] = {  # of the weights without a calibration
     "fb_cycle": (Limit(4.0, "halves the weight"),),
     "neigh_max": (Limit(8.0, "halves the weight"),),
-    "ncc_mean": (Limit(0.3, "below: weight × 0.05"), Limit(0.7, "above: no discount")),
-    "len": (Limit(3.0, "below: weight 0"), Limit(8.0, "from here on: no discount")),
+    "ncc_mean": (Limit(0.3, "below: weight × 0.05"), Limit(0.7, "above: full weight")),
+    "len": (Limit(3.0, "below: weight 0"), Limit(8.0, "from here: full weight")),
 }
 
 
@@ -89,7 +89,7 @@ def limits_of(measure: str, audit: AuditSet) -> tuple[Limit, ...]:
         tracks += _FALLBACK_LIMITS.get(measure, ())
     if measure == "bad_probability" and audit.calibration is not None:
         gates = calibration_of(audit.calibration).held_out.gates
-        tracks += tuple(Limit(gate.threshold, f"keep below: {gate.bad_after:.0%} bad") for gate in gates)
+        tracks += tuple(Limit(gate.threshold, f"below: {gate.bad_after:.0%} bad") for gate in gates)
     return (*tracks, *(line for line in lines if line is not None))
 
 
@@ -111,7 +111,7 @@ def reason_evidence(reason: str, *, measures: object, rules: Mapping[str, Any], 
         measures, screen: of the labels (ClipMeasures) and of the picture (VideoMeasures); None where not measured.
     """
     if reason in ("cut_inside", "cut_uncertain") and (frames := getattr(screen, "cut_frames", ())):
-        return f"the picture changes altogether at frame {', '.join(map(str, frames))}"
+        return f"the picture changes completely at frame {', '.join(map(str, frames))}"
     found = [_evidence(comparison, screen, screen_rules) for comparison in SCREEN_COMPARISONS.get(reason, ())]
     if reason in CLIP_COMPARISONS:
         found.append(_evidence(CLIP_COMPARISONS[reason], measures, rules))

@@ -51,7 +51,9 @@ class CalibrationCard:
     fitted_on: str
     tested_on: str
     measures: tuple[MeasureReport, ...]  # those that tell bad tracks best first
+    unknown: tuple[str, ...]  # measures whose worth the test does not tell
     chart: ReliabilityChart
+    has_spread: bool  # the test has clips enough to say how much its figures vary between them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,10 +62,13 @@ class DriftLine:
 
     row: DriftRow
     sign: str
+    word: str
     group: str  # "" for all clips
 
 
 _SIGNS = {"fine": "✓", "warn": "▲", "fail": "✕"}
+_WORDS = {"fine": "none", "warn": "some", "fail": "large"}
+MIN_SPREAD_CLIPS = 5  # fewer clips give no spread
 
 
 def distributions(audit: AuditSet, summary: AuditSummary, baseline: AuditSummary | None) -> Distributions:
@@ -105,13 +110,16 @@ def calibration_card(audit: AuditSet) -> CalibrationCard | None:
     if audit.calibration is None:
         return None
     record = calibration_of(audit.calibration)
+    known = [each for each in record.held_out.measures if math.isfinite(each.auroc_mean)]
     return CalibrationCard(
         record=record,
         holds_for=_holds_for(record),
         fitted_on=_suite(record.fit),
         tested_on=_suite(record.held_out.suite),
-        measures=tuple(sorted(record.held_out.measures, key=lambda each: -_or_least(each.auroc_mean))),
+        measures=tuple(sorted(known, key=lambda each: -each.auroc_mean)),
+        unknown=tuple(each.measure for each in record.held_out.measures if not math.isfinite(each.auroc_mean)),
         chart=reliability_chart(record.held_out.reliability),
+        has_spread=record.held_out.suite.num_clips >= MIN_SPREAD_CLIPS,
     )
 
 
@@ -129,7 +137,10 @@ def _suite(half: SuiteHalf) -> str:
 def drift_lines(rows: Sequence[DriftRow]) -> tuple[DriftLine, ...]:
     """The most drifted first."""
     ordered = sorted(rows, key=lambda row: (-LEVELS.index(row.level), -_or_least(row.psi), row.measure))
-    return tuple(DriftLine(row=row, sign=_SIGNS[row.level], group="" if row.group == ALL_CLIPS else row.group) for row in ordered)
+    return tuple(
+        DriftLine(row=row, sign=_SIGNS[row.level], word=_WORDS[row.level], group="" if row.group == ALL_CLIPS else row.group)
+        for row in ordered
+    )
 
 
 def _or_least(value: float) -> float:

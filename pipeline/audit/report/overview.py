@@ -12,10 +12,10 @@ from pipeline.audit.verdict import DECISIONS, REASONS
 from pipeline.drawing.style import hexadecimal, ramp
 
 _MEANING = {
-    "keep": "trained on",
-    "quarantine": "set aside, not trained on unless asked for",
-    "drop": "not trained on",
-    "error": "could not be judged, not trained on",
+    "keep": "for training",
+    "quarantine": "set aside: left out of training unless asked for",
+    "drop": "left out of training",
+    "error": "could not be judged; left out of training",
 }
 MAX_SHARDS = 2000  # in the page; all are in shards.parquet
 _CELL = re.compile(r"cell: (\d+),(\d+)")
@@ -26,18 +26,20 @@ class CheckLine:
     """One rule of the gate."""
 
     check: GateCheck
-    state: str  # held | broken | warned
+    state: str  # met | unmet | warned
     mark: str
     word: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerdictBanner:
-    """Whether one may train on the labels, in one line, and every rule: broken ones first."""
+    """Whether one may train on the labels, in one line, and every rule: blocking ones before warnings."""
 
     passes: bool
     headline: str
-    checks: tuple[CheckLine, ...]
+    unmet: tuple[CheckLine, ...]
+    met: tuple[CheckLine, ...]
+    use: str  # Python that streams the clips that are kept
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +53,7 @@ class DecisionLine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReasonCount:
-    """Clips that share a reason or a remark."""
+    """Clips that share a reason against them, or a remark that leaves them kept."""
 
     name: str
     sentence: str
@@ -67,7 +69,8 @@ class Totals:
     mean_weight: float  # of a track; NaN without tracks
     decisions: tuple[DecisionLine, ...]
     bar: StackedBar
-    reasons: tuple[ReasonCount, ...]  # gravest first, then commonest
+    reasons: tuple[ReasonCount, ...]  # against clips: most serious first, then most common
+    remarks: tuple[ReasonCount, ...]  # most common first
     licenses: tuple[tuple[str, int], ...]  # with their clips, commonest first
 
 
@@ -88,33 +91,41 @@ class ShardTable:
     decisions: tuple[str, ...]  # a column each
 
 
-def verdict_banner(gate: GateResult) -> VerdictBanner:
-    """The gate's verdict."""
-    warned = [check for check in gate.checks if not check.holds and not check.blocks]
+def verdict_banner(gate: GateResult, *, use: str) -> VerdictBanner:
+    """The gate's verdict, and how to use what it lets pass."""
+    lines = tuple(_check_line(check) for check in sorted(gate.checks, key=lambda check: not check.blocks))
+    num_warnings = sum(line.state == "warned" for line in lines)
     headline = "Passes: these labels may be trained on" if gate.passes else "Fails: do not train on these labels yet"
-    if gate.passes and warned:
-        headline += f", with {counted(len(warned), 'warning')}"
-    ordered = sorted(gate.checks, key=lambda check: (check.holds, not check.blocks))
-    return VerdictBanner(passes=gate.passes, headline=headline, checks=tuple(_check_line(check) for check in ordered))
+    if gate.passes and num_warnings:
+        headline += f", with {counted(num_warnings, 'warning')}"
+    return VerdictBanner(
+        passes=gate.passes,
+        headline=headline,
+        unmet=tuple(line for line in lines if line.state != "met"),
+        met=tuple(line for line in lines if line.state == "met"),
+        use=use,
+    )
 
 
 def _check_line(check: GateCheck) -> CheckLine:
     if check.holds:
-        return CheckLine(check=check, state="held", mark="✓", word="holds")
+        return CheckLine(check=check, state="met", mark="✓", word="met")
     if check.blocks:
-        return CheckLine(check=check, state="broken", mark="✕", word="broken")
+        return CheckLine(check=check, state="unmet", mark="✕", word="not met")
     return CheckLine(check=check, state="warned", mark="▲", word="warning")
 
 
 def totals(summary: AuditSummary) -> Totals:
     """Sums of a summary, its reasons and licences ordered."""
     counts = summary.decisions
+    lines = _reason_counts(summary.reasons)
     return Totals(
         summary=summary,
         mean_weight=summary.weight_sum / summary.num_tracks if summary.num_tracks else math.nan,
         decisions=tuple(DecisionLine(name=name, num_clips=counts.get(name, 0), meaning=_MEANING[name]) for name in DECISIONS),
         bar=decision_bar(counts),
-        reasons=_reason_counts(summary.reasons),
+        reasons=tuple(line for line in lines if line.decision != "keep"),
+        remarks=tuple(line for line in lines if line.decision == "keep"),
         licenses=tuple(sorted(summary.licenses.items(), key=lambda item: (-item[1], item[0]))),
     )
 

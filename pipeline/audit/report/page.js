@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const SUBPIXELS = 16, TAIL = 8, AHEAD = "300px";
+  const SUBPIXELS = 16, TAIL = 8, AHEAD = "300px", EDGE = 0.9;
   const palette = JSON.parse(document.getElementById("colours").textContent);
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let colouring = "weight";
@@ -152,8 +152,8 @@
           path.lineTo(...this.point(from + 1, track));
         }
       }
-      context.globalAlpha = 0.4 * strength;
-      context.lineWidth = 2.2;
+      context.globalAlpha = 0.7 * strength;
+      context.lineWidth = 1.1 + EDGE;
       context.strokeStyle = "#101014";
       context.stroke(all);
       context.globalAlpha = 0.9 * strength;
@@ -161,18 +161,18 @@
       for (const [colour, path] of lines) { context.strokeStyle = colour; context.stroke(path); }
     }
 
+    /* Dark under bright, a pixel wider on every side: a dot shows on a ground of any colour, its own too. */
     dot(context, place, track, colour, radius) {
-      context.beginPath();
-      context.arc(...this.point(place, track), radius, 0, 2 * Math.PI);
-      context.fillStyle = colour;
-      context.strokeStyle = "#101014";
-      context.lineWidth = 0.8;
-      context.fill();
-      context.stroke();
+      for (const [fill, size] of [["#101014", radius + EDGE], [colour, radius]]) {
+        context.beginPath();
+        context.arc(...this.point(place, track), size, 0, 2 * Math.PI);
+        context.fillStyle = fill;
+        context.fill();
+      }
     }
 
     ring(context, place, track, colour, radius) {
-      for (const [stroke, width] of [["#101014", 2], [colour, 1]]) {
+      for (const [stroke, width] of [["#101014", 1.2 + 2 * EDGE], [colour, 1.2]]) {
         context.beginPath();
         context.arc(...this.point(place, track), radius, 0, 2 * Math.PI);
         context.strokeStyle = stroke;
@@ -184,7 +184,7 @@
     cross(context, place, track, radius) {
       if (this.data.query[3 * track] !== place) return;
       const x = this.data.query[3 * track + 1] / SUBPIXELS + 0.5, y = this.data.query[3 * track + 2] / SUBPIXELS + 0.5, arm = 2 * radius;
-      for (const [stroke, width] of [["#101014", 2.2], ["#ffffff", 1]]) {
+      for (const [stroke, width] of [["#101014", 1 + 2 * EDGE], ["#ffffff", 1]]) {
         context.beginPath();
         context.moveTo(x - arm, y); context.lineTo(x + arm, y);
         context.moveTo(x, y - arm); context.lineTo(x, y + arm);
@@ -251,16 +251,24 @@
     });
   }
 
-  /* The report lies at ROOT/audit/NAME/report.html: opened from there, its commands can name ROOT. */
-  function fillInRoot() {
-    const found = location.protocol === "file:" && decodeURIComponent(location.pathname).match(/^(.*)\/audit\/[^/]+\/[^/]+$/);
-    if (!found) return;
-    const root = /^[\w@%+=:,./-]+$/.test(found[1]) ? found[1] : `'${found[1].replaceAll("'", "'\"'\"'")}'`;
-    for (const command of document.querySelectorAll(".command")) command.textContent = command.textContent.replaceAll('"$ROOT"', root);
+  /* A link to a folded section opens it, and paper shows all sections. */
+  function setUpSections() {
+    const folded = () => [...document.querySelectorAll("details.fold, details.group")].filter((each) => !each.open);
+    const open = (hash) => {
+      const section = hash.length > 1 && document.getElementById(decodeURIComponent(hash.slice(1)));
+      const details = section && section.querySelector(":scope > details.fold");
+      if (details) details.open = true;
+    };
+    for (const link of document.querySelectorAll("main > nav a")) link.addEventListener("click", () => open(link.hash));
+    addEventListener("hashchange", () => open(location.hash));
+    open(location.hash);
+    let printed = [];
+    addEventListener("beforeprint", () => { printed = folded(); for (const each of printed) each.open = true; });
+    addEventListener("afterprint", () => { for (const each of printed) each.open = false; });
   }
 
+  setUpSections();
   setUpTheme();
-  fillInRoot();
   setUpTables();
   setUpPlayers();
 })();

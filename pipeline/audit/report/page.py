@@ -14,6 +14,7 @@ from pipeline.audit.report import wording
 from pipeline.audit.report.charts import filled_width
 from pipeline.audit.report.clip_card import ClipCard
 from pipeline.audit.report.clip_section import Player, clips_with_cards, clips_without_cards
+from pipeline.audit.report.commands import baseline_command, calibrate_command, stream_code
 from pipeline.audit.report.measures import calibration_card, distributions, drift_lines
 from pipeline.audit.report.overview import shard_table, sort_key, totals, verdict_banner, weight_groups
 from pipeline.audit.stored.audit_set import AuditSet
@@ -48,10 +49,10 @@ def build_report(
     baseline: AuditSummary | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> bytes:
-    """The page, UTF-8. Equal inputs give equal bytes; wherever the dataset lies.
+    """The page, UTF-8. Equal inputs give equal bytes.
 
     Args:
-        root: the dataset, from which the clips' pictures and tracks are read, one clip at a time.
+        root: the dataset, from which the clips' pictures and tracks are read, one clip at a time; the page's commands name it.
         drift: how each measure moved since the baseline; None where there is none.
         baseline: the summary of the audit that was accepted last, drawn in outline.
         max_bytes: of the page, if its words take less; where they do not suffice, later clips show stills instead of motion.
@@ -63,14 +64,17 @@ def build_report(
         return card.render(card=shown, player=player)
 
     sections = {
-        "verdict": verdict_banner(gate),
+        "root": root,
+        "verdict": verdict_banner(gate, use=stream_code(root, audit)),
         "audit": audit,
         "totals": totals(summary),
         "groups": weight_groups(summary.masses),
         "measures": distributions(audit, summary, baseline),
         "calibration": calibration_card(audit),
+        "calibrate_command": calibrate_command(audit),
         "shards": shard_table(summary.shards),
         "drift": None if drift is None else drift_lines(drift),
+        "baseline_command": baseline_command(root, audit),
     }
     style, script = _asset("page.css"), _asset("page.js")
     frame = {

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-_PX = "px of a 256 × 256 raster"
+_PX = "pixels of a 256 × 256 raster"
 
 
 def counted(number: int, noun: str, nouns: str | None = None) -> str:
@@ -78,45 +78,57 @@ class MeasureText:
 
 TRACK_TEXTS: dict[str, MeasureText] = {
     "weight": MeasureText("Weight", "How much the track counts in training: 1 is full trust, 0 leaves it out."),
-    "bad_probability": MeasureText("Probability of being bad", "What the calibration expects, from all measures together."),
+    "bad_probability": MeasureText("Probability of being bad", "The calibration's estimate, from all measures together."),
     "fb_cycle": MeasureText(
-        "There and back", "Followed to its end and back again, the track should return to its query; this is by how much it misses.", _PX
+        "Forward-backward error",
+        "Followed to its end and back again, the track should return to its query; this is by how much it misses.",
+        _PX,
     ),
-    "fb_all": MeasureText("Two paths", "Mean distance of the path there from the path back.", _PX),
-    "fb_agree": MeasureText("Two visibilities", "Share of frames in which there and back agree whether the point is seen."),
-    "ncc_min": MeasureText("Least likeness", "Likeness of the patch around the point to the query's patch, where it is least; 1 is equal."),
+    "fb_all": MeasureText("Forward-backward distance", "Mean distance between the forward and the backward path.", _PX),
+    "fb_agree": MeasureText("Forward-backward visibility", "Share of frames in which both paths agree whether the point is visible."),
+    "ncc_min": MeasureText(
+        "Lowest similarity", "Similarity of the patch around the point to the query's patch, where it is lowest; 1 is equal."
+    ),
     "ncc_mean": MeasureText(
-        "Mean likeness", "Likeness of the patch around the point to the query's patch, over visible frames; 1 is equal."
+        "Mean similarity", "Similarity of the patch around the point to the query's patch, over visible frames; 1 is equal."
     ),
-    "ncc_step_min": MeasureText("Likeness to the frame before", "Least likeness of the patch to the same track's patch one frame earlier."),
+    "ncc_step_min": MeasureText(
+        "Similarity to the frame before", "Lowest similarity of the patch to the same track's patch one frame earlier; 1 is equal."
+    ),
     "colour_drift": MeasureText("Colour drift", "Distance of the colour under the point from the colour at the query.", "grey levels"),
-    "realign_mean": MeasureText("Drift", "How far the track drifts from what the picture says of each of its steps, on average.", _PX),
+    "realign_mean": MeasureText("Drift", "How far the track drifts from where a new search of each of its steps leads, on average.", _PX),
     "realign_max": MeasureText("Drift, worst", "The same drift in the frame where it is largest.", _PX),
-    "realign_long_mean": MeasureText("Drift in long steps", "The same as drift, over steps of four frames.", _PX),
-    "realign_long_max": MeasureText("Drift in long steps, worst", "The same in the frame where it is largest.", _PX),
+    "realign_long_mean": MeasureText("Drift in long steps", "As drift, but over steps of four frames, on average.", _PX),
+    "realign_long_max": MeasureText("Drift in long steps, worst", "As drift in long steps, in the frame where it is largest.", _PX),
     "flow_drift_mean": MeasureText("Drift from the flow", "How far the track drifts from dense optical flow, on average.", _PX),
     "flow_drift_max": MeasureText("Drift from the flow, worst", "The same drift in the frame where it is largest.", _PX),
     "border_min": MeasureText("Nearness of the border", "How near the track comes to the picture's border, where patches are cut.", _PX),
-    "texture": MeasureText("Texture", "How much structure there is to follow at the query; on a blank wall it is near 0."),
-    "flicker": MeasureText("Flicker", "Changes between visible and invisible per step; a real point seldom comes and goes."),
+    "texture": MeasureText("Texture", "How much image structure there is at the query; near 0 on a blank wall."),
+    "flicker": MeasureText("Flicker", "Changes between visible and invisible per step; a real point seldom appears and disappears."),
     "vis_conf": MeasureText("Own confidence", "The labeler's own confidence where it calls the point visible."),
-    "accel_max": MeasureText("Largest acceleration", "The hardest change of velocity less the camera's, over 1 + the clip's median step."),
+    "accel_max": MeasureText(
+        "Largest acceleration", "Largest change of velocity, without the camera's, divided by 1 + the clip's median step."
+    ),
     "jump": MeasureText("Jump", "The largest step, in units of the spread of the track's steps."),
     "neigh_max": MeasureText("Unlike its neighbours", "Largest deviation of the motion from that of the nearest tracks.", _PX),
     "disagree_median": MeasureText("Second opinion, median", "Distance from the same query followed by another labeler.", _PX),
     "disagree_max": MeasureText("Second opinion, worst", "Largest distance from the same query followed by another labeler.", _PX),
-    "visible_iou": MeasureText("Second opinion on visibility", "Frames that both labelers call visible, of those that one does."),
+    "visible_iou": MeasureText(
+        "Second opinion on visibility", "Frames that both labelers call visible, as a share of those that either does."
+    ),
     "agree_aj": MeasureText("Agreement", "Average Jaccard between the two labelers; 1 is full agreement."),
-    "sampson_med": MeasureText("Off the epipolar geometry", "Distance from where a rigid scene would let the point be.", _PX),
-    "homog_med": MeasureText("Off the plane", "Distance from where a flat or far scene would have the point.", _PX),
+    "sampson_med": MeasureText("Off the epipolar geometry", "Median distance from the epipolar line of a rigid scene.", _PX),
+    "homog_med": MeasureText("Off the plane", "Median distance from the position that a flat or distant scene would give.", _PX),
     "len": MeasureText("Visible frames", "Frames in which the point is called visible.", "frames"),
     "cover": MeasureText("Visible share", "Visible frames as a share of the clip."),
     "longest_run": MeasureText("Longest visible run", "Longest stretch without a gap, as a share of the clip."),
-    "oof": MeasureText("Visible outside the picture", "Share of visible frames outside the picture; it must be 0, else the weight is 0."),
-    "collapse": MeasureText("Merged", "1: the track runs together with another that began elsewhere."),
-    "static_stick": MeasureText("Stuck to the screen", "1: stands on the screen while its surroundings move, like a logo."),
+    "oof": MeasureText("Visible outside the picture", "Share of visible frames outside the picture; above 0 the weight is 0."),
+    "collapse": MeasureText("Merged", "1 if the track runs into another track that began elsewhere."),
+    "static_stick": MeasureText(
+        "Stuck to the screen", "1 if the point stays fixed on the screen while its surroundings move, like a logo."
+    ),
     "static_score": MeasureText(
-        "Static in the world", "From 0.5 on, the point moves as a rigid scene would; the gate of losses on cameras."
+        "Static in the world", "From 0.5 on, the point moves as a rigid scene would; losses that need a static scene use it."
     ),
 }
 
@@ -129,12 +141,12 @@ CLIP_TEXTS: dict[str, MeasureText] = {
         "Spread over the picture", "How evenly the points cover the picture: 1 everywhere alike, 0 all in one place."
     ),
     "deaths_max": MeasureText("Ending together", "Largest share of the visible tracks that end in the same frame, as at a cut."),
-    "bad_probability_mean": MeasureText("Mean probability of being bad", "The calibration's expectation, averaged over the clip's tracks."),
+    "bad_probability_mean": MeasureText("Mean probability of being bad", "The calibration's estimate, averaged over the clip's tracks."),
     "survival_4": MeasureText("Survival", "Share of tracks that return to within 4 px of their query."),
     "flicker_mean": MeasureText("Mean flicker", "Changes of visibility per step, over the clip's tracks."),
-    "collapse_share": MeasureText("Merged tracks", "Share of tracks that run together with a better one."),
-    "stuck_share": MeasureText("Stuck tracks", "Share of tracks that stand on the screen while their surroundings move."),
-    "dynamic_ratio": MeasureText("Dynamic tracks", "Share of dynamic among the tracks of which it is known."),
+    "collapse_share": MeasureText("Merged tracks", "Share of tracks that run into a better one."),
+    "stuck_share": MeasureText("Stuck tracks", "Share of tracks that stay fixed on the screen while their surroundings move."),
+    "dynamic_ratio": MeasureText("Dynamic tracks", "Share of dynamic tracks among those known to be static or dynamic."),
 }
 
 
@@ -146,35 +158,35 @@ def measure_text(name: str) -> MeasureText:
 REASON_SENTENCES: dict[str, str] = {
     "dark": "The picture is dark.",
     "blank": "Many frames show nothing.",
-    "credits": "Text rolls over a dark ground.",
+    "credits": "Credits: text rolls over a dark background.",
     "static": "Nothing moves.",
     "cut_inside": "The scene changes inside the clip.",
-    "tombstoned": "The clip is to be forgotten.",
-    "screened": "It was left unlabelled, as its picture had been turned down before.",
+    "tombstoned": "A take-down request covers the clip.",
+    "screened": "Not labelled, because the screen of the video had dropped it.",
     "few_tracks": "Too few tracks are long enough to learn from.",
     "letterbox": "Black bars frame the picture.",
     "duplicate_frames": "Frames are repeated.",
     "fast_pan": "The camera pans too fast.",
     "bad_tracks": "Too many tracks are probably bad.",
-    "low_survival": "Too few tracks find back to their query.",
-    "collapsed_tracks": "Too many tracks run together.",
-    "flicker": "Visibility flickers.",
+    "low_survival": "Too few tracks return to their query when followed back.",
+    "collapsed_tracks": "Too many tracks run into one another.",
+    "flicker": "Points flicker between visible and hidden.",
     "deaths_at_once": "Many tracks end in the same frame, as at a cut.",
     "low_coverage": "The points cover too little of the picture.",
     "overlay_tracks": "Too many points stick to the screen, as on a logo.",
-    "not_cut": "The clip was never cut from its source.",
+    "not_cut": "The clip could not be cut from its source.",
     "unreadable": "The clip cannot be read.",
-    "contract": "The labels hold what must not be.",
+    "contract": "The labels break the rules of their format, or belong to another video.",
     "label_failed": "The labeler failed on the clip.",
-    "label_quarantined": "The clip stopped its labeler more often than allowed.",
+    "label_quarantined": "The labeler crashed on the clip, or took too long, more often than allowed.",
     "unlabelled": "The clip has no labels.",
-    "static_allowed": "Nothing moves, which was allowed.",
+    "static_allowed": "Nothing moves, which the screen was told to allow.",
     "fixed_camera": "The camera stands still.",
-    "low_frame_rate": "The clip has so few frames per second that some tests of the picture were left out.",
+    "low_frame_rate": "The clip has so few frames per second that some checks of the video were left out.",
     "cut_uncertain": "The scene may change inside the clip; at so few frames per second it cannot be told from motion.",
     "exposure_jump": "The brightness jumps.",
-    "overlay": "Something stands still on the screen, such as a logo.",
-    "mostly_dynamic": "Most of what is seen moves by itself: leave it out of losses on the camera.",
+    "overlay": "Something stays fixed on the screen, such as a logo.",
+    "mostly_dynamic": "Most points move by themselves: leave the clip out of losses on the camera.",
 }
 
 

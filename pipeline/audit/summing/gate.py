@@ -57,16 +57,15 @@ def _kept(summary: AuditSummary) -> GateCheck:
 def _share(summary: AuditSummary, decision: str, limit: float) -> GateCheck:
     count = summary.decisions.get(decision, 0)
     share = count / max(summary.num_clips, 1)
-    most = f"at most {limit:.0%}" if limit else "none"
-    rule = f"clips in {decision}: {most}"
+    rule = f"at most {limit:.0%} of the clips are in {decision}" if limit else f"no clip is in {decision}"
     return GateCheck(rule=rule, value=f"{share:.1%} ({count} of {summary.num_clips})", holds=share <= limit, blocks=True)
 
 
 def _weight(summary: AuditSummary, baseline: AuditSummary, rules: GateRules) -> GateCheck:
     before, now = (each.weight_sum / each.num_tracks if each.num_tracks else math.nan for each in (baseline, summary))
     return GateCheck(
-        rule=f"mean weight at most {rules.weight_loss:g} below the baseline's",
-        value=f"{now:.3f}, the baseline's is {before:.3f}",
+        rule=f"the mean weight of a track is at most {rules.weight_loss:g} below the baseline's",
+        value=f"{now:.3f}; the baseline's is {before:.3f}",
         holds=now >= before - rules.weight_loss or math.isnan(before),
         blocks=True,
     )
@@ -79,14 +78,19 @@ def _drift(rows: Sequence[DriftRow]) -> list[GateCheck]:
         ("warn", False, "no measure's distribution has moved noticeably from the baseline's"),
     ):
         moved = sorted((row for row in rows if row.level == level), key=lambda row: -row.psi if row.psi == row.psi else 0.0)
-        value = "; ".join(f"{row.measure} (PSI {row.psi:.2f}): {row.note}" for row in moved) or "none"
+        value = "; ".join(f"{row.measure}{'' if math.isnan(row.psi) else f' (PSI {row.psi:.2f})'}: {row.note}" for row in moved) or "none"
         checks.append(GateCheck(rule=rule, value=value, holds=not moved, blocks=blocks))
     return checks
 
 
 def _calibrated(audit: AuditSet) -> GateCheck:
-    found = f"{audit.weights}, " + ("calibrated" if audit.calibration is not None else "the fallback: bad tracks have no probability")
-    return GateCheck(rule="weights come from a calibration of this labeler", value=found, holds=audit.calibration is not None, blocks=False)
+    calibrated = audit.calibration is not None
+    found = (
+        f"{audit.weights}"
+        if calibrated
+        else f"no: they come from fixed formulas ({audit.weights}), which order tracks but give no probability"
+    )
+    return GateCheck(rule="weights come from a calibration of this labeler", value=found, holds=calibrated, blocks=False)
 
 
 def _fast_tracks(summary: AuditSummary, rules: GateRules) -> GateCheck:
@@ -94,7 +98,7 @@ def _fast_tracks(summary: AuditSummary, rules: GateRules) -> GateCheck:
     slow, fast = (masses[SPEED_THIRDS[0]].mean, masses[SPEED_THIRDS[2]].mean)
     broken = not math.isnan(slow) and slow > 0 and fast < rules.fast_share * slow
     return GateCheck(
-        rule=f"the fastest third of the tracks keeps at least {rules.fast_share:.0%} of the slowest third's mean weight",
+        rule=f"the fastest third of the tracks has at least {rules.fast_share:.0%} of the slowest third's mean weight",
         value="unknown" if math.isnan(slow) else f"{fast:.3f} against {slow:.3f}",
         holds=not broken,
         blocks=False,

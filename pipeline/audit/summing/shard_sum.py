@@ -31,6 +31,9 @@ from pipeline.audit.tracks.static_gate import STATIC_SCORE
 from pipeline.audit.verdict import DECISIONS, REASONS, ClipRules
 
 TRUSTED = 0.5  # weight from which on a track is called trusted
+NEAR_LIMIT = 0.1  # a clip is borderline if one of its measures lies within a tenth of its limit
+_UNMEASURED_RANK = 2.0  # of clips that are not kept and have no tracks; a mean weight lies in [0, 1]
+_RANKS = {"error": 0.0, "quarantine": 0.0, "drop": 0.0, "keep": 4.0}  # kept clips come last, however little their tracks weigh
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +140,20 @@ def _add_group(part: PartialSum, group: str, members: np.ndarray, units: np.ndar
 
 def _list_clip(part: PartialSum, clip: _Clip, rules: ClipRules) -> None:
     audit, brief = clip.audit, clip.brief
+    decision = audit.verdict.decision
     chance = int(hashlib.sha256(brief.key.encode()).hexdigest()[:12], 16) / 2**48
-    if audit.verdict.decision == "error":
+    if decision == "error":
         part.errors = first_of([*part.errors, ListedClip(rank=chance, brief=brief)], NUM_ERRORS)
-    if audit.verdict.decision == "keep":
+    if decision == "keep":
         part.keeps = first_of([*part.keeps, ListedClip(rank=chance, brief=brief)], NUM_KEEPS)
-    if audit.measures is None or brief.num_tracks == 0:
-        return
-    part.lowest = first_of([*part.lowest, ListedClip(rank=brief.mean_weight, brief=brief)], NUM_LOWEST)
-    if audit.verdict.decision in ("keep", "quarantine"):
-        near = ListedClip(rank=limit_distance(audit.measures, rules), brief=brief)
-        part.borderline = first_of([*part.borderline, near], NUM_BORDERLINE)
+    measured = audit.measures is not None and brief.num_tracks > 0
+    if measured or decision in ("quarantine", "drop"):
+        rank = _RANKS[decision] + brief.mean_weight if measured else _UNMEASURED_RANK + chance
+        part.lowest = first_of([*part.lowest, ListedClip(rank=rank, brief=brief)], NUM_LOWEST)
+    if audit.measures is not None and measured and decision in ("keep", "quarantine"):
+        distance = limit_distance(audit.measures, rules)
+        if distance <= NEAR_LIMIT:
+            part.borderline = first_of([*part.borderline, ListedClip(rank=distance, brief=brief)], NUM_BORDERLINE)
 
 
 def _brief(shard: int, audit: ClipAudit) -> ClipBrief:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.drawing import ANIMATION_SUFFIXES, write_animation, write_image
+from pipeline.drawing.media import MAX_LOSSY_BYTES
 from pipeline.errors import ConfigError, DataError
 
 
@@ -61,16 +62,42 @@ def test_a_single_frame_will_do(tmp_path, suffix):
     assert (tmp_path / f"one{suffix}").stat().st_size > 0
 
 
-def test_an_image_comes_back_pixel_by_pixel(tmp_path):
+def test_a_png_comes_back_pixel_by_pixel(tmp_path):
     write_image(str(tmp_path / "sheet.PNG"), ramps()[3])
     np.testing.assert_array_equal(cv2.cvtColor(cv2.imread(str(tmp_path / "sheet.PNG")), cv2.COLOR_BGR2RGB), ramps()[3])
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [(".webp", b"RIFF"), (".jpg", b"\xff\xd8"), (".JPEG", b"\xff\xd8")])
+def test_webp_and_jpeg_look_the_same(tmp_path, suffix, magic):
+    path = tmp_path / f"sheet{suffix}"
+    write_image(str(path), ramps()[3])
+    assert path.read_bytes().startswith(magic)
+    found = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    assert found.shape == ramps()[3].shape
+    assert np.abs(found.astype(int) - ramps()[3]).mean() < 4
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".jpg"])
+def test_a_picture_full_of_detail_is_written_below_a_megabyte(tmp_path, suffix):
+    noise = np.random.default_rng(0).integers(0, 255, (960, 960, 3)).astype(np.uint8)
+    path = tmp_path / f"sheet{suffix}"
+    write_image(str(path), noise)
+    assert len(cv2.imencode(suffix, noise)[1]) > MAX_LOSSY_BYTES  # as OpenCV would write it
+    assert 300_000 < path.stat().st_size <= MAX_LOSSY_BYTES
+    assert cv2.imread(str(path)).shape == noise.shape
+
+
+def test_a_side_that_the_format_cannot_hold_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"8 x 16384 pixels; \.webp holds at most 16,383 a side: write it as \.png"):
+        write_image(str(tmp_path / "sheet.webp"), np.zeros((16_384, 8, 3), np.uint8))
+    assert not list(tmp_path.iterdir())
 
 
 def test_other_suffixes_list_those_that_work(tmp_path):
     with pytest.raises(ConfigError, match=r"show\.avi: .*\.mp4, \.gif, \.webp, \.apng"):
         write_animation(str(tmp_path / "show.avi"), ramps(), 24)
-    with pytest.raises(ConfigError, match=r"sheet\.jpg: an image is written as \.png"):
-        write_image(str(tmp_path / "sheet.jpg"), ramps()[0])
+    with pytest.raises(ConfigError, match=r"sheet\.bmp: an image is written as one of \.png, \.webp, \.jpg"):
+        write_image(str(tmp_path / "sheet.bmp"), ramps()[0])
     assert not list(tmp_path.iterdir())
 
 

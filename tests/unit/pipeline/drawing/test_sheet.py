@@ -62,7 +62,7 @@ def test_tracks_lie_where_they_belong_after_resizing():
 def test_the_caption_tells_frames_size_and_share_visible():
     frames, labels = still_clip(4, 30, 40)
     labels.visibility[0] = False
-    assert clip_cell("k", frames, labels).note == "4 frames   40 x 30   1 tracks   75 % visible"
+    assert clip_cell("k", frames, labels).note == "4 frames   40 x 30   1 track   75 % visible"
     assert clip_cell("k", frames, None, note="screened: dark").note == "4 frames   40 x 30   no tracks   screened: dark"
 
 
@@ -91,8 +91,14 @@ def test_text_keeps_off_the_margin_the_legend_and_the_next_cell():
     assert (long[:, -22:] == ground).all()
     assert (long[:, 24 + CELL_WIDTH + 2 : 48 + CELL_WIDTH - 2][76:] == ground).all()
     legend = np.flatnonzero((short[:76] != ground).any(axis=(0, 2)))[0]
-    np.testing.assert_array_equal(long[:76, legend - 20 :], short[:76, legend - 20 :])
-    assert (long[:76, : legend - 20] != ground).any()
+    np.testing.assert_array_equal(long[:46, legend - 20 :], short[:46, legend - 20 :])  # the title keeps off the legend
+    assert (long[46:76, legend:] != ground).any()  # the subtitle has the width to itself ...
+    assert (long[:46, : legend - 20] != ground).any()
+    ramped, plain = (
+        contact_sheet(cells, title="", subtitle=text, ramp=palette(), columns=2) for text in ("a very long subtitle " * 40, "")
+    )
+    ramp = np.flatnonzero((plain[50:76] != ground).any(axis=(0, 2)))[0]
+    np.testing.assert_array_equal(ramped[:76, ramp - 20 :], plain[:76, ramp - 20 :])  # ... but for the colours of weights
     bottom = 76 + cell.strip.shape[0]
     assert (long[bottom : bottom + 4] == ground).all()  # captions do not run into the frames above
     assert (long[-24:] == ground).all()

@@ -1,4 +1,4 @@
-"""A tiny audited dataset on disk, made by hand: two clips of a moving texture, one shard, some strings that would like to be markup."""
+"""A tiny audited dataset on disk, made by hand: four clips of a moving texture, one shard, some strings that would like to be markup."""
 
 import hashlib
 import io
@@ -28,7 +28,7 @@ FPS, T, H, W = 12, 24, 48, 64
 HOSTILE = "<img src=x onerror=alert(1)>"
 LABELS = LabelSet(labeler="by-hand", configuration={"options": {"text": "it's"}, "queries": {"policy": "grid", "num_queries": 5}})
 WEIGHT = np.array([0.2, 1.0, 0.0, 0.6, 0.4], np.float32)
-REASONS = {"good": (), "poor": ("few_tracks", "flicker")}
+REASONS = {"good": (), **dict.fromkeys(("poor", "poorer", "poorest"), ("few_tracks", "flicker"))}
 
 
 def video() -> bytes:

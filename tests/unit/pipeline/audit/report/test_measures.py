@@ -1,5 +1,9 @@
 """The page on a calibration, and on none."""
 
+from dataclasses import replace
+
+import pytest
+
 from pipeline.audit.calibrating.records import (
     CalibrationRecord,
     DomainReport,
@@ -20,8 +24,8 @@ from tests.unit.pipeline.audit.report.audited import HOSTILE, audit_set
 NAN = float("nan")
 
 
-def half(name: str) -> SuiteHalf:
-    return SuiteHalf(datasets=(name, HOSTILE), num_clips=44, num_tracks=17_600, bad_share=0.28)
+def half(name: str, num_clips: int = 44) -> SuiteHalf:
+    return SuiteHalf(datasets=(name, HOSTILE), num_clips=num_clips, num_tracks=17_600, bad_share=0.28)
 
 
 def measure(name: str, auroc: float) -> MeasureReport:
@@ -60,7 +64,7 @@ def record() -> CalibrationRecord:
 
 
 def card(audit: AuditSet) -> str:
-    return environment().get_template("calibration.html").render(calibration=calibration_card(audit))
+    return environment().get_template("calibration.html").render(calibration=calibration_card(audit), calibrate_command="calibrate it")
 
 
 def test_the_card_shows_fit_and_test_apart_and_measures_by_rank() -> None:
@@ -69,16 +73,30 @@ def test_the_card_shows_fit_and_test_apart_and_measures_by_rank() -> None:
     assert page.index("neigh_max") < page.index("ncc_mean") < page.index("visible_iou")
     assert "44 clips, 17,600 tracks, 28.0 % of them bad" in page
     assert "off by more than 4 px" in page
-    assert "– ± 0.05" in page  # what is not known
+    assert "Not known in the test: Second opinion on visibility (visible_iou)." in page
+    assert "– ±" not in page
     assert HOSTILE not in page
     assert page.count("&lt;img src=x onerror=alert(1)&gt;") == 2
     assert page.count("<circle") == 1
 
 
 def test_without_a_calibration_the_card_says_what_that_means() -> None:
-    assert "There is no calibration for this labeler" in card(audit_set(calibration=None))
+    page = card(audit_set(calibration=None))
+    assert "This labeler has no calibration." in page
+    assert "calibrate it" in page
+
+
+@pytest.mark.parametrize(("num_clips", "spread"), [(5, True), (4, False)])
+def test_fewer_than_five_clips_give_no_spread(num_clips: int, spread: bool) -> None:
+    known = record()
+    known = replace(known, held_out=replace(known.held_out, suite=half("wild 59aabbcc", num_clips)))
+    page = card(audit_set(calibration=calibration_document(known)))
+    assert ("±" in page) == spread
+    assert ("lowest of a clip" in page) == spread
+    assert ("too few clips" in page) != spread
+    assert "0.86" in page  # the mean stands either way
 
 
 def test_gates_of_the_test_are_lines_in_the_histogram() -> None:
     lines = limits_of("bad_probability", audit_set(calibration=calibration_document(record()), weights="by-hand-1"))
-    assert [(line.value, line.meaning) for line in lines] == [(0.2, "keep below: 5% bad")]
+    assert [(line.value, line.meaning) for line in lines] == [(0.2, "below: 5% bad")]

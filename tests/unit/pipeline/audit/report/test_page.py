@@ -16,7 +16,6 @@ import pytest
 
 from pipeline.audit.comparing.records import DriftRow
 from pipeline.audit.report import build_report
-from pipeline.audit.report.clip_card import audit_command, relabel_command, show_command
 from pipeline.audit.summing.records import GateCheck, GateResult, Histogram
 from pipeline.labels import LabelRow, write_label_shard
 from pipeline.shards.plan import PlannedClip, write_plan
@@ -75,17 +74,57 @@ def report(audited: Audited, **changed: object) -> bytes:
     return build_report(audited.root, audit, summary, gate, **known)
 
 
-def test_equal_inputs_give_equal_bytes_wherever_the_dataset_lies(audited: Audited, tmp_path: Path) -> None:
+def test_equal_inputs_give_equal_bytes(audited: Audited, tmp_path: Path) -> None:
     assert report(audited) == report(audited)
-    assert report(audited) == report(make_audited(tmp_path / "else where" / "other"))
+    other = make_audited(tmp_path / "elsewhere" / "other")
+    assert report(audited).replace(audited.root.encode(), b"ROOT") == report(other).replace(other.root.encode(), b"ROOT")
 
 
-def test_sections_come_in_their_order(audited: Audited) -> None:
+def test_the_verdict_totals_and_clips_come_before_all_else_and_the_rest_is_folded(audited: Audited) -> None:
     page = report(audited).decode()
-    ids = ["verdict", "labels", "totals", "groups", "measures", "calibration", "shards", "clips", "drift", "glossary"]
+    ids = ["verdict", "totals", "clips", "measures", "groups", "calibration", "shards", "drift", "labels", "glossary"]
     places = [page.index(f' id="{name}"') for name in ids]
     assert places == sorted(places)
-    assert "seen by no 2D test" in page
+    for name, start, end in zip(ids[3:], places[3:], [*places[4:], len(page)], strict=True):
+        section = page[start:end]
+        assert section.index("<details") < section.index("<h2>"), name
+    assert 'class="card"' in page[places[2] : places[3]]
+    assert 'class="card"' not in page[: places[2]] + page[places[3] :]
+    assert "No 2D measure sees" in page
+
+
+def clip_groups(page: str) -> list[tuple[str, bool, list[str]]]:
+    """(heading, folded, keys) of each group of clips, as the page has them."""
+    section = page[page.index('id="clips"') : page.index('id="measures"')]
+    found = []
+    for part in re.split(r"(?=<h3>)", section)[1:]:
+        before = section[: section.index(part)]
+        folded = before.rstrip().endswith("<summary>")
+        found.append(
+            (html.unescape(re.sub("<[^>]*>", "", part[: part.index("</h3>")])), folded, re.findall(r"<h4><code>(\w+)</code>", part))
+        )
+    return found
+
+
+def test_clips_that_are_not_kept_come_first_and_each_clip_once(audited: Audited) -> None:
+    summary = audit_summary(
+        decisions={"keep": 40, "drop": 3},
+        worst=(brief("poor"), brief("poorer"), brief("low")),
+        borderline=(brief("poorest"), brief("near"), brief("poor")),
+        random_keeps=(brief("good"), brief("low"), brief("near")),
+    )
+    assert clip_groups(report(audited, summary=summary).decode()) == [
+        ("Not kept 3 clips", False, ["poor", "poorer", "poorest"]),
+        ("Kept, but near a limit 1 clip", True, ["near"]),
+        ("Kept 2 of 39 clips", True, ["low", "good"]),
+    ]
+
+
+def test_where_all_clips_are_kept_they_are_open_and_none_is_called_worst(audited: Audited) -> None:
+    page = report(audited, summary=audit_summary(decisions={"keep": 1}, worst=(brief("good"),))).decode()
+    assert clip_groups(page) == [("Kept 1 clip", False, ["good"])]
+    assert "worst" not in page[page.index('id="clips"') : page.index('id="measures"')].lower()
+    assert "No clip was audited." in report(audited, summary=audit_summary(worst=(), borderline=(), random_keeps=())).decode()
 
 
 def test_hostile_strings_stay_text(audited: Audited) -> None:
@@ -147,17 +186,17 @@ def test_the_verdict_names_the_broken_rule_first(audited: Audited) -> None:
 
 def test_a_card_says_what_was_measured_against_which_limit(audited: Audited) -> None:
     text = Page(report(audited)).text
-    assert "Visibility flickers. Changes of visibility per step: 0.25, expected at most 0.2." in text
+    assert "Points flicker between visible and hidden. Changes of visibility per frame: 0.25, expected at most 0.2." in text
     assert "Too few tracks are long enough to learn from. Usable tracks: 5, expected at least 64." in text
     assert "byte 512" in text
-    assert "24 frames, 2.0 s at 12 per second" in text
+    assert "24 frames, 2.0 s at 12 fps" in text
 
 
 def test_a_clip_to_be_forgotten_shows_nothing(own: Audited) -> None:
     write_tombstones(own.root, keys=["poor"])
     data = report(own)
     assert data.count(b'class="clip-data"') == 1
-    assert "This clip is to be forgotten: nothing of it is shown." in Page(data).text
+    assert "This clip is covered by a take-down request: nothing of it is shown." in Page(data).text
 
 
 def test_what_cannot_be_read_any_more_is_said_and_nothing_fails(own: Audited) -> None:
@@ -169,7 +208,7 @@ def test_what_cannot_be_read_any_more_is_said_and_nothing_fails(own: Audited) ->
     assert "the video cannot be read any more" in text
     assert "the labels cannot be read any more" in text
     assert "the shard cannot be read any more: clip gone is not in shard 000000" in text
-    assert own.root not in text
+    assert f"python jobs/show.py --root {own.root}" in text
     assert b'class="clip-data"' not in data
 
 
@@ -184,7 +223,9 @@ def test_labels_made_anew_are_not_drawn_over_an_old_audit(own: Audited) -> None:
 
 @pytest.mark.parametrize("cut", [1, 12_000, 28_000])
 def test_over_the_limit_later_clips_lose_their_motion_first(audited: Audited, cut: int) -> None:
-    summary = audit_summary(worst=(brief("poor"),) * 3 + (brief("gone"),) * 3)  # those that are gone leave room again
+    summary = audit_summary(
+        worst=tuple(map(brief, ("poor", "poorer", "poorest", "gone", "lost", "away")))
+    )  # of the last three nothing is left
     full = report(audited, summary=summary)
     assert full.count(b'"frames":[0,1,2,') == 4
     tight = report(audited, summary=summary, max_bytes=len(full) - cut)
@@ -198,7 +239,7 @@ def test_over_the_limit_later_clips_lose_their_motion_first(audited: Audited, cu
 
 def test_distributions_say_what_is_unknown_and_draw_the_baseline(audited: Audited) -> None:
     text = Page(report(audited)).text
-    assert "Not known in this audit: There and back (fb_cycle)." in text
+    assert "Not measured in this audit: Forward-backward error (fb_cycle)." in text
     before = audit_summary(track_histograms=(Histogram(measure="weight", edges=(0.0, 0.5, 1.0), counts=(1, 9), unknown=0),))
     assert 'class="outline"' in report(audited, baseline=before).decode()
     assert 'class="outline"' not in report(audited).decode()
@@ -210,16 +251,24 @@ def test_drift_lists_the_worst_first(audited: Audited) -> None:
 
     rows = [row("len", 0.01, "fine"), row("fb_cycle", 0.5, "fail"), row("jump", 0.2, "warn")]
     page = report(audited, drift=rows).decode()
-    panel = page[page.index('id="drift"') : page.index('id="glossary"')]
+    panel = page[page.index('id="drift"') : page.index('id="labels"')]
     assert panel.index("fb_cycle") < panel.index("jump") < panel.index(">len<")
-    assert "No baseline was given" in report(audited).decode()
+    without = Page(report(audited)).text
+    assert "This audit was not compared with an earlier one." in without
+    assert f"--root {audited.root} --labels {LABELS.name} --cycle stored --calibration none --baseline BASELINE_AUDIT" in without
 
 
-def test_commands_are_quoted_for_a_shell() -> None:
-    assert show_command(audit_set(), "k").startswith('python jobs/show.py --root "$ROOT" --labels by-hand-')
-    made = relabel_command(audit_set(), LABELS, 7)
-    again = audit_command(audit_set(name="other"), 7)
-    assert again.endswith(f'--root "$ROOT" --labels {LABELS.name} --name other --cycle stored --calibration none')
-    assert made.startswith(f'rm "$ROOT"/labels/{LABELS.name}/000007.parquet && python jobs/pseudolabel.py --root "$ROOT" --labeler by-hand')
-    assert "--queries 5 --query-policy grid" in made
-    assert "--option 'text=it'\"'\"'s'" in made
+def test_a_label_set_that_passes_says_how_to_use_it_and_one_that_fails_does_not(audited: Audited) -> None:
+    fails = GateResult(checks=(GateCheck(rule="no clip is in error", value="1 of 2", holds=False, blocks=True),))
+    use = f"ClipStream(StreamConfig(root='{audited.root}', audit='{LABELS.name}'))"
+    assert use in Page(report(audited)).text
+    failed = Page(report(audited, gate=fails)).text
+    assert use not in failed
+    assert "not met no clip is in error. Found: 1 of 2" in failed
+
+
+def test_reasons_against_clips_and_remarks_stand_apart(audited: Audited) -> None:
+    page = Page(report(audited, summary=audit_summary(reasons={"few_tracks": 2, "flicker": 1, "fixed_camera": 5}))).text
+    against, remarks = page.index("Too few tracks are long enough"), page.index("The camera stands still.")
+    assert against < page.index("1 remark that changed no decision") < remarks
+    assert "leads to" not in page

@@ -33,8 +33,8 @@ def broken(summary: AuditSummary, audit: AuditSet = AUDIT, **arguments) -> list[
     ("decisions", "rule"),
     [
         ({"keep": 75, "quarantine": 25}, None),
-        ({"keep": 74, "quarantine": 26}, "clips in quarantine: at most 25%"),
-        ({"keep": 1000, "error": 1}, "clips in error: none"),
+        ({"keep": 74, "quarantine": 26}, "at most 25% of the clips are in quarantine"),
+        ({"keep": 1000, "error": 1}, "no clip is in error"),
         ({"drop": 10}, "at least one clip is kept"),
         ({"keep": 1, "drop": 99}, None),
     ],
@@ -47,7 +47,7 @@ def test_shares_of_the_clips(decisions, rule):
 
 def test_what_was_found_is_said_in_numbers():
     values = {check.rule: check.value for check in check_gate(with_clips(keep=74, quarantine=26), AUDIT).checks}
-    assert values["clips in quarantine: at most 25%"] == "26.0% (26 of 100)"
+    assert values["at most 25% of the clips are in quarantine"] == "26.0% (26 of 100)"
 
 
 def test_without_a_calibration_a_warning_is_given_and_nothing_blocked():
@@ -61,7 +61,7 @@ def test_the_mean_weight_may_fall_by_a_twentieth(loss, holds):
     baseline = replace(GOOD, weight_sum=GOOD.weight_sum + loss * GOOD.num_tracks)
     found = check_gate(GOOD, AUDIT, baseline=baseline)
     assert found.passes == holds
-    assert ("mean weight at most 0.05 below the baseline's", True) not in broken(GOOD, baseline=baseline) or not holds
+    assert ("the mean weight of a track is at most 0.05 below the baseline's", True) not in broken(GOOD, baseline=baseline) or not holds
 
 
 def test_fast_tracks_that_lose_their_weight_are_a_warning():
@@ -71,7 +71,7 @@ def test_fast_tracks_that_lose_their_weight_are_a_warning():
             GOOD, masses=tuple(WeightMass(group=g, num_tracks=100, weight=w) for g, w in zip(SPEED_THIRDS, weights, strict=True))
         )
 
-    rule = "the fastest third of the tracks keeps at least 50% of the slowest third's mean weight"
+    rule = "the fastest third of the tracks has at least 50% of the slowest third's mean weight"
     assert broken(with_masses(40.0)) == []
     assert broken(with_masses(39.0)) == [(rule, False)]
 

@@ -138,9 +138,30 @@ def test_the_lists_hold_the_right_clips_and_no_more():
     assert len(whole.errors) == NUM_ERRORS
     assert {brief.verdict.decision for brief in summary.worst[:NUM_ERRORS]} == {"error"}
     assert [brief.key for brief in summary.worst[NUM_ERRORS:]] == [f"c{place:02d}" for place in range(NUM_LOWEST - NUM_ERRORS)]
-    assert (len(summary.borderline), len(summary.random_keeps)) == (NUM_BORDERLINE, NUM_KEEPS)
-    assert len({brief.key for brief in summary.random_keeps}) == NUM_KEEPS
+    assert len({brief.key for brief in summary.random_keeps}) == len(summary.random_keeps) == NUM_KEEPS
     assert summary.worst[NUM_ERRORS].mean_weight == pytest.approx(0.05, abs=1 / UNIT)
+
+
+def test_a_kept_clip_is_never_worse_than_one_that_is_not():
+    def weighing(key: str, weight: float, *reasons: str) -> ClipAudit:
+        return clip_of(key, reasons, tracks=tracks_of(weight=np.full(3, weight, np.float32)))
+
+    unlabelled = ClipAudit(key="dark", verdict=verdict_of(["dark"]))
+    clips = [weighing("kept-low", 0.1), weighing("kept-high", 0.9), weighing("set-aside", 0.8, "flicker"), weighing("dropped", 0.3, "dark")]
+    summary = summary_of(sum_clips(0, [*clips, unlabelled, failed("bad")], RULES))
+    assert [brief.key for brief in summary.worst] == ["bad", "dropped", "set-aside", "dark", "kept-low", "kept-high"]
+
+
+def test_borderline_are_the_clips_within_a_tenth_of_a_limit_nearest_first():
+    def clip(key: str, flicker: float) -> ClipAudit:
+        found = clip_of(key)
+        far = {"bad_probability_mean": 0.1, "survival_4": 1.0, "collapse_share": 0.0, "deaths_max": 0.0, "cover_entropy": 1.0}
+        return replace(found, measures=replace(found.measures, usable_tracks=640, stuck_share=0.0, flicker_mean=flicker, **far))
+
+    near = [clip(f"n{place:02d}", 0.2 * (1 - 0.005 * place)) for place in range(15)]
+    summary = summary_of(sum_clips(0, [clip("far", 0.1), *near[::-1]], RULES))
+    assert [brief.key for brief in summary.borderline] == [f"n{place:02d}" for place in range(NUM_BORDERLINE)]
+    assert summary_of(sum_clips(0, [clip("far", 0.1)], RULES)).borderline == ()
 
 
 def test_the_nearest_limit_counts():

@@ -98,7 +98,7 @@ def _describe_frames(done: Inference) -> str:
     choice, stored = done.given.choice, done.given.stored_size
     text = f"{done.num_frames} of {width}x{height}"
     if choice.stride > 1:
-        text += f", every {choice.stride}. of the input"
+        text += f", stride {choice.stride}"
     stretch = width / height / (stored[1] / stored[0])
     if abs(stretch - 1) > _NOTED_STRETCH:
         text += f"; {abs(stretch - 1):.1%} {'wider' if stretch > 1 else 'narrower'} than the input's {stored[1]}x{stored[0]}: whole patches"

@@ -1,6 +1,7 @@
 """jobs/infer.py and jobs/evaluate.py model as a user runs them, with a fresh tiny network on rendered clips."""
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -118,6 +119,15 @@ def test_a_folder_of_images_is_a_video_too_and_pi3_tracks_nothing(work):
     assert np.loadtxt(work / "pi3/poses.txt")[:, 0].tolist() == [0, 1, 2]
     cv2.imwrite(str(folder / "3.png"), np.zeros((84, 70, 3), np.uint8))
     assert "3.png is 70x84, expected 84x70" in run(infer_app, folder, *arguments, code=1).stderr
+
+
+def test_the_documented_way_from_python_runs(tmp_path, capsys):
+    code = re.search(r"```python\n(.*?)```", (Path(__file__).parents[2] / "docs/inference.md").read_text(), re.DOTALL)
+    assert code is not None
+    exec(code[1].replace('"result"', repr(str(tmp_path / "result"))), {"model": build_model("pi3", TINY)})
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "first window"
+    assert re.fullmatch(r"frame 2: \d+\.\d% of the depth", second)
 
 
 def test_checkpoints_are_measured_side_by_side_on_the_same_clips(work):

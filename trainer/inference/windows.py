@@ -18,11 +18,6 @@ class Window(Generic[Item]):
     items: tuple[Item, ...]
     shared: int  # of these, so many at the beginning are in the window before too; 0 in the first window
 
-    @property
-    def new(self) -> tuple[Item, ...]:
-        """The items that are in no window before."""
-        return self.items[self.shared :]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WindowPlan:

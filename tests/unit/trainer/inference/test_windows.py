@@ -28,7 +28,7 @@ def test_every_item_is_new_once_and_the_count_is_known(length, overlap):
     plan = WindowPlan(length=length, overlap=overlap)
     for num_items in range(30):
         windows = list(plan.cut(range(num_items)))
-        assert [item for window in windows for item in window.new] == list(range(num_items))
+        assert [item for window in windows for item in window.items[window.shared :]] == list(range(num_items))
         assert all(window.items == tuple(range(window.first, window.first + len(window.items))) for window in windows)
         assert len(windows) == plan.count(num_items)
 

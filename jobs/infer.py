@@ -2,16 +2,19 @@
 
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from jobs import options
 from jobs.console import DONE, print_summary, run_job
-from jobs.inferring.frames import FrameChoice
-from jobs.inferring.job import ARRAYS, CLOUD, DOCUMENT, PREVIEW, RECORDING, TRAJECTORY, Inference, InferenceConfig, infer
-from networks.inputs import PIXEL_BUDGET
-from trainer.inference.files import VISIBLE
+from jobs.inferring.frames import FrameRequest
+from jobs.inferring.job import Inference, InferenceConfig, infer
+from trainer.inference.joining import Joint
+from trainer.inference.reconstruction import VISIBLE
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+_SHOWN_JOINTS = 6
+_NOTED_STRETCH = 0.02  # change of aspect that is said
 
 
 @app.command("infer")
@@ -19,13 +22,22 @@ def infer_command(
     source: Annotated[str, typer.Argument(metavar="INPUT", help="Video file, or folder of images taken in the order of their names.")],
     checkpoint: Annotated[str, typer.Option(help="File of ours, or of π³, Pi3X or TrajVG: a path, hf://org/repo/file, or a URL.")],
     out: Annotated[str, typer.Option(help="Folder or URL for the results.")],
-    stride: Annotated[int, typer.Option(help="Take every N-th frame.")] = 1,
-    frames: Annotated[int, typer.Option(help="Take at most so many: they are reconstructed at once, and memory grows with them.")] = 64,
-    pixels: options.Pixels = PIXEL_BUDGET,
-    grid: Annotated[int, typer.Option(help="Track a grid of points of the first frame, so many pixels apart; 0 for none.")] = 20,
-    visible: Annotated[float, typer.Option(help="Score above which a tracked point counts as seen.")] = VISIBLE,
-    min_confidence: Annotated[float, typer.Option(help="Least confidence of points in the cloud.")] = 0.1,
+    stride: Annotated[int | None, typer.Option(help="Take every N-th frame. Default: as the checkpoint was trained.")] = None,
+    frames: Annotated[
+        int | None, typer.Option(help="Frames reconstructed at once, on which memory depends. Default: as the checkpoint was trained.")
+    ] = None,
+    overlap: Annotated[
+        int | None, typer.Option(help="Frames that neighbouring windows of a longer video share. Default: a quarter, at least 2.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="At most this many frames, from the beginning.")] = None,
+    pixels: Annotated[
+        int | None, typer.Option(help="Pixels of a frame as the model sees it, at most. Default: as the checkpoint was trained.")
+    ] = None,
+    grid: Annotated[int, typer.Option(help="Track a grid of points of each window's first frame, so many pixels apart; 0: none.")] = 20,
+    visible: Annotated[float, typer.Option(help="Score from which a tracked point counts as seen.")] = VISIBLE,
+    min_confidence: Annotated[float, typer.Option(help="Least confidence of points in the cloud, and of those that join windows.")] = 0.1,
     rerun: Annotated[bool, typer.Option("--rerun", help="Also write a recording for the Rerun viewer (the viz extra).")] = False,
+    colmap: Annotated[bool, typer.Option("--colmap", help="Also write the frames and a model in COLMAP's layout, sparse/0.")] = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
 ) -> None:  # fmt: skip
@@ -36,11 +48,12 @@ def infer_command(
             source=source,
             checkpoint=checkpoint,
             out=out,
-            choice=FrameChoice(stride=stride, at_most=frames, pixel_budget=pixels),
+            request=FrameRequest(stride=stride, at_once=frames, overlap=overlap, at_most=limit, pixel_budget=pixels),
             grid_px=grid,
             least_confidence=min_confidence,
             visible=visible,
             rerun=rerun,
+            colmap=colmap,
             device=device,
             precision=precision,
         )
@@ -51,24 +64,77 @@ def infer_command(
 
 
 def summary_rows(done: Inference, config: InferenceConfig) -> list[tuple[str, object]]:
-    """Summary rows: model, frames, cameras, points, tracks, files."""
-    num_frames, height, width, _ = done.prediction.frames.shape
-    rest = "" if done.given.all_taken else "; the input goes on: --stride N spreads them, --frames N takes more"
-    tracks = done.prediction.tracks
-    share = 0.0 if tracks is None else (tracks.visibility_score > config.visible).mean()
-    untracked = "none was asked for" if done.tracks else f"{done.checkpoint.model} tracks nothing"
+    """Summary rows: model, defaults, frames, windows, cameras, points, tracks, files."""
+    height, width = done.size
     focal = "no camera sees such points: the model is untrained or failed"
     if done.focal_px is not None:
         focal = f"focal length about {done.focal_px:.0f} px by the points"
-    files = [ARRAYS, CLOUD, TRAJECTORY, PREVIEW, *([RECORDING] if config.rerun else []), DOCUMENT]
+    total = done.num_frames * height * width
     return [
         ("model", f"{done.checkpoint.model}, {done.precision} on {done.device}; licence {done.checkpoint.license or 'not stated'}"),
-        ("frames", f"{num_frames} of {width}x{height}{rest}"),
-        ("cameras", f"{num_frames} poses; {focal}"),
-        ("points", f"{done.num_points:,} of {num_frames * height * width:,} in the cloud (confidence, and no edge between near and far)"),
-        ("tracks", untracked if tracks is None else f"{len(tracks.queries)}, {share:.0%} of their points seen"),
-        ("written", f"{', '.join(files)} in {config.out}"),
+        ("defaults", _describe_defaults(done)),
+        ("frames", _describe_frames(done)),
+        *([("windows", _describe_windows(done))] if done.joints else []),
+        ("cameras", f"{done.num_frames} poses; {focal}"),
+        ("points", f"{done.num_points:,} of {total:,} in the cloud (confidence, and no edge between near and far)"),
+        ("tracks", _describe_tracks(done)),
+        ("written", f"{', '.join(done.written)} in {config.out}"),
     ]
+
+
+def _describe_defaults(done: Inference) -> str:
+    trained_on = done.checkpoint.trained_on
+    if trained_on is None:
+        return f"the published ones of {done.checkpoint.model}: the file does not say on what it was trained"
+    ranges = ((trained_on.frames, "frames"), (trained_on.pixels, "pixels"))
+    said = [f"{least:,} to {most:,} {unit}" if least < most else f"{most:,} {unit}" for (least, most), unit in ranges]
+    nearest, farthest = trained_on.strides
+    apart = f"{nearest} to {farthest}" if nearest < farthest else f"{nearest}"
+    return f"as it was trained, on clips of {', '.join(said)}, stride {apart}"
+
+
+def _describe_frames(done: Inference) -> str:
+    height, width = done.size
+    choice, stored = done.given.choice, done.given.stored_size
+    text = f"{done.num_frames} of {width}x{height}"
+    if choice.stride > 1:
+        text += f", stride {choice.stride}"
+    stretch = width / height / (stored[1] / stored[0])
+    if abs(stretch - 1) > _NOTED_STRETCH:
+        text += f"; {abs(stretch - 1):.1%} {'wider' if stretch > 1 else 'narrower'} than the input's {stored[1]}x{stored[0]}: whole patches"
+    trained_on = done.checkpoint.trained_on
+    if trained_on is not None and not trained_on.aspect[0] <= stored[1] / stored[0] <= trained_on.aspect[1]:
+        least, most = trained_on.aspect
+        text += f"; of an aspect of {stored[1] / stored[0]:.2f}, and training saw {least:g} to {most:g}"
+    return text if done.given.all_taken else f"{text}; the input goes on: --limit N takes more"
+
+
+def _describe_windows(done: Inference) -> str:
+    choice = done.given.choice
+    errors = np.array([joint.error for joint in done.joints])
+    worst = done.joints[int(errors.argmax())]
+    text = f"{done.num_windows} of {choice.at_once} frames, neighbours share {choice.overlap}; error at the joints, of the depth: "
+    if len(errors) <= _SHOWN_JOINTS:
+        text += ", ".join(f"{error:.2%}" for error in errors)
+    else:
+        text += f"{np.median(errors):.2%} in the median, {worst.error:.2%} at frame {worst.first}, the worst"
+    return f"{text}; {_describe_counted(done.joints)}"
+
+
+def _describe_counted(joints: tuple[Joint, ...]) -> str:
+    least = min(joints, key=lambda joint: joint.inliers)
+    turned = max(joints, key=lambda joint: joint.turn_deg)
+    return f"{least.inliers:.0%} of the points or more agree, cameras within {turned.turn_deg:.1f} degrees"
+
+
+def _describe_tracks(done: Inference) -> str:
+    if not done.tracks:
+        return f"{done.checkpoint.model} tracks nothing"
+    if not done.num_tracks:
+        return "none was asked for"
+    new = ", new ones in every window" if done.joints else ""
+    inside = "" if done.focal_px is None else f", {done.num_inside} inside the frame"
+    return f"{done.num_tracks}{new}{inside}; {done.seen_share:.0%} of their points seen"
 
 
 if __name__ == "__main__":

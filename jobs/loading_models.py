@@ -7,7 +7,7 @@ import torch
 
 from networks import model_name
 from networks.building import Network
-from networks.weights import license_of, load_model, read_weights
+from networks.weights import TrainingShape, license_of, load_model, read_weights, training_shape_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,11 +18,13 @@ class CheckpointInfo:
     sha256: str
     model: str  # trajvg, pi3 or pi3x
     license: str | None
+    trained_on: TrainingShape | None = None  # where its header says
 
     def document(self) -> dict[str, Any]:
-        """JSON types; a local file by its name alone, so that no document holds a path of this machine."""
+        """Identity in JSON types; a local file by its name alone, so that no document holds a path of this machine."""
         source = self.source if "://" in self.source else self.source.rsplit("/", 1)[-1]
-        return {**asdict(self), "source": source}
+        identity = {name: value for name, value in asdict(self).items() if name != "trained_on"}
+        return {**identity, "source": source}
 
 
 def load_checkpoint(source: str, device: torch.device) -> tuple[Network, CheckpointInfo]:
@@ -30,4 +32,6 @@ def load_checkpoint(source: str, device: torch.device) -> tuple[Network, Checkpo
     file = read_weights(source)
     with device:
         model = load_model(source, sha256=file.sha256)
-    return model, CheckpointInfo(source=source, sha256=file.sha256, model=model_name(model), license=license_of(file))
+    return model, CheckpointInfo(
+        source=source, sha256=file.sha256, model=model_name(model), license=license_of(file), trained_on=training_shape_of(file)
+    )

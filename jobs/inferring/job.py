@@ -1,17 +1,19 @@
 """jobs/infer.py without its command line."""
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
 import torch
 
+from jobs.console import ProgressLine
 from jobs.devices import choose_device, choose_precision
-from jobs.inferring.frames import FrameChoice, InputFrames, read_frames
+from jobs.inferring.frames import FrameRequest, InputFrames, find_input
 from jobs.inferring.scene import preview, require_rerun, write_rerun
 from jobs.loading_models import CheckpointInfo, load_checkpoint
-from networks.inputs import PIXEL_BUDGET
-from networks.layers.computing import FORWARD_PRECISIONS
+from networks.building import Network
+from networks.layers.computing import FORWARD_PRECISIONS, ForwardPrecision
 from networks.trajvg.track_head import grid_queries
 from pipeline import storage
 from pipeline.drawing import write_image
@@ -19,17 +21,24 @@ from pipeline.errors import ConfigError
 from pipeline.shards.dataset import code_version
 from pipeline.tables import write_document
 from trainer.families import family_of
-from trainer.inference import Prediction, predict
-from trainer.inference.files import VISIBLE, fit_intrinsics, trusted_points, write_arrays, write_cloud, write_trajectory
+from trainer.inference import Prediction, Reconstruction, Window, predict, reconstruct
+from trainer.inference.colmap import check_cameras, write_colmap
+from trainer.inference.digest import take_digest
+from trainer.inference.files import write_arrays, write_cloud, write_tracks, write_trajectory
+from trainer.inference.joining import Joint
+from trainer.inference.reconstruction import VISIBLE
 
-ARRAYS, CLOUD, TRAJECTORY, PREVIEW, RECORDING, DOCUMENT = (
+ARRAYS, TRACKS, CLOUD, TRAJECTORY, PREVIEW, RECORDING, COLMAP, DOCUMENT = (
     "predictions.npz",
+    "tracks.npz",
     "points.ply",
     "poses.txt",
     "preview.png",
     "recording.rrd",
+    "colmap",
     "inference.json",
 )
+_SHOWN_FRAMES = 64  # of a long video, in picture and recording
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,11 +48,12 @@ class InferenceConfig:
     source: str  # a video, or a folder of images
     checkpoint: str
     out: str
-    choice: FrameChoice = field(default_factory=lambda: FrameChoice(pixel_budget=PIXEL_BUDGET))
-    grid_px: int = 20  # between the points of the first frame that are tracked, at the model's size; 0 tracks none
-    least_confidence: float = 0.1  # of points in the cloud
-    visible: float = VISIBLE  # score above which a tracked point counts as seen
+    request: FrameRequest = FrameRequest()
+    grid_px: int = 20  # between the points of a window's first frame that are tracked, at the model's size; 0 tracks none
+    least_confidence: float = 0.1  # of points in the cloud, and of points by which windows are joined
+    visible: float = VISIBLE  # score from which a tracked point counts as seen
     rerun: bool = False
+    colmap: bool = False
     device: str = "auto"
     precision: str = "auto"
 
@@ -62,13 +72,20 @@ class Inference:
     """The outcome."""
 
     given: InputFrames
-    prediction: Prediction
+    size: tuple[int, int]  # (H, W) of the frames as the model saw them
+    num_frames: int
+    num_windows: int
+    joints: tuple[Joint, ...]  # one fewer than windows
     checkpoint: CheckpointInfo
     device: str
     precision: str
     tracks: bool  # whether the model follows points
+    num_tracks: int
+    num_inside: int  # tracks that the picture can show
+    seen_share: float  # of the tracks' points
     num_points: int  # in the cloud
     focal_px: float | None  # median over the frames, of the cameras fitted to the points; None if none fits
+    written: tuple[str, ...]  # names in the folder
 
 
 def infer(config: InferenceConfig) -> Inference:
@@ -78,63 +95,124 @@ def infer(config: InferenceConfig) -> Inference:
     """
     if config.rerun:
         require_rerun()
+    is_video = find_input(config.source)
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     model, info = load_checkpoint(config.checkpoint, device)
-    given = read_frames(config.source, config.choice, patch=family_of(info.model).patch_size(model))
-    prediction = predict(model, given.frames, _queries(given, config.grid_px), precision=precision)
-    num_points = _write(config, given, prediction)
-    cameras = fit_intrinsics(prediction.local_points, prediction.confidence)
-    inference = Inference(
-        given=given,
-        prediction=prediction,
-        checkpoint=info,
-        device=str(device),
-        precision=precision,
-        tracks=family_of(info.model).tracks(model),
-        num_points=num_points,
-        focal_px=None if cameras is None else float(np.median(cameras[:, 0, 0])),
-    )
+    family = family_of(info.model)
+    choice = config.request.resolve(info.trained_on, family.inference_defaults, is_video=is_video)
+    given = InputFrames(source=config.source, choice=choice, patch=family.patch_size(model), is_video=is_video)
+    with Reconstruction(config.out, least_confidence=config.least_confidence, visible=config.visible) as whole:
+        joints = _fill(whole, config, given, model=model, precision=precision)
+        written = _write(config, given, whole)
+        cameras = whole.intrinsics
+        inference = Inference(
+            given=given,
+            size=whole.size,
+            num_frames=whole.num_frames,
+            num_windows=len(joints) + 1,
+            joints=joints,
+            checkpoint=info,
+            device=str(device),
+            precision=precision,
+            tracks=family.tracks(model),
+            num_tracks=whole.num_tracks,
+            num_inside=whole.num_inside,
+            seen_share=whole.seen_share,
+            num_points=whole.num_points,
+            focal_px=None if cameras is None else float(np.median(cameras[:, 0, 0])),
+            written=(*written, DOCUMENT),
+        )
     write_document(storage.join(storage.absolute(config.out), DOCUMENT), _document(config, inference), "inference")
     return inference
 
 
-def _queries(given: InputFrames, grid_px: int) -> np.ndarray | None:
+def _fill(
+    whole: Reconstruction, config: InferenceConfig, given: InputFrames, *, model: Network, precision: ForwardPrecision
+) -> tuple[Joint, ...]:
+    """Reconstruct window after window, with a progress bar."""
+
+    def predict_window(window: Window[np.ndarray]) -> Prediction:
+        frames = np.stack(window.items)
+        return predict(model, frames, _queries(frames, config.grid_px), precision=precision)
+
+    plan = given.choice.windows
+    joints = []
+    with ProgressLine("inference", plan.count(given.expected()), "windows") as progress:
+        for joint in reconstruct(plan.cut(given), predict_window, whole):
+            joints += [] if joint is None else [joint]
+            if config.colmap:
+                check_cameras(whole)
+            progress.advance(1)
+    return tuple(joints)
+
+
+def _queries(frames: np.ndarray, grid_px: int) -> np.ndarray | None:
     """A grid over the first frame, float32 "N 2"."""
     if not grid_px:
         return None
-    height, width = given.frames.shape[1:3]
+    height, width = frames.shape[1:3]
     return np.asarray(grid_queries(torch.empty(1, 1, 3, height, width), grid_px)[0])
 
 
-def _write(config: InferenceConfig, given: InputFrames, prediction: Prediction) -> int:
+def _write(config: InferenceConfig, given: InputFrames, whole: Reconstruction) -> Sequence[str]:
+    """Publish the files. Returns their names."""
     folder, name = storage.absolute(config.out), PurePosixPath(config.source.rstrip("/")).name
-    shown = trusted_points(prediction.depth, prediction.confidence, least_confidence=config.least_confidence)
-    write_arrays(storage.join(folder, ARRAYS), prediction, visible=config.visible)
-    num_points = write_cloud(storage.join(folder, CLOUD), prediction, shown)
-    write_trajectory(storage.join(folder, TRAJECTORY), prediction.camera_to_world, given.times_s)
-    write_image(storage.join(folder, PREVIEW), preview(name, prediction, shown=shown, visible=config.visible))
+    times_s = np.asarray(given.times_s, np.float64)
+    digest = take_digest(whole, at_most=max(_SHOWN_FRAMES, given.choice.at_once))
+    write_arrays(storage.join(folder, ARRAYS), whole)
+    write_cloud(storage.join(folder, CLOUD), whole)
+    write_trajectory(storage.join(folder, TRAJECTORY), whole.camera_to_world, times_s)
+    write_image(storage.join(folder, PREVIEW), preview(name, whole, digest))
+    written = [ARRAYS, CLOUD, TRAJECTORY, PREVIEW]
+    if whole.num_tracks:
+        write_tracks(storage.join(folder, TRACKS), whole)
+        written.append(TRACKS)
     if config.rerun:
-        write_rerun(storage.join(folder, RECORDING), name, given, prediction, shown=shown, visible=config.visible)
-    return num_points
+        write_rerun(storage.join(folder, RECORDING), name, digest, times_s=times_s, visible=config.visible)
+        written.append(RECORDING)
+    if config.colmap:
+        write_colmap(storage.join(folder, COLMAP), whole)
+        written.append(COLMAP)
+    return written
 
 
 def _document(config: InferenceConfig, done: Inference) -> dict[str, object]:
     """Provenance of the files, in JSON types; no clock time, no path of this machine."""
-    num_frames, height, width, _ = done.prediction.frames.shape
-    tracks = done.prediction.tracks
+    trained_on = done.checkpoint.trained_on
     return {
         "source": PurePosixPath(config.source.rstrip("/")).name,
-        "frames": {"count": num_frames, "size": [height, width], "stored_size": list(done.given.stored_size), **asdict(config.choice)},
+        "frames": {
+            "count": done.num_frames,
+            "size": list(done.size),
+            "stored_size": list(done.given.stored_size),
+            **asdict(done.given.choice),
+        },
+        "joints": [_joint_document(joint) for joint in done.joints],
         "checkpoint": done.checkpoint.document(),
+        "trained_on": None if trained_on is None else asdict(trained_on),
         "settings": {"grid_px": config.grid_px, "least_confidence": config.least_confidence, "visible": config.visible},
         "precision": done.precision,
         "fitted_focal_px": None if done.focal_px is None else round(done.focal_px, 3),
-        "num_tracks": 0 if tracks is None else len(tracks.queries),
+        "num_tracks": done.num_tracks,
+        "num_tracks_inside": done.num_inside,
         "conventions": {
             "extrinsics": "camera to world, OpenCV axes",
             "lengths": "the model's own unit",
             "pixels": "integer = pixel centre, of the resized frames",
         },
         "code_version": code_version(),
+    }
+
+
+def _joint_document(joint: Joint) -> dict[str, object]:
+    """Where a window was joined, and how well; errors are root mean squares."""
+    return {
+        "first_frame": joint.first,
+        "num_frames": joint.num_frames,
+        "scale": round(joint.similarity.scale, 6),
+        "error_of_depth": round(joint.error, 6),
+        "points_that_count": round(joint.inliers, 4),
+        "cameras_turn_deg": round(joint.turn_deg, 4),
+        "cameras_shift_of_depth": round(joint.shift, 6),
     }

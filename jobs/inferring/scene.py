@@ -1,8 +1,9 @@
-"""A prediction as a picture, and as a recording for the Rerun viewer."""
+"""A reconstruction as a picture, and as a recording for the Rerun viewer."""
+
+from dataclasses import replace
 
 import numpy as np
 
-from jobs.inferring.frames import InputFrames
 from pipeline import storage
 from pipeline.datasets.projection import project
 from pipeline.drawing import SheetCell, clip_cell, contact_sheet
@@ -11,8 +12,8 @@ from pipeline.drawing.depth import depth_pictures
 from pipeline.drawing.style import colour_indices, palette
 from pipeline.errors import ConfigError
 from pipeline.records import ClipSample, TrackLabels
-from trainer.inference import Prediction
-from trainer.inference.files import fit_intrinsics
+from trainer.inference import Reconstruction
+from trainer.inference.digest import Digest
 
 
 def require_rerun() -> None:
@@ -25,60 +26,75 @@ def require_rerun() -> None:
         raise ConfigError("--rerun needs the package rerun-sdk, which is not installed: pip install 'trackmill[viz]'") from error
 
 
-def write_rerun(uri: str, name: str, given: InputFrames, prediction: Prediction, *, shown: np.ndarray, visible: float) -> None:
-    """Publish cameras, points, tracks and frames as .rrd."""
+def write_rerun(uri: str, name: str, digest: Digest, *, times_s: np.ndarray, visible: float) -> None:
+    """Publish cameras, points, tracks and frames as .rrd.
+
+    Args:
+        times_s: "T", of all frames of the reconstruction.
+    """
     from pipeline.drawing.rerun_file import write_recording
 
-    write_recording(storage.absolute(uri), _scene(name, given, prediction, shown=shown, visible=visible))
+    write_recording(storage.absolute(uri), _scene(name, digest, times_s=times_s[digest.numbers], visible=visible))
 
 
-def preview(name: str, prediction: Prediction, *, shown: np.ndarray, visible: float) -> np.ndarray:
-    """Frames with their tracks above their depth (near is bright, what is not shown in the cloud is grey), uint8 "H W 3"."""
-    labels = track_labels(prediction, fit_intrinsics(prediction.local_points, prediction.confidence), visible=visible)
+def preview(name: str, whole: Reconstruction, digest: Digest) -> np.ndarray:
+    """Frames with their tracks above their depth (near is bright, what is not in the cloud is grey), uint8 "H W 3"."""
+    height, width = whole.size
+    numbers = digest.numbers.tolist()
+    size = f"{whole.num_frames} frames   {width} x {height}"
+    tracks = clip_cell("tracks", digest.frames, track_labels(digest, visible=whole.visible), numbers=numbers)
+    shown = whole.num_points / (whole.num_frames * height * width)
+    depth = clip_cell("depth", depth_pictures(digest.depth).frames, None, legend="depth", numbers=numbers)
     cells: list[SheetCell] = [
-        clip_cell("tracks", prediction.frames, labels, note="" if labels else "no tracks, or no camera that projects them"),
-        clip_cell(
-            "depth",
-            depth_pictures(prediction.depth, shown).frames,
-            None,
-            note=f"{shown.mean():.0%} of the points in the cloud",
-            legend="depth",
-        ),
+        replace(tracks, note=f"{size}   {describe_tracks(whole)}"),
+        replace(depth, note=f"near is bright   {shown:.0%} of the points in the cloud, the others are grey"),
     ]
     return contact_sheet(cells, title=name, subtitle="predicted by the model; lengths in a unit of its own")
 
 
-def track_labels(prediction: Prediction, intrinsics: np.ndarray | None, *, visible: float) -> TrackLabels | None:
-    """The tracks as pixels of the frames, through fitted cameras; None if there are no tracks, or no cameras."""
-    tracks = prediction.tracks
-    if tracks is None or intrinsics is None:
+def describe_tracks(whole: Reconstruction) -> str:
+    """Number of tracks, of those that the picture can show, and the share of their points that is seen."""
+    if not whole.num_tracks:
+        return "no tracks"
+    if whole.intrinsics is None:
+        return f"{whole.num_tracks} tracks, and no camera that projects them   {whole.seen_share:.0%} visible"
+    return f"{whole.num_tracks} tracks, {whole.num_inside} inside the frame   {whole.seen_share:.0%} visible"
+
+
+def track_labels(digest: Digest, *, visible: float) -> TrackLabels | None:
+    """The tracks as pixels of the frames, through fitted cameras; None if there are no tracks, or no cameras.
+
+    In frames of other windows than its own a track is not visible, and far outside of the image.
+    """
+    tracks = digest.tracks
+    if tracks is None or digest.intrinsics is None:
         return None
-    first = np.zeros((len(tracks.queries), 1), np.float32)
+    height, width = digest.frames.shape[1:3]
+    pixels = np.where(tracks.alive[..., None], project(tracks.camera, digest.intrinsics), -np.array([width, height], np.float64))
     return TrackLabels(
-        queries=np.concatenate([first, tracks.queries], axis=1),
-        tracks_px=project(tracks.camera, intrinsics).astype(np.float32),
-        visibility=tracks.visibility_score > visible,
+        queries=tracks.queries,
+        tracks_px=pixels.astype(np.float32),
+        visibility=tracks.alive & (tracks.visibility_score >= visible),
         visibility_score=tracks.visibility_score,
     )
 
 
-def _scene(name: str, given: InputFrames, prediction: Prediction, *, shown: np.ndarray, visible: float) -> ClipScene:
-    intrinsics = fit_intrinsics(prediction.local_points, prediction.confidence)
-    labels, tracks = track_labels(prediction, intrinsics, visible=visible), prediction.tracks
-    num_frames, height, width, _ = prediction.frames.shape
+def _scene(name: str, digest: Digest, *, times_s: np.ndarray, visible: float) -> ClipScene:
+    labels, tracks = track_labels(digest, visible=visible), digest.tracks
+    num_frames, height, width, _ = digest.frames.shape
     sample = ClipSample(
         key=name,
         source=name,
         split="test",
         index=0,
-        frames=prediction.frames,
-        frame_indices=np.arange(num_frames),
-        frame_times=given.times_s,
+        frames=digest.frames,
+        frame_indices=digest.numbers,
+        frame_times=times_s,
         supervision="pseudo",
-        intrinsics=intrinsics,
-        camera_to_world=prediction.camera_to_world,
-        depth=np.where(shown, prediction.depth, np.float32(0)),
-        visibility=None if tracks is None else tracks.visibility_score > visible,
+        intrinsics=digest.intrinsics,
+        camera_to_world=digest.camera_to_world,
+        depth=digest.depth,
+        visibility=None if tracks is None else tracks.alive & (tracks.visibility_score >= visible),
         tracks3d_world=None if tracks is None else tracks.world,
     )
     report = f"# {name}\n\n{num_frames} frames of {width} x {height}; lengths in the model's own unit, focal lengths fitted to its points\n"

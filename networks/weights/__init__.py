@@ -1,13 +1,14 @@
 """Reading, strict loading and saving of weights: public checkpoints and our own, as safetensors or torch files."""
 
-from networks.weights.fitting import PUBLISHED, license_of, warn_non_commercial
+from networks.weights.fitting import PUBLISHED, license_of, training_shape_of, warn_non_commercial
 from networks.weights.loading import StartReport, build_with_weights, load_model, load_weights, start_from
 from networks.weights.reading import WeightFile, read_weights
-from networks.weights.saving import save_weights
+from networks.weights.saving import TrainingShape, save_weights
 
 __all__ = [
     "PUBLISHED",
     "StartReport",
+    "TrainingShape",
     "WeightFile",
     "build_with_weights",
     "warn_non_commercial",
@@ -17,4 +18,5 @@ __all__ = [
     "read_weights",
     "save_weights",
     "start_from",
+    "training_shape_of",
 ]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from networks.registry import network_class
 from networks.weights.reading import WeightFile, list_names
-from networks.weights.saving import Description, read_description
+from networks.weights.saving import Description, TrainingShape, read_description
 from pipeline.errors import ConfigError
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -86,6 +86,12 @@ def license_of(file: WeightFile) -> str | None:
         return described.license
     kind = recognise_network(file.tensors)
     return None if kind is None else PUBLISHED[kind].license
+
+
+def training_shape_of(file: WeightFile) -> TrainingShape | None:
+    """Shape of the clips that a file's weights were trained on; None if its header does not say."""
+    described = read_description(file)
+    return None if described is None else described.trained_on
 
 
 @cache

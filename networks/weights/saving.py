@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import safetensors.torch
@@ -12,28 +12,42 @@ from networks.registry import model_name
 from networks.weights.reading import WeightFile
 from pipeline import storage
 from pipeline.errors import ConfigError, FormatError
+from pipeline.records.parsing import parse_record
 
 SCHEMA_VERSION = 1
 _ENTRY = "trackmill"  # the only one: the order of several would not be the same every time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingShape:
+    """Shape of the clips that weights were trained on: ranges (least, most)."""
+
+    frames: tuple[int, int]  # of a clip
+    pixels: tuple[int, int]  # of a frame
+    aspect: tuple[float, float]  # W / H
+    strides: tuple[int, int]  # stored frames from one frame to the next
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Description:
-    """Name, sizes and licence of a saved model, enough to build it again."""
+    """Name, sizes and licence of a saved model, enough to build it again; and the clips that it knows."""
 
     model: str  # as `build_model` calls it
     config: Mapping[str, Any]  # as `build_model` takes it, without `computing`
     license: str | None  # of the weights; None where training began from nothing
+    trained_on: TrainingShape | None = None  # of the last stage; None where the file does not say
 
 
 def header_of(description: Description) -> dict[str, str]:
     """The entries of a safetensors header."""
-    table = {
+    table: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "model": description.model,
         "config": description.config,
         "license": description.license,
     }
+    if description.trained_on is not None:
+        table["trained_on"] = asdict(description.trained_on)
     return {_ENTRY: json.dumps(table, sort_keys=True, separators=(",", ":"))}
 
 
@@ -47,23 +61,26 @@ def read_description(file: WeightFile) -> Description | None:
         if version != SCHEMA_VERSION:
             remedy = "update trackmill" if version > SCHEMA_VERSION else "save it again with the trackmill that wrote it, then update"
             raise FormatError(f"{file.source} has schema version {version}, this trackmill reads {SCHEMA_VERSION}; {remedy}")
-        return Description(model=table["model"], config=table["config"], license=table["license"])
+        shape = table.get("trained_on")
+        trained_on = None if shape is None else parse_record(TrainingShape, shape, f"{file.source}: its header's trained_on")
+        return Description(model=table["model"], config=table["config"], license=table["license"], trained_on=trained_on)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{file.source}: its header's entry {_ENTRY!r} cannot be read ({error!r}); fetch or save it again") from error
 
 
-def save_weights(uri: str, model: Network, *, license: str | None = None) -> None:
+def save_weights(uri: str, model: Network, *, license: str | None = None, trained_on: TrainingShape | None = None) -> None:
     """Write every entry under its public name, in its own dtype, with a description in the header that builds the model again.
 
     Args:
         uri: a local path or URL; an older file of this name is replaced.
         license: of the weights that training began from, see `license_of`; None if from nothing.
+        trained_on: shape of the clips of the training; None leaves it out of the header.
     Raises: StorageError if it cannot be written.
     """
-    header = header_of(Description(model=model_name(model), config=model.sizes(), license=license))
+    description = Description(model=model_name(model), config=model.sizes(), license=license, trained_on=trained_on)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with storage.publishing(uri) as path:
         path.touch()
         mode = path.stat().st_mode
-        safetensors.torch.save_file(tensors, path, metadata=header)
+        safetensors.torch.save_file(tensors, path, metadata=header_of(description))
         path.chmod(mode)  # the library's files are for their owner alone

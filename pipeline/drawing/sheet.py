@@ -42,6 +42,7 @@ def clip_cell(
     note: str = "",
     style: TrackStyle | None = None,
     legend: Legend = "tracks",
+    numbers: Sequence[int] | None = None,
 ) -> SheetCell:
     """Draw a clip's cell: as many frames, spread in time, as fit side by side.
 
@@ -50,6 +51,7 @@ def clip_cell(
         labels: tracks of these frames, or None for a clip without; then `note` should say why.
         note: shown behind the key, size and share visible.
         legend: of what the sheet shows; a sheet of depth says nothing of tracks.
+        numbers: of the frames, where they are some of a longer video; None counts them from 0.
     Raises: DataError, naming the clip, if there is no frame, or labels of another length.
     """
     num_frames, height, width = frames.shape[:3]
@@ -58,7 +60,10 @@ def clip_cell(
         raise DataError(f"clip {key}: {num_frames} frames, {found}; draw labels on the clip that they belong to")
     count, panel_width, panel_height = _panels(num_frames, height, width)
     small = None if labels is None else _resized(labels, (height, width), (panel_height, panel_width))
-    panels = [_panel(frames[t], small, t, size=(panel_width, panel_height), style=style) for t in spread_frames(num_frames, count)]
+    panels = []
+    for t in spread_frames(num_frames, count):
+        panels.append(_panel(frames[t], small, t, size=(panel_width, panel_height), style=style))
+        write_tag(panels[-1], f"frame {t if numbers is None else numbers[t]}", _TAG)
     strip = np.full((panel_height, count * (panel_width + _GAP) - _GAP, 3), _GROUND, np.uint8)
     for place, panel in enumerate(panels):
         strip[:, place * (panel_width + _GAP) :][:, :panel_width] = panel
@@ -120,7 +125,6 @@ def _panel(frame: np.ndarray, labels: TrackLabels | None, t: int, *, size: tuple
     panel = cv2.resize(frame, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     if labels is not None:
         panel = draw_frame(panel, labels, t, style=style)
-    write_tag(panel, f"frame {t}", _TAG)
     return panel
 
 

@@ -1,6 +1,7 @@
 """jobs/infer.py and jobs/evaluate.py model as a user runs them, with a fresh tiny network on rendered clips."""
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from networks import build_model
 from networks.weights import save_weights
 from pipeline.shards.index import read_index, read_video
 from tests.tiny_network import TINY
+from trainer.inference import predict
 
 NUM_FRAMES = 6
 
@@ -43,13 +45,14 @@ def work(tmp_path_factory) -> Path:
 
 
 def test_a_video_becomes_the_public_scripts_arrays_a_cloud_and_poses(work):
-    arguments = (work / "walk.mp4", "--checkpoint", work / "trajvg.safetensors", "--out", work / "out", "--pixels", 10_000, "--frames", 5)
+    arguments = (work / "walk.mp4", "--checkpoint", work / "trajvg.safetensors", "--out", work / "out", "--pixels", 10_000, "--limit", 5)
     done = run(infer_app, *arguments, "--device", "cpu")
     assert "the input goes on" in done.stdout
+    assert "the published ones of trajvg" in done.stdout
     with np.load(work / "out/predictions.npz", allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     assert sorted(arrays) == ["colors", "extrinsics", "trajectories", "visibility", "world_points"]
-    assert arrays["world_points"].shape == arrays["colors"].shape == (5, 84, 112, 3)
+    assert arrays["world_points"].shape == arrays["colors"].shape == (5, 84 * 112, 3)
     assert arrays["trajectories"].shape == (5, 24, 3)  # 20 pixels apart: 4 rows of 6
     poses = np.loadtxt(work / "out/poses.txt")
     np.testing.assert_allclose(poses[:, 1:4], arrays["extrinsics"][:, :3, 3], rtol=1e-6)
@@ -57,7 +60,52 @@ def test_a_video_becomes_the_public_scripts_arrays_a_cloud_and_poses(work):
     assert cv2.imread(str(work / "out/preview.png")) is not None
     document = json.loads((work / "out/inference.json").read_text())
     assert document["checkpoint"]["model"] == "trajvg"
+    assert document["frames"]["at_once"] == 64
+    assert document["joints"] == []
     assert str(work) not in (work / "out/inference.json").read_text()
+
+
+def test_a_video_longer_than_a_window_is_joined(work):
+    checkpoint = ("--checkpoint", work / "trajvg.safetensors", "--pixels", 10_000, "--device", "cpu")
+    done = run(infer_app, work / "walk.mp4", *checkpoint, "--out", work / "joined", "--frames", 3)
+    assert "4 of 3 frames, neighbours share 2" in done.stdout
+    run(infer_app, work / "walk.mp4", *checkpoint, "--out", work / "begin", "--limit", 3)
+    with np.load(work / "joined/predictions.npz") as whole, np.load(work / "begin/predictions.npz") as begin:
+        for name in ("world_points", "extrinsics", "colors"):
+            np.testing.assert_array_equal(whole[name][:3], begin[name])  # the first window is left as it is
+        np.testing.assert_array_equal(whole["trajectories"][:3, :24], begin["trajectories"])
+        assert whole["trajectories"].shape == (NUM_FRAMES, 4 * 24, 3)
+        poses = whole["extrinsics"].astype(np.float64)
+        local = np.einsum("tji,tpj->tpi", poses[:, :3, :3], whole["world_points"] - poses[:, None, :3, 3])
+        assert (local[..., 2] > 0).all()  # cameras went where their points did
+    joints = json.loads((work / "joined/inference.json").read_text())["joints"]
+    assert [(joint["first_frame"], joint["num_frames"]) for joint in joints] == [(1, 2), (2, 2), (3, 2)]
+    assert all(0 < joint["points_that_count"] <= 1 and joint["scale"] > 0 for joint in joints)
+    assert len(np.loadtxt(work / "joined/poses.txt")) == NUM_FRAMES
+
+
+def test_a_stopped_inference_leaves_nothing_behind(work, tmp_path, monkeypatch):
+    windows = iter(range(2))
+
+    def predict_once(*arguments, **options):
+        if next(windows):
+            raise KeyboardInterrupt
+        return predict(*arguments, **options)
+
+    monkeypatch.setattr("jobs.inferring.job.predict", predict_once)
+    arguments = (
+        work / "walk.mp4",
+        "--checkpoint",
+        work / "trajvg.safetensors",
+        "--out",
+        tmp_path / "out",
+        "--pixels",
+        10_000,
+        "--frames",
+        3,
+    )
+    assert CliRunner().invoke(infer_app, [str(each) for each in arguments]).exit_code != 0
+    assert list((tmp_path / "out").rglob("*")) == []
 
 
 def test_a_folder_of_images_is_a_video_too_and_pi3_tracks_nothing(work):
@@ -71,6 +119,15 @@ def test_a_folder_of_images_is_a_video_too_and_pi3_tracks_nothing(work):
     assert np.loadtxt(work / "pi3/poses.txt")[:, 0].tolist() == [0, 1, 2]
     cv2.imwrite(str(folder / "3.png"), np.zeros((84, 70, 3), np.uint8))
     assert "3.png is 70x84, expected 84x70" in run(infer_app, folder, *arguments, code=1).stderr
+
+
+def test_the_documented_way_from_python_runs(tmp_path, capsys):
+    code = re.search(r"```python\n(.*?)```", (Path(__file__).parents[2] / "docs/inference.md").read_text(), re.DOTALL)
+    assert code is not None
+    exec(code[1].replace('"result"', repr(str(tmp_path / "result"))), {"model": build_model("pi3", TINY)})
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "first window"
+    assert re.fullmatch(r"frame 2: \d+\.\d% of the depth", second)
 
 
 def test_checkpoints_are_measured_side_by_side_on_the_same_clips(work):

@@ -18,8 +18,8 @@ from trainer.evaluation.truth_metrics import (
     pair_values,
     true_points,
 )
-from trainer.inference.files import VISIBLE
 from trainer.inference.prediction import Prediction
+from trainer.inference.reconstruction import VISIBLE
 
 PROTOCOL_NAMES = ("poses", "video_depth", "point_maps", "tracks3d")
 POSES = ("ate", "rpe_trans", "rpe_rot_deg")

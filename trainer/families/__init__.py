@@ -1,7 +1,7 @@
 """Model families, one per published system, behind one protocol."""
 
 from trainer.families.objective import ClipShares, Objective, StepLosses
-from trainer.families.protocol import Family, LossSettings
+from trainer.families.protocol import Family, InferenceDefaults, LossSettings
 from trainer.families.registry import family_of
 
-__all__ = ["ClipShares", "Family", "LossSettings", "Objective", "StepLosses", "family_of"]
+__all__ = ["ClipShares", "Family", "InferenceDefaults", "LossSettings", "Objective", "StepLosses", "family_of"]

@@ -1,6 +1,7 @@
 """Interface of a model family to loop, data, inference and evaluation, which use nothing else of it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,6 +11,15 @@ from networks.building import Network
 from networks.pi3 import ModelOutput
 from trainer.data import ClipBatch
 from trainer.losses import ClipLosses
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InferenceDefaults:
+    """Settings of a family's published inference, for weights that do not say on what they were trained."""
+
+    pixels: int  # of a frame, at most
+    video_stride: int  # stored frames of a video from one frame to the next; of a folder of images all are taken
+    frames: int = 64  # reconstructed at once; the published scripts take all at once, whatever memory that needs
 
 
 class LossSettings(Protocol):
@@ -36,6 +46,7 @@ class Family(Protocol):
     """
 
     settings_type: type[LossSettings]
+    inference_defaults: InferenceDefaults
 
     def patch_size(self, model: Network) -> int:
         """Pixels: sides of images must be multiples of it."""

@@ -1,50 +1,66 @@
-"""A prediction as files that other programs read: an archive of arrays, a cloud of points, a trajectory."""
+"""A reconstruction as files that other programs read: archives of arrays, a cloud of points, a trajectory. Written frame by frame."""
 
-import cv2
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from pipeline import storage
 from pipeline.errors import DataError
-from trainer.inference.prediction import Prediction
+from trainer.inference.reconstruction import Reconstruction
 
-VISIBLE = 0.2  # from this score on a point counts as seen, in the public script
 _VERTEX = np.dtype([("position", "<f4", 3), ("colour", "u1", 3)])
-EDGE = 0.03  # of the depth
+_COMPRESSION = 1  # zlib's level: mantissas of floats hardly shrink at any
 
 
-def write_arrays(uri: str, prediction: Prediction, *, visible: float = VISIBLE) -> None:
-    """Publish the arrays that TrajVG's public script writes, as .npz.
+def write_arrays(uri: str, whole: Reconstruction) -> None:
+    """Publish the archive of TrajVG's public script, compressed .npz, which its viewer opens.
 
-    - world_points: float32 "T H W 3"
-    - extrinsics: float32 "T 4 4", the model's camera poses: camera to world, OpenCV axes
-    - colors: uint8 "T H W 3", RGB
-    - trajectories: float32 "T N 3", in the world
-    - visibility: bool "T N", score above `visible`
+    - world_points: float32 "T H*W 3", pixels row by row
+    - extrinsics: float32 "T 4 4", camera to world, OpenCV axes
+    - colors: uint8 "T H*W 3", RGB
+    - trajectories: float32 "T N 3", in the world; NaN where a point is not visible
+    - visibility: bool "T N", score at least the reconstruction's threshold
 
-    N is 0 for a model that tracks nothing.
+    N is 0 for a model that tracks nothing. Of several windows each has tracks of its own, which are not visible in the frames of others.
     """
-    tracks, num_frames = prediction.tracks, len(prediction.frames)
-    with storage.publishing(uri) as path, path.open("wb") as handle:
-        np.savez(
-            handle,
-            world_points=prediction.points,
-            extrinsics=prediction.camera_to_world,
-            colors=prediction.frames,
-            trajectories=np.zeros((num_frames, 0, 3), np.float32) if tracks is None else tracks.world,
-            visibility=np.zeros((num_frames, 0), bool) if tracks is None else tracks.visibility_score > visible,
-        )
+    num_frames, pixels, num_tracks = whole.num_frames, whole.size[0] * whole.size[1], whole.num_tracks
+    with _archive(uri) as archive:
+        points = (whole.points(t).reshape(1, pixels, 3) for t in range(num_frames))
+        _add(archive, "world_points", "float32", (num_frames, pixels, 3), points)
+        _add(archive, "extrinsics", "float32", (num_frames, 4, 4), [whole.camera_to_world])
+        _add(archive, "colors", "uint8", (num_frames, pixels, 3), (whole.frames(t).reshape(1, pixels, 3) for t in range(num_frames)))
+        _add(archive, "trajectories", "float32", (num_frames, num_tracks, 3), _world_rows(whole, visible_only=True))
+        _add(archive, "visibility", "bool", (num_frames, num_tracks), _visibility_rows(whole))
 
 
-def write_cloud(uri: str, prediction: Prediction, shown: np.ndarray) -> int:
-    """Publish the points of all frames where `shown`, bool "T H W", as binary .ply with colours. Gives their number."""
-    vertices = np.empty(int(shown.sum()), _VERTEX)
-    vertices["position"] = prediction.points[shown]
-    vertices["colour"] = prediction.frames[shown]
+def write_tracks(uri: str, whole: Reconstruction) -> None:
+    """Publish what the public archive leaves out of the tracks, compressed .npz.
+
+    - queries: float32 "N 3", (t, x, y): the frame in which a point was asked for, the first of its window, and its pixel there
+    - world: float32 "T N 3", hidden points too; NaN in frames of other windows
+    - visibility_score: float32 "T N" in [0, 1]; NaN in frames of other windows
+    """
+    num_frames, num_tracks = whole.num_frames, whole.num_tracks
+    with _archive(uri) as archive:
+        _add(archive, "queries", "float32", (num_tracks, 3), [whole.queries])
+        _add(archive, "world", "float32", (num_frames, num_tracks, 3), _world_rows(whole, visible_only=False))
+        _add(archive, "visibility_score", "float32", (num_frames, num_tracks), _score_rows(whole))
+
+
+def write_cloud(uri: str, whole: Reconstruction) -> None:
+    """Publish the cloud's points of all frames as binary .ply with colours."""
     properties = [f"property float {name}" for name in "xyz"] + [f"property uchar {name}" for name in ("red", "green", "blue")]
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}", *properties, "end_header", ""]
-    storage.publish_bytes(uri, "\n".join(header).encode() + vertices.tobytes())
-    return len(vertices)
+    header = ["ply", "format binary_little_endian 1.0", f"element vertex {whole.num_points}", *properties, "end_header", ""]
+    with storage.publishing(uri) as path, path.open("wb") as handle:
+        handle.write("\n".join(header).encode())
+        for t in range(whole.num_frames):
+            shown = whole.depth(t) > 0
+            vertices = np.empty(int(shown.sum()), _VERTEX)
+            vertices["position"], vertices["colour"] = whole.points(t)[shown], whole.frames(t)[shown]
+            handle.write(vertices.tobytes())
 
 
 def write_trajectory(uri: str, camera_to_world: np.ndarray, times_s: np.ndarray) -> None:
@@ -61,39 +77,43 @@ def write_trajectory(uri: str, camera_to_world: np.ndarray, times_s: np.ndarray)
     storage.publish_bytes(uri, ("\n".join(lines) + "\n").encode())
 
 
-def trusted_points(depth: np.ndarray, confidence: np.ndarray, *, least_confidence: float, edge: float = EDGE) -> np.ndarray:
-    """Pixels that the model is sure of, and that lie on no edge between near and far: there points hang in the air.
-
-    Args:
-        depth: float32 "T H W", along z.
-        confidence: "T H W" in [0, 1].
-        edge: a pixel lies on one where depth differs by a larger share of it within the pixel and its eight neighbours.
-    Returns: bool "T H W".
-    """
-    window = np.ones((3, 3), np.uint8)
-    contrast = np.stack([cv2.dilate(frame, window) - cv2.erode(frame, window) for frame in depth])
-    return np.asarray((confidence >= least_confidence) & (contrast <= edge * depth))
+def _world_rows(whole: Reconstruction, *, visible_only: bool) -> Iterator[np.ndarray]:
+    """float32 "1 N 3" of every frame, NaN where a track does not live or, if asked, is not visible."""
+    for t in range(whole.num_frames):
+        tracks = whole.tracks(t)
+        row = np.full((1, whole.num_tracks, 3), np.nan, np.float32)
+        kept = tracks.visibility_score >= whole.visible if visible_only else slice(None)
+        row[0, tracks.columns[kept]] = tracks.world[kept]
+        yield row
 
 
-def fit_intrinsics(local_points: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
-    """Pinhole cameras under which the points of each frame fall nearest to their own pixels; the centre is the image's.
+def _visibility_rows(whole: Reconstruction) -> Iterator[np.ndarray]:
+    for t in range(whole.num_frames):
+        tracks = whole.tracks(t)
+        row = np.zeros((1, whole.num_tracks), bool)
+        row[0, tracks.columns] = tracks.visibility_score >= whole.visible
+        yield row
 
-    The error is measured along rays (x/z against (u - c)/f), so that 1/f has a closed form; far points count like near ones.
 
-    Args:
-        local_points: "T H W 3", in the camera of each frame, z > 0.
-        weights: "T H W", not negative, such as confidence.
-    Returns: float32 "T 3 3", pixels (integer = pixel centre); None if in some frame points do not spread to the right and down as pixels
-        do, so that no camera sees them so (the model is untrained, or has failed).
-    """
-    num_frames, height, width, _ = local_points.shape
-    intrinsics = np.tile(np.eye(3, dtype=np.float32), (num_frames, 1, 1))
-    for axis, (length, shape) in enumerate(((width, (1, 1, width)), (height, (1, height, 1)))):
-        offset = np.broadcast_to((np.arange(length) - (length - 1) / 2).reshape(shape), weights.shape)  # u - c
-        slope = local_points[..., axis].astype(np.float64) / local_points[..., 2]
-        spread = (weights * offset * slope).sum(axis=(1, 2))
-        if not (spread > 0).all():
-            return None
-        intrinsics[:, axis, axis] = (weights * np.square(offset)).sum(axis=(1, 2)) / spread
-        intrinsics[:, axis, 2] = (length - 1) / 2
-    return intrinsics
+def _score_rows(whole: Reconstruction) -> Iterator[np.ndarray]:
+    for t in range(whole.num_frames):
+        tracks = whole.tracks(t)
+        row = np.full((1, whole.num_tracks), np.nan, np.float32)
+        row[0, tracks.columns] = tracks.visibility_score
+        yield row
+
+
+@contextmanager
+def _archive(uri: str) -> Iterator[zipfile.ZipFile]:
+    """An .npz that appears when the block ends; without clock time, so that equal arrays are equal bytes."""
+    with storage.publishing(uri) as path, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION) as archive:
+        yield archive
+
+
+def _add(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> None:
+    """Add an array to an .npz, of parts that follow each other along its first axis."""
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as handle:
+        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(handle, header)
+        for part in parts:
+            handle.write(np.ascontiguousarray(part, dtype).tobytes())

@@ -9,6 +9,7 @@ OUT/checkpoints/00001000.json                     written last: state of the run
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import safetensors.torch
@@ -16,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from networks.building import Network
-from networks.weights import load_weights, read_weights, save_weights
+from networks.weights import TrainingShape, load_weights, read_weights, save_weights
 from pipeline import storage
 from pipeline.errors import ConfigError, FormatError
+from pipeline.records.parsing import parse_record
 from trainer.loop.optimisation import WeightAverage
 
 SCHEMA_VERSION = 1
@@ -50,10 +52,11 @@ class Learner:
 def save_checkpoint(out: str, state: RunState, learner: Learner, *, keep: int) -> str:
     """Write a checkpoint and delete all but the newest `keep`. Returns the weights' file. Raises StorageError."""
     weights = _checkpoint_file(out, state.step, ".safetensors")
-    save_weights(weights, learner.model, license=state.start_license)
+    save = partial(save_weights, license=state.start_license, trained_on=training_shape(state.config))
+    save(weights, learner.model)
     if learner.average is not None:
         with learner.average.applied_to(learner.model):
-            save_weights(_checkpoint_file(out, state.step, ".average.safetensors"), learner.model, license=state.start_license)
+            save(_checkpoint_file(out, state.step, ".average.safetensors"), learner.model)
     with storage.publishing(_checkpoint_file(out, state.step, ".optimiser.safetensors")) as path:
         safetensors.torch.save_file(_moments(learner), path)
     table = {"schema_version": SCHEMA_VERSION, "kind": "training_state", **asdict(state)}
@@ -100,6 +103,12 @@ def load_checkpoint(out: str, step: int, learner: Learner) -> None:
             raise ConfigError(f"{uri}: the moments of {name} are of another network; delete this checkpoint to resume from an older one")
         device = {"step": torch.device("cpu")}
         state[parameter] = {key: value.to(device.get(key, parameter.device), copy=True) for key, value in moments.items()}
+
+
+def training_shape(config: Mapping[str, Any]) -> TrainingShape:
+    """Shape of the clips that a run draws, from its whole configuration."""
+    data = config["data"]
+    return parse_record(TrainingShape, {**data["shape"], "strides": data["augment"]["strides"]}, "data")
 
 
 def _moments(learner: Learner) -> dict[str, Tensor]:

@@ -7,10 +7,12 @@ import numpy as np
 from torch import Tensor
 
 from networks.building import Network
+from networks.inputs import PIXEL_BUDGET
 from networks.pi3 import ModelOutput, expect_backbone
 from pipeline.errors import ConfigError
 from trainer.data import ClipBatch
 from trainer.families.pictures import draw_reconstruction
+from trainer.families.protocol import InferenceDefaults
 from trainer.losses import ClipLosses, GeometrySettings, GeometryWeights, compare_geometry, geometry_losses
 from trainer.losses.settings import any_weight
 
@@ -46,6 +48,7 @@ class Pi3Family:
     """See `trainer.families.protocol.Family`."""
 
     settings_type = Pi3Losses
+    inference_defaults = InferenceDefaults(pixels=PIXEL_BUDGET, video_stride=10)
 
     def patch_size(self, model: Network) -> int:
         """The encoder's."""

@@ -6,11 +6,13 @@ import numpy as np
 from torch import Tensor
 
 from networks.building import Network
+from networks.inputs import PIXEL_BUDGET
 from networks.pi3 import ModelOutput
 from networks.trajvg import TrajVG
 from pipeline.errors import ConfigError
 from trainer.data import ClipBatch
 from trainer.families.pictures import draw_reconstruction
+from trainer.families.protocol import InferenceDefaults
 from trainer.families.trajvg.coupling import CouplingTerms, labelled_coupling, self_supervised_coupling
 from trainer.families.trajvg.settings import CouplingWeights, TrackingWeights, TrajVGLosses
 from trainer.families.trajvg.tracking import NormalisedTracks, normalise_tracks, static_tau, track_loss, visibility_loss
@@ -81,6 +83,7 @@ class TrajVGFamily:
     """See `trainer.families.protocol.Family`."""
 
     settings_type = TrajVGLosses
+    inference_defaults = InferenceDefaults(pixels=PIXEL_BUDGET, video_stride=1)
 
     def patch_size(self, model: Network) -> int:
         """The encoder's."""

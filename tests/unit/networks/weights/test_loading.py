@@ -10,8 +10,20 @@ import torch
 
 from benchmarks.trajvg_formula_weights import fill_by_formula
 from networks import build_model, model_name
-from networks.weights import license_of, load_model, load_weights, read_weights, save_weights, start_from, warn_non_commercial
+from networks.weights import (
+    TrainingShape,
+    license_of,
+    load_model,
+    load_weights,
+    read_weights,
+    save_weights,
+    start_from,
+    training_shape_of,
+    warn_non_commercial,
+)
 from pipeline.errors import ConfigError, FormatError
+
+WRONG_SHAPE = '{"schema_version": 1, "model": "pi3", "config": {}, "license": null, "trained_on": {"frames": 5}}'
 
 
 @pytest.fixture
@@ -46,6 +58,18 @@ def test_save_load_save_is_byte_for_byte(name, tiny, tmp_path):
     assert license_of(read_weights(first)) == "CC0"
     save_weights(second, again, license="CC0")
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "sub/b.safetensors").read_bytes()
+
+
+def test_the_header_tells_on_what_the_weights_were_trained(tiny, tmp_path):
+    shape = TrainingShape(frames=(2, 24), pixels=(3200, 4800), aspect=(0.5, 2.0), strides=(1, 3))
+    save_weights(str(tmp_path / "a"), tiny("pi3"), trained_on=shape)
+    save_weights(str(tmp_path / "b"), tiny("pi3"))
+    assert training_shape_of(read_weights(str(tmp_path / "a"))) == shape
+    assert training_shape_of(read_weights(str(tmp_path / "b"))) is None
+    assert b"trained_on" not in (tmp_path / "b").read_bytes()[:2000]
+    wrong = saved(tiny("pi3").state_dict(), tmp_path / "c", metadata={"trackmill": WRONG_SHAPE})
+    with pytest.raises(ConfigError, match=r"c: its header's trained_on"):
+        training_shape_of(read_weights(wrong))
 
 
 def test_a_checkpoint_may_be_read_by_whom_any_file_may_be(tiny, tmp_path):

@@ -1,11 +1,16 @@
 """What is written can be read without us, and says what the prediction says."""
 
+import ast
+import struct
+import zipfile
+
 import numpy as np
 import pytest
 
 from pipeline.errors import DataError
-from trainer.inference import PredictedTracks, Prediction
-from trainer.inference.files import fit_intrinsics, trusted_points, write_arrays, write_cloud, write_trajectory
+from trainer.inference import PredictedTracks, Prediction, Reconstruction
+from trainer.inference.files import write_arrays, write_cloud, write_tracks, write_trajectory
+from trainer.inference.geometry import fit_intrinsics, trusted_points
 
 T, H, W = 2, 6, 8
 POSES = np.tile(np.eye(4, dtype=np.float32), (T, 1, 1))
@@ -39,36 +44,81 @@ def some_tracks() -> PredictedTracks:
     return PredictedTracks(queries=np.zeros((3, 2), np.float32), world=world, camera=world, visibility_score=score)
 
 
-def test_the_archive_holds_the_public_scripts_arrays(tmp_path):
+def on_disk(folder, *predictions: Prediction, visible: float = 0.2) -> Reconstruction:
+    """Windows that follow each other without sharing a frame, in one world."""
+    made = Reconstruction(str(folder), least_confidence=0.1, visible=visible)
+    for prediction in predictions:
+        made.append(prediction, first=made.num_frames)
+    return made
+
+
+def read_public_archive(path) -> dict[str, np.ndarray]:
+    """A reader of the public script's file, from its description alone: members of a zip, each a .npy in C order."""
+    arrays = {}
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            assert entry.compress_type == zipfile.ZIP_DEFLATED
+            data = archive.read(entry)
+            assert data[:8] == b"\x93NUMPY\x01\x00"
+            length = struct.unpack("<H", data[8:10])[0]
+            header = ast.literal_eval(data[10 : 10 + length].decode("latin1"))
+            assert not header["fortran_order"]
+            arrays[entry.filename] = np.frombuffer(data, header["descr"], offset=10 + length).reshape(header["shape"])
+    return arrays
+
+
+def test_the_archive_is_the_public_scripts(tmp_path):
     prediction = a_prediction(some_tracks())
-    write_arrays(str(tmp_path / "a.npz"), prediction)
-    with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
-        assert {name: (file[name].dtype.name, file[name].shape) for name in file.files} == {
-            "world_points": ("float32", (T, H, W, 3)),
-            "extrinsics": ("float32", (T, 4, 4)),
-            "colors": ("uint8", (T, H, W, 3)),
-            "trajectories": ("float32", (T, 3, 3)),
-            "visibility": ("bool", (T, 3)),
-        }
-        np.testing.assert_array_equal(file["extrinsics"], POSES)
-        np.testing.assert_array_equal(file["visibility"], [[False, False, True], [False, True, True]])
-    before = (tmp_path / "a.npz").read_bytes()
-    write_arrays(str(tmp_path / "a.npz"), prediction)
-    assert (tmp_path / "a.npz").read_bytes() == before
+    with on_disk(tmp_path, prediction) as made:
+        write_arrays(str(tmp_path / "a.npz"), made)
+        write_arrays(str(tmp_path / "b.npz"), made)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    arrays = read_public_archive(tmp_path / "a.npz")
+    assert {name: (array.dtype.name, array.shape) for name, array in arrays.items()} == {
+        "world_points.npy": ("float32", (T, H * W, 3)),
+        "extrinsics.npy": ("float32", (T, 4, 4)),
+        "colors.npy": ("uint8", (T, H * W, 3)),
+        "trajectories.npy": ("float32", (T, 3, 3)),
+        "visibility.npy": ("bool", (T, 3)),
+    }
+    np.testing.assert_array_equal(arrays["extrinsics.npy"], POSES)
+    np.testing.assert_array_equal(arrays["world_points.npy"][1, 3 * W + 5], prediction.points[1, 3, 5])
+    np.testing.assert_array_equal(arrays["colors.npy"][0, 2 * W + 7], prediction.frames[0, 2, 7])
+    visible = np.array([[False, True, True], [False, True, True]])  # a score of 0.2 is enough
+    np.testing.assert_array_equal(arrays["visibility.npy"], visible)
+    expected = np.where(visible[..., None], prediction.tracks.world, np.nan)
+    np.testing.assert_array_equal(arrays["trajectories.npy"], expected)
 
 
 def test_a_model_without_tracks_writes_none(tmp_path):
-    write_arrays(str(tmp_path / "a.npz"), a_prediction())
-    with np.load(tmp_path / "a.npz") as file:
+    with on_disk(tmp_path, a_prediction()) as made:
+        write_arrays(str(tmp_path / "a.npz"), made)
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
         assert file["trajectories"].shape == (T, 0, 3)
         assert file["visibility"].shape == (T, 0)
 
 
+def test_tracks_of_one_window_are_unknown_in_another(tmp_path):
+    with on_disk(tmp_path, a_prediction(some_tracks()), a_prediction(some_tracks())) as made:
+        write_arrays(str(tmp_path / "a.npz"), made)
+        write_tracks(str(tmp_path / "t.npz"), made)
+    with np.load(tmp_path / "a.npz") as file, np.load(tmp_path / "t.npz") as own:
+        assert file["trajectories"].shape == (2 * T, 6, 3)
+        assert not file["visibility"][:T, 3:].any()
+        np.testing.assert_array_equal(np.isnan(own["world"]).all(axis=-1), np.kron([[0, 1], [1, 0]], np.ones((T, 3))).astype(bool))
+        np.testing.assert_array_equal(own["world"][:T, :3], some_tracks().world)  # hidden points too
+        np.testing.assert_array_equal(own["visibility_score"][T:, 3:], some_tracks().visibility_score)
+        assert own["queries"].tolist() == [[0, 0, 0]] * 3 + [[T, 0, 0]] * 3
+
+
 def test_the_cloud_holds_the_chosen_points_in_their_colours(tmp_path):
     prediction = a_prediction()
-    shown = np.zeros((T, H, W), bool)
-    shown[0, 2, 3] = shown[1, 5, 7] = True
-    assert write_cloud(str(tmp_path / "a.ply"), prediction, shown) == 2
+    prediction.confidence[:] = 0.05
+    prediction.confidence[0, 2, 3] = prediction.confidence[1, 5, 7] = 0.5
+    prediction.local_points[..., 2] = 1  # no edges
+    with on_disk(tmp_path, prediction) as made:
+        assert made.num_points == 2
+        write_cloud(str(tmp_path / "a.ply"), made)
     header, _, body = (tmp_path / "a.ply").read_bytes().partition(b"end_header\n")
     assert header.splitlines()[:3] == [b"ply", b"format binary_little_endian 1.0", b"element vertex 2"]
     assert len(body) == 2 * 15

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from networks.weights import load_model
+from networks.weights import TrainingShape, load_model, read_weights, training_shape_of
 from pipeline.errors import ConfigError
 from tests.unit.trainer.loop.rendered import TINY, Planes, make_data
 from trainer.data import StepBatch, parse_data_config
@@ -75,6 +75,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     run(make_config(out))
     return out
+
+
+def test_checkpoints_tell_on_what_shape_of_clips_they_were_trained(undisturbed: Path) -> None:
+    data = make_data()
+    expected = TrainingShape(frames=data.shape.frames, pixels=data.shape.pixels, aspect=data.shape.aspect, strides=data.augment.strides)
+    for ending in ("", ".average"):
+        file = read_weights(str(undisturbed / f"checkpoints/{STEPS:08d}{ending}.safetensors"))
+        assert training_shape_of(file) == expected
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path: Path, undisturbed: Path) -> None:

@@ -14,7 +14,7 @@ from trainer.inference.files import VISIBLE
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.command("infer")
+@app.command("infer", cls=options.command_of("walk.mp4 --checkpoint run/weights.safetensors --out /data/inferred"))
 def infer_command(
     source: Annotated[str, typer.Argument(metavar="INPUT", help="Video file, or folder of images taken in the order of their names.")],
     checkpoint: Annotated[str, typer.Option(help="File of ours, or of π³, Pi3X or TrajVG: a path, hf://org/repo/file, or a URL.")],

@@ -12,7 +12,7 @@ FRAMES = 6
 
 
 def arguments(root, *more, domain="studio") -> tuple:
-    size = ("--frames", FRAMES, "--height", 48, "--width", 64, "--tracks", 60)
+    size = ("--clip-frames", FRAMES, "--height", 48, "--width", 64, "--queries", 60)
     return ("--root", root, "--domain", domain, "--num-clips", 4, "--seed", 7, "--executor", "inline", "--clips-per-shard", 2, *size, *more)
 
 

@@ -27,10 +27,6 @@ STOPPED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 _PLAIN_EVERY_S = 10.0
 
 
-class TerminatedError(KeyboardInterrupt):
-    """SIGTERM came: a scheduler, or `ray job stop`, ends the job."""
-
-
 def run_job(body: Callable[[], int], *, to_continue: str = "run the same command again to continue") -> NoReturn:
     """Run a job's body and leave with its exit code; an error of ours is one line, a traceback only for what nobody foresaw.
 
@@ -39,35 +35,37 @@ def run_job(body: Callable[[], int], *, to_continue: str = "run the same command
     """
     set_up_logging()
     try:
-        with _raising_on_sigterm(), border("this job"):
+        with _noting_sigterm() as terminations, border("this job"):
             code = body()
     except TrackmillError as error:
         if isinstance(error, UnexpectedError):
             typer.echo(error.trace, err=True)
         typer.echo(f"error: {error}", err=True)
         code = BAD_USAGE if isinstance(error, ConfigError) else FAILED
-    except KeyboardInterrupt as stop:
+    except KeyboardInterrupt:
         typer.echo(f"stopped; {to_continue}", err=True)
-        code = TERMINATED if isinstance(stop, TerminatedError) else STOPPED
+        code = TERMINATED if terminations else STOPPED
         _leave_threads(code)
     raise typer.Exit(code)
 
 
 @contextmanager
-def _raising_on_sigterm() -> Iterator[None]:
-    """SIGTERM raises within, as Ctrl-C does, so that sessions, locks and temporary files are left in order."""
+def _noting_sigterm() -> Iterator[list[int]]:
+    """SIGTERM raises within, as Ctrl-C does, so that sessions, locks and temporary files are left in order. Yields those that came."""
+    came: list[int] = []  # what is raised does not tell: Ray makes a KeyboardInterrupt of its own
     if threading.current_thread() is not threading.main_thread():  # Python lets no other thread do this
-        yield
+        yield came
         return
-    before = signal.signal(signal.SIGTERM, _terminate)
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
-        yield
+        yield came
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise TerminatedError
 
 
 def _leave_threads(code: int) -> None:

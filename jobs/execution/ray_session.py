@@ -11,7 +11,7 @@ from pathlib import Path
 import ray
 import typer
 
-from jobs.console import TerminatedError, set_up_logging
+from jobs.console import set_up_logging
 from pipeline.errors import StorageError
 
 _OBJECT_STORE_BYTES = 256 * 2**20  # labels of a few shards; video bytes do not pass through it
@@ -28,7 +28,7 @@ def ray_session() -> Iterator[None]:
     typer.echo(f"connecting to Ray at {address} ..." if address else "starting Ray on this machine ...", err=True)
     try:
         try:
-            with _keeping_sigterm():
+            with _keeping_sigterm(), _without_token_notice():
                 _connect()
         except (ConnectionError, RuntimeError) as error:
             raise StorageError(f"cannot connect to Ray at {address or 'a local address'}: {error}") from error
@@ -40,16 +40,30 @@ def ray_session() -> Iterator[None]:
 @contextmanager
 def _keeping_sigterm() -> Iterator[None]:
     """Ray takes SIGTERM for itself, and leaves Python when it comes; here it means what it means in the rest of the job."""
-    before = signal.getsignal(signal.SIGTERM)
+    before, left = signal.getsignal(signal.SIGTERM), False
     try:
         yield
     except SystemExit as error:
-        if error.code == signal.SIGTERM:
-            raise TerminatedError from error
-        raise
+        left = error.code == signal.SIGTERM
+        if not left:
+            raise
     finally:
         if before is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
+    if left:
+        signal.raise_signal(signal.SIGTERM)
+
+
+@contextmanager
+def _without_token_notice() -> Iterator[None]:
+    """Leave out Ray's notice that a cluster which it starts asks for a token: ours does so by itself, and ends with the job."""
+    notices = logging.getLogger("ray._private.authentication.authentication_token_setup")
+    before = notices.level
+    notices.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        notices.setLevel(before)
 
 
 def _connect() -> None:

@@ -49,7 +49,7 @@ def test_a_stopped_job_says_how_to_go_on(number, code, capsys, monkeypatch):
     interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)  # a runner in the background may ignore it
     try:
         with pytest.raises(typer.Exit) as left:
-            run_job(lambda: os.kill(os.getpid(), number) or signal.pause())  # type: ignore[func-returns-value]
+            run_job(lambda: os.kill(os.getpid(), number) or signal.pause())
     finally:
         signal.signal(signal.SIGINT, interrupt)
     assert left.value.exit_code == code

@@ -1,6 +1,7 @@
 """jobs/audit.py compare and jobs/show.py --audit as a user runs them, in this process."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def compare(dataset, second: str, *arguments: object, code: int = 0):
 
 def test_the_same_tracks_again_pass(dataset, tmp_path):
     done = compare(dataset, "rerun", "--out", tmp_path)
+    assert done.stdout.startswith(f"yes: {dataset[1]['rerun']} may take the place of")
     assert "mean agreement 1.000, at least the 0.98 of a rerun" in done.stdout.replace("\n", " ")
     found = json.loads((tmp_path / "comparison.json").read_text())
     assert (found["exit_code"], found["fails"], found["num_clips"]["all clips"]) == (0, [], 2)
@@ -124,7 +126,8 @@ def test_pictures_show_weights_and_verdicts(dataset, tmp_path):
     weights, places = (cv2.imread(str(tmp_path / name)) for name in ("weights.png", "places.png"))
     assert weights.shape == places.shape
     assert (weights != places).mean() > 0.01
-    run(show_app, "--root", root, "--audit", names["first"], "--out", tmp_path / "clip.webp")
+    moving_clip = run(show_app, "--root", root, "--audit", names["first"], "--out", tmp_path / "clip.webp")
+    assert re.match(r"clip [01]-[0-9a-f]{8}-w0000, from the middle; another one: --clip KEY\n", moving_clip.stderr)
     assert (tmp_path / "clip.webp").stat().st_size > 1000
     wrong = run(show_app, "--root", root, "--audit", names["first"], "--labels", names["other"], "--out", tmp_path / "x.png", code=2)
     assert "leave --labels away" in wrong.stderr

@@ -85,7 +85,10 @@ def _train_under_ray(settings: TrainConfig, number: int, max_failures: int, *, d
         if gpus and num_gpus() < number:
             raise ConfigError(f"--num-workers {number} with a GPU each, and Ray has {num_gpus():g}; take fewer, or --device cpu")
         workers = ray_loop.TrainWorkers(number=number, gpus=gpus, max_failures=max_failures)
-        return cast(TrainOutcome, ray_loop.train_with_ray(settings, workers, resume=resume, on_step=line.tell))
+        try:
+            return cast(TrainOutcome, ray_loop.train_with_ray(settings, workers, resume=resume, on_step=line.tell))
+        except SystemExit as error:  # Ray Train answers Ctrl-C by leaving Python
+            raise KeyboardInterrupt from error
 
 
 def _ray_loop() -> ModuleType:

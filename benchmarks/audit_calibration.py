@@ -49,8 +49,9 @@ def main(
 
 
 def _made(root: Path, part: dict[str, Any], plan: dict[str, Any]) -> Path:
-    size = ("--frames", plan["frames"], "--height", plan["height"], "--width", plan["width"], "--tracks", plan["tracks"])
-    _job("synthesize.py", "--root", root, "--domain", part["domain"], "--num-clips", part["num_clips"], "--seed", part["seed"], *size)
+    size = ("--clip-frames", plan["frames"], "--height", plan["height"], "--width", plan["width"], "--queries", plan["tracks"])
+    number = ("--num-clips", part["num_clips"], "--seed", part["seed"], "--clips-per-shard", 64)  # as the shipped records were made
+    _job("synthesize.py", "--root", root, "--domain", part["domain"], *number, *size)
     if int(read_plan_counts(str(root)).counts(None).sum()) != part["num_clips"]:
         raise typer.BadParameter(f"{root} holds other clips than the suite asks for; give an empty --folder")
     return root

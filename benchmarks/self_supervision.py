@@ -142,8 +142,9 @@ def make_data(plan: Plan, pool: ThreadPoolExecutor) -> str:
 
 def render(root: Path, domain: str, count: int, seed: int, size: tuple[int, int]) -> None:
     """One dataset of rendered clips."""
-    shape = ("--frames", 24, "--height", size[0], "--width", size[1], "--tracks", 256, "--split", "train=1")
-    job("synthesize.py", "--root", root, "--domain", domain, "--num-clips", count, "--seed", seed, *shape)
+    shape = ("--clip-frames", 24, "--height", size[0], "--width", size[1], "--queries", 256, "--split-shares", "train=1")
+    number = ("--num-clips", count, "--seed", seed, "--clips-per-shard", 64)  # as the published figures were made
+    job("synthesize.py", "--root", root, "--domain", domain, *number, *shape)
 
 
 def make_wild(root: Path, seed: int) -> str:
@@ -215,7 +216,7 @@ def measure(plan: Plan, seed: int) -> dict[str, dict[int, dict[str, list[float]]
     files = [base, *places.values()]
     folder = plan.out / f"seed{seed}" / "evaluation"
     listed = [part for file in files for part in ("--checkpoint", file)]
-    options = ("--protocol", "poses", "--frames", 5, "--stride", 4, "--pixels", 4300, "--out", folder)
+    options = ("--protocol", "poses", "--clip-frames", 5, "--stride", 4, "--pixels", 4300, "--out", folder)
     if not (folder / "model_evaluation.json").exists():
         job("evaluate.py", "model", "--root", plan.held_out_root, *listed, *options, inline=False)
     document = json.loads((folder / "model_evaluation.json").read_text())

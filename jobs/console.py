@@ -1,10 +1,14 @@
 """Console output of a job: exit codes, log lines, progress, the summary at the end."""
 
 import logging
+import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
-from types import TracebackType
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType, TracebackType
 from typing import NoReturn
 
 import av
@@ -19,21 +23,57 @@ from pipeline.errors import ConfigError, TrackmillError, UnexpectedError
 from pipeline.shards.errors_table import ErrorRow
 
 DONE, FAILED, BAD_USAGE, TOO_MANY_ERRORS, GATE_CLOSED = 0, 1, 2, 3, 4
+STOPPED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 _PLAIN_EVERY_S = 10.0
 
 
-def run_job(body: Callable[[], int]) -> NoReturn:
-    """Run a job's body and leave with its exit code; an error of ours is one line, a traceback only for what nobody foresaw."""
+def run_job(body: Callable[[], int], *, to_continue: str = "run the same command again to continue") -> NoReturn:
+    """Run a job's body and leave with its exit code; an error of ours is one line, a traceback only for what nobody foresaw.
+
+    Args:
+        to_continue: what somebody does who stopped the job (Ctrl-C, SIGTERM); said on standard error.
+    """
     set_up_logging()
     try:
-        with border("this job"):
+        with _noting_sigterm() as terminations, border("this job"):
             code = body()
     except TrackmillError as error:
         if isinstance(error, UnexpectedError):
             typer.echo(error.trace, err=True)
         typer.echo(f"error: {error}", err=True)
         code = BAD_USAGE if isinstance(error, ConfigError) else FAILED
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; {to_continue}", err=True)
+        code = TERMINATED if terminations else STOPPED
+        _leave_threads(code)
     raise typer.Exit(code)
+
+
+@contextmanager
+def _noting_sigterm() -> Iterator[list[int]]:
+    """SIGTERM raises within, as Ctrl-C does, so that sessions, locks and temporary files are left in order. Yields those that came."""
+    came: list[int] = []  # what is raised does not tell: Ray makes a KeyboardInterrupt of its own
+    if threading.current_thread() is not threading.main_thread():  # Python lets no other thread do this
+        yield came
+        return
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave_threads(code: int) -> None:
+    """End the process now if a thread of a labeler is at work: nothing stops it, and Python would wait for it."""
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def set_up_logging() -> None:
@@ -45,42 +85,52 @@ def set_up_logging() -> None:
         logging.basicConfig(level=logging.WARNING, handlers=[handler], format="%(message)s" if terminal else "%(levelname)s %(message)s")
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 shard`, `12 shards`: a number with its noun, given in the singular. Nouns whose plural is more than an s are not known."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 class ProgressLine:
-    """A progress bar on a terminal; elsewhere a plain line now and then. Shows count, rate, time left and errors."""
+    """A progress bar on a terminal; elsewhere a plain line now and then, and one at the end. Shows count, rate, time left and errors."""
 
     def __init__(self, label: str, total: int, unit: str) -> None:
-        self._label, self._total, self._unit = label, total, unit
+        """Args:
+        unit: what is counted, in the plural.
+        """
+        self._label, self._total, self._unit = label, total, unit.removesuffix("s") if total == 1 else unit
         self._done = self._errors = 0
-        self._started = self._said = time.monotonic()
+        self._said: tuple[int, int] | None = None  # done and errors, when a line was last said
+        self._started = self._said_at = time.monotonic()
         self._bar: Progress | None = None
 
     def __enter__(self) -> "ProgressLine":
         if sys.stderr.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
-            self._bar = Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[errors]} errors"), console=Console(stderr=True))
-            self._task = self._bar.add_task(self._label, total=self._total, errors=0)
+            self._bar = Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[errors]}"), console=Console(stderr=True))
+            self._task = self._bar.add_task(self._label, total=self._total, errors=counted(0, "error"))
             self._bar.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
-        elif self._total:
+        elif self._total and self._said != (self._done, self._errors):
             self._say()
 
     def advance(self, done: int, errors: int = 0) -> None:
         """`done` more units are finished, `errors` of them badly."""
         self._done, self._errors = self._done + done, self._errors + errors
         if self._bar is not None:
-            self._bar.update(self._task, advance=done, errors=self._errors)
-        elif time.monotonic() - self._said > _PLAIN_EVERY_S:
+            self._bar.update(self._task, advance=done, errors=counted(self._errors, "error"))
+        elif time.monotonic() - self._said_at > _PLAIN_EVERY_S:
             self._say()
 
     def _say(self) -> None:
-        self._said = time.monotonic()
-        rate = self._done / max(self._said - self._started, 1e-9)
+        self._said, self._said_at = (self._done, self._errors), time.monotonic()
+        rate = self._done / max(self._said_at - self._started, 1e-9)
         left = f", {(self._total - self._done) / rate:.0f} s left" if rate and self._done < self._total else ""
-        typer.echo(f"{self._label}: {self._done}/{self._total} {self._unit}, {rate:.2f}/s{left}, {self._errors} errors", err=True)
+        errors = counted(self._errors, "error")
+        typer.echo(f"{self._label}: {self._done}/{self._total} {self._unit}, {rate:.2f}/s{left}, {errors}", err=True)
 
 
 def print_summary(title: str, rows: Sequence[tuple[str, object]]) -> None:

@@ -16,28 +16,45 @@ from pipeline.datasets.planning import ConversionPolicy
 from pipeline.datasets.source import DATASETS, make_source
 from pipeline.datasets.validation import finding_names
 from pipeline.errors import ConfigError
+from pipeline.shards.dataset import shard_size
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.command("convert")
+@app.command(
+    "convert",
+    cls=options.command_of(
+        "kubric /data/kubric --root /data/kubric-clips --dry-run",
+        "tartanair /data/tartanair --root s3://lab/tartanair --limit 20",
+        former={"--split": "--split-shares"},
+    ),
+)
 def convert_dataset(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help=f"{', '.join(DATASETS)}, or module:factory of your own.")],
     path: Annotated[str, typer.Argument(metavar="PATH", help="Folder that holds the dataset in its published layout.")],
     root: options.NewRoot,
     clip_frames: Annotated[int, typer.Option(help="Frames per clip; 0 makes every sequence one clip.")] = 48,
-    clip_stride: Annotated[int | None, typer.Option(help="Frames between the starts of two clips; the clip length by default.")] = None,
-    min_frames: Annotated[int, typer.Option(help="Shorter sequences are errors, shorter tails are left out.")] = 6,
-    long_side: Annotated[int | None, typer.Option(help="Shrink frames and truth to this long side; the source's size by default.")] = None,
-    quality: Annotated[int, typer.Option(help="x264's constant rate factor; lower is better.")] = 18,
+    clip_stride: options.ClipStride = None,
+    min_frames: Annotated[int, typer.Option(help="Frames; shorter sequences are errors, shorter tails are left out.")] = 6,
+    long_side: Annotated[
+        int | None, typer.Option(help="Shrink frames and truth to this long side, in pixels.", show_default="the source's size")
+    ] = None,
+    quality: options.Quality = 18,
     reprojected_tracks: Annotated[int, typer.Option(help="Static points followed where there are depth and poses only; 0: none.")] = 1024,
-    max_tracks: Annotated[int | None, typer.Option(help="Tracks kept per clip, drawn by its key; all by default.")] = None,
-    split: Annotated[str, typer.Option(help="Shares of the splits, where the dataset prescribes none.")] = "train=0.98,val=0.01,test=0.01",
-    license: Annotated[str | None, typer.Option(help="Licence to record instead of the dataset's own.")] = None,
+    max_tracks: Annotated[int | None, typer.Option(help="Tracks kept per clip, drawn by its key.", show_default="all")] = None,
+    split_shares: Annotated[
+        str, typer.Option(help="Shares of the splits, adding up to 1, where the dataset prescribes none.")
+    ] = "train=0.98,val=0.01,test=0.01",
+    license: Annotated[str | None, typer.Option(help="Licence to record.", show_default="the dataset's own")] = None,
     trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Read pickles that could run code: only what you trust.")] = False,
-    option: Annotated[list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the dataset's reader.")] = None,
-    accept: Annotated[list[str] | None, typer.Option(metavar="FINDING", help="A finding of the checks that fails no clip.")] = None,
-    clips_per_shard: options.ClipsPerShard = 64,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="Option of the dataset's reader; repeat it.", show_default="the reader's own"),
+    ] = None,
+    accept: Annotated[
+        list[str] | None, typer.Option(metavar="FINDING", help="Finding of the checks that fails no clip; repeat it.", show_default="none")
+    ] = None,
+    clips_per_shard: options.ClipsPerShard = None,
     limit: options.Limit = None,
     executor: options.Executor = "ray",
     max_error_rate: options.MaxErrorRate = 0.05,
@@ -61,9 +78,9 @@ def convert_dataset(
                 quality=quality,
                 reprojected_tracks=reprojected_tracks,
                 max_tracks=max_tracks,
-                split_shares=parse_shares(split),
+                split_shares=parse_shares(split_shares),
                 accept=tuple(accept or ()),
-                clips_per_shard=clips_per_shard,
+                clips_per_shard=shard_size(root, clips_per_shard),
                 limit=limit,
             ),
             executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),

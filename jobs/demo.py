@@ -10,7 +10,7 @@ import typer
 from jobs import options
 from jobs.auditing.run_job import AuditingOutcome, audit_labels
 from jobs.auditing.run_plan import AuditingConfig
-from jobs.console import DONE, print_summary, run_job
+from jobs.console import DONE, counted, print_summary, run_job
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.labeling.job import LabelingConfig, label_dataset
@@ -23,6 +23,7 @@ from pipeline.labels import read_labels
 from pipeline.manifest import ManifestOptions
 from pipeline.metrics.tapvid import tapvid_from_labels
 from pipeline.records import ClipRecord, ClipSample, TrackLabels
+from pipeline.shards.dataset import shard_size
 from pipeline.shards.index import read_index
 from pipeline.shards.plan import read_plan_counts
 from pipeline.shards.policy import ClipPolicy
@@ -32,10 +33,12 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _FPS, _SECONDS = 24, 3
 
 
-@app.command()
+@app.command(cls=options.command_of("", "--videos walk.mp4 --out /data/demo"))
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("out/demo"),
-    videos: Annotated[list[str] | None, typer.Option(help="Your own videos (file, folder or glob) instead of the rendered one.")] = None,
+    videos: Annotated[
+        list[str] | None, typer.Option(help="Your own videos (file, folder or glob); repeat it.", show_default="a rendered walk")
+    ] = None,
     labeler: Annotated[str, typer.Option(help="Labeler to run.")] = "dis-flow",
     executor: options.Executor = "inline",
 ) -> None:  # fmt: skip
@@ -48,7 +51,14 @@ def demo(
         run = Executor(name=executor, limits=Limits())
         root = str((out / "dataset").absolute())
         cut = make_shards(
-            ShardingConfig(inputs=inputs, root=root, preset="auto", manifest=ManifestOptions(), policy=ClipPolicy(), executor=run),
+            ShardingConfig(
+                inputs=inputs,
+                root=root,
+                preset="auto",
+                manifest=ManifestOptions(),
+                policy=ClipPolicy(clips_per_shard=shard_size(root)),
+                executor=run,
+            ),
             dry_run=False,
         )
         labelled = label_dataset(
@@ -65,7 +75,7 @@ def demo(
         if truth is not None:
             print_summary(f"{labeler} against the truth of {truth.video.name} (TAP-Vid, first)", truth.compare(root, labelled.label_set))
         rows: list[tuple[str, object]] = [
-            ("clips", f"{cut.plan.clips} in {cut.plan.shards} shard(s), {cut.num_errors} errors"),
+            ("clips", f"{cut.plan.clips} in {counted(cut.plan.shards, 'shard')}, {counted(cut.num_errors, 'error')}"),
             ("label set", labelled.label_set),
             ("audit", _judged(audited)),
             ("stream", _described(samples)),

@@ -3,12 +3,12 @@
 `python jobs/evaluate.py labels --root ROOT --labels LABELSET`, `python jobs/evaluate.py model --root ROOT --checkpoint FILE`.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from jobs import options
-from jobs.console import error_exit, print_summary, run_job, say_unexpected
+from jobs.console import counted, error_exit, print_summary, run_job, say_unexpected
 from jobs.evaluating.job import EvaluatingConfig, Evaluation, evaluate_labels
 from jobs.evaluating.model_job import ModelEvaluatingConfig, ModelEvaluation, evaluate_models
 from jobs.evaluating.model_report import model_document
@@ -27,19 +27,24 @@ from trainer.evaluation import PROTOCOL_NAMES, EvaluationSettings
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 MODEL_DOCUMENT = "model_evaluation.json"
 
+ModeName = Literal["first", "strided"]
+DepthRangeName = Literal["sintel", "bonn", "kitti", "nyu"]
+
 
 @app.callback()
 def evaluate() -> None:
     """Measure against ground truth."""
 
 
-@app.command("labels")
+@app.command("labels", cls=options.command_of("--root /data/wild --labels LABELSET --out /data/evaluation"))
 def labels_command(
     root: options.Root,
-    labels: Annotated[list[str], typer.Option(help="Label set, made with --query-policy truth. Repeat it to compare several.")],
+    labels: Annotated[list[str], typer.Option(help="Label set, made with --query-policy truth; repeat it to compare.")],
     split: options.Split = None,
-    out: Annotated[str | None, typer.Option(help="Folder or URL for evaluation.json and evaluation.png.")] = None,
-    mode: Annotated[str, typer.Option(help="Frames that count: first, those after the query; strided, all but the query's.")] = "first",
+    out: Annotated[
+        str | None, typer.Option(help="Folder or URL for evaluation.json and evaluation.png.", show_default="nothing is written")
+    ] = None,
+    mode: Annotated[ModeName, typer.Option(help="Frames that count: those after the query; or all but the query's.")] = "first",
     clips: Annotated[int, typer.Option(help="Clips in the printed table, the worst ones if there are more; 0 for none.")] = 24,
     executor: options.Executor = "inline",
     clip_time_limit: options.ClipTimeLimit = 600.0,
@@ -86,32 +91,46 @@ def summary_rows(evaluation: Evaluation, out: str | None) -> list[tuple[str, obj
     if evaluation.left_out:
         rows.append(("left out", ", ".join(f"{count} {reason}" for reason, count in evaluation.left_out.items())))
     if any(unmatched.values()):
-        rows.append(("no truth", ", ".join(f"{count} labels of {name}" for name, count in unmatched.items() if count)))
+        rows.append(("no truth", ", ".join(f"{counted(count, 'label')} of {name}" for name, count in unmatched.items() if count)))
     rows.append(("written", f"{out}/evaluation.json and .png" if out else "nothing; --out DIR keeps the numbers, settings and plots"))
     return rows
 
 
-@app.command("model")
+@app.command(
+    "model",
+    cls=options.command_of(
+        "--root /data/wild --checkpoint run/weights.safetensors --out /data/evaluation",
+        "--root /data/wild --checkpoint first.safetensors --checkpoint second.safetensors",
+        former={"--frames": "--clip-frames", "--tracks": "--queries"},
+    ),
+)
 def model_command(
     root: options.Root,
-    checkpoint: Annotated[list[str], typer.Option(help="Model: a path, hf://org/repo/file, or a URL. Repeat it to compare several.")],
+    checkpoint: Annotated[list[str], typer.Option(help="Model: a path, hf://org/repo/file, or a URL; repeat it to compare.")],
     split: options.Split = None,
-    out: Annotated[str | None, typer.Option(help="Folder or URL for model_evaluation.json, with the values of every clip.")] = None,
-    protocol: Annotated[list[str] | None, typer.Option(help="poses, video_depth, point_maps, tracks3d; repeat it. All if none.")] = None,
-    frames: Annotated[int, typer.Option(help="Frames of a clip, from a place drawn by the seed.")] = 24,
-    stride: Annotated[int, typer.Option(help="Take every N-th frame.")] = 1,
+    out: Annotated[
+        str | None,
+        typer.Option(help="Folder or URL for model_evaluation.json, with the values of every clip.", show_default="nothing is written"),
+    ] = None,
+    protocol: Annotated[
+        list[str] | None, typer.Option(metavar="|".join(PROTOCOL_NAMES), help="Measures to take; repeat it.", show_default="all four")
+    ] = None,
+    clip_frames: Annotated[int, typer.Option(help="Frames taken of a clip, from a place drawn by the seed.")] = 24,
+    stride: Annotated[int, typer.Option(help="Take every N-th frame of the clip.")] = 1,
     limit: options.Limit = None,
     pixels: options.Pixels = PIXEL_BUDGET,
-    tracks: Annotated[int, typer.Option(help="True tracks to ask for, at most.")] = 512,
+    queries: Annotated[int, typer.Option(help="Points followed per clip, at most: of its true tracks.")] = 512,
     point_frames: Annotated[int, typer.Option(help="Frames of a clip whose points are compared.")] = 4,
     points: Annotated[int, typer.Option(help="Points of these frames together, at most, on an even grid.")] = 20_000,
     icp_distance: Annotated[float, typer.Option(help="Largest distance of an ICP match, in the truth's unit; 0 for no ICP.")] = 0.1,
-    depth_range: Annotated[str | None, typer.Option(help="sintel, bonn, kitti or nyu: the depths that count in their tables.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the frames that are drawn.")] = 0,
+    depth_range: Annotated[
+        DepthRangeName | None, typer.Option(help="Depths that count, as in the tables of this dataset.", show_default="all")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the frames that are drawn.")] = 0,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     executor: options.Executor = "inline",
-    num_gpus_per_worker: Annotated[float, typer.Option(help="GPUs of each shard's task (with Ray); 0.5 lets two share one.")] = 0.0,
+    num_gpus_per_worker: options.NumGpusPerWorker = 0.0,
     clip_time_limit: options.ClipTimeLimit = 600.0,
     max_attempts: options.MaxAttempts = 2,
     max_error_rate: options.MaxErrorRate = 0.05,
@@ -122,7 +141,7 @@ def model_command(
         settings = EvaluationSettings(
             protocols=tuple(protocol or PROTOCOL_NAMES),
             pixel_budget=pixels,
-            num_tracks=tracks,
+            num_tracks=queries,
             point_frames=point_frames,
             max_points=points,
             icp_distance=icp_distance or None,
@@ -133,7 +152,7 @@ def model_command(
             root=root,
             checkpoints=tuple(checkpoint),
             split=split,
-            num_frames=frames,
+            num_frames=clip_frames,
             frame_stride=stride,
             limit=limit,
             settings=settings,
@@ -167,7 +186,7 @@ def model_summary_rows(evaluation: ModelEvaluation, out: str | None) -> list[tup
     if left_out:
         rows.append(("left out", ", ".join(f"{count} {reason}" for reason, count in left_out.items())))
     if pseudo := evaluation.pose_sources.get("pseudo"):
-        rows.append(("poses", f"of {pseudo} clips are another method's, no truth: read their values as relative ones"))
+        rows.append(("poses", f"of {counted(pseudo, 'clip')} come from another method, not from truth: read their values as relative ones"))
     rows.append(("written", f"{out}/{MODEL_DOCUMENT}" if out else "nothing; --out DIR keeps the numbers of every clip, and the settings"))
     return rows
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from jobs import options
-from jobs.console import DONE, print_summary, run_job
+from jobs.console import DONE, counted, print_summary, run_job
 from pipeline import storage
 from pipeline.errors import ConfigError
 from pipeline.layout import Layout
@@ -20,11 +20,13 @@ _BYTES_STAY = (
 )
 
 
-@app.command()
+@app.command(cls=options.command_of("--root /data/walks --source SOURCE_ID --dry-run", "--root /data/walks --clip KEY --clip OTHER_KEY"))
 def forget(
     root: options.Root,
-    source: Annotated[list[str] | None, typer.Option(help="Id of a source, all of whose clips are to go; give it again for more.")] = None,
-    clip: Annotated[list[str] | None, typer.Option(help="Key of a clip that is to go; give it again for more.")] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="Id of a source, all of whose clips are to go; repeat it.", show_default="none")
+    ] = None,
+    clip: Annotated[list[str] | None, typer.Option(help="Key of a clip that is to go; repeat it.", show_default="none")] = None,
     show_list: Annotated[bool, typer.Option("--list", help="Print what is forgotten, line by line.")] = False,
     dry_run: options.DryRun = False,
 ) -> None:  # fmt: skip
@@ -53,8 +55,8 @@ def forget_clips(root: str, asked: Tombstones, *, show_list: bool = False, dry_r
         for line in forgotten_names(after, covered):
             typer.echo(line)
     rows = [
-        ("forgotten by this request", f"{covered.keys - names.covered(before).keys} clips more"),
-        ("forgotten in all", f"{covered.keys} of {len(names.table)} clips, of {len(covered.by_source)} sources"),
+        ("forgotten by this request", f"{counted(covered.keys - names.covered(before).keys, 'clip')} more"),
+        ("forgotten in all", f"{covered.keys} of {counted(len(names.table), 'clip')}, of {counted(len(covered.by_source), 'source')}"),
         ("tombstones", f"{Layout(root).tombstones}{' (not written)' if dry_run else ''}"),
     ]
     print_summary(f"{root}: to be forgotten", rows)

@@ -17,7 +17,7 @@ _SHOWN_JOINTS = 6
 _NOTED_STRETCH = 0.02  # change of aspect that is said
 
 
-@app.command("infer")
+@app.command("infer", cls=options.command_of("walk.mp4 --checkpoint run/weights.safetensors --out /data/inferred"))
 def infer_command(
     source: Annotated[str, typer.Argument(metavar="INPUT", help="Video file, or folder of images taken in the order of their names.")],
     checkpoint: Annotated[str, typer.Option(help="File of ours, or of π³, Pi3X or TrajVG: a path, hf://org/repo/file, or a URL.")],

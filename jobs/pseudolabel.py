@@ -1,12 +1,12 @@
 """Label every clip of a dataset, with 2D tracks or depth: `python jobs/pseudolabel.py --root ROOT --labeler NAME`."""
 
 import json
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal
 
 import typer
 
 from jobs import options
-from jobs.console import error_exit, print_summary, run_job, say_unexpected
+from jobs.console import counted, error_exit, print_summary, run_job, say_unexpected
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.labeling.job import LabelingConfig, LabelingOutcome, label_dataset
@@ -19,34 +19,47 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _COUNTED = {"tracks": ("points", " (track x frame)"), "depth": ("pixels", "")}  # what is counted of a kind's labels
 
+ScreenName = Literal["obey", "ignore"]
 
-@app.command()
+
+@app.command(
+    cls=options.command_of(
+        "--root /data/walks --labeler dis-flow --queries 512",
+        "--root s3://lab/walks --labeler cotracker3-offline --num-gpus-per-worker 1"
+        " --checkpoint hf://facebook/cotracker3/scaled_offline.pth",
+    )
+)
 def pseudolabel(
     root: options.Root,
     labeler: Annotated[str, typer.Option(help=f"{', '.join(LABELERS)}, or module:factory of your own.")],
     queries: Annotated[int, typer.Option(help="Points followed per clip.")] = 256,
-    query_policy: Annotated[str, typer.Option(help="grid, random, corners, sift; or truth: points of true tracks.")] = "grid",
+    query_policy: Annotated[Policy, typer.Option(help="Where points are asked; truth: at points of true tracks.")] = "grid",
     query_frames: Annotated[int, typer.Option(help="Frames that queries start on, spread evenly; 1 is the first frame.")] = 1,
-    checkpoint: Annotated[str | None, typer.Option(help="Weights, for labelers that have any: a path, or hf://OWNER/MODEL/FILE.")] = None,
-    option: Annotated[list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the labeler.")] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help="Weights, for labelers that have any: a path, or hf://OWNER/MODEL/FILE.", show_default="none"),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="Option of the labeler; repeat it.", show_default="the labeler's own"),
+    ] = None,
     executor: options.Executor = "ray",
-    num_workers: Annotated[int | None, typer.Option(help="Labelers at work; as many as CPUs (or GPUs) allow by default.")] = None,
-    num_cpus_per_worker: Annotated[float, typer.Option(help="CPUs of each: threads of its decoder and labeler.")] = 1.0,
-    num_gpus_per_worker: Annotated[float, typer.Option(help="GPUs of each, for labelers that use one; 0.5 lets two share it.")] = 0.0,
-    clips_per_batch: Annotated[int, typer.Option(help="Clips that the labeler is given at once.")] = 1,
-    items_ahead: Annotated[int, typer.Option(help="Batches that each worker fetches and decodes ahead.")] = 1,
+    num_workers: options.NumWorkers = None,
+    num_cpus_per_worker: options.NumCpusPerWorker = 1.0,
+    num_gpus_per_worker: options.NumGpusPerWorker = 0.0,
+    clips_per_batch: Annotated[int, typer.Option(help="Clips that the labeler is given at once.", rich_help_panel=options.RAY)] = 1,
+    items_ahead: Annotated[
+        int, typer.Option(help="Batches that each worker fetches and decodes ahead.", rich_help_panel=options.RAY)
+    ] = 1,
     frames_in_memory: Annotated[int, typer.Option(help="Clips of more frames are decoded while they are labelled.")] = FRAMES_IN_MEMORY,
     cycle: Annotated[bool, typer.Option("--cycle", help="Follow every track back too, for its cycle error. Twice the work.")] = False,
-    screen: Annotated[str, typer.Option(help="obey: leave out the clips that jobs/audit.py screen dropped; or ignore.")] = "obey",
+    screen: Annotated[ScreenName, typer.Option(help="obey: leave out the clips that jobs/audit.py screen dropped.")] = "obey",
     clip_time_limit: options.ClipTimeLimit = 600.0,
     max_attempts: options.MaxAttempts = 2,
     max_error_rate: options.MaxErrorRate = 0.05,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be labelled, and the label set's name.")] = False,
 ) -> None:  # fmt: skip
-    """Label every clip. The last line is the label set's name. Run it again to continue where it stopped.
-
-    CoTracker3's published weights: --checkpoint hf://facebook/cotracker3/scaled_offline.pth
-    """
+    """Label every clip. The last line is the label set's name. Run it again to continue where it stopped."""
 
     def body() -> int:
         options = parse_options(option or [])
@@ -54,7 +67,7 @@ def pseudolabel(
             root=root,
             labeler=labeler,
             labeler_options={**options, **({"checkpoint": checkpoint} if checkpoint else {})},
-            queries=QueryPolicy(policy=cast(Policy, query_policy), num_queries=queries, num_query_frames=query_frames),
+            queries=QueryPolicy(policy=query_policy, num_queries=queries, num_query_frames=query_frames),
             executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
             num_workers=num_workers,
             num_cpus_per_worker=num_cpus_per_worker,
@@ -94,25 +107,30 @@ def summary_rows(outcome: LabelingOutcome, num_gpus: float) -> list[tuple[str, o
     totals, (noun, explained) = outcome.totals, _COUNTED.get(outcome.kind, ("values", ""))
     rows: list[tuple[str, object]] = [
         ("label set", outcome.label_set),
-        ("this run", f"{outcome.num_clips} clips in {outcome.num_shards} shards; {outcome.already_done} shards were labelled before"),
+        ("this run", _run_text(outcome)),
     ]
     if outcome.not_cut:
-        rows.append(("left out", f"{outcome.not_cut} planned shards are not cut yet: finish jobs/shard.py and run this again"))
+        rows.append(("left out", f"{counted(outcome.not_cut, 'planned shard')} not cut yet: finish jobs/shard.py and run this again"))
     if outcome.screened is not None:
         rows.append(("screen", str(outcome.screened)))
     if totals.busy_s:
         rows += [
-            ("labelled", f"{totals.ok} clips, {totals.values:,} {noun}{explained}"),
+            ("labelled", f"{counted(totals.ok, 'clip')}, {totals.values:,} {noun}{explained}"),
             ("failed", f"{totals.failed}, quarantined {totals.quarantined}, left out on purpose {totals.screened}"),
         ]
         if totals.degraded:
-            rows.append(("degraded", f"{totals.degraded} clips were labelled otherwise than configured; their `notes` say how"))
+            rows.append(("degraded", f"{counted(totals.degraded, 'clip')} labelled otherwise than configured; `notes` of the rows say how"))
         in_all, of_one = totals.values / outcome.elapsed_s, totals.values / totals.busy_s
         rows += [
             ("speed", f"{in_all:,.0f} {noun} per second in all, {of_one:,.0f} of one labeler at work"),
             ("waiting", _waiting(totals.waited_s / (totals.busy_s + totals.waited_s), num_gpus)),
         ]
     return rows
+
+
+def _run_text(outcome: LabelingOutcome) -> str:
+    run = f"{counted(outcome.num_clips, 'clip')} in {counted(outcome.num_shards, 'shard')}"
+    return f"{run}; {counted(outcome.already_done, 'shard')} labelled before"
 
 
 def _waiting(share: float, num_gpus: float) -> str:

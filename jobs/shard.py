@@ -1,63 +1,87 @@
 """Cut videos into WebDataset shards, or register tars that others wrote: `python jobs/shard.py INPUT... --root ROOT`."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
 from jobs import options
-from jobs.console import DONE, error_exit, print_summary, run_job, say_unexpected
+from jobs.console import DONE, counted, error_exit, print_summary, run_job, say_unexpected
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.sharding.job import ShardingConfig, ShardingOutcome, make_shards
 from pipeline.errors import ConfigError
 from pipeline.manifest import ManifestOptions
+from pipeline.shards.dataset import shard_size
 from pipeline.shards.policy import ClipPolicy
 from pipeline.video.encode import EncodePolicy
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_COLUMNS = "Manifest columns (for tables without a preset)"
+
+PresetName = Literal["auto", "folder", "sekai", "panda70m", "openvid", "koala36m", "webvid", "generic", "webdataset"]
+SnapName = Literal["none", "key-frames"]
+VideoName = Literal["auto", "copy", "h264"]
 
 
-@app.command()
+def _column(meaning: str, otherwise: str = "the preset's, or a usual name") -> Any:
+    """An option that names a column of a table."""
+    return typer.Option(help=meaning, show_default=otherwise, rich_help_panel="Manifest columns (for tables without a preset)")
+
+
+@app.command(
+    cls=options.command_of(
+        "videos/ --root /data/walks",
+        "walks.csv --preset sekai --video-root s3://lab/sekai --root s3://lab/walks",
+        "'tars/*.tar' --preset webdataset --root /data/theirs",
+        former={"--split": "--split-shares"},
+    )
+)
 def shard(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Videos, folders, globs, tables, or tars.")],
     root: options.NewRoot,
-    preset: Annotated[str, typer.Option(help="sekai, panda70m, openvid, koala36m, webvid, generic, folder, webdataset, auto.")] = "auto",
-    video_root: Annotated[str | None, typer.Option(help="Folder that a table's paths are relative to; its own by default.")] = None,
-    col_path: Annotated[str | None, typer.Option(help="Column of the video's path.", rich_help_panel=_COLUMNS)] = None,
-    col_start: Annotated[str | None, typer.Option(help="Start: seconds or [H:]MM:SS.fff.", rich_help_panel=_COLUMNS)] = None,
-    col_end: Annotated[str | None, typer.Option(help="End, as the start.", rich_help_panel=_COLUMNS)] = None,
-    col_clips: Annotated[str | None, typer.Option(help="List of (start, end) pairs.", rich_help_panel=_COLUMNS)] = None,
-    col_start_frame: Annotated[str | None, typer.Option(help="First frame.", rich_help_panel=_COLUMNS)] = None,
-    col_end_frame: Annotated[str | None, typer.Option(help="One past the last frame.", rich_help_panel=_COLUMNS)] = None,
-    frame_base_fps: Annotated[float | None, typer.Option(help="Rate of those counts.", rich_help_panel=_COLUMNS)] = None,
-    col_base_fps: Annotated[str | None, typer.Option(help="Rate of those counts, per row.", rich_help_panel=_COLUMNS)] = None,
-    col_url: Annotated[str | None, typer.Option(help="YouTube address of the source video.", rich_help_panel=_COLUMNS)] = None,
-    col_camera: Annotated[str | None, typer.Option(help="Camera file (npz) of the row.", rich_help_panel=_COLUMNS)] = None,
-    path_template: Annotated[str | None, typer.Option(help="Path from columns: {dir}/{id}.mp4.", rich_help_panel=_COLUMNS)] = None,
-    col_id: Annotated[str | None, typer.Option(help="Id of the source video: its clips share a split.", rich_help_panel=_COLUMNS)] = None,
-    col_license: Annotated[str | None, typer.Option(help="Licence of the row.", rich_help_panel=_COLUMNS)] = None,
-    license: Annotated[str | None, typer.Option(help="Licence of every source that names none.")] = None,
-    camera_root: Annotated[str | None, typer.Option(help="Folder of Sekai's camera files.")] = None,
+    preset: Annotated[PresetName, typer.Option(help="Kind of the inputs; auto: files, folders, and tables by their columns.")] = "auto",
+    video_root: Annotated[str | None, typer.Option(help="Folder of a table's relative paths.", show_default="the table's own")] = None,
+    col_path: Annotated[str | None, _column("Column of the video's path.")] = None,
+    col_start: Annotated[str | None, _column("Start: seconds or [H:]MM:SS.fff.")] = None,
+    col_end: Annotated[str | None, _column("End, as the start.")] = None,
+    col_clips: Annotated[str | None, _column("List of (start, end) pairs.")] = None,
+    col_start_frame: Annotated[str | None, _column("First frame.")] = None,
+    col_end_frame: Annotated[str | None, _column("One past the last frame.")] = None,
+    frame_base_fps: Annotated[float | None, _column("Rate of those counts, frames per second.", "the video's own frames")] = None,
+    col_base_fps: Annotated[str | None, _column("Rate of those counts, per row.")] = None,
+    col_url: Annotated[str | None, _column("YouTube address of the source video.")] = None,
+    col_camera: Annotated[str | None, _column("Camera file (npz) of the row.")] = None,
+    path_template: Annotated[str | None, _column("Path from columns: {dir}/{id}.mp4.", "the path's column, or the preset's")] = None,
+    col_id: Annotated[str | None, _column("Id of the source video: its clips share a split.")] = None,
+    col_license: Annotated[str | None, _column("Licence of the row.")] = None,
+    license: Annotated[str | None, typer.Option(help="Licence of every source that names none.", show_default="unknown")] = None,
+    camera_root: Annotated[str | None, typer.Option(help="Folder of Sekai's camera files.", show_default="the video root")] = None,
     clip_frames: Annotated[int, typer.Option(help="Frames per clip; 0 makes every span one clip.")] = 48,
-    clip_stride: Annotated[int | None, typer.Option(help="Frames between the starts of two clips; the clip length by default.")] = None,
-    snap: Annotated[str, typer.Option(help="none, or key-frames: clips begin there, and are copied without a decode.")] = "none",
-    min_frames: Annotated[int, typer.Option(help="Shorter sources are errors, shorter tails are left out.")] = 6,
-    fps: Annotated[float | None, typer.Option(help="Pictures per second: folders of numbered pictures are sources then.")] = None,
+    clip_stride: options.ClipStride = None,
+    snap: Annotated[SnapName, typer.Option(help="key-frames: clips begin there, and are copied without a decode.")] = "none",
+    min_frames: Annotated[int, typer.Option(help="Frames; shorter sources are errors, shorter tails are left out.")] = 6,
+    fps: Annotated[
+        float | None,
+        typer.Option(help="Pictures per second of folders of numbered pictures.", show_default="such folders are no sources"),
+    ] = None,
     scene_cuts: Annotated[bool, typer.Option("--scene-cuts", help="Split where the picture cuts to another scene.")] = False,
     scene_threshold: Annotated[float, typer.Option(help="Change that counts as a cut (PySceneDetect's content detector).")] = 27.0,
-    video: Annotated[str, typer.Option(help="auto, copy (bit-exact), or h264 (re-encoded to --long-side).")] = "auto",
+    video: Annotated[VideoName, typer.Option(help="copy: bit-exact; h264: re-encoded to --long-side; auto: per source.")] = "auto",
     long_side: Annotated[int, typer.Option(help="Long side of re-encoded clips, in pixels.")] = 512,
-    key_frame_every: Annotated[int, typer.Option(help="Key-frame interval of re-encoded clips.")] = 12,
-    quality: Annotated[int, typer.Option(help="x264's constant rate factor; lower is better.")] = 20,
-    clips_per_shard: options.ClipsPerShard = 64,
-    bytes_per_shard: Annotated[str | None, typer.Option(help="Instead: estimated size of a shard, such as 1GB.")] = None,
-    split: options.SplitShares = "train=0.98,val=0.01,test=0.01",
+    key_frame_every: Annotated[int, typer.Option(help="Frames from one key frame of a re-encoded clip to the next.")] = 12,
+    quality: options.Quality = 20,
+    clips_per_shard: options.ClipsPerShard = None,
+    bytes_per_shard: Annotated[
+        str | None, typer.Option(help="Instead: estimated size of a shard, such as 1GB.", show_default="by --clips-per-shard")
+    ] = None,
+    split_shares: options.SplitShares = "train=0.98,val=0.01,test=0.01",
     limit: options.Limit = None,
     retry_errors: Annotated[bool, typer.Option("--retry-errors", help="Try sources and clips again that failed before.")] = False,
-    source_root: Annotated[list[str] | None, typer.Option(metavar="ID=FOLDER", help="Where a folder of sources lies now.")] = None,
+    source_root: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID=FOLDER", help="Where a folder of sources lies now; repeat it.", show_default="as recorded"),
+    ] = None,
     executor: options.Executor = "ray",
     max_error_rate: options.MaxErrorRate = 0.05,
     clip_time_limit: options.ClipTimeLimit = 600.0,
@@ -101,9 +125,9 @@ def shard(
                 scene_threshold=scene_threshold,
                 video=video,
                 encode=EncodePolicy(long_side=long_side, key_frame_every=key_frame_every, quality=quality),
-                clips_per_shard=clips_per_shard,
+                clips_per_shard=shard_size(root, clips_per_shard),
                 bytes_per_shard=None if bytes_per_shard is None else parse_bytes(bytes_per_shard),
-                split_shares=parse_shares(split),
+                split_shares=parse_shares(split_shares),
                 limit=limit,
             ),
             executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
@@ -136,7 +160,7 @@ def parse_shares(text: str) -> dict[str, float]:
     try:
         return {name.strip(): float(share) for name, share in (part.split("=") for part in text.split(","))}
     except ValueError as error:
-        raise ConfigError(f"--split {text!r} cannot be read; write train=0.98,val=0.01,test=0.01") from error
+        raise ConfigError(f"--split-shares {text!r} cannot be read; write train=0.98,val=0.01,test=0.01") from error
 
 
 def parse_places(pairs: list[str]) -> dict[str, str]:
@@ -148,21 +172,21 @@ def parse_places(pairs: list[str]) -> dict[str, str]:
 
 
 def _summary_rows(root: str, outcome: ShardingOutcome) -> list[tuple[str, object]]:
-    plan = outcome.plan
+    plan, added = outcome.plan, outcome.added
     rows: list[tuple[str, object]] = [
         ("root", root),
         ("sources", plan.sources),
-        ("clips", f"{plan.clips} of {plan.frames} frames in {plan.shards} shards"),
-        ("new", f"{outcome.added.clips} clips in {outcome.added.shards} shards" if outcome.added.clips else "nothing"),
+        ("clips", f"{plan.clips} of {counted(plan.frames, 'frame')} in {counted(plan.shards, 'shard')}"),
+        ("new", f"{counted(added.clips, 'clip')} in {counted(added.shards, 'shard')}" if added.clips else "nothing"),
     ]
     if not plan.registered:
         inflation = f" ({plan.copy_inflation:.2f} times the bytes of their frames)" if plan.copied_clips else ""
         rows += [
-            ("copied", f"{plan.copied_clips} clips{inflation}; {plan.clips - plan.copied_clips} re-encoded"),
+            ("copied", f"{counted(plan.copied_clips, 'clip')}{inflation}; {plan.clips - plan.copied_clips} re-encoded"),
             ("estimate", f"{plan.estimated_bytes / 1e9:.3f} GB, {plan.estimated_cpu_hours:.2f} CPU hours"),
         ]
     if outcome.num_duplicates:
-        rows.append(("duplicates", f"{outcome.num_duplicates} rows ask for a clip again; the first is kept"))
+        rows.append(("duplicates", f"{counted(outcome.num_duplicates, 'row')} of clips that an earlier row asks for; the first is kept"))
     return [*rows, ("errors", f"{outcome.num_errors}{', see errors/ below the root' if outcome.num_errors else ''}")]
 
 

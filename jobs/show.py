@@ -18,20 +18,30 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _SUFFIXES = tuple(dict.fromkeys((*IMAGE_SUFFIXES, *ANIMATION_SUFFIXES)))
 
 
-@app.command()
+@app.command(
+    cls=options.command_of(
+        "--root /data/walks --out sheet.webp",
+        "--root /data/walks --audit AUDIT --clip KEY --out clip.mp4",
+    )
+)
 def show(
     root: options.Root,
     out: Annotated[
         str | None,
         typer.Option(
-            help="FILE.webp, .jpg (below 1 MB) or .png: a contact sheet. FILE.mp4, .gif, .apng, or .webp with --clip: one clip in motion."
+            help="FILE.webp, .jpg (below 1 MB) or .png: a contact sheet. FILE.mp4, .gif, .apng, or .webp with --clip: one clip in motion.",
+            show_default="no picture",
         ),
     ] = None,
-    labels: Annotated[str | None, typer.Option(help="Label set to draw; clips alone without it.")] = None,
-    audit: Annotated[str | None, typer.Option(help="Audit of the labels: tracks are coloured by weight, with its verdicts.")] = None,
-    clip: Annotated[str | None, typer.Option(help="Key of the clip; one from the middle by default.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Label set to draw.", show_default="that of --audit, or clips alone")] = None,
+    audit: Annotated[
+        str | None, typer.Option(help="Audit of the labels: tracks are coloured by weight, with its verdicts.", show_default="none")
+    ] = None,
+    clip: Annotated[str | None, typer.Option(help="Key of the clip.", show_default="one from the middle")] = None,
     clips: Annotated[int, typer.Option(help="Clips on a contact sheet, spread over the shards.")] = 12,
-    rerun: Annotated[str | None, typer.Option(help="FILE.rrd: one clip for the Rerun viewer (the viz extra).")] = None,
+    rerun: Annotated[
+        str | None, typer.Option(help="FILE.rrd: one clip for the Rerun viewer (the viz extra).", show_default="no recording")
+    ] = None,
 ) -> None:  # fmt: skip
     """Draw a clip, or a contact sheet, to a file; or record a clip, with cameras and points in space where they are known."""
 

@@ -6,7 +6,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from jobs.console import DONE, print_summary
+from jobs.console import DONE, counted, print_summary
 from pipeline.audit.calibrating.records import CalibrationRecord, MeasureReport, SuiteHalf
 
 _WIDTH = 120  # columns off a terminal
@@ -21,7 +21,7 @@ def report_calibration(record: CalibrationRecord, out: str) -> int:
     print_summary(
         "calibration",
         [
-            ("version", f"{record.calibration.version}, {len(record.calibration.terms)} measures"),
+            ("version", f"{record.calibration.version}, {counted(len(record.calibration.terms), 'measure')}"),
             ("a bad track is", record.bad_definition),
             ("fitted on", _half(record.fit)),
             ("tested on", _half(held_out.suite)),
@@ -78,7 +78,7 @@ def _table(title: str, first: str, *others: str) -> Table:
 
 
 def _half(half: SuiteHalf) -> str:
-    return f"{half.num_tracks} tracks of {half.num_clips} clips, {half.bad_share:.1%} bad: {', '.join(half.datasets)}"
+    return f"{counted(half.num_tracks, 'track')} of {counted(half.num_clips, 'clip')}, {half.bad_share:.1%} bad: {', '.join(half.datasets)}"
 
 
 def _figure(value: float) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.auditing.compare_stages import CanaryStage, CountStage
-from jobs.console import ProgressLine
+from jobs.console import ProgressLine, counted
 from jobs.execution.run import Executor
 from pipeline import storage
 from pipeline.audit.comparing.canary import CanaryCandidate, relation
@@ -68,7 +68,7 @@ def _count(config: ComparingConfig, root: str, shards: Sequence[int]) -> PairedC
     counts = merge_counts((report.results[unit] for unit in sorted(runs)), num_canaries=config.num_canaries)
     if counts.unread:
         shard, why = sorted(counts.unread.items())[0]
-        raise StorageError(f"{len(counts.unread)} shards of the audits could not be read; the first, {shard}: {why}")
+        raise StorageError(f"{counted(len(counts.unread), 'shard')} of the audits could not be read; the first, {shard}: {why}")
     return counts
 
 

@@ -10,29 +10,45 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from jobs.console import DONE, GATE_CLOSED, print_summary
+from jobs.console import DONE, GATE_CLOSED, counted, print_summary
 from pipeline.audit.comparing.records import ALL_CLIPS, LEVELS, CanaryReport, Comparison, DriftRow
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.shards.dataset import code_version
 
 _WIDTH = 120  # columns off a terminal
 _SHOWN_REASONS = 5
+_WORST = 5  # measures that are printed without --verbose
 
 
-def report_comparison(comparison: Comparison, root: str, out: str | None) -> int:
-    """Print the comparison, and give the exit code: 4 where the second set should not take the first one's place."""
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
-    console.print(drift_table([row for row in comparison.rows if row.group == ALL_CLIPS], title=_title(comparison)))
-    hidden = hidden_rows(comparison)
-    if hidden:
-        console.print(drift_table(hidden, title="worse than over all clips, where the camera moves in the same way", groups=True))
-    print_summary("comparison", _summary(comparison, root, out))
-    fails = comparison.fails
+def report_comparison(comparison: Comparison, root: str, out: str | None, *, verbose: bool = False) -> int:
+    """Print the verdict, the measures that moved most (all of them with `verbose`), the summary; give the exit code.
+
+    It is 4 where the second set should not take the first one's place.
+    """
+    console, fails = Console(width=None if sys.stdout.isatty() else _WIDTH), comparison.fails
+    typer.echo(_verdict(comparison))
     for text in fails[:_SHOWN_REASONS]:
         typer.echo(f"gate: {text}", err=True)
     if len(fails) > _SHOWN_REASONS:
-        typer.echo(f"gate: and {len(fails) - _SHOWN_REASONS} more, in the tables above", err=True)
+        typer.echo(f"gate: and {len(fails) - _SHOWN_REASONS} more{'' if verbose else '; --verbose shows their measures'}", err=True)
+    if verbose:
+        console.print(drift_table([row for row in comparison.rows if row.group == ALL_CLIPS], title=_title(comparison)))
+        hidden = hidden_rows(comparison)
+        if hidden:
+            console.print(drift_table(hidden, title="worse than over all clips, where the camera moves in the same way", groups=True))
+    else:
+        console.print(drift_table(worst_rows(comparison), title=_worst_title(comparison), groups=True))
+    print_summary("comparison", _summary(comparison, root, out))
     return GATE_CLOSED if fails else DONE
+
+
+def worst_rows(comparison: Comparison) -> list[DriftRow]:
+    """The measures that moved most, by level, then by population stability index; each in the group of clips where it moved most."""
+    ranked = sorted(comparison.rows, key=lambda row: (-LEVELS.index(row.level), math.isnan(row.psi), -row.psi))
+    worst: dict[str, DriftRow] = {}
+    for row in ranked:
+        worst.setdefault(row.measure, row)
+    return list(worst.values())[:_WORST]
 
 
 def hidden_rows(comparison: Comparison) -> list[DriftRow]:
@@ -83,15 +99,14 @@ def _summary(comparison: Comparison, root: str, out: str | None) -> list[tuple[s
         ("drift", f"{levels.count('fail')} fail, {levels.count('warn')} warn, {levels.count('fine')} fine"),
         ("canary", _canary_text(comparison.canary)),
         *(("warning", text) for text in comparison.warnings),
-        ("verdict", _verdict(comparison)),
-        ("written", f"{out}/comparison.json" if out else "nothing; --out DIR keeps the numbers"),
+        ("written", f"{out}/comparison.json" if out else "nothing; --out DIR keeps the numbers, --verbose prints every measure"),
     ]
     return rows
 
 
 def _verdict(comparison: Comparison) -> str:
     if comparison.fails:
-        return f"no: {comparison.second.name} is not what {comparison.first.name} was ({len(comparison.fails)} reasons)"
+        return f"no: {comparison.second.name} is not what {comparison.first.name} was ({counted(len(comparison.fails), 'reason')})"
     return f"yes: {comparison.second.name} may take the place of {comparison.first.name}"
 
 
@@ -106,7 +121,15 @@ def _canary_text(canary: CanaryReport) -> str:
 
 
 def _title(comparison: Comparison) -> str:
-    return f"{comparison.first.name} -> {comparison.second.name}: drift over {comparison.num_clips[ALL_CLIPS]} clips (px of 256 x 256)"
+    clips = counted(comparison.num_clips[ALL_CLIPS], "clip")
+    return f"{comparison.first.name} -> {comparison.second.name}: drift over {clips} (px of 256 x 256)"
+
+
+def _worst_title(comparison: Comparison) -> str:
+    measures = {row.measure for row in comparison.rows}
+    if len(measures) <= _WORST:
+        return _title(comparison)
+    return f"{_title(comparison)}: the {_WORST} of {len(measures)} measures that moved most"
 
 
 def _cell(value: float) -> str:

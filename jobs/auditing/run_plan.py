@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 from jobs.auditing.backward import BackwardLabeler, labeler_of
 from jobs.auditing.calibrations import ChosenCalibration, choose_calibration
+from jobs.console import counted
 from jobs.execution.missing import ShardsToDo, shards_to_do
 from jobs.execution.run import Executor
 from pipeline import storage
@@ -132,7 +133,7 @@ def _num_not_labelled(root: str, label_set: str, todo: ShardsToDo) -> int:
     lost = sorted(labelled - cut)
     if lost:
         raise StorageError(
-            f"{len(lost)} labelled shards are missing themselves, the first is {Layout(root).shard_index(lost[0])}; restore them, or"
+            f"{counted(len(lost), 'labelled shard')} cannot be found, the first is {Layout(root).shard_index(lost[0])}; restore them, or"
             " cut them again with jobs/shard.py"
         )
     return len(cut - labelled)
@@ -143,8 +144,8 @@ def _check_second(root: str, second: str, shards: tuple[int, ...]) -> None:
     missing = sorted({*shards} - {*labelled_shards(root, second)})
     if missing:
         raise ConfigError(
-            f"--second {second} lacks {len(missing)} of {len(shards)} shards, the first is {missing[0]:06d}; finish that label set with"
-            " jobs/pseudolabel.py, or leave --second away"
+            f"--second {second} lacks {len(missing)} of {counted(len(shards), 'shard')}, the first is {missing[0]:06d}; finish that"
+            " label set with jobs/pseudolabel.py, or leave --second away"
         )
 
 
@@ -155,7 +156,7 @@ def _screen(root: str, shards: tuple[int, ...]) -> Mapping[str, object] | None:
     missing = sorted({*shards} - committed(Layout(root).screen))
     if missing:
         raise ConfigError(
-            f"{root}: {len(missing)} of {len(shards)} labelled shards are not screened yet, the first is {missing[0]:06d}; run"
+            f"{root}: {len(missing)} of {counted(len(shards), 'labelled shard')} not screened yet, the first is {missing[0]:06d}; run"
             f" python jobs/audit.py screen --root {root}"
         )
     found = read_document(Layout(root).screen_rules, "screen")

@@ -3,7 +3,7 @@
 import typer
 
 from jobs.auditing.run_job import AuditingOutcome
-from jobs.console import DONE, GATE_CLOSED, error_exit, print_summary, say_unexpected
+from jobs.console import DONE, GATE_CLOSED, counted, error_exit, print_summary, say_unexpected
 from pipeline.audit.summing.records import AuditSummary, GateCheck, GateResult
 from pipeline.audit.verdict import DECISIONS, REASONS
 
@@ -63,23 +63,23 @@ def _gate_exit(gate: GateResult) -> int:
 
 
 def _totals(summary: AuditSummary) -> list[tuple[str, object]]:
-    counted = sorted(summary.reasons.items(), key=lambda item: (-item[1], item[0]))
-    why = ", ".join(f"{count} {reason} ({REASONS[reason]})" for reason, count in counted)
+    ranked = sorted(summary.reasons.items(), key=lambda item: (-item[1], item[0]))
+    why = ", ".join(f"{count} {reason} ({REASONS[reason]})" for reason, count in ranked)
     tracks = max(summary.num_tracks, 1)
     return [
-        ("clips", f"{summary.num_clips} in {len(summary.shards)} shards, {summary.video_s / 3600:.3f} h of video"),
+        ("clips", f"{summary.num_clips} in {counted(len(summary.shards), 'shard')}, {summary.video_s / 3600:.3f} h of video"),
         *((decision, summary.decisions[decision]) for decision in DECISIONS),
         ("reasons", f"{why}; the worst of a clip decides" if why else "none"),
-        ("tracks", f"{summary.num_tracks:,}, visible in {summary.num_visible:,} points"),
+        ("tracks", f"{summary.num_tracks:,}, visible in {counted(summary.num_visible, 'point')}"),
         ("mean weight", f"{summary.weight_sum / tracks:.3f}; {summary.trusted_tracks / tracks:.1%} of the tracks have 0.5 or more"),
     ]
 
 
 def _run_text(outcome: AuditingOutcome) -> str:
     plan = outcome.plan
-    left = f"; {plan.not_labelled} shards are not labelled yet" if plan.not_labelled else ""
+    left = f"; {counted(plan.not_labelled, 'shard')} not labelled yet" if plan.not_labelled else ""
     done = len(plan.shards) - len(plan.missing)
-    return f"{_num_clips(outcome)} clips in {len(plan.missing)} shards; {done} shards were done{left}"
+    return f"{counted(_num_clips(outcome), 'clip')} in {counted(len(plan.missing), 'shard')}; {counted(done, 'shard')} done before{left}"
 
 
 def _num_clips(outcome: AuditingOutcome) -> int:
@@ -93,7 +93,7 @@ def _costs(outcome: AuditingOutcome) -> list[tuple[str, object]]:
         per_hour = costs.cpu_s / costs.video_s * 3600
         rows.append(("cost", f"{per_hour:,.0f} CPU seconds per hour of video ({costs.cpu_s:.1f} s for {costs.video_s:.1f} s)"))
     if costs.ways_lost:
-        rows.append(("no way back", f"{costs.ways_lost} clips: their tracks could not be followed back, their cycle is unknown"))
+        rows.append(("no way back", f"{counted(costs.ways_lost, 'clip')} without a cycle error: their tracks could not be followed back"))
     return rows
 
 

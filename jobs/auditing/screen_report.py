@@ -3,7 +3,7 @@
 import typer
 
 from jobs.auditing.screen_job import ScreeningOutcome
-from jobs.console import DONE, error_exit, print_summary, say_unexpected
+from jobs.console import DONE, counted, error_exit, print_summary, say_unexpected
 from pipeline.audit.verdict import DECISIONS, REASONS
 
 
@@ -30,20 +30,21 @@ def report_plan(outcome: ScreeningOutcome, root: str) -> int:
 
 def _totals_rows(outcome: ScreeningOutcome) -> list[tuple[str, object]]:
     totals = outcome.totals
-    counted = sorted(totals.reasons.items(), key=lambda item: (-item[1], item[0]))
-    why = ", ".join(f"{count} {reason} ({REASONS[reason]})" for reason, count in counted)
+    ranked = sorted(totals.reasons.items(), key=lambda item: (-item[1], item[0]))
+    why = ", ".join(f"{count} {reason} ({REASONS[reason]})" for reason, count in ranked)
     rows: list[tuple[str, object]] = [
-        ("clips", f"{totals.clips} in {outcome.already_done + outcome.num_shards} shards"),
+        ("clips", f"{totals.clips} in {counted(outcome.already_done + outcome.num_shards, 'shard')}"),
         *((decision, totals.decisions[decision]) for decision in DECISIONS),
         ("reasons", f"{why}; the worst of a clip decides" if why else "none"),
     ]
     share = totals.frames_dropped / totals.frames if totals.frames else 0.0
-    return [*rows, ("need no label", f"{totals.frames_dropped} of {totals.frames} frames ({share:.1%}) are in dropped clips")]
+    return [*rows, ("need no label", f"{totals.frames_dropped} of {counted(totals.frames, 'frame')} ({share:.1%}), in dropped clips")]
 
 
 def _run_text(outcome: ScreeningOutcome) -> str:
     not_cut = f", {outcome.not_cut} not cut yet" if outcome.not_cut else ""
-    return f"{outcome.num_clips} clips in {outcome.num_shards} shards; {outcome.already_done} shards were done{not_cut}"
+    run = f"{counted(outcome.num_clips, 'clip')} in {counted(outcome.num_shards, 'shard')}"
+    return f"{run}; {counted(outcome.already_done, 'shard')} done before{not_cut}"
 
 
 def _cost_rows(outcome: ScreeningOutcome) -> list[tuple[str, object]]:

@@ -28,6 +28,7 @@ class ConvertingConfig:
     root: str
     executor: Executor
     policy: ConversionPolicy = ConversionPolicy()
+    doing: str = "converting"  # in the line of progress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,5 +88,5 @@ def _plan(root: str, source: TruthSource, sequences: tuple[SequenceInfo, ...], p
 
 def _convert_shards(root: str, source: TruthSource, config: ConvertingConfig) -> None:
     todo = shards_to_do(root, makes=Layout(root).shards)
-    with ProgressLine("converting", todo.num_clips(todo.missing), "clips") as progress:
+    with ProgressLine(config.doing, todo.num_clips(todo.missing), "clips") as progress:
         config.executor.run(ConvertStage(root, source, config.policy, todo.sizes), todo.missing, progress)

@@ -2,7 +2,7 @@
 
 import typer
 
-from jobs.console import DONE, FAILED, error_exit, print_summary, say_unexpected
+from jobs.console import DONE, FAILED, counted, error_exit, print_summary, say_unexpected
 from jobs.converting.job import ConvertingOutcome
 from pipeline.datasets.check_tables import CheckSummary
 
@@ -30,7 +30,7 @@ def _summary_rows(outcome: ConvertingOutcome, root: str) -> list[tuple[str, obje
         ("root", root),
         ("dataset", f"{outcome.dataset}, licence: {outcome.license or 'unknown'}"),
         ("sequences", plan.sources),
-        ("clips", f"{plan.clips} of {plan.frames} frames in {plan.shards} shards"),
+        ("clips", f"{plan.clips} of {counted(plan.frames, 'frame')} in {counted(plan.shards, 'shard')}"),
     ]
     if estimate is not None and estimate.error is None:
         hours = estimate.clip_cpu_s * plan.clips / 3600
@@ -41,4 +41,4 @@ def _summary_rows(outcome: ConvertingOutcome, root: str) -> list[tuple[str, obje
 def _check_text(check: CheckSummary) -> str:
     found = ", ".join(f"{count} {name}" for name, count in check.findings.items())
     failed = f"{check.failed} FAILED ({found})" if check.failed else "none failed"
-    return f"median {check.median:.3g}, worst {check.worst:.3g}, bound {check.bound:g}; {check.clips} clips, {failed}"
+    return f"median {check.median:.3g}, worst {check.worst:.3g}, bound {check.bound:g}; {counted(check.clips, 'clip')}, {failed}"

@@ -6,9 +6,10 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
+from jobs.console import counted
 from jobs.evaluating.model_job import CheckpointScores, ModelEvaluation
 from pipeline.metrics.averages import DefinedMean
-from trainer.evaluation import PROTOCOLS, Measure, PairedDifference, Protocol, paired_difference, summarise
+from trainer.evaluation import CLIPS_FOR_INTERVAL, PROTOCOLS, Measure, PairedDifference, Protocol, paired_difference, summarise
 
 _WIDTH = 120  # columns off a terminal, where nobody wants a table cut short
 _ENOUGH_PAIRS = 6  # fewer clips agree by chance too often to call one model better
@@ -27,7 +28,7 @@ def print_model_tables(evaluation: ModelEvaluation) -> None:
 
 def protocol_table(evaluation: ModelEvaluation, protocol: Protocol, means: list[dict[str, DefinedMean]]) -> Table:
     """One row a checkpoint. A value from fewer clips than were measured says from how many."""
-    table = Table(title=f"{protocol.title}; {len(evaluation.keys)} clips", title_justify="left")
+    table = Table(title=f"{protocol.title}; {counted(len(evaluation.keys), 'clip')}", title_justify="left")
     table.add_column("checkpoint", overflow="fold")
     for measure in protocol.measures:
         table.add_column(measure.head, justify="right")
@@ -47,8 +48,7 @@ def difference_table(first: CheckpointScores, other: CheckpointScores, protocols
             continue
         better = _verdict(measure, found)
         change = "-" if math.isnan(found.relative) else f"{100 * found.relative:+.1f} %"
-        interval = f"{_number(measure, found.low)} to {_number(measure, found.high)}"
-        table.add_row(measure.head, f"{_number(measure, found.mean)}{better}", interval, change, str(found.num_pairs))
+        table.add_row(measure.head, f"{_number(measure, found.mean)}{better}", _interval(measure, found), change, str(found.num_pairs))
     return table
 
 
@@ -67,6 +67,12 @@ def _verdict(measure: Measure, found: PairedDifference) -> str:
     if found.num_pairs < _ENOUGH_PAIRS or found.low <= 0 <= found.high:
         return ""
     return " better" if (found.mean < 0) == (measure.better == "lower") else " worse"
+
+
+def _interval(measure: Measure, found: PairedDifference) -> str:
+    if found.num_pairs < CLIPS_FOR_INTERVAL:
+        return f"too few clips for an interval ({found.num_pairs} of {CLIPS_FOR_INTERVAL})"
+    return f"{_number(measure, found.low)} to {_number(measure, found.high)}"
 
 
 def _cell(measure: Measure, mean: DefinedMean) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jobs.console import counted
 from jobs.evaluating.job import Evaluation, SetEvaluation
 from jobs.evaluating.measures import mean_measures
 from pipeline.drawing.charts import Axes, Series, bar_chart, chart_sheet, line_chart
@@ -13,7 +14,7 @@ _BARS = {"average_jaccard": "AJ", "average_pts_within_thresh": "delta_avg", "occ
 
 def evaluation_sheet(evaluation: Evaluation) -> np.ndarray:
     """uint8 "H W 3", RGB. At least one clip must have been measured."""
-    title = f"labels against truth: {len(evaluation.keys)} clips, TAP-Vid ({evaluation.config.query_mode}), 256 x 256"
+    title = f"labels against truth: {counted(len(evaluation.keys), 'clip')}, TAP-Vid ({evaluation.config.query_mode}), 256 x 256"
     charts = [_means(evaluation.sets), _distribution(evaluation.sets), _errors(evaluation.sets)]
     return chart_sheet(charts, title=title, names=[one.label_set.name for one in evaluation.sets])
 

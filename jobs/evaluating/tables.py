@@ -7,6 +7,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
+from jobs.console import counted
 from jobs.evaluating.job import Evaluation, SetEvaluation
 from jobs.evaluating.measures import MEASURES, LabelMeasures, mean_measures, pooled_measures
 
@@ -32,8 +33,8 @@ def overall_table(evaluation: Evaluation) -> Table:
     for head in _HEADS:
         table.add_column(head, justify="right")
     for letter, one in zip(_letters(evaluation), evaluation.sets, strict=True):
-        for over, cells in _rows(one):
-            table.add_row(f"{letter}  {one.label_set.name}" if over.endswith("clips") else "", over, *cells)
+        for place, (over, cells) in enumerate(_rows(one)):
+            table.add_row(f"{letter}  {one.label_set.name}" if place == 0 else "", over, *cells)
     return table
 
 
@@ -41,7 +42,7 @@ def clip_table(evaluation: Evaluation, *, num_clips: int) -> Table:
     """One row for each clip, with the sets side by side."""
     shown = _chosen(evaluation, num_clips)
     total = len(evaluation.keys)
-    title = f"{len(shown)} clips" if len(shown) == total else f"the {len(shown)} worst of {total} clips by mean AJ"
+    title = counted(len(shown), "clip") if len(shown) == total else f"the {len(shown)} worst of {counted(total, 'clip')} by mean AJ"
     table = Table(title=title, title_justify="left")
     table.add_column("clip", overflow="fold", min_width=24)
     table.add_column("tracks", justify="right")
@@ -58,12 +59,12 @@ def clip_table(evaluation: Evaluation, *, num_clips: int) -> Table:
 
 def _rows(one: SetEvaluation) -> list[tuple[str, list[str]]]:
     if not one.clips:
-        return [("0 clips", ["-"] * len(MEASURES))]
+        return [(counted(0, "clip"), ["-"] * len(MEASURES))]
     total, points = len(one.clips), sum(clip.num_points for clip in one.clips)
     means = mean_measures(one.clips)
     cells = [_cell(name, mean.value) + (f" ({mean.num_defined} of {total})" if mean.num_dropped else "") for name, mean in means.items()]
     pooled = asdict(pooled_measures(one.clips, one.errors))
-    return [(f"{total} clips", cells), (f"{points:,} points", [_cell(name, pooled[name]) for name in MEASURES])]
+    return [(counted(total, "clip"), cells), (counted(points, "point"), [_cell(name, pooled[name]) for name in MEASURES])]
 
 
 def _cell(name: str, value: float) -> str:

@@ -1,5 +1,6 @@
 """Workers that are this process: for tests, debugging and tiny inputs."""
 
+import sys
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -43,9 +44,10 @@ class InlineWorkers:
         return [self._done(*self._out.popleft())] if self._out else []
 
     def close(self) -> None:
-        """Wait for the threads, if any; what they have not begun is left."""
+        """Wait for the threads, if any, unless the job was stopped; what they have not begun is left."""
         if self._threads is not None:
-            self._threads.shutdown(cancel_futures=True)
+            stopped = isinstance(sys.exc_info()[1], KeyboardInterrupt)
+            self._threads.shutdown(wait=not stopped, cancel_futures=True)
 
     def _done(self, task: Task, running: Future[tuple[Any, Any]] | None) -> Event:
         try:

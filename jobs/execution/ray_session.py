@@ -2,11 +2,14 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import ray
+import typer
 
 from jobs.console import set_up_logging
 from pipeline.errors import StorageError
@@ -17,18 +20,50 @@ _WAITING = 8  # tasks: an autoscaler starts nodes only for what is pending, also
 
 @contextmanager
 def ray_session() -> Iterator[None]:
-    """Connect to, or start, Ray; leave it as it was found. Raises StorageError if the cluster cannot be reached."""
+    """Connect to, or start, Ray, and say so; leave it as it was found. Raises StorageError if the cluster cannot be reached."""
     if ray.is_initialized():
         yield
         return
+    address = os.environ.get("RAY_ADDRESS")
+    typer.echo(f"connecting to Ray at {address} ..." if address else "starting Ray on this machine ...", err=True)
     try:
-        _connect()
-    except (ConnectionError, RuntimeError) as error:
-        raise StorageError(f"cannot connect to Ray at {os.environ.get('RAY_ADDRESS', 'a local address')}: {error}") from error
-    try:
+        try:
+            with _keeping_sigterm(), _without_token_notice():
+                _connect()
+        except (ConnectionError, RuntimeError) as error:
+            raise StorageError(f"cannot connect to Ray at {address or 'a local address'}: {error}") from error
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _keeping_sigterm() -> Iterator[None]:
+    """Ray takes SIGTERM for itself, and leaves Python when it comes; here it means what it means in the rest of the job."""
+    before, left = signal.getsignal(signal.SIGTERM), False
+    try:
+        yield
+    except SystemExit as error:
+        left = error.code == signal.SIGTERM
+        if not left:
+            raise
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+    if left:
+        signal.raise_signal(signal.SIGTERM)
+
+
+@contextmanager
+def _without_token_notice() -> Iterator[None]:
+    """Leave out Ray's notice that a cluster which it starts asks for a token: ours does so by itself, and ends with the job."""
+    notices = logging.getLogger("ray._private.authentication.authentication_token_setup")
+    before = notices.level
+    notices.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        notices.setLevel(before)
 
 
 def _connect() -> None:

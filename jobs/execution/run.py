@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import typer
 
-from jobs.console import ProgressLine
+from jobs.console import ProgressLine, counted
 from jobs.execution.inline import InlineWorkers
 from jobs.execution.tasks import MakeRun, Workers
 from jobs.execution.units import Limits, PoolConfig, Result, UnitReport, UnitWork
@@ -59,7 +59,7 @@ class Executor:
         if report.failures:
             unit, reason = sorted(report.failures.items())[0]
             raise StorageError(
-                f"{len(report.failures)} of {len(units)} parts of this stage were not committed; the first, {unit:06d}: {reason}"
+                f"{len(report.failures)} of {counted(len(units), 'part')} of this stage not committed; the first, {unit:06d}: {reason}"
             )
         return report
 

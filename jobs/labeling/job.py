@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from jobs.console import ProgressLine
+from jobs.console import ProgressLine, counted
 from jobs.execution.missing import shards_to_do
 from jobs.execution.run import Executor
 from jobs.execution.units import PoolConfig
@@ -137,7 +137,7 @@ def _label_missing(config: LabelingConfig, root: str, label_set: LabelSet, *, sc
     if totals.lost_shards:
         shard, reason = sorted(totals.lost_shards.items())[0]
         raise StorageError(
-            f"labels of {len(totals.lost_shards)} of {len(shards)} shards were not committed; the first, {shard:06d}: {reason}"
+            f"labels of {len(totals.lost_shards)} of {counted(len(shards), 'shard')} not committed; the first, {shard:06d}: {reason}"
         )
     return LabelingOutcome(
         label_set=label_set.name,

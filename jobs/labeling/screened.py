@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+from jobs.console import counted
 from pipeline.audit.stored.screen import read_verdicts, screen_identity
 from pipeline.errors import ConfigError
 from pipeline.layout import Layout, committed
@@ -28,12 +29,11 @@ class ScreenedShards:
 
     def __str__(self) -> str:
         if not self.clips_dropped:
-            return f"it dropped none of {self.clips} clips"
+            return f"it dropped none of {counted(self.clips, 'clip')}"
         share = self.frames_dropped / self.frames if self.frames else 0.0
         why = ", ".join(f"{count} {reason}" for reason, count in self.reasons)
-        return (
-            f"{self.clips_dropped} of {self.clips} clips are left out ({why}): {self.frames_dropped} of {self.frames} frames ({share:.1%})"
-        )
+        left_out = f"{self.clips_dropped} of {counted(self.clips, 'clip')} left out ({why})"
+        return f"{left_out}: {self.frames_dropped} of {counted(self.frames, 'frame')} ({share:.1%})"
 
 
 def obeyed_screen(root: str, screen: str) -> str | None:
@@ -49,7 +49,7 @@ def check_screened(root: str, shards: Sequence[int]) -> ScreenedShards:
     missing = sorted({*shards} - committed(Layout(root).screen))
     if missing:
         raise ConfigError(
-            f"{root}: {len(missing)} of {len(shards)} shards to label are not screened yet, the first is {missing[0]:06d}; run"
+            f"{root}: {len(missing)} of {counted(len(shards), 'shard')} to label not screened yet, the first is {missing[0]:06d}; run"
             f" python jobs/audit.py screen --root {root}, or label every clip with --screen ignore"
         )
     with ThreadPoolExecutor(max_workers=_READERS) as readers:

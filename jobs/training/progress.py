@@ -5,6 +5,7 @@ from types import TracebackType
 
 import typer
 
+from jobs.console import counted
 from trainer.loop import TrainConfig
 from trainer.loop.step_report import StepReport
 
@@ -46,6 +47,6 @@ class StepLine:
         speed = clips / max(now - began, 1e-9)
         typer.echo(
             f"step {last.step + 1}/{self._steps}: loss {loss}, rate {last.learning_rate:.2e}, {speed:.2f} samples/s,"
-            f" {waited:.1%} waiting for data, {left_s:.0f} s left, {self._lost} steps lost",
+            f" {waited:.1%} waiting for data, {left_s:.0f} s left, {counted(self._lost, 'step')} lost",
             err=True,
         )

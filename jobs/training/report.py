@@ -2,7 +2,7 @@
 
 import torch
 
-from jobs.console import DONE, FAILED, print_summary
+from jobs.console import DONE, FAILED, counted, print_summary
 from networks import build_model
 from pipeline.stream import MixtureConfig
 from trainer.families import family_of
@@ -54,4 +54,4 @@ def report_training(outcome: TrainOutcome) -> int:
 
 
 def _datasets(mixture: MixtureConfig | None, clips: int) -> str:
-    return "none" if mixture is None else f"{clips} clips per step and process of {', '.join(mixture.names)}"
+    return "none" if mixture is None else f"{counted(clips, 'clip')} per step and process of {', '.join(mixture.names)}"

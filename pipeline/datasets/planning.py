@@ -12,7 +12,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.shards.dataset import DatasetIdentity
 from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.plan import PlannedClip, assign_shards, extra_json
-from pipeline.shards.policy import slug, source_hash, split_of
+from pipeline.shards.policy import CLIPS_PER_SHARD, slug, source_hash, split_of
 from pipeline.shards.windows import windows_of
 from pipeline.video.groups import Span
 
@@ -30,7 +30,7 @@ class ConversionPolicy:
     reprojected_tracks: int = 1024  # static points followed where there are depth and poses but no tracks; 0: none
     max_tracks: int | None = None  # tracks kept per clip, drawn by the clip's key; None keeps all
     accept: tuple[str, ...] = ()  # findings of the checks that do not fail a clip
-    clips_per_shard: int = 64
+    clips_per_shard: int = CLIPS_PER_SHARD
     split_shares: Mapping[str, float] = field(default_factory=lambda: {"train": 0.98, "val": 0.01, "test": 0.01})  # unless prescribed
     limit: int | None = None  # at most this many clips
 

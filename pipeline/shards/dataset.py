@@ -10,6 +10,7 @@ from pipeline import storage
 from pipeline.errors import ConfigError
 from pipeline.layout import Layout, committed
 from pipeline.shards.plan import read_plan_columns
+from pipeline.shards.policy import CLIPS_PER_SHARD
 from pipeline.tables import document_bytes, read_document, write_document
 
 _NO_PART = ("limit",)  # options of a run, not of a dataset; older roots name them
@@ -44,6 +45,16 @@ def check_dataset(root: str, identity: DatasetIdentity) -> None:
         raise ConfigError(
             f"{root} was made with other inputs or options ({'; '.join(differing)}); give another --root, or the same inputs and options"
         )
+
+
+def shard_size(root: str, asked: int | None = None) -> int:
+    """Clips per shard of a run below `root`: as asked for, else as its dataset.json records, else CLIPS_PER_SHARD."""
+    uri = Layout(storage.absolute(root)).dataset
+    if asked is not None or not storage.exists(uri):
+        return CLIPS_PER_SHARD if asked is None else asked
+    policy = read_document(uri, "dataset").get("policy")
+    recorded = policy.get("clips_per_shard") if isinstance(policy, dict) else None
+    return recorded if isinstance(recorded, int) else CLIPS_PER_SHARD
 
 
 def claim_dataset(root: str, identity: DatasetIdentity) -> None:

@@ -15,6 +15,7 @@ from pipeline.video.scenes import require_scene_detection
 _LONGEST_SLUG = 48
 VIDEO_POLICIES = ("auto", "copy", "h264")
 SNAPS = ("none", "key-frames")
+CLIPS_PER_SHARD = 16  # what a job may lose when it is killed: docs/resuming.md weighs it
 
 
 def source_hash(relative_uri: str) -> str:
@@ -56,7 +57,7 @@ class ClipPolicy:
     scene_threshold: float = 27.0  # PySceneDetect's ContentDetector
     video: str = "auto"  # one of VIDEO_POLICIES
     encode: EncodePolicy = field(default_factory=EncodePolicy)
-    clips_per_shard: int = 64
+    clips_per_shard: int = CLIPS_PER_SHARD
     bytes_per_shard: int | None = None  # estimated; instead of clips_per_shard
     split_shares: Mapping[str, float] = field(default_factory=lambda: {"train": 0.98, "val": 0.01, "test": 0.01})
     limit: int | None = None  # at most this many clips

@@ -1,26 +1,35 @@
-"""Runs a job in this process and kills it, without any clean-up, when it reaches a named point for the nth time.
+"""Runs a job in this process and kills it, without any clean-up, when it reaches a named point for the nth time; or sends it a signal.
 
-Usage: python kill_at.py POINT COUNT JOB.py ARGS...
+Usage: python kill_at.py POINT COUNT[:SIGNAL] JOB.py ARGS...
 """
 
 import itertools
 import os
 import runpy
+import signal
 import sys
 from pathlib import Path
 
 REPO = Path(__file__).parents[2]
 sys.path.insert(0, str(REPO))
 KILLED = 137
+SIGNAL = None  # None: killed without any clean-up
+
+
+def kill() -> None:
+    """End this process at once, or as the signal that was asked for does."""
+    if SIGNAL is None:
+        os._exit(KILLED)
+    os.kill(os.getpid(), SIGNAL)
 
 
 def kill_before(module, name: str, count: int, matches, calls=None) -> None:
-    """Replace module.name by a wrapper that ends the process before the nth call that matches; `calls` counts for several of them."""
+    """Replace module.name by a wrapper that kills before the nth call that matches; `calls` counts for several of them."""
     original, calls = getattr(module, name), itertools.count(1) if calls is None else calls
 
     def wrapper(*args, **kwargs):
         if matches(*args) and next(calls) == count:
-            os._exit(KILLED)
+            kill()
         return original(*args, **kwargs)
 
     setattr(module, name, wrapper)
@@ -47,7 +56,7 @@ def arm(point: str, count: int) -> None:
             original(table, path, *args, **kwargs)
             if "tracks_x" in table.schema.names and next(calls) == count:
                 os.truncate(path, os.path.getsize(path) // 2)
-                os._exit(KILLED)
+                kill()
 
         calls = iter(range(1, 10**9))
         pyarrow.parquet.write_table = half
@@ -56,7 +65,10 @@ def arm(point: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    point, count, job, *arguments = sys.argv[1:]
+    point, place, job, *arguments = sys.argv[1:]
+    count, _, name = place.partition(":")
+    SIGNAL = getattr(signal, name) if name else None
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in the background may ignore it
     arm(point, int(count))
     sys.argv = [job, *arguments]
     runpy.run_path(job, run_name="__main__")

@@ -32,7 +32,7 @@ def invoke(app, *arguments: object, code: int = 0) -> Result:
 
 
 def audited(root: Path, seed: int) -> str:
-    size = ("--frames", 16, "--height", 96, "--width", 128, "--tracks", 120)
+    size = ("--clip-frames", 16, "--height", 96, "--width", 128, "--queries", 120)
     invoke(synthesize_app, "--root", root, "--domain", "planes", "--num-clips", 3, "--seed", seed, *size, *INLINE)
     policy = ("--query-policy", "truth", "--queries", 120)
     name = invoke(pseudolabel_app, "--root", root, "--labeler", "lucas-kanade", *policy, *INLINE).stdout.split()[-1]

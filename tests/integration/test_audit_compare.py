@@ -85,6 +85,7 @@ def compare(dataset, second: str, *arguments: object, code: int = 0):
 
 def test_the_same_tracks_again_pass(dataset, tmp_path):
     done = compare(dataset, "rerun", "--out", tmp_path)
+    assert done.stdout.startswith(f"yes: {dataset[1]['rerun']} may take the place of")
     assert "mean agreement 1.000, at least the 0.98 of a rerun" in done.stdout.replace("\n", " ")
     found = json.loads((tmp_path / "comparison.json").read_text())
     assert (found["exit_code"], found["fails"], found["num_clips"]["all clips"]) == (0, [], 2)

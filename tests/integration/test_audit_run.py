@@ -63,7 +63,7 @@ def test_a_killed_audit_ends_with_the_same_bytes(labelled, tmp_path, run_job, pu
     run_job("audit.py", *command, through=(KILL_AT, "before publishing", "3"), code=KILLED)
     assert len(list((root / "audit" / labels).glob("*.parquet"))) == 1
     resumed = run(audit_app, *command)
-    assert "1 shards were done" in resumed.output
+    assert "1 shard done before" in resumed.output
     assert "fallback" in resumed.stderr
     found = published(root / "audit")
     shutil.rmtree(root / "audit")

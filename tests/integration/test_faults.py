@@ -67,7 +67,7 @@ def test_no_space_left_in_the_middle(videos, tmp_path, monkeypatch, published):
     with monkeypatch.context() as patch:
         patch.setattr(files, "_replace", full_disk)
         with pytest.raises(
-            StorageError, match=r"1 of 3 parts of this stage were not committed.*no space left; free some, then run the same command again"
+            StorageError, match=r"1 of 3 parts of this stage not committed.*no space left; free some, then run the same command again"
         ):
             shard(videos, tmp_path / "root")
     committed = sorted(path.name for path in (tmp_path / "root/shards").iterdir())
@@ -93,7 +93,7 @@ def test_an_object_store_that_refuses_in_the_middle(videos, bucket):
 
     fs.s3.meta.events.register_first("before-send.s3.PutObject", refuse_shard_one)
     try:
-        with pytest.raises(StorageError, match=r"1 of 3 parts of this stage were not committed.*000001.*run the same command again"):
+        with pytest.raises(StorageError, match=r"1 of 3 parts of this stage not committed.*000001.*run the same command again"):
             shard(videos, f"{bucket}/walks")
     finally:
         fs.s3.meta.events.unregister("before-send.s3.PutObject", refuse_shard_one)

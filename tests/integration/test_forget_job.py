@@ -70,7 +70,7 @@ def test_names_that_were_forgotten_before_stay_even_if_the_plan_has_them_not(tmp
 def test_a_trial_writes_nothing_and_a_root_without_plan_is_refused(tmp_path, run_app):
     root = plan(str(tmp_path))
     said = run_app(forget_app, "--root", root, "--source", "ride", "--dry-run").output
-    assert "1 clips more" in said
+    assert "1 clip more" in said
     assert "(not written)" in said
     assert not exists(Layout(root).tombstones)
     assert "holds no plan" in run_app(forget_app, "--root", tmp_path / "nowhere", "--list", code=2).output

@@ -82,3 +82,23 @@ def test_labelling_continues_to_the_same_bytes(point, count, videos, undisturbed
     run_job("pseudolabel.py", *label_arguments(root), through=(KILL_AT, point, str(count)), code=KILLED)
     run_job("pseudolabel.py", *label_arguments(root))
     assert published(root) == undisturbed
+
+
+STOPS = [(0, "between publishing and commit", "2:SIGINT", 130), (1, "in the middle of a label file", "2:SIGTERM", 143)]  # which job
+
+
+@pytest.mark.parametrize(("which", "point", "place", "code"), STOPS)
+def test_a_stopped_job_leaves_in_order_and_continues(which, point, place, code, videos, undisturbed, tmp_path, run_job, published):
+    root = tmp_path / "root"
+    jobs = [("shard.py", shard_arguments(videos, root)), ("pseudolabel.py", label_arguments(root))]
+    for name, arguments in jobs[:which]:
+        run_job(name, *arguments)
+    name, arguments = jobs[which]
+    done = run_job(name, *arguments, through=(KILL_AT, point, place), code=code)
+    assert done.stderr.splitlines()[-1] == "stopped; run the same command again to continue"
+    assert "Traceback" not in done.stderr
+    left = published(root)
+    assert not [file for file in left if file.endswith(".parquet") and undisturbed[file] != left[file]]  # nothing is half-written
+    run_job("shard.py", *[each for each in shard_arguments(videos, root) if each not in ("--clips-per-shard", 2)])  # as the root records
+    run_job("pseudolabel.py", *label_arguments(root))
+    assert published(root) == undisturbed

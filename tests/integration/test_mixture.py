@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.stream import MixtureConfig, MixtureStream, StreamConfig
 
-SIZE = ("--frames", 12, "--height", 48, "--width", 64, "--tracks", 40, "--seed", 5, "--executor", "inline")
+SIZE = ("--clip-frames", 12, "--height", 48, "--width", 64, "--queries", 40, "--seed", 5, "--executor", "inline")
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def work(tmp_path_factory) -> Path:
     """Two rendered clips with truth, one of them as a video too, and two checkpoints."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("models")
-    sizes = ("--frames", NUM_FRAMES, "--height", 84, "--width", 112, "--tracks", 32)
+    sizes = ("--clip-frames", NUM_FRAMES, "--height", 84, "--width", 112, "--queries", 32)
     run(synthesize_app, "--root", folder / "root", "--domain", "wild", "--num-clips", 2, *sizes, "--executor", "inline")
     entry = read_index(str(folder / "root"), 0)[0]
     video = read_video(str(folder / "root"), entry)
@@ -132,14 +132,16 @@ def test_the_documented_way_from_python_runs(tmp_path, capsys):
 
 def test_checkpoints_are_measured_side_by_side_on_the_same_clips(work):
     checkpoints = ("--checkpoint", work / "trajvg.safetensors", "--checkpoint", work / "pi3.safetensors")
-    small = ("--root", work / "root", *checkpoints, "--pixels", 10_000, "--points", 1000, "--frames", 4)
+    small = ("--root", work / "root", *checkpoints, "--pixels", 10_000, "--points", 1000, "--clip-frames", 4)
     done = run(evaluate_app, "model", *small, "--out", work / "report")
     for heading in ("ATE", "AbsRel", "Comp", "AJ 3D", "pi3.safetensors minus"):
         assert heading in done.stdout
+    assert "too few clips for an interval (2 of 5)" in done.stdout
     text = (work / "report/model_evaluation.json").read_text()
     assert str(work) not in text
     document = json.loads(text)
     first, second = document["checkpoints"]
+    assert document["differences_from_first"][0]["ate"]["interval_95"] == [None, None]
     assert [clip["key"] for clip in first["clips"]] == [clip["key"] for clip in second["clips"]]
     assert document["num_clips"] == {"looked_at": 2, "measured": 2, "unreadable": 0}
     assert first["mean"]["ate"] > 0
@@ -156,7 +158,7 @@ def test_checkpoints_are_measured_side_by_side_on_the_same_clips(work):
 @pytest.mark.parametrize("executor", ["inline", pytest.param("ray", marks=pytest.mark.soak)])
 def test_an_evaluation_does_what_is_missing_and_ends_with_the_same_bytes(work, monkeypatch, executor):
     checkpoint = ("--checkpoint", work / "pi3.safetensors", "--device", "cpu")
-    small = ("--root", work / "root", *checkpoint, "--pixels", 6_000, "--points", 1000, "--frames", 4, "--protocol", "poses")
+    small = ("--root", work / "root", *checkpoint, "--pixels", 6_000, "--points", 1000, "--clip-frames", 4, "--protocol", "poses")
     run(evaluate_app, "model", *small, "--out", work / executor / "whole")
     (kept,) = (work / executor / "whole/shards").rglob("*.json")
     report = (work / executor / "whole/model_evaluation.json").read_bytes()

@@ -60,7 +60,7 @@ def test_labelling_obeys_the_screen_and_follows_tracks_back(root):
     before = name_of(label(root, "--dry-run"))
     screen(root)
     planned = label(root, "--cycle", "--dry-run")
-    assert "2 of 3 clips are left out (1 blank, 1 dark, 1 static): 24 of 36 frames (66.7%)" in words_of(planned)
+    assert "2 of 3 clips left out (1 blank, 1 dark, 1 static): 24 of 36 frames (66.7%)" in words_of(planned)
     assert not (root / "labels").exists()
 
     done = label(root, "--cycle")
@@ -84,6 +84,6 @@ def test_a_screen_that_is_not_whole_is_refused_before_anything_is_written(root):
     screen(root)
     (root / "screen/000001.parquet").unlink()
     refused = label(root, code=2)
-    assert "1 of 2 shards to label are not screened yet, the first is 000001" in words_of(refused)
+    assert "1 of 2 shards to label not screened yet, the first is 000001" in words_of(refused)
     assert f"jobs/audit.py screen --root {root}" in words_of(refused)
     assert not (root / "labels").exists()

@@ -12,7 +12,7 @@ FRAMES = 6
 
 
 def arguments(root, *more, domain="studio") -> tuple:
-    size = ("--frames", FRAMES, "--height", 48, "--width", 64, "--tracks", 60)
+    size = ("--clip-frames", FRAMES, "--height", 48, "--width", 64, "--queries", 60)
     return ("--root", root, "--domain", domain, "--num-clips", 4, "--seed", 7, "--executor", "inline", "--clips-per-shard", 2, *size, *more)
 
 
@@ -73,7 +73,7 @@ def test_a_dry_run_estimates_from_one_clip(tmp_path, run_job):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--domain", "garden"), "unknown domain 'garden'; known are studio, wild"),
+        (("--domain", "garden"), "'garden' is not one of"),
         (("--height", "47"), "64x47: expected even sides"),
         (("--num-clips", "0"), "0 clips of seed 7"),
     ],

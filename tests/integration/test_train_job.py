@@ -33,8 +33,8 @@ def invoke(typer_app: object, *arguments: object, code: int = 0) -> Result:
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("train")
-    rendered = ("--num-clips", 3, "--frames", 6, "--height", 56, "--width", 56, "--tracks", 24, "--executor", "inline")
-    whole = ("--split", "train=1,val=0,test=0")
+    rendered = ("--num-clips", 3, "--clip-frames", 6, "--height", 56, "--width", 56, "--queries", 24, "--executor", "inline")
+    whole = ("--split-shares", "train=1,val=0,test=0")
     for domain in ("studio", "wild"):
         invoke(synthesize_app, "--root", folder / domain, "--domain", domain, *rendered, *whole)
     labelled = invoke(label_app, "--root", folder / "wild", "--labeler", "dis-flow", "--query-policy", "truth", "--executor", "inline")
@@ -86,7 +86,7 @@ def test_two_workers_of_which_one_dies_train_what_one_with_twice_the_clips_would
     torch.set_num_threads(1)
     longer = ("--config", stage / "stage.yaml", "--device", "cpu", "--set", "steps=8")
     invoke(app, *longer, "--out", stage / "one", "--set", "data.labelled_clips=4", "--set", "data.pseudo_clips=2")
-    command = [sys.executable, "jobs/train.py", *longer, "--out", stage / "two", "--workers", 2]
+    command = [sys.executable, "jobs/train.py", *longer, "--out", stage / "two", "--num-workers", 2]
     with (stage / "said.txt").open("w") as said:
         process = subprocess.Popen([str(part) for part in command], cwd=REPO, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=said)
         while not checkpoint_steps(str(stage / "two")) and process.poll() is None:
@@ -119,6 +119,6 @@ def test_mistakes_are_one_line(stage: Path) -> None:
     assert str(stage / "nowhere") in missing.output
     wrong = invoke(app, "--config", config, "--set", "losses.coupling.weigth=1", code=2)
     assert "losses.coupling has no weigth" in wrong.output
-    chosen = invoke(app, "--config", config, "--out", stage / "none", "--workers", 2, "--device", "cuda:1", code=2)
+    chosen = invoke(app, "--config", config, "--out", stage / "none", "--num-workers", 2, "--device", "cuda:1", code=2)
     assert "--device is 'cuda:1'; with Ray" in chosen.output
     assert not (stage / "none").exists()

@@ -1,10 +1,20 @@
 """Evaluation of models on clips with truth: camera poses, depth of videos, point maps, and tracks in space."""
 
 from trainer.evaluation.clip_scores import PROTOCOL_NAMES, ClipScores, EvaluationSettings, lacks_truth, measure_clip
-from trainer.evaluation.measures import MEASURES, PROTOCOLS, Measure, PairedDifference, Protocol, paired_difference, summarise
+from trainer.evaluation.measures import (
+    CLIPS_FOR_INTERVAL,
+    MEASURES,
+    PROTOCOLS,
+    Measure,
+    PairedDifference,
+    Protocol,
+    paired_difference,
+    summarise,
+)
 from trainer.evaluation.truth_metrics import choose_tracks
 
 __all__ = [
+    "CLIPS_FOR_INTERVAL",
     "MEASURES",
     "PROTOCOLS",
     "PROTOCOL_NAMES",

@@ -13,6 +13,7 @@ from trainer.evaluation.truth_metrics import pair_values
 
 Pooling = Literal["pixels", "pairs"]
 _RESAMPLINGS = 10_000
+CLIPS_FOR_INTERVAL = 5  # resampling fewer says more of the resampling than of other clips
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +113,7 @@ class PairedDifference:
     """Second minus first, over the clips in which both are defined; NaN where there is none."""
 
     mean: float
-    low: float  # 95 % interval of the mean, by resampling clips
+    low: float  # 95 % interval of the mean, by resampling clips; NaN from fewer than CLIPS_FOR_INTERVAL
     high: float
     relative: float  # of the mean of the first: -0.34 is 34 % lower
     num_pairs: int
@@ -132,14 +133,21 @@ def paired_difference(first: Sequence[float], second: Sequence[float], *, seed: 
     if not len(before):
         return PairedDifference(mean=np.nan, low=np.nan, high=np.nan, relative=np.nan, num_pairs=0)
     difference = after - before
-    rng = np.random.default_rng(seed)
-    means = difference[rng.integers(len(difference), size=(_RESAMPLINGS, len(difference)))].mean(axis=1)
-    low, high = np.quantile(means, (0.025, 0.975))
+    low, high = _interval(difference, seed)
     base = float(before.mean())
     return PairedDifference(
         mean=float(difference.mean()),
-        low=float(low),
-        high=float(high),
+        low=low,
+        high=high,
         relative=float(difference.mean() / base) if base else np.nan,
         num_pairs=len(difference),
     )
+
+
+def _interval(difference: np.ndarray, seed: int) -> tuple[float, float]:
+    if len(difference) < CLIPS_FOR_INTERVAL:
+        return np.nan, np.nan
+    rng = np.random.default_rng(seed)
+    means = difference[rng.integers(len(difference), size=(_RESAMPLINGS, len(difference)))].mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)

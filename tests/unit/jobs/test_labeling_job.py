@@ -104,11 +104,11 @@ def test_the_summary_says_speed_and_who_stood_idle():
 
 def test_the_summary_counts_degraded_clips_when_there_are_any():
     assert "degraded" not in dict(summary_rows(outcome(), 0))
-    assert dict(summary_rows(outcome(degraded=2), 0))["degraded"].startswith("2 clips were labelled otherwise")
+    assert dict(summary_rows(outcome(degraded=2), 0))["degraded"].startswith("2 clips labelled otherwise")
 
 
 def test_the_summary_says_what_the_screen_saved():
     saved = ScreenedShards(clips=10, frames=400, clips_dropped=3, frames_dropped=100, reasons=(("static", 2), ("dark", 1)))
     assert "screen" not in dict(summary_rows(outcome(), 0))
     rows = dict(summary_rows(replace(outcome(), screened=saved), 0))
-    assert rows["screen"] == "3 of 10 clips are left out (2 static, 1 dark): 100 of 400 frames (25.0%)"
+    assert rows["screen"] == "3 of 10 clips left out (2 static, 1 dark): 100 of 400 frames (25.0%)"

@@ -53,7 +53,7 @@ def test_dropped_clips_are_counted_with_their_frames_and_reasons(root):
     found = check_screened(root, [0])
     assert (found.clips, found.frames, found.clips_dropped, found.frames_dropped) == (5, 46, 2, 24)
     assert found.reasons == (("static", 2), ("dark", 1), ("overlay", 1))
-    assert str(found) == "2 of 5 clips are left out (2 static, 1 dark, 1 overlay): 24 of 46 frames (52.2%)"
+    assert str(found) == "2 of 5 clips left out (2 static, 1 dark, 1 overlay): 24 of 46 frames (52.2%)"
     assert str(replace(found, clips_dropped=0)) == "it dropped none of 5 clips"
     write_screen(root, 1, rows())
     both = check_screened(root, [0, 1])
@@ -67,7 +67,7 @@ def test_only_what_was_dropped_is_left_out(root):
 
 
 def test_a_shard_that_is_not_screened_is_refused(root):
-    with pytest.raises(ConfigError, match=r"1 of 2 shards to label are not screened yet, the first is 000001.*audit.py screen --root"):
+    with pytest.raises(ConfigError, match=r"1 of 2 shards to label not screened yet, the first is 000001.*audit.py screen --root"):
         check_screened(root, [0, 1])
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from jobs.auditing.compare_job import ComparingConfig, compare_dataset
-from jobs.auditing.compare_report import comparison_document, hidden_rows
+from jobs.auditing.compare_report import comparison_document, hidden_rows, report_comparison, worst_rows
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from pipeline.audit.comparing.canary import canary_report
@@ -83,3 +83,24 @@ def test_the_document_is_json_without_nan_and_says_what_failed():
 def test_bins_are_listed_where_they_are_worse_than_the_whole():
     worse, alike = row("len", "fail", "still"), row("neigh_max", "fail", "still")
     assert hidden_rows(comparison(row("neigh_max", "fail"), row("len", "warn"), alike, worse)) == [worse]
+
+
+def test_the_verdict_comes_first_then_the_five_that_moved_most_and_all_of_them_when_asked(capsys):
+    rows = [replace(row(f"measure_{number}", "fine"), psi=number / 100) for number in range(7)]
+    rows += [row("failed", "fail"), row("warned", "fine"), replace(row("warned", "warn", "still"), psi=float("nan"))]
+    found = comparison(*rows)
+    assert [(each.measure, each.group) for each in worst_rows(found)] == [
+        ("failed", "all clips"),
+        ("warned", "still"),
+        *((f"measure_{number}", "all clips") for number in (6, 5, 4)),
+    ]
+    assert report_comparison(found, "r", None) == 4
+    short = capsys.readouterr()
+    assert short.out.splitlines()[0] == "no: b is not what a was (1 reason)"
+    assert "the 5 of 9 measures that moved most" in " ".join(short.out.split())
+    assert "measure_3" not in short.out
+    assert "gate: drift of failed in all clips: higher by 1 px" in short.err
+    assert report_comparison(replace(found, rows=tuple(rows[:7])), "r", None, verbose=True) == 0
+    whole = capsys.readouterr().out
+    assert whole.splitlines()[0] == "yes: b may take the place of a"
+    assert all(f"measure_{number}" in whole for number in range(7))

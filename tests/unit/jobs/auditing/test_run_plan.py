@@ -81,7 +81,7 @@ def test_what_is_missing_is_named_with_the_remedy(tmp_path):
     with pytest.raises(ConfigError, match=r"no label set 'other'"):
         plan(tmp_path, name, second="other")
     (tmp_path / "shards/000001.parquet").unlink()
-    with pytest.raises(StorageError, match=r"1 labelled shards are missing.*000001\.parquet"):
+    with pytest.raises(StorageError, match=r"1 labelled shard cannot be found.*000001\.parquet"):
         plan(tmp_path, name)
     for file in (tmp_path / f"labels/{name}").glob("*.parquet"):
         file.unlink()

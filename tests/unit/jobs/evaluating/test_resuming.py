@@ -84,7 +84,7 @@ def test_a_shard_that_cannot_be_read_costs_that_shard(root, tmp_path, measured):
     name = label(root, "off")
     good = Path(Layout(root).label_shard(name, 0)).read_bytes()
     Path(Layout(root).label_shard(name, 0)).write_bytes(good[:-20])
-    with pytest.raises(StorageError, match=r"1 of 2 parts of this stage were not committed; the first, 000000: .*000000.parquet"):
+    with pytest.raises(StorageError, match=r"1 of 2 parts of this stage not committed; the first, 000000: .*000000.parquet"):
         evaluate(root, name, tmp_path / "out")
     assert measured == ["s1c0", "s1c1", "s1c2"]
     Path(Layout(root).label_shard(name, 0)).write_bytes(good)

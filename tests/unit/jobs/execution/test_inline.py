@@ -92,7 +92,7 @@ def test_a_unit_that_fails_whole_costs_itself(capsys):
     assert "unexpected KeyError at test_inline.py" in report.failures[1]
     assert (report.failures[2], report.failures[4]) == ("index is damaged", "no space left")
     assert list(report.traces) == [1]
-    with pytest.raises(StorageError, match="3 of 6 parts of this stage were not committed; the first, 000001: unit 000001: unexpected"):
+    with pytest.raises(StorageError, match="3 of 6 parts of this stage not committed; the first, 000001: unit 000001: unexpected"):
         Executor(name="inline", limits=Limits()).run(stage, range(6), ProgressLine("s", 30, "parts"))
     assert "Traceback" in capsys.readouterr().err
 

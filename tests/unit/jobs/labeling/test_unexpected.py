@@ -145,7 +145,7 @@ def test_a_labeler_that_works_nowhere_stops_the_job_and_nothing_is_committed(roo
 def test_a_shard_whose_index_is_damaged_costs_itself(root, buggy):
     index = Path(Layout(root).shard_index(1))
     index.write_bytes(index.read_bytes()[:50])
-    with pytest.raises(StorageError, match=r"labels of 1 of 3 shards were not committed; the first, 000001: .*not a readable Parquet"):
+    with pytest.raises(StorageError, match=r"labels of 1 of 3 shards not committed; the first, 000001: .*not a readable Parquet"):
         label(root)
     assert sorted(path.name for path in Path(root, "labels").rglob("*.parquet")) == ["000000.parquet", "000002.parquet"]
 

@@ -20,7 +20,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def train_command(
-    config: Annotated[str, typer.Option(help="YAML file of the stage, such as configs/tiny.yaml.")],
+    config: Annotated[str, typer.Option(help="Stage: tiny, small, trajvg_stage1, ... (shipped), or a YAML file of yours.")],
     out: Annotated[str | None, typer.Option(help="Folder or URL of the run; the file's `out` by default.")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="Change a value: NAME.NAME=VALUE; give it again for more.")] = None,
     workers: Annotated[int, typer.Option(help="Processes that train together. More than one, or --ray, needs Ray.")] = 1,
@@ -45,7 +45,7 @@ def train_command(
                 outcome = train(settings, ProcessRank(device=choose_device(device)), resume=resume, on_step=line.tell)
             else:
                 outcome = _train_under_ray(settings, workers, max_failures, device=device, resume=resume, line=line)
-        return report_training(outcome)
+        return report_training(outcome, settings)
 
     run_job(body)
 

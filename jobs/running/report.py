@@ -20,7 +20,7 @@ REMEDIES: dict[str, str] = {  # reason -> what helps; options are those of `trac
     "cut_inside": "--scene-cuts, into a new --root, begins a new clip where the picture cuts",
     "tombstoned": "it was asked to be forgotten",
     "screened": "see the screen's reasons",
-    "few_tracks": "--queries N follows more points",
+    "few_tracks": "--queries N follows more points, --query-frames N begins them on more frames",
     "letterbox": "cut the bars off before sharding, for example by ffmpeg's filters cropdetect and crop",
     "duplicate_frames": "the video repeats frames, as after a change of frame rate: take the original",
     "fast_pan": "the camera turns too fast for tracks: such clips are better left out",
@@ -80,14 +80,14 @@ def _rows(outcome: RunOutcome, judged: JudgedClips, root: str) -> list[tuple[str
 
 def _cut_text(outcome: RunOutcome) -> str:
     cut = outcome.cut
-    errors = f"; {cut.num_errors} errors, see errors/ below the root" if cut.num_errors else ""
-    return f"{cut.plan.clips - cut.failed_clips} cut from {cut.plan.sources} videos{errors}"
+    errors = f"; {counted(cut.num_errors, 'error')}, see errors/ below the root" if cut.num_errors else ""
+    return f"{cut.plan.clips - cut.failed_clips} cut from {counted(cut.plan.sources, 'video')}{errors}"
 
 
 def _screen_text(totals: ScreenTotals) -> str:
     dropping = {reason: count for reason, count in totals.reasons.items() if REASONS[reason] == "drop"}
     why = ", ".join(f"{count} {reason}" for reason, count in sorted(dropping.items(), key=lambda item: (-item[1], item[0])))
-    return f"drops {totals.decisions['drop']} of {totals.clips} clips" + (f": {why}" if why else "")
+    return f"drops {totals.decisions['drop']} of {counted(totals.clips, 'clip')}" + (f": {why}" if why else "")
 
 
 def _worst_reason(summary: AuditSummary) -> list[tuple[str, object]]:

@@ -45,7 +45,7 @@ def test_run_goes_from_videos_to_audited_tracks_and_on_where_it_stopped(trackmil
     (videos / "broken.mp4").write_bytes(b"no video")
     done = trackmill("run", videos, "--root", root, *FAST, "--max-error-rate", "0.5")
     assert [line[:3] for line in done.stderr.splitlines() if line[1:3] == "/5"] == ["1/5", "2/5", "3/5", "4/5", "5/5"]
-    assert named(done.stdout, "clips").startswith("3 cut from 2 videos; 1 errors")
+    assert named(done.stdout, "clips").startswith("3 cut from 2 videos; 1 error,")
     assert named(done.stdout, "audit") == "keep 3"
     label_set = named(done.stdout, "label set")
     assert (root / "audit" / label_set / "report.html").exists()
@@ -61,8 +61,7 @@ def test_run_goes_from_videos_to_audited_tracks_and_on_where_it_stopped(trackmil
 def test_run_says_why_clips_are_lost_what_helps_and_exits_with_the_gate(trackmill, make_video, tmp_path):
     make_video("v/still.mp4", num_frames=30, size=(144, 192))
     root = tmp_path / "root"
-    done = trackmill("run", tmp_path / "v", "--root", root, *FAST[2:4], "--labeler", "lucas-kanade", "--executor", "inline",
-                     "--option", "round_trip_px=0.001", code=4)  # fmt: skip
+    done = trackmill("run", tmp_path / "v", "--root", root, *FAST, "--queries", "40", code=4)  # 64 usable tracks are the least
     assert named(done.stdout, "worst reason").startswith("few_tracks, 1 clip: ")
     assert "--queries N" in named(done.stdout, "remedy")
     assert [line[1] for line in next_lines(done.stdout)] == ["show"]
@@ -79,7 +78,7 @@ def test_a_run_without_one_good_video_ends_with_too_many_errors(trackmill, tmp_p
     (tmp_path / "a.mp4").write_bytes(b"no video")
     done = trackmill("run", tmp_path / "a.mp4", "--root", tmp_path / "root", "--executor", "inline", code=3)
     assert "no clip could be cut" in done.stderr
-    assert "0 cut from 0 videos; 1 errors" in named(done.stdout, "clips")
+    assert "0 cut from 0 videos; 1 error," in named(done.stdout, "clips")
 
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(trackmill, videos, tmp_path):

@@ -93,7 +93,7 @@ def run_command(
             second=second,
             baseline=baseline,
         )
-        return report_audit(audit_labels(config, dry_run=dry_run), max_error_rate, gated=not no_gate)
+        return report_audit(audit_labels(config, dry_run=dry_run), root, max_error_rate, gated=not no_gate)
 
     run_job(body)
 

@@ -18,6 +18,7 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from jobs.trackmill import as_called
 from pipeline.border import border
 from pipeline.errors import ConfigError, TrackmillError, UnexpectedError
 from pipeline.shards.errors_table import ErrorRow
@@ -40,7 +41,7 @@ def run_job(body: Callable[[], int], *, to_continue: str = "run the same command
     except TrackmillError as error:
         if isinstance(error, UnexpectedError):
             typer.echo(error.trace, err=True)
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(as_called(f"error: {error}"), err=True)
         code = BAD_USAGE if isinstance(error, ConfigError) else FAILED
     except KeyboardInterrupt:
         typer.echo(f"stopped; {to_continue}", err=True)
@@ -133,14 +134,22 @@ class ProgressLine:
         typer.echo(f"{self._label}: {self._done}/{self._total} {self._unit}, {rate:.2f}/s{left}, {errors}", err=True)
 
 
-def print_summary(title: str, rows: Sequence[tuple[str, object]]) -> None:
-    """The table at the end of a job, on standard output."""
+def print_summary(title: str, rows: Sequence[tuple[str, object]], *, next_commands: Sequence[str] = ()) -> None:
+    """The table at the end of a job, on standard output.
+
+    Args:
+        next_commands: what a user runs after this job, as `jobs.trackmill.command_line` writes it; each has a line of its own.
+    """
     table = Table(title=title, show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, str(value))
+        table.add_row(name, as_called(str(value)))
     Console(width=None if sys.stdout.isatty() else 110).print(table)
+    if next_commands:
+        typer.echo("next:")
+    for command in next_commands:
+        typer.echo(f"  {command}")
 
 
 def say_unexpected(rows: Sequence[ErrorRow]) -> None:

@@ -11,6 +11,7 @@ from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from jobs.labeling.job import LabelingConfig, LabelingOutcome, label_dataset
 from jobs.labeling.worker import FRAMES_IN_MEMORY
+from jobs.next_commands import after_labels
 from labelers import LABELERS, QueryPolicy
 from labelers.queries import Policy
 from pipeline.errors import ConfigError
@@ -79,7 +80,8 @@ def pseudolabel(
             cycle=cycle,
         )
         outcome = label_dataset(config, dry_run=dry_run)
-        print_summary("labels", summary_rows(outcome, num_gpus_per_worker))
+        following = [] if dry_run else after_labels(root, outcome.label_set, kind=outcome.kind, query_policy=query_policy)
+        print_summary("labels", summary_rows(outcome, num_gpus_per_worker), next_commands=following)
         say_unexpected(outcome.unexpected)
         code = error_exit(outcome.totals.failed + outcome.totals.quarantined, outcome.num_clips, max_error_rate)
         typer.echo(outcome.label_set)

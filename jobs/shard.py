@@ -9,6 +9,7 @@ from jobs import options
 from jobs.console import DONE, counted, error_exit, print_summary, run_job, say_unexpected
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
+from jobs.next_commands import after_shards
 from jobs.sharding.job import ShardingConfig, ShardingOutcome, make_shards
 from pipeline.errors import ConfigError
 from pipeline.manifest import ManifestOptions
@@ -136,7 +137,7 @@ def shard(
             decompress=decompress,
         )
         outcome = make_shards(config, dry_run=dry_run)
-        print_summary("plan" if dry_run else "shards", _summary_rows(config.root, outcome))
+        print_summary("plan" if dry_run else "shards", summary_rows(root, outcome), next_commands=[] if dry_run else after_shards(root))
         for row in outcome.first_errors:
             typer.echo(f"  {row.stage}: {row.message}", err=True)
         say_unexpected(outcome.unexpected)
@@ -171,7 +172,8 @@ def parse_places(pairs: list[str]) -> dict[str, str]:
     return places
 
 
-def _summary_rows(root: str, outcome: ShardingOutcome) -> list[tuple[str, object]]:
+def summary_rows(root: str, outcome: ShardingOutcome) -> list[tuple[str, object]]:
+    """Summary rows: the plan of the whole root, and what this run added."""
     plan, added = outcome.plan, outcome.added
     rows: list[tuple[str, object]] = [
         ("root", root),

@@ -27,7 +27,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     )
 )
 def train_command(
-    config: Annotated[str, typer.Option(help="YAML file of the stage, such as configs/tiny.yaml.")],
+    config: Annotated[str, typer.Option(help="Stage: tiny, small, trajvg_stage1, ... (shipped), or a YAML file of yours.")],
     out: Annotated[str | None, typer.Option(help="Folder or URL of the run.", show_default="`out` of the file")] = None,
     change: Annotated[
         list[str] | None,
@@ -71,7 +71,7 @@ def train_command(
                 outcome = train(settings, ProcessRank(device=choose_device(device)), resume=resume, on_step=line.tell)
             else:
                 outcome = _train_under_ray(settings, num_workers, max_failures, device=device, resume=resume, line=line)
-        return report_training(outcome)
+        return report_training(outcome, settings)
 
     run_job(body, to_continue="run the same command again with --resume to continue")
 

@@ -4,12 +4,17 @@ import typer
 
 from jobs.auditing.run_job import AuditingOutcome
 from jobs.console import DONE, GATE_CLOSED, counted, error_exit, print_summary, say_unexpected
+from jobs.next_commands import after_audit
 from pipeline.audit.summing.records import AuditSummary, GateCheck, GateResult
 from pipeline.audit.verdict import DECISIONS, REASONS
 
 
-def report_audit(outcome: AuditingOutcome, max_error_rate: float, *, gated: bool) -> int:
-    """Print what came of it, and give the exit code: the gate's, or without the gate that of the clips in error."""
+def report_audit(outcome: AuditingOutcome, root: str, max_error_rate: float, *, gated: bool) -> int:
+    """Print what came of it, and give the exit code: the gate's, or without the gate that of the clips in error.
+
+    Args:
+        root: as the user wrote it.
+    """
     summary, gate, plan = outcome.summary, outcome.gate, outcome.plan
     if summary is None or gate is None:
         return report_audit_plan(outcome)
@@ -23,13 +28,13 @@ def report_audit(outcome: AuditingOutcome, max_error_rate: float, *, gated: bool
         *(("gate", _check_text(check)) for check in gate.checks),
         ("report", outcome.report),
     ]
-    print_summary("audit", rows)
+    print_summary("audit", rows, next_commands=after_audit(root, plan.audit.name, passes=gate.passes, worst=worst_clip(summary)))
     for row in outcome.first_errors:
         typer.echo(f"  {row.stage}: {row.message}", err=True)
     say_unexpected(outcome.unexpected)
     for warning in plan.calibration.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    return _gate_exit(gate) if gated else error_exit(summary.decisions["error"], summary.num_clips, max_error_rate)
+    return gate_exit(gate) if gated else error_exit(summary.decisions["error"], summary.num_clips, max_error_rate)
 
 
 def report_audit_plan(outcome: AuditingOutcome) -> int:
@@ -50,7 +55,13 @@ def report_audit_plan(outcome: AuditingOutcome) -> int:
     return DONE
 
 
-def _gate_exit(gate: GateResult) -> int:
+def worst_clip(summary: AuditSummary) -> str | None:
+    """Key of the worst clip that has tracks and is not kept; None if there is none."""
+    return next((clip.key for clip in summary.worst if clip.verdict.decision != "keep" and clip.num_tracks), None)
+
+
+def gate_exit(gate: GateResult) -> int:
+    """Say on standard error which rules do not hold; GATE_CLOSED if the labels must not be trained on, else DONE."""
     for check in gate.checks:
         if not check.holds:
             typer.echo(f"{'gate' if check.blocks else 'warning'}: {check.rule}; found {check.value}", err=True)

@@ -4,12 +4,14 @@ import typer
 
 from jobs.auditing.screen_job import ScreeningOutcome
 from jobs.console import DONE, counted, error_exit, print_summary, say_unexpected
+from jobs.next_commands import after_screen
 from pipeline.audit.verdict import DECISIONS, REASONS
 
 
 def report_screen(outcome: ScreeningOutcome, root: str, max_error_rate: float) -> int:
     """Print what came of it, and give the exit code, which looks at all shards screened so far."""
-    print_summary("screen", [("root", root), *_totals_rows(outcome), ("this run", _run_text(outcome)), *_cost_rows(outcome)])
+    rows = [("root", root), *_totals_rows(outcome), ("this run", _run_text(outcome)), *_cost_rows(outcome)]
+    print_summary("screen", rows, next_commands=after_screen(root))
     for row in outcome.first_errors:
         typer.echo(f"  {row.stage}: {row.message}", err=True)
     say_unexpected(outcome.unexpected)

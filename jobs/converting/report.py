@@ -4,15 +4,16 @@ import typer
 
 from jobs.console import DONE, FAILED, counted, error_exit, print_summary, say_unexpected
 from jobs.converting.job import ConvertingOutcome
+from jobs.next_commands import after_conversion
 from pipeline.datasets.check_tables import CheckSummary
 
 
 def report(outcome: ConvertingOutcome, root: str, max_error_rate: float) -> int:
     """Print what came of a conversion, and give the exit code."""
     dry_run = outcome.estimate is not None
-    print_summary("plan" if dry_run else "shards", _summary_rows(outcome, root))
     if outcome.checks:
         print_summary("checks", [(check.name, _check_text(check)) for check in outcome.checks])
+    print_summary("plan" if dry_run else "shards", _summary_rows(outcome, root), next_commands=[] if dry_run else after_conversion(root))
     for row in outcome.first_errors:
         typer.echo(f"  {row.stage}: {row.message}", err=True)
     say_unexpected(outcome.unexpected)

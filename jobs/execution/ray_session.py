@@ -6,12 +6,12 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import ray
 import typer
 
 from jobs.console import set_up_logging
+from jobs.execution.ray_environment import code_environment, ray_facts
 from pipeline.errors import StorageError
 
 _OBJECT_STORE_BYTES = 256 * 2**20  # labels of a few shards; video bytes do not pass through it
@@ -67,19 +67,18 @@ def _without_token_notice() -> Iterator[None]:
 
 
 def _connect() -> None:
-    runtime_env = {"worker_process_setup_hook": set_up_logging}
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level=logging.WARNING, runtime_env=runtime_env)
+    facts = ray_facts()
+    environment = {"worker_process_setup_hook": set_up_logging, **code_environment(facts)}
+    if facts.address:
+        ray.init(logging_level=logging.WARNING, runtime_env=environment)
         return
-    root = str(Path(__file__).parents[2])
-    python_path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     ray.init(
         address="local",
         include_dashboard=False,
         object_store_memory=_OBJECT_STORE_BYTES,
         logging_level=logging.WARNING,
         log_to_driver=False,
-        runtime_env={**runtime_env, "env_vars": {"PYTHONPATH": python_path}},
+        runtime_env=environment,
     )
 
 

@@ -3,6 +3,7 @@
 import torch
 
 from jobs.console import DONE, FAILED, counted, print_summary
+from jobs.next_commands import after_training
 from networks import build_model
 from pipeline.stream import MixtureConfig
 from trainer.families import family_of
@@ -38,7 +39,7 @@ def report_stage(config: TrainConfig) -> int:
     return DONE
 
 
-def report_training(outcome: TrainOutcome) -> int:
+def report_training(outcome: TrainOutcome, config: TrainConfig) -> int:
     """Print the outcome of a run; failed if most of its steps were lost."""
     lost = outcome.num_guarded + outcome.num_skipped
     rows = [
@@ -49,7 +50,8 @@ def report_training(outcome: TrainOutcome) -> int:
         ("skipped steps", f"{outcome.num_skipped} (no clip, or no number)"),
         ("weights", outcome.weights),
     ]
-    print_summary("Trained", rows)
+    labelled = [part.root for part, _ in config.data.labelled.parts] if config.data.labelled else []
+    print_summary("Trained", rows, next_commands=after_training(config.out, outcome.weights, labelled))
     return FAILED if lost > _MOST_LOST * outcome.steps else DONE
 
 

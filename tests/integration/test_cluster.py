@@ -28,6 +28,7 @@ def head(tmp_path_factory, s3_server):
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{ports[0]}",
+        "HEAD_ADDRESS": f"127.0.0.1:{ports[1]}",
     }
     start = ["ray", "start", "--head", "--block", "--num-cpus", "2", "--object-store-memory", str(128 * 2**20), "--disable-usage-stats"]
     start += ["--dashboard-port", str(ports[0]), "--port", str(ports[1]), "--ray-client-server-port", str(ports[2])]
@@ -63,6 +64,29 @@ def submit(environment, *arguments) -> str:
 
 def label_set_in(output: str) -> str:
     return next(line.strip() for line in reversed(output.splitlines()) if line.strip().startswith("lucas-kanade-"))
+
+
+DRIVER = """
+import ray
+from jobs.execution.ray_session import ray_session
+
+@ray.remote
+def place():
+    import jobs, pipeline
+    return pipeline.__file__, jobs.__file__
+
+with ray_session():
+    print(*ray.get(place.remote()))
+"""
+
+
+def test_our_packages_travel_where_no_working_directory_does(head):
+    environment = {**head, "RAY_ADDRESS": head["HEAD_ADDRESS"], "PYTHONPATH": str(REPO)}
+    done = subprocess.run([sys.executable, "-c", DRIVER], env=environment, capture_output=True, text=True, timeout=300, cwd="/")
+    assert done.returncode == 0, done.stdout + done.stderr
+    places = [Path(file) for file in done.stdout.split()[-2:]]
+    assert [place.parent.name for place in places] == ["pipeline", "jobs"]
+    assert all("py_modules_files" in place.parts for place in places)
 
 
 @pytest.mark.soak

@@ -18,6 +18,7 @@ from trainer.data.config import DataConfig, with_recorded_fit
 from trainer.families import LossSettings, family_of
 from trainer.loop.optimisation import OptimiserSettings
 
+SHIPPED = Path(__file__).parents[2] / "configs"  # beside our packages, in a checkout and where a wheel was installed
 FILLED_IN = ("fit", "on_error", "split", "num_frames")  # by `parse_data_config`, in other ways than StreamConfig would
 
 
@@ -100,11 +101,11 @@ def read_config(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Tr
     """Read a stage of training.
 
     Args:
-        path: of a YAML file.
+        path: of a YAML file, or the name of a shipped one, such as "tiny".
         changes: such as "steps=200" or "data.labelled.0.root=/data/studio": a place, and a value in YAML.
     Raises: ConfigError, naming the file, for anything that is not understood.
     """
-    table = _load_yaml(Path(path))
+    table = _load_yaml(find_config(path))
     for change in changes:
         _apply_change(table, change)
     try:
@@ -115,6 +116,18 @@ def read_config(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Tr
         return parse_record(TrainConfig, table, "")
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def find_config(given: str | os.PathLike[str]) -> Path:
+    """The file of a configuration, by its path, or by its name where it is one that is shipped. Raises ConfigError, listing those."""
+    path = Path(given)
+    shipped = SHIPPED / f"{path.name.removesuffix('.yaml')}.yaml"
+    if path.exists() and not path.is_dir():
+        return path
+    if path.name == str(given) and shipped.is_file():
+        return shipped
+    names = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.yaml") if "model" in _load_yaml(path)))
+    raise ConfigError(f"there is no file {given}; give the path of a YAML file, or one of the shipped configurations: {names}")
 
 
 def config_table(config: TrainConfig) -> dict[str, Any]:
@@ -154,11 +167,11 @@ def _load_yaml(path: Path) -> dict[str, Any]:
     try:
         table = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read ({error}); give a YAML file such as configs/tiny.yaml") from error
+        raise ConfigError(f"{path} cannot be read ({error}); give a YAML file, or the name of a shipped one such as tiny") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(table, dict):
-        raise ConfigError(f"{path} holds {table!r}, expected a table; see configs/tiny.yaml")
+        raise ConfigError(f"{path} holds {table!r}, expected a table; see {SHIPPED}/tiny.yaml")
     return table
 
 

@@ -65,6 +65,22 @@ def test_the_third_stage_trains_confidence_and_tracks_alone() -> None:
     assert learning == {"conf_decoder", "conf_head", "track_decoder", "track_head"}
 
 
+def test_a_shipped_stage_is_found_by_its_name_and_a_file_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read_config("tiny") == read_config("tiny.yaml") == read_config(CONFIGS / "tiny.yaml")
+    own = yaml.safe_load((CONFIGS / "tiny.yaml").read_text()) | {"steps": 7}
+    Path("tiny.yaml").write_text(yaml.safe_dump(own))
+    assert read_config("tiny.yaml").steps == 7  # a file that is there comes first
+    assert read_config("tiny").steps != 7
+
+
+@pytest.mark.parametrize("given", ["tyni", "own/tiny", "configs/tyni.yaml"])
+def test_an_unknown_stage_lists_the_shipped_ones(given: str) -> None:
+    with pytest.raises(ConfigError, match="there is no file") as error:
+        read_config(given)
+    assert str(error.value).endswith("shipped configurations: " + ", ".join(sorted(STAGES)))
+
+
 def test_single_values_can_be_changed() -> None:
     changes = ["steps=7", "data.labelled.0.root=/data/mine", "losses.self_supervised=null", "optimiser.betas=[0.9, 0.99]"]
     config = read_config(CONFIGS / "tiny.yaml", changes)

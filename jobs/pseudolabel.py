@@ -14,9 +14,16 @@ from jobs.labeling.worker import FRAMES_IN_MEMORY
 from labelers import LABELERS, QueryPolicy
 from labelers.queries import Policy
 from pipeline.errors import ConfigError
+from pipeline.records.labels import QUERY_FRAMES
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+_QueryFrames = Annotated[
+    int | None,
+    typer.Option(
+        help="Frames that queries start on, spread evenly; 1 is the first frame.", show_default=f"{QUERY_FRAMES}; truth has its own"
+    ),
+]
 _COUNTED = {"tracks": ("points", " (track x frame)"), "depth": ("pixels", "")}  # what is counted of a kind's labels
 
 
@@ -26,7 +33,7 @@ def pseudolabel(
     labeler: Annotated[str, typer.Option(help=f"{', '.join(LABELERS)}, or module:factory of your own.")],
     queries: Annotated[int, typer.Option(help="Points followed per clip.")] = 256,
     query_policy: Annotated[str, typer.Option(help="grid, random, corners, sift; or truth: points of true tracks.")] = "grid",
-    query_frames: Annotated[int, typer.Option(help="Frames that queries start on, spread evenly; 1 is the first frame.")] = 1,
+    query_frames: _QueryFrames = None,
     checkpoint: Annotated[str | None, typer.Option(help="Weights, for labelers that have any: a path, or hf://OWNER/MODEL/FILE.")] = None,
     option: Annotated[list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the labeler.")] = None,
     executor: options.Executor = "ray",

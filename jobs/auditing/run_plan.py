@@ -57,6 +57,7 @@ class AuditPlan:
     """Work of an audit."""
 
     audit: AuditSet
+    label_set: LabelSet
     settings: AuditSettings
     calibration: ChosenCalibration
     track_backward: BackwardLabeler | None
@@ -86,6 +87,7 @@ def plan_audit(config: AuditingConfig) -> AuditPlan:
     audit = _audit_set(config, label_set, cycle, screen, calibration)
     return AuditPlan(
         audit=audit,
+        label_set=label_set,
         settings=AuditSettings(
             root=root,
             audit=audit.name,

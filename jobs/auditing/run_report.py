@@ -1,9 +1,12 @@
 """Summary of an audit."""
 
+from collections.abc import Sequence
+
 import typer
 
 from jobs.auditing.run_job import AuditingOutcome
 from jobs.console import DONE, GATE_CLOSED, error_exit, print_summary, say_unexpected
+from pipeline.audit.report.wording import counted, reason_remedy
 from pipeline.audit.summing.records import AuditSummary, GateCheck, GateResult
 from pipeline.audit.verdict import DECISIONS, REASONS
 
@@ -13,11 +16,13 @@ def report_audit(outcome: AuditingOutcome, max_error_rate: float, *, gated: bool
     summary, gate, plan = outcome.summary, outcome.gate, outcome.plan
     if summary is None or gate is None:
         return report_audit_plan(outcome)
+    remedies = _remedies(outcome, summary)
     rows: list[tuple[str, object]] = [
         ("audit", plan.audit.name),
         ("label set", plan.audit.label_set),
         ("weights", plan.audit.weights),
         *_totals(summary),
+        *(("remedy", line) for line in remedies),
         ("this run", _run_text(outcome)),
         *_costs(outcome),
         *(("gate", _check_text(check)) for check in gate.checks),
@@ -29,7 +34,7 @@ def report_audit(outcome: AuditingOutcome, max_error_rate: float, *, gated: bool
     say_unexpected(outcome.unexpected)
     for warning in plan.calibration.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    return _gate_exit(gate) if gated else error_exit(summary.decisions["error"], summary.num_clips, max_error_rate)
+    return _gate_exit(gate, remedies) if gated else error_exit(summary.decisions["error"], summary.num_clips, max_error_rate)
 
 
 def report_audit_plan(outcome: AuditingOutcome) -> int:
@@ -50,12 +55,19 @@ def report_audit_plan(outcome: AuditingOutcome) -> int:
     return DONE
 
 
-def _gate_exit(gate: GateResult) -> int:
+def _remedies(outcome: AuditingOutcome, summary: AuditSummary) -> list[str]:
+    found = [(reason, count, reason_remedy(reason, outcome.plan.label_set.queries)) for reason, count in sorted(summary.reasons.items())]
+    return [f"{reason} ({counted(count, 'clip')}): {remedy}" for reason, count, remedy in found if remedy]
+
+
+def _gate_exit(gate: GateResult, remedies: Sequence[str]) -> int:
     for check in gate.checks:
         if not check.holds:
             typer.echo(f"{'gate' if check.blocks else 'warning'}: {check.rule}; found {check.value}", err=True)
     if gate.passes:
         return DONE
+    for line in remedies:
+        typer.echo(f"remedy: {line}", err=True)
     typer.echo("error: the gate says no: do not train on these labels before the report was read (--no-gate leaves it to you)", err=True)
     return GATE_CLOSED
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.audit.report.clip_material import ClipMaterial
 from pipeline.audit.report.limits import reason_evidence
-from pipeline.audit.report.wording import counted, duration, figure, reason_sentence, size
+from pipeline.audit.report.wording import counted, duration, figure, reason_remedy, reason_sentence, size
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.records import LabelSet
 from pipeline.shards.index import ClipEntry, is_video
@@ -19,11 +19,12 @@ ROOT = '"$ROOT"'  # the dataset's folder, which the page fills in if it lies the
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReasonLine:
-    """One reason of a verdict; the evidence is "" where nothing is known."""
+    """One reason of a verdict; evidence and remedy are "" where nothing is known."""
 
     name: str
     sentence: str
     evidence: str
+    remedy: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +80,7 @@ def clip_card(material: ClipMaterial, audit: AuditSet, labels: LabelSet | None) 
         decision=brief.verdict.decision,
         forgotten=False,
         remarks=material.remarks,
-        reasons=tuple(_reason_line(reason, material, audit) for reason in brief.verdict.reasons),
+        reasons=tuple(_reason_line(reason, material, audit, labels) for reason in brief.verdict.reasons),
         error=material.audit.error if material.audit is not None else None,
         facts=_facts(material),
         source=source,
@@ -106,7 +107,7 @@ def _facts(material: ClipMaterial) -> tuple[str, ...]:
     return tuple(facts)
 
 
-def _reason_line(reason: str, material: ClipMaterial, audit: AuditSet) -> ReasonLine:
+def _reason_line(reason: str, material: ClipMaterial, audit: AuditSet, labels: LabelSet | None) -> ReasonLine:
     evidence = reason_evidence(
         reason,
         measures=None if material.audit is None else material.audit.measures,
@@ -114,7 +115,12 @@ def _reason_line(reason: str, material: ClipMaterial, audit: AuditSet) -> Reason
         screen=None if material.screen is None else material.screen.measures,
         screen_rules=(audit.screen or {}).get("rules", {}),
     )
-    return ReasonLine(name=reason, sentence=reason_sentence(reason), evidence=evidence[:1].upper() + evidence[1:])
+    return ReasonLine(
+        name=reason,
+        sentence=reason_sentence(reason),
+        evidence=evidence[:1].upper() + evidence[1:],
+        remedy=reason_remedy(reason, {} if labels is None else labels.queries),
+    )
 
 
 def _file(entry: ClipEntry) -> ClipFile | None:
@@ -141,8 +147,7 @@ def show_command(audit: AuditSet, key: str) -> str:
 
 def relabel_command(audit: AuditSet, labels: LabelSet, shard: int) -> str:
     """Makes the labels of the clip's shard again: a shard is the least that is committed."""
-    configuration = labels.configuration
-    queries: Mapping[str, Any] = configuration.get("queries", {})
+    configuration, queries = labels.configuration, labels.queries
     flags = {"--queries": "num_queries", "--query-policy": "policy", "--query-frames": "num_query_frames"}
     words = ["--labeler", shlex.quote(labels.labeler)]
     words += [f"{flag} {shlex.quote(str(queries[name]))}" for flag, name in flags.items() if name in queries]

@@ -4,12 +4,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.audit.report.charts import CellGrid, StackedBar, cell_grid, decision_bar
-from pipeline.audit.report.wording import counted, reason_sentence
+from pipeline.audit.report.wording import counted, reason_remedy, reason_sentence
 from pipeline.audit.summing.records import AuditSummary, GateCheck, GateResult, ShardSummary, WeightMass
 from pipeline.audit.verdict import DECISIONS, REASONS
 from pipeline.drawing.style import hexadecimal, ramp
+from pipeline.records import LabelSet
 
 _MEANING = {
     "keep": "trained on",
@@ -57,6 +59,7 @@ class ReasonCount:
     sentence: str
     decision: str
     num_clips: int
+    remedy: str  # "" where none is known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,22 +109,32 @@ def _check_line(check: GateCheck) -> CheckLine:
     return CheckLine(check=check, state="warned", mark="▲", word="warning")
 
 
-def totals(summary: AuditSummary) -> Totals:
-    """Sums of a summary, its reasons and licences ordered."""
+def totals(summary: AuditSummary, labels: LabelSet | None) -> Totals:
+    """Sums of a summary, its reasons and licences ordered.
+
+    Args:
+        labels: None where their provenance cannot be read: nothing is said of remedies then.
+    """
     counts = summary.decisions
     return Totals(
         summary=summary,
         mean_weight=summary.weight_sum / summary.num_tracks if summary.num_tracks else math.nan,
         decisions=tuple(DecisionLine(name=name, num_clips=counts.get(name, 0), meaning=_MEANING[name]) for name in DECISIONS),
         bar=decision_bar(counts),
-        reasons=_reason_counts(summary.reasons),
+        reasons=_reason_counts(summary.reasons, {} if labels is None else labels.queries),
         licenses=tuple(sorted(summary.licenses.items(), key=lambda item: (-item[1], item[0]))),
     )
 
 
-def _reason_counts(reasons: Mapping[str, int]) -> tuple[ReasonCount, ...]:
+def _reason_counts(reasons: Mapping[str, int], queries: Mapping[str, Any]) -> tuple[ReasonCount, ...]:
     lines = [
-        ReasonCount(name=name, sentence=reason_sentence(name), decision=REASONS.get(name, "keep"), num_clips=count)
+        ReasonCount(
+            name=name,
+            sentence=reason_sentence(name),
+            decision=REASONS.get(name, "keep"),
+            num_clips=count,
+            remedy=reason_remedy(name, queries),
+        )
         for name, count in reasons.items()
     ]
     return tuple(sorted(lines, key=lambda line: (-DECISIONS.index(line.decision), -line.num_clips, line.name)))

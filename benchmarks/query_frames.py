@@ -19,10 +19,11 @@ import typer
 from material import machine
 from query_frames_measures import (
     Row,
-    Statistic,
+    accuracy_by_start,
     audit_row,
+    calibration_figures,
     calibration_for,
-    compared,
+    compared_arms,
     fastest_weight,
     judged_tracks,
     mean_of,
@@ -34,7 +35,6 @@ from query_frames_measures import (
 from labelers import Labeler, QueryPolicy, choose_queries, make_labeler
 from labelers.optical_flow import PRESETS, DisFlowLabeler, FlowField
 from labelers.queries import generator_for
-from pipeline.audit.calibrating.figures import ECE_BINS, auroc, brier, expected_calibration_error, reliability
 from pipeline.audit.calibrating.samples import BAD_PX
 from pipeline.records import ClipFrames, FramesInMemory, TrackLabels
 from pipeline.shards.index import read_index, read_video
@@ -83,6 +83,7 @@ ARMS = {
     "4-reseed-0.9": Arm(frames=4, options={"reseed_below": 0.9, **RESEED}),
 }
 ALL_ARMS = ",".join(ARMS)
+PROBES = "8/512"  # points all over the clip, whose faster third sets what is fast
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -92,14 +93,6 @@ class Clip:
     key: str
     frames: np.ndarray  # uint8 "T H W 3"
     source: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Labelled:
-    """Labels of one arm, and what they cost."""
-
-    labels: TrackLabels
-    cpu_s: float
 
 
 @app.command()
@@ -121,15 +114,15 @@ def rendered(
             files.append(file)
     measures = ("cover_mean", "cover_worst", "right_cover_mean", "right_cover_worst", "right_points", "wrong_of_visible", "AJ", "delta_avg")
     measures += ("fast_delta_avg", "fast_right_points", "mean_length", "tracks")
-    tables = _tables(files, counts, names, {name: mean_of(name) for name in measures})
-    by_start = {f"{name}/{count}": _by_start(files, f"{name}/{count}") for count in counts for name in names if ARMS[name].frames}
+    tables = compared_arms(files, counts, names, {name: mean_of(name) for name in measures})
+    by_start = {f"{name}/{count}": accuracy_by_start(files, f"{name}/{count}") for count in counts for name in names if ARMS[name].frames}
     what = f"{labeler} on {len(files)} rendered wild clips of {FRAMES} frames, {SIZE[1]}x{SIZE[0]}, seeds {seeds}"
     typer.echo(json.dumps({"what": what, "results": tables, "by_start": by_start, "machine": machine()}, indent=1))
 
 
 @app.command()
 def real(
-    videos: Annotated[Path, typer.Option(help="Folder of videos.")],
+    videos: Annotated[Path, typer.Argument(help="Folder of videos.")],
     folder: Folder = Path("out/query_frames"),
     labeler: LabelerName = "dis-flow",
     queries: Queries = "256,512",
@@ -137,17 +130,35 @@ def real(
 ) -> None:
     """The audit's findings, with the calibration that comes with the package and without a screen. Prints one JSON."""
     counts, names = _parsed(queries, arms)
-    root, files = folder / "clips" / "real", []
-    _job("shard.py", videos, "--root", root, "--video", "h264")
-    for clip in _stored_clips(root):
+    files, sources = [], set()
+    for clip in _real_clips(folder / "clips", videos):
+        sources.add(clip.source)
         file = folder / "real" / labeler / f"{clip.key}.json"
         _add_missing(file, [f"{name}/{count}" for count in counts for name in names], _audit_measurer(clip, labeler))
         files.append(file)
-    measures = ("kept", "cover_mean", "cover_worst", "cover_entropy", "usable_tracks", "tracks", "cpu_s")
+    measures = ("kept", "cover_mean", "cover_worst", "cover_entropy", "usable_tracks", "tracks")
     statistics = {"mean_weight": pooled_weight, "fastest_third": fastest_weight, **{name: mean_of(name) for name in measures}}
-    tables = _tables(files, counts, names, statistics)
-    what = f"{labeler} on {len(files)} clips of {len(list(videos.iterdir()))} videos, by the audit"
+    tables = compared_arms(files, counts, names, statistics)
+    what = f"{labeler} on {len(files)} clips of {len(sources)} videos, by the audit"
     typer.echo(json.dumps({"what": what, "results": tables, "machine": machine()}, indent=1))
+
+
+@app.command()
+def cost(
+    videos: Annotated[Path, typer.Argument(help="Folder of videos.")],
+    folder: Folder = Path("out/query_frames"),
+    labeler: LabelerName = "dis-flow",
+    queries: Queries = "256",
+    arms: Arms = "1,4,8",
+) -> None:
+    """CPU seconds per clip, every arm by itself. Prints one JSON."""
+    counts, names = _parsed(queries, arms)
+    files, wanted = [], [f"{name}/{count}" for count in counts for name in names]
+    for clip in _real_clips(folder / "clips", videos):
+        files.append(folder / "cost" / labeler / f"{clip.key}.json")
+        _add_missing(files[-1], wanted, lambda arms, clip=clip: {arm: {"cpu_s": _timed(clip, labeler, arm)} for arm in arms})
+    tables = compared_arms(files, counts, names, {"cpu_s": mean_of("cpu_s")})
+    typer.echo(json.dumps({"what": f"{labeler}, CPU seconds per clip", "results": tables, "machine": machine()}, indent=1))
 
 
 @app.command()
@@ -169,7 +180,7 @@ def calibration(
             for arm, row in _add_missing(file, wanted, _calibration_measurer(clip, domain, labeler)).items():
                 results.setdefault(arm, {}).setdefault(domain, []).append(row)
     figures = {
-        arm: {**{name: _judged(rows) for name, rows in parts.items()}, "all": _judged(sum(parts.values(), []))}
+        arm: {**{name: calibration_figures(rows) for name, rows in parts.items()}, "all": calibration_figures(sum(parts.values(), []))}
         for arm, parts in results.items()
     }
     what = f"the {labeler} calibration on clips labelled on so many frames; a track is bad if anywhere more than {BAD_PX:g} px off"
@@ -191,6 +202,11 @@ def _rendered_clips(folder: Path, domain: str, seed: int, count: int) -> Iterato
     size = ("--frames", FRAMES, "--height", SIZE[0], "--width", SIZE[1], "--tracks", 16)
     _job("synthesize.py", "--root", root, "--domain", domain, "--num-clips", count, "--seed", seed, *size)
     return _stored_clips(root)
+
+
+def _real_clips(folder: Path, videos: Path) -> Iterator[Clip]:
+    _job("shard.py", videos, "--root", folder / "real", "--video", "h264")
+    return _stored_clips(folder / "real")
 
 
 def _stored_clips(root: Path) -> Iterator[Clip]:
@@ -220,11 +236,11 @@ def _labelled(clip: Clip, labeler: str, arms: Sequence[str]) -> list[TrackLabels
     return [each.label([_asked(clip, arm)])[0] for each, arm in zip(made, arms, strict=True)]
 
 
-def _timed(clip: Clip, labeler: str, arm: str) -> Labelled:
-    """Labels of an arm by itself, and the CPU time of this process for queries and tracks."""
+def _timed(clip: Clip, labeler: str, arm: str) -> float:
+    """CPU seconds of this process for queries and tracks, each arm with flows of its own."""
     started = time.process_time()
-    labels = _labeler(labeler, arm).label([_asked(clip, arm)])[0]
-    return Labelled(labels=labels, cpu_s=time.process_time() - started)
+    _labeler(labeler, arm).label([_asked(clip, arm)])
+    return time.process_time() - started
 
 
 def _arm(arm: str) -> Arm:
@@ -263,11 +279,12 @@ def _truth_measurer(clip: Clip, labeler: str) -> Measurer:
 
     def measure(arms: list[str]) -> dict[str, dict[str, Any]]:
         found = _labelled(clip, labeler, arms)
-        true = _truth(clip, "wild", [labels.queries for labels in found])
-        speeds = [true_speed(each, **size) for each in true]
-        limit = np.nanquantile(np.concatenate(speeds), 2 / 3)  # of all arms together: the same in each
-        rows = [truth_row(labels, truth, fast=speed > limit, **size) for labels, truth, speed in zip(found, true, speeds, strict=True)]
-        return dict(zip(arms, rows, strict=True))
+        *true, probes = _truth(clip, "wild", [*(labels.queries for labels in found), _asked(clip, PROBES).queries])
+        limit = np.nanquantile(true_speed(probes, **size), 2 / 3)  # the same for every arm
+        return {
+            arm: truth_row(labels, each, fast=true_speed(each, **size) > limit, **size)
+            for arm, labels, each in zip(arms, found, true, strict=True)
+        }
 
     return measure
 
@@ -276,8 +293,8 @@ def _audit_measurer(clip: Clip, labeler: str) -> Measurer:
     judged_by = calibration_for(labeler)
 
     def measure(arms: list[str]) -> dict[str, dict[str, Any]]:
-        found = [_timed(clip, labeler, arm) for arm in arms]
-        return {arm: {**audit_row(each.labels, clip.frames, judged_by), "cpu_s": each.cpu_s} for arm, each in zip(arms, found, strict=True)}
+        found = _labelled(clip, labeler, arms)
+        return {arm: audit_row(labels, clip.frames, judged_by) for arm, labels in zip(arms, found, strict=True)}
 
     return measure
 
@@ -305,45 +322,6 @@ def _add_missing(file: Path, arms: list[str], measure: Measurer) -> dict[str, Ro
         partial.replace(file)
         typer.echo(f"{file.name}: {len(missing)} arms", err=True)
     return {arm: there[arm] for arm in arms}
-
-
-def _tables(files: list[Path], counts: list[int], names: list[str], statistics: Mapping[str, Statistic]) -> dict[str, Any]:
-    """Every statistic of every arm, with the difference from the first arm at the same number of tracks."""
-    clips = [json.loads(file.read_text()) for file in files]
-    rows = {f"{name}/{count}": [clip[f"{name}/{count}"] for clip in clips] for count in counts for name in names}
-    return {
-        f"{name}/{count}": {
-            what: compared(rows[f"{names[0]}/{count}"], rows[f"{name}/{count}"], statistic) for what, statistic in statistics.items()
-        }
-        for count in counts
-        for name in names
-    }
-
-
-def _by_start(files: list[Path], arm: str) -> dict[str, dict[str, float]]:
-    """AJ and delta_avg by the frame that tracks begin in, means over the clips."""
-    clips = [json.loads(file.read_text())[arm]["by_start"] for file in files]
-    starts = sorted({start for clip in clips for start in clip}, key=int)
-    if len(starts) > 8:
-        return {}
-    means = {
-        start: {name: float(np.nanmean([clip[start][name] for clip in clips if start in clip])) for name in ("AJ", "delta_avg")}
-        for start in starts
-    }
-    return {start: {name: round(value, 4) for name, value in each.items()} for start, each in means.items()}
-
-
-def _judged(rows: Sequence[Row]) -> dict[str, float]:
-    probability = np.concatenate([row["probability"] for row in rows])
-    bad = np.concatenate([row["error_px"] for row in rows]) > BAD_PX
-    figures = {
-        "auroc": auroc(probability, bad),
-        "ece": expected_calibration_error(reliability(probability, bad, num_bins=ECE_BINS)),
-        "brier": brier(probability, bad),
-        "bad_share": float(bad.mean()),
-        "predicted": float(probability.mean()),
-    }
-    return {name: round(value, 4) for name, value in figures.items()} | {"tracks": len(bad)}
 
 
 if __name__ == "__main__":

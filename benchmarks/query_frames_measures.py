@@ -1,12 +1,15 @@
 """Measures of one labelled clip for query_frames.py: coverage, errors against the truth, the audit's findings, and paired intervals."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.audit.auditing import clip_measures, measure_clip_pictures, weigh_tracks
-from pipeline.audit.calibrating.samples import track_errors
+from pipeline.audit.calibrating.figures import ECE_BINS, auroc, brier, expected_calibration_error, reliability
+from pipeline.audit.calibrating.samples import BAD_PX, track_errors
 from pipeline.audit.calibrating.shipped import shipped_calibrations
 from pipeline.audit.calibration import Calibration
 from pipeline.audit.clips.coverage import CELLS
@@ -22,7 +25,7 @@ RIGHT_PX = 4.0  # of the raster: no farther from the truth, where both are visib
 RESAMPLES = 2000
 MOST_STARTS = 8  # frames by which the accuracy is told apart
 Row = Mapping[str, Any]
-Statistic = Callable[[Sequence[Row]], float]
+Statistic = Callable[[Sequence[Row], np.ndarray], np.ndarray]  # (clips, draws of their numbers "R K") -> a value per draw, "R"
 
 
 def covered_cells(tracks_px: np.ndarray, counted: np.ndarray, *, height: int, width: int) -> np.ndarray:
@@ -132,27 +135,73 @@ def judged_tracks(labels: TrackLabels, true: TrueTracks, frames: np.ndarray, cal
 
 def mean_of(name: str) -> Statistic:
     """Mean of a measure over clips that have it."""
-    return lambda rows: float(np.nanmean([row[name] for row in rows]))
+
+    def mean(rows: Sequence[Row], draws: np.ndarray) -> np.ndarray:
+        return np.nanmean(np.array([row[name] for row in rows], np.float64)[draws], axis=1)
+
+    return mean
 
 
-def pooled_weight(rows: Sequence[Row]) -> float:
+def pooled_weight(rows: Sequence[Row], draws: np.ndarray) -> np.ndarray:
     """Mean weight of a track over all clips, as in the audit's summary."""
-    return float(np.concatenate([row["weight"] for row in rows]).mean())
+    total, count = (np.array([measure(row["weight"]) for row in rows], np.float64) for measure in (sum, len))
+    return total[draws].sum(axis=1) / count[draws].sum(axis=1)
 
 
-def fastest_weight(rows: Sequence[Row]) -> float:
+def fastest_weight(rows: Sequence[Row], draws: np.ndarray) -> np.ndarray:
     """What the kept clips give of the weight of the fastest third of all tracks, as in the audit's gate."""
-    speed, weight = (np.concatenate([row[name] for row in rows]) for name in ("speed", "kept_weight"))
-    known = np.flatnonzero(~np.isnan(speed))
-    fastest = known[np.argsort(speed[known], kind="stable")[len(known) * 2 // 3 :]]
-    return float(weight[fastest].mean())
+    clips = [np.array([row["speed"], row["kept_weight"]], np.float64) for row in rows]
+    known = [clip[:, ~np.isnan(clip[0])] for clip in clips]
+    found = []
+    for draw in draws.tolist():
+        speed, weight = np.concatenate([known[place] for place in draw], axis=1)
+        found.append(weight[np.argsort(speed, kind="stable")[len(speed) * 2 // 3 :]].mean())
+    return np.array(found)
 
 
 def compared(first: Sequence[Row], second: Sequence[Row], statistic: Statistic) -> dict[str, Any]:
     """The statistic of the second, and its difference from the first with a paired 95 % bootstrap interval over the clips."""
-    rng = np.random.default_rng(0)
-    draws = rng.integers(0, len(first), (RESAMPLES, len(first)))
-    moved = [statistic([second[place] for place in draw]) - statistic([first[place] for place in draw]) for draw in draws.tolist()]
-    low, high = np.percentile(moved, (2.5, 97.5))
-    value, before = statistic(second), statistic(first)
+    draws = np.random.default_rng(0).integers(0, len(first), (RESAMPLES, len(first)))
+    low, high = np.percentile(statistic(second, draws) - statistic(first, draws), (2.5, 97.5))
+    value, before = (float(statistic(rows, np.arange(len(rows))[None])[0]) for rows in (second, first))
     return {"value": round(value, 4), "difference": round(value - before, 4), "interval": [round(float(low), 4), round(float(high), 4)]}
+
+
+def compared_arms(files: list[Path], counts: list[int], names: list[str], statistics: Mapping[str, Statistic]) -> dict[str, Any]:
+    """Every statistic of every arm, with the difference from the first arm at the same number of tracks."""
+    clips = [json.loads(file.read_text()) for file in files]
+    rows = {f"{name}/{count}": [clip[f"{name}/{count}"] for clip in clips] for count in counts for name in names}
+    return {
+        f"{name}/{count}": {
+            what: compared(rows[f"{names[0]}/{count}"], rows[f"{name}/{count}"], statistic) for what, statistic in statistics.items()
+        }
+        for count in counts
+        for name in names
+    }
+
+
+def accuracy_by_start(files: list[Path], arm: str) -> dict[str, dict[str, float]]:
+    """AJ and delta_avg by the frame that tracks begin in, means over the clips."""
+    clips = [json.loads(file.read_text())[arm]["by_start"] for file in files]
+    starts = sorted({start for clip in clips for start in clip}, key=int)
+    if len(starts) > MOST_STARTS:
+        return {}
+    means = {
+        start: {name: float(np.nanmean([clip[start][name] for clip in clips if start in clip])) for name in ("AJ", "delta_avg")}
+        for start in starts
+    }
+    return {start: {name: round(value, 4) for name, value in each.items()} for start, each in means.items()}
+
+
+def calibration_figures(rows: Sequence[Row]) -> dict[str, float]:
+    """AUROC, calibration error and Brier score over the tracks of clips as `judged_tracks` gives them."""
+    probability = np.concatenate([row["probability"] for row in rows])
+    bad = np.concatenate([row["error_px"] for row in rows]) > BAD_PX
+    figures = {
+        "auroc": auroc(probability, bad),
+        "ece": expected_calibration_error(reliability(probability, bad, num_bins=ECE_BINS)),
+        "brier": brier(probability, bad),
+        "bad_share": float(bad.mean()),
+        "predicted": float(probability.mean()),
+    }
+    return {name: round(value, 4) for name, value in figures.items()} | {"tracks": len(bad)}

@@ -199,7 +199,7 @@ def _job(name: str, *arguments: object) -> None:
 
 def _rendered_clips(folder: Path, domain: str, seed: int, count: int) -> Iterator[Clip]:
     root = folder / f"{domain}-{seed}"
-    size = ("--frames", FRAMES, "--height", SIZE[0], "--width", SIZE[1], "--tracks", 16)
+    size = ("--frames", FRAMES, "--height", SIZE[0], "--width", SIZE[1], "--tracks", 16, "--max-error-rate", 1)  # some cannot be rendered
     _job("synthesize.py", "--root", root, "--domain", domain, "--num-clips", count, "--seed", seed, *size)
     return _stored_clips(root)
 

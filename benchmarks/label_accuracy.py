@@ -24,7 +24,7 @@ def main(
     """Print one JSON."""
     cv2.setNumThreads(threads)
     clips = [make_clip(index) for index in range(num_clips)]
-    policy = QueryPolicy(policy="grid", num_queries=queries)
+    policy = QueryPolicy(policy="grid", num_queries=queries, num_query_frames=1)
     results = {name: measure(make_labeler(name), clips, policy) for name in labelers.split(",")}
     what = (
         f"TAP-Vid metrics (first, 256 x 256) in percent, means over {num_clips} plane-layer clips of 48 frames, 240x320; {queries} queries"

@@ -15,9 +15,16 @@ from jobs.next_commands import after_labels
 from labelers import LABELERS, QueryPolicy
 from labelers.queries import Policy
 from pipeline.errors import ConfigError
+from pipeline.records.labels import QUERY_FRAMES
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+_QueryFrames = Annotated[
+    int | None,
+    typer.Option(
+        help="Frames that queries start on, spread evenly; 1 is the first frame.", show_default=f"{QUERY_FRAMES}; truth has its own"
+    ),
+]
 _COUNTED = {"tracks": ("points", " (track x frame)"), "depth": ("pixels", "")}  # what is counted of a kind's labels
 
 ScreenName = Literal["obey", "ignore"]
@@ -35,7 +42,7 @@ def pseudolabel(
     labeler: Annotated[str, typer.Option(help=f"{', '.join(LABELERS)}, or module:factory of your own.")],
     queries: Annotated[int, typer.Option(help="Points followed per clip.")] = 256,
     query_policy: Annotated[Policy, typer.Option(help="Where points are asked; truth: at points of true tracks.")] = "grid",
-    query_frames: Annotated[int, typer.Option(help="Frames that queries start on, spread evenly; 1 is the first frame.")] = 1,
+    query_frames: _QueryFrames = None,
     checkpoint: Annotated[
         str | None,
         typer.Option(help="Weights, for labelers that have any: a path, or hf://OWNER/MODEL/FILE.", show_default="none"),

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 import cv2
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from labelers.options import check_choice, check_count, check_number
 from pipeline.errors import ConfigError, DataError
 from pipeline.records import FrameReader
+from pipeline.records.labels import QUERY_FRAMES
 from pipeline.records.truth import TrackTruth
 
 Policy = Literal["grid", "random", "corners", "sift", "truth"]
@@ -32,16 +34,24 @@ class QueryPolicy:
 
     policy: Policy = "grid"
     num_queries: int = 256  # per clip, over all its query frames
-    num_query_frames: int = 1  # 1: the first frame; k: frames 0, T/k, 2T/k, ...; a clip of fewer frames uses each of them
+    num_query_frames: int | None = None  # k: frames 0, T/k, 2T/k, ..., of a shorter clip each; None becomes QUERY_FRAMES, of truth 1
     margin: float = 0.0  # left free at each border, as a share of the shorter side
 
     def __post_init__(self) -> None:
         check_choice("query policy", self.policy, POLICIES)
+        if self.num_query_frames is None:  # resolved here, so that what is recorded does not change with the default
+            object.__setattr__(self, "num_query_frames", 1 if self.policy == "truth" else QUERY_FRAMES)
         check_count("num_queries", self.num_queries, minimum=0)
         check_count("num_query_frames", self.num_query_frames, minimum=1)
         check_number("margin", self.margin, minimum=0.0, maximum=0.45)
         if self.policy == "truth" and (self.num_query_frames != 1 or self.margin):
             raise ConfigError("query policy truth: true tracks have query frames and places of their own; leave the options for them out")
+
+    def frames_of(self, num_frames: int) -> list[int]:
+        """Query frames of a clip of so many frames, ascending. Without meaning for the policy `truth`."""
+        assert self.num_query_frames is not None, "set when the policy was made"
+        count = min(self.num_query_frames, num_frames)
+        return [index * num_frames // count for index in range(count)]
 
 
 def choose_queries(reader: FrameReader, policy: QueryPolicy, *, key: str, truth: TrackTruth | None = None) -> npt.NDArray[np.float32]:
@@ -61,9 +71,9 @@ def choose_queries(reader: FrameReader, policy: QueryPolicy, *, key: str, truth:
         if truth is None:
             raise DataError(f"clip {key} has no true tracks to take queries from; use another query policy, such as grid")
         return true_points(truth, count=policy.num_queries, height=height, width=width, key=key)
-    count = min(policy.num_query_frames, num_frames)
-    frames = [index * num_frames // count for index in range(count)]
-    shares = [policy.num_queries * (index + 1) // count - policy.num_queries * index // count for index in range(count)]
+    frames = policy.frames_of(num_frames)
+    ends = [policy.num_queries * index // len(frames) for index in range(len(frames) + 1)]
+    shares = [end - start for start, end in pairwise(ends)]
     images = _images_at(reader, frames, key) if policy.policy in ("corners", "sift") else ((t, np.zeros(0, np.uint8)) for t in frames)
     queries = np.zeros((policy.num_queries, 3), np.float32)
     filled = 0

@@ -58,6 +58,7 @@ class AuditPlan:
     """Work of an audit."""
 
     audit: AuditSet
+    label_set: LabelSet
     settings: AuditSettings
     calibration: ChosenCalibration
     track_backward: BackwardLabeler | None
@@ -87,6 +88,7 @@ def plan_audit(config: AuditingConfig) -> AuditPlan:
     audit = _audit_set(config, label_set, cycle, screen, calibration)
     return AuditPlan(
         audit=audit,
+        label_set=label_set,
         settings=AuditSettings(
             root=root,
             audit=audit.name,

@@ -1,10 +1,13 @@
 """Summary of an audit."""
 
+from collections.abc import Sequence
+
 import typer
 
 from jobs.auditing.run_job import AuditingOutcome
 from jobs.console import DONE, GATE_CLOSED, counted, error_exit, print_summary, say_unexpected
 from jobs.next_commands import after_audit
+from pipeline.audit.report.wording import reason_remedy
 from pipeline.audit.summing.records import AuditSummary, GateCheck, GateResult
 from pipeline.audit.verdict import DECISIONS, REASONS
 
@@ -18,11 +21,13 @@ def report_audit(outcome: AuditingOutcome, root: str, max_error_rate: float, *, 
     summary, gate, plan = outcome.summary, outcome.gate, outcome.plan
     if summary is None or gate is None:
         return report_audit_plan(outcome)
+    remedies = _remedies(outcome, summary)
     rows: list[tuple[str, object]] = [
         ("audit", plan.audit.name),
         ("label set", plan.audit.label_set),
         ("weights", plan.audit.weights),
         *_totals(summary),
+        *(("remedy", line) for line in remedies),
         ("this run", _run_text(outcome)),
         *_costs(outcome),
         *(("gate", _check_text(check)) for check in gate.checks),
@@ -34,7 +39,7 @@ def report_audit(outcome: AuditingOutcome, root: str, max_error_rate: float, *, 
     say_unexpected(outcome.unexpected)
     for warning in plan.calibration.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    return gate_exit(gate) if gated else error_exit(summary.decisions["error"], summary.num_clips, max_error_rate)
+    return gate_exit(gate, remedies) if gated else error_exit(summary.decisions["error"], summary.num_clips, max_error_rate)
 
 
 def report_audit_plan(outcome: AuditingOutcome) -> int:
@@ -60,13 +65,24 @@ def worst_clip(summary: AuditSummary) -> str | None:
     return next((clip.key for clip in summary.worst if clip.verdict.decision != "keep" and clip.num_tracks), None)
 
 
-def gate_exit(gate: GateResult) -> int:
-    """Say on standard error which rules do not hold; GATE_CLOSED if the labels must not be trained on, else DONE."""
+def _remedies(outcome: AuditingOutcome, summary: AuditSummary) -> list[str]:
+    found = [(reason, count, reason_remedy(reason, outcome.plan.label_set.queries)) for reason, count in sorted(summary.reasons.items())]
+    return [f"{reason} ({counted(count, 'clip')}): {remedy}" for reason, count, remedy in found if remedy]
+
+
+def gate_exit(gate: GateResult, remedies: Sequence[str] = ()) -> int:
+    """Say on standard error which rules do not hold; GATE_CLOSED if the labels must not be trained on, else DONE.
+
+    Args:
+        remedies: what helps against the reasons of clips that are left out, a line each.
+    """
     for check in gate.checks:
         if not check.holds:
             typer.echo(f"{'gate' if check.blocks else 'warning'}: {check.rule}; found {check.value}", err=True)
     if gate.passes:
         return DONE
+    for line in remedies:
+        typer.echo(f"remedy: {line}", err=True)
     typer.echo(
         "error: the gate does not let these labels pass: read the report before you train on them (--no-gate leaves that to you)", err=True
     )

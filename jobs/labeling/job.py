@@ -20,7 +20,7 @@ from jobs.labeling.worker import FRAMES_IN_MEMORY, WorkerSettings
 from labelers import QueryPolicy, kind_of, make_labeler
 from pipeline import storage
 from pipeline.errors import ConfigError, StorageError
-from pipeline.labels import KINDS, LabelKind, kind_named, write_label_set
+from pipeline.labels import KINDS, LabelKind, kind_named, sets_on_other_frames, write_label_set
 from pipeline.layout import Layout
 from pipeline.records import LabelSet, TrackLabels
 from pipeline.shards.errors_table import ErrorRow, read_errors
@@ -112,9 +112,18 @@ def label_dataset(config: LabelingConfig, *, dry_run: bool) -> LabelingOutcome:
         raise ConfigError(f"{root} holds no plan; make it with jobs/shard.py first, or check --root")
     screen = obeyed_screen(root, config.screen)
     label_set = describe(config, screen=screen)
+    _name_older_sets(root, label_set)
     lock = None if dry_run else Layout(root).lock(f"labels/{label_set.name}")
     with storage.only_one(lock, f"the labels {label_set.name} of {root}"):
         return _label_missing(config, root, label_set, screen=screen, dry_run=dry_run)
+
+
+def _name_older_sets(root: str, label_set: LabelSet) -> None:
+    """Say so where a new label set is about to be begun beside one that differs in its query frames alone."""
+    if storage.exists(Layout(root).label_set_json(label_set.name)):
+        return
+    for name, frames in sets_on_other_frames(root, label_set).items():
+        typer.echo(f"note: {label_set.name} is a new label set; to go on with {name}, give --query-frames {frames}", err=True)
 
 
 def _label_missing(config: LabelingConfig, root: str, label_set: LabelSet, *, screen: str | None, dry_run: bool) -> LabelingOutcome:

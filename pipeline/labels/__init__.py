@@ -3,7 +3,7 @@
 from pipeline.labels.kinds import KINDS, LabelKind, kind_named
 from pipeline.labels.read import LabelEntry, LabelShard, labelled_shards, read_encoded_rows, read_label_shard, read_labels, read_labels_as
 from pipeline.labels.rows import STATUSES, LabelRow, decode_row, encode_rows
-from pipeline.labels.sets import list_label_sets, read_label_set, write_label_set
+from pipeline.labels.sets import list_label_sets, read_label_set, sets_on_other_frames, write_label_set
 from pipeline.labels.write import write_label_shard, write_label_tables
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "read_label_shard",
     "read_labels",
     "read_labels_as",
+    "sets_on_other_frames",
     "write_label_set",
     "write_label_shard",
     "write_label_tables",

@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 from pipeline import storage
-from pipeline.errors import ConfigError, DataError
+from pipeline.errors import ConfigError, DataError, TrackmillError
 from pipeline.layout import Layout
 from pipeline.records import LabelSet, TrackLabels
 from pipeline.tables import read_document, write_document
@@ -68,6 +68,25 @@ def list_label_sets(root: str) -> list[str]:
     """Names of the label sets of a dataset, sorted."""
     pattern = Layout(glob.escape(root)).label_set_json("*")
     return sorted(uri.split("/")[-2] for uri in storage.glob(pattern))
+
+
+def sets_on_other_frames(root: str, label_set: LabelSet) -> dict[str, int]:
+    """Label sets of the dataset that differ from this one in their number of query frames alone: that number by name.
+
+    Sets whose provenance cannot be read are left out.
+    """
+    found: dict[str, int] = {}
+    for name in list_label_sets(root):
+        try:
+            other = read_label_set(root, name, kind=label_set.kind)
+        except TrackmillError:
+            continue
+        frames = other.queries.get("num_query_frames")
+        queries = {**other.queries, "num_query_frames": label_set.queries.get("num_query_frames")}
+        alike = dataclasses.replace(other, configuration={**other.configuration, "queries": queries})
+        if isinstance(frames, int) and name != label_set.name and alike.name == label_set.name:
+            found[name] = frames
+    return found
 
 
 def _check_types(label_set: LabelSet) -> None:

@@ -16,6 +16,7 @@ from pipeline.records.arrays import check_array, check_finite
 DepthScale: TypeAlias = Literal["metric", "relative", "inverse"]
 DEPTH_SCALES: tuple[str, ...] = get_args(DepthScale)
 
+QUERY_FRAMES = 4  # frames of a clip that tracks begin in unless asked otherwise; chosen by benchmarks/query_frames.py
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
@@ -110,6 +111,12 @@ class LabelSet:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.labeler):
             raise DataError(f"labeler name {self.labeler!r} may hold only a-z 0-9 -")
+
+    @property
+    def queries(self) -> Mapping[str, Any]:
+        """The query policy that the configuration records; empty where it records none."""
+        found = self.configuration.get("queries")
+        return found if isinstance(found, Mapping) else {}
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -96,6 +97,23 @@ def test_one_contradiction_closes_the_gate(labelled, tmp_path):
     assert json.loads((root / "audit" / labels / "summary.json").read_text())["gate"]["passes"] is False
     assert "more than --max-error-rate" in run(audit_app, *command, "--no-gate", code=TOO_MANY_ERRORS).stderr
     run(audit_app, *command, "--no-gate", "--max-error-rate", "0.5")
+
+
+def test_low_coverage_closes_the_gate_and_names_its_remedy(labelled, tmp_path):
+    root, labels = copied(labelled, tmp_path / "root")
+    shard = read_label_shard(str(root), labels, 0)
+    rows = []
+    for each in shard.entries.values():  # all tracks into a corner
+        found = shard.labels(each.key)
+        crowded = replace(found, queries=found.queries * np.float32([1, 0.25, 0.25]), tracks_px=found.tracks_px * np.float32(0.25))
+        facts = {"num_frames": each.num_frames, "width": each.width, "height": each.height, "clip_sha256": each.clip_sha256}
+        rows.append(LabelRow(key=each.key, status="ok", labels=crowded, **facts))
+    write_label_shard(str(root), labels, shard=0, rows=rows)
+    closed = run(audit_app, "run", "--root", root, "--labels", labels, "--calibration", "none", "--executor", "inline", code=GATE)
+    remedy = "low_coverage (2 clips): label again with --queries 200: these clips have 100 tracks"
+    assert f"remedy: {remedy}" in closed.stderr
+    assert remedy in " ".join(closed.stdout.replace("│", " ").split())
+    assert remedy.split(": ", 1)[1] in (root / "audit" / labels / "report.html").read_text()
 
 
 def test_tracks_are_followed_back_and_held_against_a_baseline(labelled, tmp_path):

@@ -34,8 +34,8 @@ def old(tmp_path) -> Path:
     return tmp_path
 
 
-def labelling(root: Path) -> LabelingConfig:
-    queries = QueryPolicy(policy="grid", num_queries=100)
+def labelling(root: Path, *, query_frames: int | None = 1) -> LabelingConfig:
+    queries = QueryPolicy(policy="grid", num_queries=100, num_query_frames=query_frames)
     return LabelingConfig(root=str(root), labeler="dis-flow", labeler_options={}, queries=queries, executor=INLINE)
 
 
@@ -70,6 +70,14 @@ def test_its_files_are_written_again_as_they_are(old):
     write_label_set(again, read_label_set(str(old / "root"), LABEL_SET))
     write_label_tables(again, LABEL_SET, shard=0, tables=[encode_rows(rows)])
     assert digests(Path(again) / "labels" / LABEL_SET) == digests(written)
+
+
+def test_without_its_query_frames_another_set_is_begun_and_the_option_that_goes_on_with_it_is_named(old, capsys):
+    other = label_dataset(labelling(old / "root", query_frames=None), dry_run=True).label_set
+    assert other != LABEL_SET
+    assert f"note: {other} is a new label set; to go on with {LABEL_SET}, give --query-frames 1" in capsys.readouterr().err
+    assert label_dataset(labelling(old / "root"), dry_run=True).label_set == LABEL_SET
+    assert not capsys.readouterr().err
 
 
 def test_grown_by_a_clip_it_is_extended_and_what_was_there_keeps_its_bytes(old):

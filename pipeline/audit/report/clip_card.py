@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pipeline.audit.report.clip_material import ClipMaterial
 from pipeline.audit.report.commands import Command, clip_commands
 from pipeline.audit.report.limits import reason_evidence
-from pipeline.audit.report.wording import counted, duration, figure, reason_sentence, size
+from pipeline.audit.report.wording import counted, duration, figure, reason_remedy, reason_sentence, size
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.records import LabelSet
 from pipeline.shards.index import ClipEntry, is_video
@@ -14,11 +14,12 @@ from pipeline.shards.index import ClipEntry, is_video
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReasonLine:
-    """One reason of a verdict; the evidence is "" where nothing is known."""
+    """One reason of a verdict; evidence and remedy are "" where nothing is known."""
 
     name: str
     sentence: str
     evidence: str
+    remedy: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +67,7 @@ def clip_card(material: ClipMaterial, root: str, audit: AuditSet, labels: LabelS
         decision=brief.verdict.decision,
         forgotten=False,
         remarks=material.remarks,
-        reasons=tuple(_reason_line(reason, material, audit) for reason in brief.verdict.reasons),
+        reasons=tuple(_reason_line(reason, material, audit, labels) for reason in brief.verdict.reasons),
         error=material.audit.error if material.audit is not None else None,
         facts=_facts(material),
         source=source,
@@ -92,7 +93,7 @@ def _facts(material: ClipMaterial) -> tuple[str, ...]:
     return tuple(facts)
 
 
-def _reason_line(reason: str, material: ClipMaterial, audit: AuditSet) -> ReasonLine:
+def _reason_line(reason: str, material: ClipMaterial, audit: AuditSet, labels: LabelSet | None) -> ReasonLine:
     evidence = reason_evidence(
         reason,
         measures=None if material.audit is None else material.audit.measures,
@@ -100,7 +101,12 @@ def _reason_line(reason: str, material: ClipMaterial, audit: AuditSet) -> Reason
         screen=None if material.screen is None else material.screen.measures,
         screen_rules=(audit.screen or {}).get("rules", {}),
     )
-    return ReasonLine(name=reason, sentence=reason_sentence(reason), evidence=evidence[:1].upper() + evidence[1:])
+    return ReasonLine(
+        name=reason,
+        sentence=reason_sentence(reason),
+        evidence=evidence[:1].upper() + evidence[1:],
+        remedy=reason_remedy(reason, {} if labels is None else labels.queries),
+    )
 
 
 def _file(entry: ClipEntry) -> ClipFile | None:

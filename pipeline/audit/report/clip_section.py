@@ -132,7 +132,7 @@ class _CardMaker:
 
     def __init__(self, root: str, audit: AuditSet, write: CardWriter, budget: int, num_cards: int) -> None:
         self._root, self._audit, self._write = root, audit, write
-        self._labels, self._tombstones = _label_set(root, audit), read_tombstones(root)
+        self._labels, self._tombstones = provenance_of(root, audit), read_tombstones(root)
         self._budget, self._waiting = budget, num_cards
         self._reserve = min(CARD_RESERVE, budget // max(2 * num_cards, 1))
         self.num_stills = 0
@@ -171,7 +171,8 @@ def _remarked(card: ClipCard, remark: str) -> ClipCard:
     return replace(card, remarks=(*card.remarks, remark))
 
 
-def _label_set(root: str, audit: AuditSet) -> LabelSet | None:
+def provenance_of(root: str, audit: AuditSet) -> LabelSet | None:
+    """Provenance of the audited labels; None if it cannot be read."""
     try:
         return read_label_set(root, audit.label_set)
     except TrackmillError:

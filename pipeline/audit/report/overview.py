@@ -4,12 +4,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.audit.report.charts import CellGrid, StackedBar, cell_grid, decision_bar
-from pipeline.audit.report.wording import counted, reason_sentence
+from pipeline.audit.report.wording import counted, reason_remedy, reason_sentence
 from pipeline.audit.summing.records import AuditSummary, GateCheck, GateResult, ShardSummary, WeightMass
 from pipeline.audit.verdict import DECISIONS, REASONS
 from pipeline.drawing.style import hexadecimal, ramp
+from pipeline.records import LabelSet
 
 _MEANING = {
     "keep": "for training",
@@ -59,6 +61,7 @@ class ReasonCount:
     sentence: str
     decision: str
     num_clips: int
+    remedy: str  # "" where none is known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,10 +118,14 @@ def _check_line(check: GateCheck) -> CheckLine:
     return CheckLine(check=check, state="warned", mark="▲", word="warning")
 
 
-def totals(summary: AuditSummary) -> Totals:
-    """Sums of a summary, its reasons and licences ordered."""
+def totals(summary: AuditSummary, labels: LabelSet | None) -> Totals:
+    """Sums of a summary, its reasons and licences ordered.
+
+    Args:
+        labels: None where their provenance cannot be read: nothing is said of remedies then.
+    """
     counts = summary.decisions
-    lines = _reason_counts(summary.reasons)
+    lines = _reason_counts(summary.reasons, {} if labels is None else labels.queries)
     return Totals(
         summary=summary,
         mean_weight=summary.weight_sum / summary.num_tracks if summary.num_tracks else math.nan,
@@ -130,9 +137,15 @@ def totals(summary: AuditSummary) -> Totals:
     )
 
 
-def _reason_counts(reasons: Mapping[str, int]) -> tuple[ReasonCount, ...]:
+def _reason_counts(reasons: Mapping[str, int], queries: Mapping[str, Any]) -> tuple[ReasonCount, ...]:
     lines = [
-        ReasonCount(name=name, sentence=reason_sentence(name), decision=REASONS.get(name, "keep"), num_clips=count)
+        ReasonCount(
+            name=name,
+            sentence=reason_sentence(name),
+            decision=REASONS.get(name, "keep"),
+            num_clips=count,
+            remedy=reason_remedy(name, queries),
+        )
         for name, count in reasons.items()
     ]
     return tuple(sorted(lines, key=lambda line: (-DECISIONS.index(line.decision), -line.num_clips, line.name)))

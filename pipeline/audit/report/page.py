@@ -13,7 +13,7 @@ from pipeline.audit.comparing.records import DriftRow
 from pipeline.audit.report import wording
 from pipeline.audit.report.charts import filled_width
 from pipeline.audit.report.clip_card import ClipCard
-from pipeline.audit.report.clip_section import Player, clips_with_cards, clips_without_cards
+from pipeline.audit.report.clip_section import Player, clips_with_cards, clips_without_cards, provenance_of
 from pipeline.audit.report.commands import baseline_command, calibrate_command, stream_code
 from pipeline.audit.report.measures import calibration_card, distributions, drift_lines
 from pipeline.audit.report.overview import shard_table, sort_key, totals, verdict_banner, weight_groups
@@ -67,7 +67,7 @@ def build_report(
         "root": root,
         "verdict": verdict_banner(gate, use=stream_code(root, audit)),
         "audit": audit,
-        "totals": totals(summary),
+        "totals": totals(summary, provenance_of(root, audit)),
         "groups": weight_groups(summary.masses),
         "measures": distributions(audit, summary, baseline),
         "calibration": calibration_card(audit),

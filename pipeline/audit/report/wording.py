@@ -1,7 +1,11 @@
 """Words of the report: numbers with their units, what each measure means, and each reason of a verdict as a sentence."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from pipeline.records.labels import QUERY_FRAMES
 
 _PX = "pixels of a 256 × 256 raster"
 
@@ -193,3 +197,17 @@ REASON_SENTENCES: dict[str, str] = {
 def reason_sentence(reason: str) -> str:
     """The reason in words; one that has no sentence yet, by its name."""
     return REASON_SENTENCES.get(reason, f"{reason.replace('_', ' ').capitalize()}.")
+
+
+def reason_remedy(reason: str, queries: Mapping[str, Any]) -> str:
+    """Option of jobs/pseudolabel.py that helps against a reason; "" where none is known.
+
+    Args:
+        queries: the query policy that the label set records; empty where it is not known.
+    """
+    frames, count = queries.get("num_query_frames"), queries.get("num_queries")
+    if reason != "low_coverage" or queries.get("policy") == "truth" or not isinstance(frames, int) or not isinstance(count, int):
+        return ""
+    if frames < QUERY_FRAMES:
+        return f"label again with --query-frames {QUERY_FRAMES}: these tracks begin in {counted(frames, 'frame')} of a clip"
+    return f"label again with --queries {2 * count}: these clips have {counted(count, 'track')}"

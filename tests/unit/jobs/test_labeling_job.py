@@ -62,6 +62,18 @@ def test_the_screen_and_the_way_back_are_part_of_the_label_set_where_there_are_a
     assert len({plain.name, screened.name, back.name}) == 3
 
 
+@pytest.mark.parametrize(
+    ("queries", "name"),
+    [
+        (QueryPolicy(policy="truth"), "dis-flow-4b0339b1"),
+        (QueryPolicy(num_query_frames=1), "dis-flow-cffc4e13"),
+        (QueryPolicy(policy="grid", num_queries=100, num_query_frames=1), "dis-flow-0aac7930"),
+    ],
+)
+def test_the_options_of_older_label_sets_still_give_their_names(queries, name):
+    assert describe(replace(config("dis-flow"), queries=queries)).name == name
+
+
 @pytest.mark.usefixtures("_placed")
 def test_the_grant_of_a_worker_is_its_threads_and_its_device():
     settings = config(num_cpus_per_worker=2.5, num_gpus_per_worker=0.5, frames_in_memory=7).worker("r")

@@ -40,7 +40,7 @@ def test_the_same_key_gives_the_same_points_and_another_key_others(policy):
 
 
 def test_random_points_are_the_same_for_ever():
-    queries = choose_queries(noisy_clip(), QueryPolicy(policy="random", num_queries=2), key="bear-0123abcd-w0000")
+    queries = choose_queries(noisy_clip(), QueryPolicy(policy="random", num_queries=2, num_query_frames=1), key="bear-0123abcd-w0000")
     np.testing.assert_allclose(queries, [[0, 9.573201, 17.546768], [0, 12.51025, 18.420187]], atol=1e-4)
 
 
@@ -52,6 +52,12 @@ def test_query_frames_are_spread_over_the_clip_and_share_the_points():
     assert (np.diff(queries[:, 0]) >= 0).all()
     drawn = [queries[queries[:, 0] == t, 1:] for t in (0, 3)]
     assert not np.array_equal(drawn[0][:2], drawn[1][:2])
+
+
+def test_by_default_the_points_begin_in_four_frames_of_a_clip():
+    queries = choose_queries(noisy_clip(num_frames=48), QueryPolicy(num_queries=10), key="a")
+    assert queries[:, 0].tolist() == [0, 0, 12, 12, 12, 24, 24, 36, 36, 36]
+    assert QueryPolicy(num_queries=10) == QueryPolicy(num_queries=10, num_query_frames=4)
 
 
 def test_a_clip_with_fewer_frames_than_asked_uses_each_of_them():

@@ -92,7 +92,11 @@ def test_a_clip_without_true_tracks_is_an_error_that_names_it():
         choose_queries(reader, QueryPolicy(policy="truth"), key="abc")
 
 
-@pytest.mark.parametrize("option", [{"num_query_frames": 2}, {"margin": 0.1}])
+def test_true_points_are_recorded_as_before_whatever_the_default_of_other_policies():
+    assert QueryPolicy(policy="truth") == QueryPolicy(policy="truth", num_query_frames=1)
+
+
+@pytest.mark.parametrize("option", [{"num_query_frames": 2}, {"num_query_frames": 4}, {"margin": 0.1}])
 def test_options_that_mean_nothing_to_the_policy_are_refused(option):
     with pytest.raises(ConfigError, match="true tracks have query frames and places of their own"):
         QueryPolicy(policy="truth", **option)

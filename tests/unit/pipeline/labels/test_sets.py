@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigError, DataError, FormatError
-from pipeline.labels import list_label_sets, read_label_set, write_label_set
+from pipeline.labels import list_label_sets, read_label_set, sets_on_other_frames, write_label_set
+from pipeline.records import LabelSet
 
 
 @pytest.fixture
@@ -58,6 +59,20 @@ def test_a_root_without_label_sets_says_which_job_makes_them(tmp_path):
     assert list_label_sets(str(tmp_path)) == []
     with pytest.raises(ConfigError, match="none yet: run jobs/pseudolabel.py first"):
         read_label_set(str(tmp_path), "x")
+
+
+def test_sets_that_differ_in_query_frames_alone_are_found(tmp_path, file, label_set):
+    def asked(frames: int, count: int = 9, **changed: object) -> LabelSet:
+        queries = {"policy": "grid", "num_queries": count, "num_query_frames": frames}
+        return dataclasses.replace(label_set, configuration={"window": 21, "queries": queries}, **changed)
+
+    for other in (asked(1), asked(2), asked(1, count=16), asked(1, checkpoint_sha256="12" * 32)):
+        write_label_set(str(tmp_path), other)
+    assert sets_on_other_frames(str(tmp_path), asked(4)) == {asked(1).name: 1, asked(2).name: 2}
+    assert sets_on_other_frames(str(tmp_path), asked(2)) == {asked(1).name: 1}
+    broken = tmp_path / "labels" / asked(1).name / "label_set.json"
+    broken.write_text("{")
+    assert sets_on_other_frames(str(tmp_path), asked(4)) == {asked(2).name: 2}
 
 
 def test_a_root_with_pattern_characters_is_taken_literally(tmp_path, label_set):

@@ -17,7 +17,8 @@ import pytest
 from pipeline.audit.comparing.records import DriftRow
 from pipeline.audit.report import build_report
 from pipeline.audit.summing.records import GateCheck, GateResult, Histogram
-from pipeline.labels import LabelRow, write_label_shard
+from pipeline.audit.verdict import verdict_of
+from pipeline.labels import LabelRow, write_label_set, write_label_shard
 from pipeline.shards.plan import PlannedClip, write_plan
 from pipeline.shards.tombstones import write_tombstones
 from tests.unit.pipeline.audit.report.audited import (
@@ -190,6 +191,19 @@ def test_a_card_says_what_was_measured_against_which_limit(audited: Audited) -> 
     assert "Too few tracks are long enough to learn from. Usable tracks: 5, expected at least 64." in text
     assert "byte 512" in text
     assert "24 frames, 2.0 s at 12 fps" in text
+
+
+@pytest.mark.parametrize(("frames", "option"), [(1, "--query-frames 4"), (4, "--queries 10")])
+def test_low_coverage_names_its_remedy_in_the_totals_and_on_the_card(own: Audited, frames: int, option: str) -> None:
+    queries = {**LABELS.configuration["queries"], "num_query_frames": frames}
+    labels = replace(LABELS, configuration={**LABELS.configuration, "queries": queries})
+    write_label_set(own.root, labels)
+    summary = audit_summary(
+        reasons={"low_coverage": 1, "flicker": 1}, worst=(brief("poor", verdict=verdict_of(["low_coverage", "flicker"])),)
+    )
+    text = Page(report(own, summary=summary, audit=audit_set(label_set=labels.name))).text
+    assert text.count(f"Remedy: label again with {option}: ") == text.count("Remedy:") == 2
+    assert "Remedy" not in Page(report(own, summary=summary)).text  # its label set does not record in how many frames tracks begin
 
 
 def test_a_clip_to_be_forgotten_shows_nothing(own: Audited) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.audit.report.wording import counted, counted_share, duration, figure, large, percent, percentage, size
+from pipeline.audit.report.wording import counted, counted_share, duration, figure, large, percent, percentage, reason_remedy, size
 
 NAN = float("nan")
 
@@ -35,3 +35,24 @@ def test_durations(seconds: float, text: str) -> None:
 def test_sizes() -> None:
     assert [large(999), large(12_300_000), large(4_500_000_000)] == ["999", "12.3 million", "4.5 billion"]
     assert [size(12_300), size(4_500_000)] == ["12.3 kB", "4.5 MB"]
+
+
+@pytest.mark.parametrize(
+    ("queries", "text"),
+    [
+        (
+            {"policy": "grid", "num_queries": 256, "num_query_frames": 1},
+            "label again with --query-frames 4: these tracks begin in 1 frame of a clip",
+        ),
+        (
+            {"policy": "sift", "num_queries": 64, "num_query_frames": 3},
+            "label again with --query-frames 4: these tracks begin in 3 frames of a clip",
+        ),
+        ({"policy": "grid", "num_queries": 64, "num_query_frames": 4}, "label again with --queries 128: these clips have 64 tracks"),
+        ({"policy": "truth", "num_queries": 64, "num_query_frames": 1}, ""),
+        ({}, ""),
+    ],
+)
+def test_low_coverage_names_the_option_that_the_labels_lacked(queries: dict[str, object], text: str) -> None:
+    assert reason_remedy("low_coverage", queries) == text
+    assert reason_remedy("dark", queries) == ""

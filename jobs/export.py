@@ -23,12 +23,15 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _SHOWN = 5  # refused clips, and errors, that are printed
 
 Out = Annotated[str, typer.Option(help="Folder or URL for the export: what the other tool is pointed at.")]
-LabelSets = Annotated[list[str] | None, typer.Option("--labels", help="Label set; one per kind. Truth of the clips where none is named.")]
-Audit = Annotated[str | None, typer.Option(help="Audit to obey: clips that it keeps, tracks that have weight. It brings its label set.")]
+LabelSets = Annotated[list[str] | None, typer.Option("--labels", help="Label set; one per kind.", show_default="the clips' truth")]
+Audit = Annotated[
+    str | None,
+    typer.Option(help="Audit to obey: clips that it keeps, tracks that have weight. It brings its label set.", show_default="none"),
+]
 MinWeight = Annotated[float, typer.Option(help="Least weight of a track (with --audit), besides being above 0.")]
 EvaluationTruth = Annotated[bool, typer.Option("--evaluation-truth", help="Also export truth that is meant for evaluation.")]
-TrainerFrames = Annotated[int | None, typer.Option(help="Frames of the trainer's samples; by --trainer if not given.")]
-TrainerPoints = Annotated[int | None, typer.Option(help="Tracks of the trainer's samples; by --trainer if not given.")]
+TrainerFrames = Annotated[int | None, typer.Option(help="Frames of the trainer's samples.", show_default="by --trainer")]
+TrainerPoints = Annotated[int | None, typer.Option(help="Tracks of the trainer's samples.", show_default="by --trainer")]
 VideoLayout = Annotated[str, typer.Option(help="thwc: uint8, for TAPIP3D; tchw: float32 in [0, 1], for SpatialTrackerV2.")]
 JpegQuality = Annotated[int, typer.Option(help="Quality of the JPEG files, 1 to 100.")]
 
@@ -56,7 +59,7 @@ class _Asked:
     evaluation_truth: bool = True  # what a format for evaluation is for
 
 
-@app.command()
+@app.command(cls=options.command_of("--root /data/walks --audit AUDIT --out /data/kubric"))
 def kubric(
     root: options.Root,
     out: Out,
@@ -83,7 +86,7 @@ def kubric(
     _run(asked, lambda: KubricFormat(needs=_needs(KUBRIC_TRAINERS, trainer, trainer_frames, trainer_points), min_weight=min_weight))
 
 
-@app.command()
+@app.command(cls=options.command_of("--root /data/walks --audit AUDIT --out /data/alltracker"))
 def alltracker(
     root: options.Root,
     out: Out,
@@ -110,7 +113,7 @@ def alltracker(
     _run(asked, lambda: AllTrackerFormat(needs=_needs(ALLTRACKER_TRAINERS, trainer, trainer_frames, trainer_points), min_weight=min_weight))
 
 
-@app.command()
+@app.command(cls=options.command_of("--root /data/studio --out /data/tapip3d"))
 def tapip3d(
     root: options.Root,
     out: Out,
@@ -134,7 +137,7 @@ def tapip3d(
     _run(asked, lambda: Tapip3dFormat(video_layout=video_layout, min_weight=min_weight))
 
 
-@app.command()
+@app.command(cls=options.command_of("--root /data/walks --audit AUDIT --out /data/tapvid"))
 def tapvid(
     root: options.Root,
     out: Out,
@@ -157,7 +160,7 @@ def tapvid(
     _run(asked, lambda: TapVidFormat(min_weight=min_weight))
 
 
-@app.command()
+@app.command(cls=options.command_of("--root /data/studio --out /data/tapvid3d"))
 def tapvid3d(
     root: options.Root,
     out: Out,

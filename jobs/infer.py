@@ -22,16 +22,16 @@ def infer_command(
     source: Annotated[str, typer.Argument(metavar="INPUT", help="Video file, or folder of images taken in the order of their names.")],
     checkpoint: Annotated[str, typer.Option(help="File of ours, or of π³, Pi3X or TrajVG: a path, hf://org/repo/file, or a URL.")],
     out: Annotated[str, typer.Option(help="Folder or URL for the results.")],
-    stride: Annotated[int | None, typer.Option(help="Take every N-th frame. Default: as the checkpoint was trained.")] = None,
+    stride: Annotated[int | None, typer.Option(help="Take every N-th frame.", show_default="as the checkpoint was trained")] = None,
     frames: Annotated[
-        int | None, typer.Option(help="Frames reconstructed at once, on which memory depends. Default: as the checkpoint was trained.")
+        int | None, typer.Option(help="Frames reconstructed at once, on which memory depends.", show_default="as the checkpoint was trained")
     ] = None,
     overlap: Annotated[
-        int | None, typer.Option(help="Frames that neighbouring windows of a longer video share. Default: a quarter, at least 2.")
+        int | None, typer.Option(help="Frames that neighbouring windows of a longer video share.", show_default="a quarter, at least 2")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="At most this many frames, from the beginning.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most this many frames, from the beginning.", show_default="all")] = None,
     pixels: Annotated[
-        int | None, typer.Option(help="Pixels of a frame as the model sees it, at most. Default: as the checkpoint was trained.")
+        int | None, typer.Option(help="Pixels of a frame as the model sees it, at most.", show_default="as the checkpoint was trained")
     ] = None,
     grid: Annotated[int, typer.Option(help="Track a grid of points of each window's first frame, so many pixels apart; 0: none.")] = 20,
     visible: Annotated[float, typer.Option(help="Score from which a tracked point counts as seen.")] = VISIBLE,

@@ -12,17 +12,24 @@ from pipeline.export.publication import Publication
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.command("publish")
+@app.command(
+    "publish", cls=options.command_of("--root /data/walks --labels LABELSET --audit AUDIT --out /data/publication --license cc-by-4.0")
+)
 def publish_command(
     root: options.Root,
     labels: Annotated[str, typer.Option(help="Label set of tracks to publish.")],
     out: Annotated[str, typer.Option(help="Folder or URL for the publication.")],
-    audit: Annotated[str | None, typer.Option(help="Audit of these labels: verdicts, measures and weights are published too.")] = None,
+    audit: Annotated[
+        str | None, typer.Option(help="Audit of these labels: verdicts, measures and weights are published too.", show_default="none")
+    ] = None,
     split: options.Split = None,
     with_video: Annotated[bool, typer.Option("--with-video", help="Publish the clips as well: only if every licence allows it.")] = False,
-    title: Annotated[str | None, typer.Option(help="Title of the card; made of the dataset's name by default.")] = None,
-    license: Annotated[str | None, typer.Option(help="Licence of the labels, for the card: cc-by-4.0, ...; other by default.")] = None,
-    repo: Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Send the folder to this dataset of the Hugging Face hub.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the card.", show_default="made of the dataset's name")] = None,
+    license: Annotated[str | None, typer.Option(help="Licence of the labels, for the card: cc-by-4.0, ...", show_default="other")] = None,
+    repo: Annotated[
+        str | None,
+        typer.Option(metavar="OWNER/NAME", help="Send the folder to this dataset of the Hugging Face hub.", show_default="it is not sent"),
+    ] = None,
     private: Annotated[bool, typer.Option("--private", help="Hide a dataset that is made from others.")] = False,
 ) -> None:  # fmt: skip
     """Publish labels with a card; the receiver joins them with videos by hash, or by source and times. Forgotten clips are left out."""

@@ -19,6 +19,7 @@ from labelers import LABELERS, QueryPolicy
 from labelers.queries import Policy
 from pipeline.audit.verdict import ScreenRules
 from pipeline.manifest import ManifestOptions
+from pipeline.records.labels import QUERY_FRAMES
 from pipeline.shards.dataset import shard_size
 from pipeline.shards.policy import ClipPolicy
 
@@ -55,12 +56,22 @@ def run_command(
     query_policy: Annotated[Policy, typer.Option(help="Where points are asked.", rich_help_panel=_LABELS)] = _ASKED.policy,
     query_frames: Annotated[
         int, typer.Option(help="Frames that queries start on, spread evenly.", rich_help_panel=_LABELS)
-    ] = _ASKED.num_query_frames,
+    ] = QUERY_FRAMES,
     checkpoint: Annotated[
-        str | None, typer.Option(help="The labeler's weights, if it has any: a path, or hf://OWNER/MODEL/FILE.", show_default="none", rich_help_panel=_LABELS)
+        str | None,
+        typer.Option(
+            help="The labeler's weights, if it has any: a path, or hf://OWNER/MODEL/FILE.", show_default="none", rich_help_panel=_LABELS
+        ),
     ] = None,
     option: Annotated[
-        list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the labeler; repeat it.", show_default="none", rich_help_panel=_LABELS)
+        list[str] | None,
+        typer.Option(
+            "--option",
+            metavar="NAME=VALUE",
+            help="Option of the labeler; repeat it.",
+            show_default="the labeler's own",
+            rich_help_panel=_LABELS,
+        ),
     ] = None,
     cycle: Annotated[
         bool, typer.Option("--cycle", help="Follow every track back too, for the audit. Twice the work.", rich_help_panel=_LABELS)

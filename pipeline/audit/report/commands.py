@@ -55,7 +55,7 @@ def show_command(root: str, audit: AuditSet, key: str) -> str:
 def relabel_command(root: str, labels: LabelSet) -> str:
     """Makes what is missing of the label set, with the settings that it was made with."""
     configuration = labels.configuration
-    queries: Mapping[str, Any] = configuration.get("queries", {})
+    queries: Mapping[str, Any] = labels.queries
     flags = {"--queries": "num_queries", "--query-policy": "policy", "--query-frames": "num_query_frames"}
     words = [(flag, str(queries[name])) for flag, name in flags.items() if name in queries]
     words += [("--checkpoint", labels.checkpoint)] if labels.checkpoint else []

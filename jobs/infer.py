@@ -124,7 +124,7 @@ def _describe_windows(done: Inference) -> str:
 def _describe_counted(joints: tuple[Joint, ...]) -> str:
     least = min(joints, key=lambda joint: joint.inliers)
     turned = max(joints, key=lambda joint: joint.turn_deg)
-    return f"{least.inliers:.0%} of the points or more agree, cameras within {turned.turn_deg:.1f} degrees"
+    return f"at least {least.inliers:.0%} of the points agree, cameras within {turned.turn_deg:.1f} degrees"
 
 
 def _describe_tracks(done: Inference) -> str:

@@ -31,7 +31,8 @@ def write_colmap(folder: str, whole: Reconstruction) -> int:
     """Publish `images/000000.png`, ... and `sparse/0/{cameras,images,points3D}.bin` below a folder or URL.
 
     Every image has a PINHOLE camera of its own, as fitted to its points, and up to POINTS_PER_IMAGE points of the cloud, spread evenly
-    over its pixels; a point is observed in the image that it comes from. Lengths are in the model's unit.
+    over its pixels; a point is observed in the image that it comes from, and its error, in pixels, says how far from there the camera
+    projects it. Lengths are in the model's unit.
 
     Returns: the number of points.
     Raises: DataError if in some frame no pinhole camera sees the points.
@@ -48,6 +49,7 @@ def write_colmap(folder: str, whole: Reconstruction) -> int:
                 name = f"{t:06d}.png"
                 storage.publish_bytes(storage.join(folder, "images", name), _png(whole.frames(t)[0], name))
                 rows = _points_of(whole, t, first_id=num_points + 1)
+                rows[0]["error"] = _reprojection_error(rows, poses[t], intrinsics[t])
                 _write_image(handle, t, name, poses[t], rows)
                 points.append(rows[0].view(np.uint8).reshape(-1, _POINT.itemsize))
                 num_points += len(rows[0])
@@ -87,6 +89,15 @@ def _points_of(whole: Reconstruction, t: int, *, first_id: int) -> tuple[np.ndar
     rows["colour"] = whole.frames(t).reshape(-1, 3)[places]
     rows["track_length"], rows["image"], rows["observation"] = 1, t + 1, np.arange(len(places))
     return rows, np.stack([places % whole.size[1], places // whole.size[1]], axis=1) + _HALF
+
+
+def _reprojection_error(points: tuple[np.ndarray, np.ndarray], camera_to_world: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+    """Pixels "n" between where points are observed and where their image's camera projects them; infinite behind it."""
+    rows, pixels = points
+    camera = (rows["position"] - camera_to_world[:3, 3]) @ camera_to_world[:3, :3]
+    front = camera[:, 2] > 0
+    projected = camera @ intrinsics.astype(np.float64).T / np.where(front, camera[:, 2], 1)[:, None]
+    return np.where(front, np.linalg.norm(projected[:, :2] + _HALF - pixels, axis=1), np.inf)
 
 
 def _write_image(handle: IO[bytes], t: int, name: str, camera_to_world: np.ndarray, points: tuple[np.ndarray, np.ndarray]) -> None:

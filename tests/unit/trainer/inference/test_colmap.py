@@ -1,6 +1,7 @@
 """COLMAP's layout: what is written is read by a reader of its published format, and by COLMAP's own, and projects to its own pixels."""
 
 import struct
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -51,7 +52,7 @@ def read_points(sparse):
     for _ in range(reader.take("Q")):
         number, *values = reader.take("Q3d3Bd")
         track = [reader.take("ii") for _ in range(reader.take("Q"))]
-        points[number] = (np.array(values[:3]), values[3:6], track)
+        points[number] = (np.array(values[:3]), values[3:6], values[6], track)
     assert reader.ends()
     return points
 
@@ -82,7 +83,8 @@ def test_points_project_to_their_pixels_in_the_published_layout(model):
         assert (fx, fy, cx, cy) == pytest.approx((FOCAL, FOCAL, W / 2, H / 2), rel=1e-5)  # corners of pixels, not centres
         for place in range(reader.take("Q")):
             u, v, point = reader.take("ddq")
-            position, colour, track = points[point]
+            position, colour, error, track = points[point]
+            assert error < 1e-3
             assert track == [(number, place)]
             at = Rotation.from_quat([x, y, z, w]).apply(position) + translation
             assert (fx * at[0] / at[2] + cx, fy * at[1] / at[2] + cy) == pytest.approx((u, v), abs=1e-3)
@@ -103,6 +105,17 @@ def test_colmap_reads_it(model):
         for observation in image.points2D:
             pixel = image.project_point(found.points3D[observation.point3D_id].xyz)
             np.testing.assert_allclose(pixel, observation.xy, atol=1e-3)
+
+
+def test_points_that_the_cameras_do_not_fit_carry_their_error(tmp_path):
+    whole = walk(2)
+    right = whole.camera_to_world[:, None, None, :3, 0]
+    aside = replace(whole, points=whole.points + 0.1 * whole.depth[..., None] * right)  # a tenth of the depth, at every depth
+    with Reconstruction(str(tmp_path), least_confidence=0.1) as made:
+        made.append(aside, first=0)
+        write_colmap(str(tmp_path / "colmap"), made)
+    errors = [error for _, _, error, _ in read_points(tmp_path / "colmap/sparse/0").values()]
+    assert errors == pytest.approx([0.1 * FOCAL] * len(errors), rel=1e-3)
 
 
 def test_without_a_camera_there_is_no_model(tmp_path):

@@ -22,7 +22,9 @@ def infer_command(
     source: Annotated[str, typer.Argument(metavar="INPUT", help="Video file, or folder of images taken in the order of their names.")],
     checkpoint: Annotated[str, typer.Option(help="File of ours, or of π³, Pi3X or TrajVG: a path, hf://org/repo/file, or a URL.")],
     out: Annotated[str, typer.Option(help="Folder or URL for the results.")],
-    stride: Annotated[int | None, typer.Option(help="Take every N-th frame.", show_default="as the checkpoint was trained")] = None,
+    stride: Annotated[
+        int | None, typer.Option(help="Take every N-th frame.", show_default="as the checkpoint was trained")
+    ] = None,
     frames: Annotated[
         int | None, typer.Option(help="Frames reconstructed at once, on which memory depends.", show_default="as the checkpoint was trained")
     ] = None,

@@ -26,7 +26,8 @@ def infer_command(
         int | None, typer.Option(help="Take every N-th frame.", show_default="as the checkpoint was trained")
     ] = None,
     frames: Annotated[
-        int | None, typer.Option(help="Frames reconstructed at once, on which memory depends.", show_default="as the checkpoint was trained")
+        int | None,
+        typer.Option(help="Frames reconstructed at once, on which memory depends.", show_default="as the checkpoint was trained"),
     ] = None,
     overlap: Annotated[
         int | None, typer.Option(help="Frames that neighbouring windows of a longer video share.", show_default="a quarter, at least 2")

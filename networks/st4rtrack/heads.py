@@ -101,9 +101,7 @@ class DPT(nn.Module):
 
     def forward(self, tokens: list[Tensor], grid: Grid) -> Tensor:
         """A branch's list of tokens "B P C_k", of a grid (h, w), to "B 4 H W"."""
-        levels = [
-            adapt(tokens_to_map(tokens[hook], grid)) for adapt, hook in zip(self.act_postprocess, self.hooks, strict=True)
-        ]
+        levels = [adapt(tokens_to_map(tokens[hook], grid)) for adapt, hook in zip(self.act_postprocess, self.hooks, strict=True)]
         raw = self.head(self.scratch(levels))  # 16 times the grid
         size = (grid[0] * self.patch_size, grid[1] * self.patch_size)
         return raw if raw.shape[-2:] == size else resize_bilinear(raw, size)

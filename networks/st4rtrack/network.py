@@ -40,9 +40,7 @@ class TwinNetwork(Network):
         width, decoder = config.enc_embed_dim, config.dec_embed_dim
         self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder), requires_grad=False)  # of the pretraining; in every file, never used
         self.patch_embed = PatchEmbedding(config.input_channels, config.patch_size, width)
-        self.enc_blocks = nn.ModuleList(
-            Block(width, config.enc_num_heads, mlp_ratio=config.mlp_ratio) for _ in range(config.enc_depth)
-        )
+        self.enc_blocks = nn.ModuleList(Block(width, config.enc_num_heads, mlp_ratio=config.mlp_ratio) for _ in range(config.enc_depth))
         self.enc_norm = nn.LayerNorm(width, eps=EPS)
         self.decoder_embed = nn.Linear(width, decoder)
         self.dec_blocks = self._branch()
@@ -114,9 +112,7 @@ class TwinNetwork(Network):
 
     def _branch(self) -> nn.ModuleList:
         config = self.config
-        return nn.ModuleList(
-            PairBlock(config.dec_embed_dim, config.dec_num_heads, config.mlp_ratio) for _ in range(config.dec_depth)
-        )
+        return nn.ModuleList(PairBlock(config.dec_embed_dim, config.dec_num_heads, config.mlp_ratio) for _ in range(config.dec_depth))
 
     def _head_class(self) -> "type[DptHead | LinearHead]":
         if self.config.head_type != "dpt":

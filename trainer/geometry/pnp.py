@@ -153,9 +153,7 @@ def _normal_equations(problem: PoseProblem, pose: Tensor) -> _System:
     rows = torch.where((projected == clamped)[..., None], rows, 0)
     jacobian = torch.cat([-(rows @ cross_matrix(camera)), rows], dim=-1).flatten(1, 2)  # "F 2N 6"
     rescaled = (residual * rescale[..., None]).flatten(1, 2)
-    return _System(
-        cost=penalty.sum(-1), gradient=(jacobian.mT @ rescaled[..., None])[..., 0], hessian=jacobian.mT @ jacobian
-    )
+    return _System(cost=penalty.sum(-1), gradient=(jacobian.mT @ rescaled[..., None])[..., 0], hessian=jacobian.mT @ jacobian)
 
 
 def _projection_rows(camera: Tensor, depth: Tensor, focal: Tensor) -> Tensor:

@@ -75,16 +75,19 @@ def dynamic_pixels(displacement: Tensor, known: Tensor, *, quantile: float, or_m
     return moving
 
 
-def reweight_dynamic(confidence: Tensor, moving: Tensor, *, factor: float = DYNAMIC_FACTOR, level: StaticLevel = "max") -> Tensor:
+def reweight_dynamic(
+    confidence: Tensor, moving: Tensor, known: Tensor, *, factor: float = DYNAMIC_FACTOR, level: StaticLevel = "max"
+) -> Tensor:
     """Confidence with a constant in place of what the network says of moving pixels, which it would rather doubt than learn.
 
     Args:
-        confidence: "S H W". moving: bool "S H W".
-    Returns: "S H W"; moving pixels have `factor` times the highest (or mean) confidence of the others, of a pair, and no gradient.
+        confidence: "S H W". moving, known: bool "S H W".
+    Returns: "S H W"; moving pixels have `factor` times the highest (or mean) confidence of the pair's known static ones, at least 1, and
+        no gradient.
     """
     result = []
-    for values, mask in zip(confidence, moving, strict=True):
-        still = values.detach()[~mask]
+    for values, mask, counts in zip(confidence, moving, known, strict=True):
+        still = values.detach()[counts & ~mask]
         basis = (still.max() if level == "max" else still.mean()).clamp_min(1) if len(still) else values.new_ones(())
         result.append(torch.where(mask, factor * basis, values))
     return torch.stack(result)

@@ -32,9 +32,7 @@ class Pass:
         centre = torch.tensor([width / 2, height / 2], dtype=torch.float64)
         self.focal = weiszfeld_focal(moved[0], centre)
         intrinsics = pinhole_matrix(self.focal, centre)
-        self.to_first, self.solution = poses_of_maps(
-            maps, confidence, intrinsics, most_pixels=None, draw=None, swap_bounds=swap_bounds
-        )
+        self.to_first, self.solution = poses_of_maps(maps, confidence, intrinsics, most_pixels=None, draw=None, swap_bounds=swap_bounds)
         tracks, visible = clip["tracks"].double(), clip["vis"]
         queries = tracks[0].round().long()
         at_queries = moved[:, queries[:, 1], queries[:, 0]]
@@ -55,7 +53,8 @@ class Pass:
     def gradient(self, name: str) -> dict[str, torch.Tensor]:
         found = torch.autograd.grad(self.terms[name], list(self.leaves.values()), retain_graph=True, allow_unused=True)
         return {
-            leaf: torch.zeros_like(tensor) if grad is None else grad for (leaf, tensor), grad in zip(self.leaves.items(), found, strict=True)
+            leaf: torch.zeros_like(tensor) if grad is None else grad
+            for (leaf, tensor), grad in zip(self.leaves.items(), found, strict=True)
         }
 
 

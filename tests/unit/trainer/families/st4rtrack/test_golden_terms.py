@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -41,7 +42,8 @@ def test_units_of_a_pair(losses):
 
 
 def test_confidence_weighted_distance(losses):
-    error = distances(losses["pts1"], losses["gt1"], losses["traj_mask"])
+    unit, true_unit = (mean_distance(losses[name], losses["valid2"])[:, None, None, None] for name in ("pts2", "gt1"))
+    error = distances(losses["pts1"] / unit, losses["gt1"] / true_unit, losses["traj_mask"])
     found = confidence_loss(error, losses["conf"], losses["traj_mask"], alpha=float(losses["alpha"]))
     torch.testing.assert_close(found, losses["conf_loss"])
 
@@ -93,10 +95,9 @@ def test_rigidity(losses):
 
 @pytest.mark.parametrize(("name", "quantile", "or_mean"), [("q75", 0.75, True), ("q50", 0.5, False)])
 def test_what_moves_is_weighted_up(losses, name, quantile, or_mean):
-    known = losses["traj_mask"] & losses["valid2"]
-    displacement = (losses["rw_traj"] - losses["pts2"][:1]).square().sum(-1)
-    moving = dynamic_pixels(displacement, known, quantile=quantile, or_mean=or_mean)
-    torch.testing.assert_close(reweight_dynamic(losses["conf"], moving), losses[f"reweight_conf_{name}"])
+    displacement = (losses["rw_traj"] - losses["gt1"]).square().sum(-1)
+    moving = dynamic_pixels(displacement, losses["traj_mask"], quantile=quantile, or_mean=or_mean)
+    torch.testing.assert_close(reweight_dynamic(losses["conf"], moving, losses["traj_mask"]), losses[f"reweight_conf_{name}"])
 
 
 def test_focal_length(losses):
@@ -106,9 +107,7 @@ def test_focal_length(losses):
 
 
 def problem_of(pnp, pixels) -> PoseProblem:
-    return PoseProblem(
-        points=pnp["X"][None], pixels=pixels[None], weights=pnp["weight"][None], intrinsics=pnp["K"], bounds=(1e9, 1e9)
-    )
+    return PoseProblem(points=pnp["X"][None], pixels=pixels[None], weights=pnp["weight"][None], intrinsics=pnp["K"], bounds=(1e9, 1e9))
 
 
 def rigid(rotation, translation):
@@ -130,7 +129,7 @@ def test_derivative_of_a_pose_by_its_points(pnp):
     pose = differentiable_poses(PoseProblem(**{**vars_of(problem), "points": points}), solution)[0]
     torch.testing.assert_close(pose.detach(), solution.world_to_camera[0], atol=1e-12, rtol=0)
     rotation, translation = pnp["R"], pnp["t"]
-    # a rotation R' = (1 + [w]) R, read from R' R^T; a translation t' = (1 + [w]) t + v if the motion is applied after, else t + dt
+    # the rotation vector of R' R^T, and t' - t
     turned = pose[:3, :3] @ rotation.mT
     entries = [turned[2, 1], turned[0, 2], turned[1, 0], *(pose[:3, 3] - translation)]
     rows = torch.stack([torch.autograd.grad(entry, points, retain_graph=True)[0].flatten() for entry in entries])
@@ -143,7 +142,7 @@ def test_robust_pose(pnp):
     solution = solve_poses(problem)
     torch.testing.assert_close(solution.cost[0], pnp["robust_cost"], rtol=1e-8, atol=0)
     turned = solution.world_to_camera[0, :3, :3] @ pnp["R"].mT
-    vector = torch.from_numpy(np.array(__import__("cv2").Rodrigues(turned.numpy())[0][:, 0]))
+    vector = torch.from_numpy(cv2.Rodrigues(turned.numpy())[0][:, 0])
     torch.testing.assert_close(vector, pnp["robust_rotvec_left"], atol=1e-6, rtol=0)
     torch.testing.assert_close(solution.world_to_camera[0, :3, 3] - pnp["t"], pnp["robust_dt"], atol=1e-6, rtol=0)
 

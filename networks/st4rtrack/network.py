@@ -12,7 +12,7 @@ from networks.layers.blocks import EPS, Block
 from networks.layers.computing import checkpointed, full_precision
 from networks.st4rtrack.config import TwinConfig, config_of_shapes
 from networks.st4rtrack.heads import DptHead, LinearHead, MatchingHead
-from networks.st4rtrack.output import DenseMaps, TwinOutput, pair_output
+from networks.st4rtrack.output import TwinOutput, pair_output
 from networks.st4rtrack.transformer import Grid, PairBlock, PatchEmbedding, patch_angles
 from pipeline.errors import ConfigError, DataError
 

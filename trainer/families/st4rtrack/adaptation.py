@@ -108,7 +108,10 @@ def poses_of_maps(
     pixels = torch.stack([x, y], dim=-1).flatten(0, 1).expand(len(point_maps), -1, -1)
     points, weights = point_maps.flatten(1, 2), confidence.flatten(1)
     if most_pixels is not None and most_pixels < points.shape[1]:
-        chosen = torch.multinomial(weights.detach().float().cpu(), most_pixels, generator=draw).to(points.device)
+        chances = (
+            weights.detach().float().cpu().nan_to_num(nan=0.0, posinf=0.0) + _TINY
+        )  # a map that has failed fails in the solver, with a mark
+        chosen = torch.multinomial(chances, most_pixels, generator=draw).to(points.device)
         points, pixels = (part.gather(1, chosen[..., None].expand(-1, -1, part.shape[-1])) for part in (points, pixels))
         weights = weights.gather(1, chosen)
     bounds = (float(height), float(width)) if swap_bounds else (float(width), float(height))

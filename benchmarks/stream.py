@@ -49,7 +49,7 @@ def main(folder: Annotated[Path, typer.Option(help="Where the videos are kept.")
                 dry_run=False,
             ).label_set
             whole = StreamConfig(root=root, labels=labels, num_frames=None, epochs=1)
-            small = replace(whole, size=SIZE)
+            small = replace(whole, size=SIZE, fit="stretch")  # as the decoding beside it
             result |= {
                 f"{mode}: against decoding the clips, each into one array": paired(
                     partial(stream, whole), partial(decode_clips, root, keep=True), repeats=repeats

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from labelers.options import check_choice, check_count, check_number
 from pipeline.errors import ConfigError, DataError
@@ -43,7 +44,7 @@ class QueryPolicy:
             raise ConfigError("query policy truth: true tracks have query frames and places of their own; leave the options for them out")
 
 
-def choose_queries(reader: FrameReader, policy: QueryPolicy, *, key: str, truth: TrackTruth | None = None) -> np.ndarray:
+def choose_queries(reader: FrameReader, policy: QueryPolicy, *, key: str, truth: TrackTruth | None = None) -> npt.NDArray[np.float32]:
     """The queries of one clip, all inside the image; a pure function of frames, policy, key and truth.
 
     There are exactly `policy.num_queries`, save for the policy `truth`, where there may be fewer. Frames are read up to the last

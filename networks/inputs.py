@@ -4,6 +4,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from pipeline.errors import ConfigError
@@ -36,7 +37,7 @@ def fitted_size(aspect: float, pixels: float, *, patch: int, most_pixels: int | 
     return rows * patch, columns * patch
 
 
-def resize_frames(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize_frames(frames: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Frames at another size: first along the rows, then along the columns, each rounded to whole values.
 
     Args:

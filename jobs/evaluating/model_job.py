@@ -70,6 +70,7 @@ class ModelEvaluatingConfig:
             seed=self.settings.seed,
             epochs=1,
             shuffle=False,
+            fit="stretch",  # figures are of whole pictures
             evaluation_truth=True,
         )
 

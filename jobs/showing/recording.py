@@ -13,6 +13,7 @@ from pipeline.drawing.style import colour_indices, levels, palette, ramp
 from pipeline.errors import ConfigError
 from pipeline.labels import read_label_set
 from pipeline.records import ClipSample, TrackLabels
+from pipeline.records.pixel_transforms import framing_of
 from pipeline.shards.index import ARRAYS, read_member
 from pipeline.stream.clip_arrays import add_labels, add_truth
 
@@ -107,10 +108,11 @@ def _sample(shown: Shown, clip: LoadedClip) -> ClipSample:
         supervision="metric" if record.is_metric else "pseudo",
         is_metric=record.is_metric,
     )
+    framing = framing_of((record.height, record.width), clip.frames.shape[1:3], "stretch")
     arrays = entry.member(ARRAYS)
     if arrays is not None:
-        sample = add_truth(sample, read_member(shown.root, entry, arrays), record)
-    return sample if clip.depth is None else add_labels(sample, clip.depth, record)
+        sample = add_truth(sample, read_member(shown.root, entry, arrays), record, framing)
+    return sample if clip.depth is None else add_labels(sample, clip.depth, record, framing)
 
 
 def _true_labels(sample: ClipSample) -> TrackLabels | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import DataError
+from pipeline.records.arrays import Floats
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,7 +18,7 @@ class DefinedMean:
     num_dropped: int  # values that were NaN, or weighed nothing
 
 
-def defined_mean(values: Sequence[float] | np.ndarray, weights: Sequence[float] | np.ndarray | None = None) -> DefinedMean:
+def defined_mean(values: Sequence[float] | Floats, weights: Sequence[float] | Floats | None = None) -> DefinedMean:
     """Mean over the values that are not NaN.
 
     Args:

@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.errors import ConfigError, DataError
 from pipeline.metrics.averages import DefinedMean, defined_mean
 from pipeline.metrics.depth_alignment import ALIGNMENTS, DepthAlignment, align_depth
+from pipeline.records.arrays import Bools, Floats
 
 SMALLEST_DEPTH = 1e-5  # a prediction below it is raised to it before ratios and logarithms
 VALUES = ("abs_rel", "sq_rel", "rmse", "log_rmse", "delta_1", "delta_2", "delta_3")
@@ -60,7 +61,7 @@ def published_protocol(dataset: str, alignment: str) -> DepthProtocol:
     return DepthProtocol(alignment=alignment, max_depth_m=max_depth_m, clip_max_m=clip_max_m)
 
 
-def depth_metrics(predicted: np.ndarray, true: np.ndarray, *, protocol: DepthProtocol, counted: np.ndarray | None = None) -> DepthMetrics:
+def depth_metrics(predicted: Floats, true: Floats, *, protocol: DepthProtocol, counted: Bools | None = None) -> DepthMetrics:
     """Compare depth maps as one long vector of pixels: a whole sequence for video depth, one image for monocular depth.
 
     A pixel is valid where the truth is > 0 and below the protocol's maximum; nothing is left out because of the prediction, and a
@@ -128,7 +129,7 @@ def mean_depth_metric(sequences: Sequence[DepthMetrics], name: str) -> DefinedMe
     return defined_mean([getattr(metrics, name) for metrics in sequences], weights=[metrics.valid_pixels for metrics in sequences])
 
 
-def resize_to_truth(predicted: np.ndarray, *, height: int, width: int) -> np.ndarray:
+def resize_to_truth(predicted: Floats, *, height: int, width: int) -> Floats:
     """Predicted maps "T h w" at the truth's size, float32 "T height width", by bicubic interpolation (half-pixel centres).
 
     Source: MonST3R and CUT3R resize so before they compare.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.metrics.tapvid import QUERY_MODES
@@ -45,11 +46,11 @@ def _codes(positions: np.ndarray) -> np.ndarray:
 class LabelComparison:
     """N tracks over T frames; distances in pixels of the 256 x 256 raster."""
 
-    distance_px: np.ndarray  # float64 "T N"
-    age: np.ndarray  # int64 "T N": frames from the query's, negative before it
-    evaluated: np.ndarray  # bool "T N": counts by the query mode, and the truth is known
-    visible: np.ndarray  # bool "T N", in truth
-    predicted_visible: np.ndarray  # bool "T N"
+    distance_px: npt.NDArray[np.float64]  # float64 "T N"
+    age: npt.NDArray[np.int64]  # int64 "T N": frames from the query's, negative before it
+    evaluated: npt.NDArray[np.bool_]  # bool "T N": counts by the query mode, and the truth is known
+    visible: npt.NDArray[np.bool_]  # bool "T N", in truth
+    predicted_visible: npt.NDArray[np.bool_]  # bool "T N"
 
     @property
     def measured(self) -> np.ndarray:

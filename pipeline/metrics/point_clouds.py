@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from pipeline.errors import ConfigError, DataError
@@ -47,8 +48,8 @@ def estimate_normals(points: np.ndarray, *, num_neighbours: int = NUM_NEIGHBOURS
 class IcpResult:
     """source -> rotation @ source + translation, and how well the moved source lies on the target."""
 
-    rotation: np.ndarray  # float64 "3 3"
-    translation: np.ndarray  # float64 "3"
+    rotation: npt.NDArray[np.float64]  # float64 "3 3"
+    translation: npt.NDArray[np.float64]  # float64 "3"
     fitness: float  # share of source points with a target point nearer than the limit
     inlier_rmse: float  # root mean square distance of those; 0 where there is none
 

@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 from pipeline.errors import DataError
 from pipeline.metrics.point_clouds import IcpResult, estimate_normals, icp
 from pipeline.metrics.similarity import Similarity, umeyama
+from pipeline.records.arrays import Bools, Floats
 
 ICP_DISTANCE = 0.1  # metres; 100 for DTU, which is in millimetres
 CONSISTENCIES = ("normal_consistency", "normals_of_prediction", "normals_of_truth")
@@ -57,9 +58,7 @@ class PointMapMetrics:
     undefined: Mapping[str, str] = field(default_factory=dict)  # name of a field that holds NaN -> the reason
 
 
-def point_map_metrics(
-    predicted: np.ndarray, true: np.ndarray, *, mask: np.ndarray, icp_distance: float | None = ICP_DISTANCE
-) -> PointMapMetrics:
+def point_map_metrics(predicted: Floats, true: Floats, *, mask: Bools, icp_distance: float | None = ICP_DISTANCE) -> PointMapMetrics:
     """Align predicted point maps with the truth and compare the two clouds.
 
     Steps: a similarity on the pixels of the mask, point to point; ICP; normals of both clouds; nearest neighbours both ways.

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from pipeline.errors import ConfigError, DataError
+from pipeline.records.arrays import Floats, Ints
 
 THRESHOLDS_DEG = (5, 15, 30)
 FLOOR = 1e-15  # below it neither a length nor a squared sine is told from zero
@@ -18,9 +20,9 @@ LOST_DEG = 1e6  # error of a pair whose predicted pose is not finite: wrong at e
 class RelativePoseErrors:
     """One row per pair of frames i < j of one sequence, pairs in the order (0, 1), (0, 2), ..., (1, 2), ..."""
 
-    rotation_deg: np.ndarray  # float64 "P", 0 to 180
-    translation_deg: np.ndarray  # float64 "P", 0 to 90: the sign of a direction is not looked at
-    static: np.ndarray  # bool "P": the true camera does not move, so that no direction is right; the protocol counts it as 90 degrees
+    rotation_deg: npt.NDArray[np.float64]  # float64 "P", 0 to 180
+    translation_deg: npt.NDArray[np.float64]  # float64 "P", 0 to 90: the sign of a direction is not looked at
+    static: npt.NDArray[np.bool_]  # bool "P": the true camera stands still, no direction is right; the protocol counts it as 90 degrees
 
     def __post_init__(self) -> None:
         if self.rotation_deg.ndim != 1 or not (self.rotation_deg.shape == self.translation_deg.shape == self.static.shape):
@@ -42,7 +44,7 @@ class RelativePoseScores:
     undefined: Mapping[str, str] = field(default_factory=dict)  # name of a field that holds NaN -> the reason
 
 
-def relative_pose_errors(predicted_w2c: np.ndarray, true_w2c: np.ndarray) -> RelativePoseErrors:
+def relative_pose_errors(predicted_w2c: Floats, true_w2c: Floats) -> RelativePoseErrors:
     """Angular errors of T_ij = W_j W_i^-1 for every pair i < j of one sequence's frames.
 
     A pair with a predicted pose that is not finite has an error of a million degrees in both. A zero translation on either side gives
@@ -93,7 +95,7 @@ def relative_pose_scores(errors: Sequence[RelativePoseErrors], *, thresholds_deg
     )
 
 
-def draw_frames(num_frames: int, rng: np.random.Generator, *, count: int = 10) -> np.ndarray:
+def draw_frames(num_frames: int, rng: np.random.Generator, *, count: int = 10) -> Ints:
     """`count` different frames of a sequence in random order, int64: the frames whose pairs are measured.
 
     Raises: DataError for a sequence of fewer frames; the protocol skips it.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import ConfigError, DataError
+from pipeline.records.arrays import Floats
 
 CHUNK = 1 << 20  # scalars sorted at a time, so that memory stays at tens of MB
 
@@ -24,9 +25,7 @@ class ScaleShift:
         return self.scale * np.asarray(points, np.float64) + self.shift
 
 
-def fit_scale_shift(
-    source: np.ndarray, target: np.ndarray, *, weights: np.ndarray | None = None, truncation: float | None = None
-) -> ScaleShift:
+def fit_scale_shift(source: Floats, target: Floats, *, weights: Floats | None = None, truncation: float | None = None) -> ScaleShift:
     """argmin over s, t of sum_i w_i |s x_i + t - y_i|_1, among the solutions that leave one point (the anchor) without residual.
 
     Time grows as N^2 log N: thin the points first (`nearest_valid_pixels`). The scale of a mirrored cloud may come out negative.
@@ -58,7 +57,7 @@ def fit_scale_shift(
     return ScaleShift(scale=scale, shift=target[anchor] - scale * source[anchor], objective=objective, anchor=int(counted[anchor]))
 
 
-def fit_scale(source: np.ndarray, target: np.ndarray, *, weights: np.ndarray | None = None) -> ScaleShift:
+def fit_scale(source: Floats, target: Floats, *, weights: Floats | None = None) -> ScaleShift:
     """argmin over s of sum_i w_i |s x_i - y_i|_1: the exact solution without a shift. Arguments as above; the shift is 0."""
     source, target, weights = _checked(source, target, weights)
     counted = weights > 0

@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.errors import ConfigError, DataError
 from pipeline.metrics.averages import defined_mean
 from pipeline.metrics.scale_shift import ScaleShift, fit_scale_shift
+from pipeline.records.arrays import Bools
 
 EPSILON = 1e-6  # beside norms that are divided by
 MIN_DEPTH_M = 1e-5
@@ -90,7 +91,7 @@ class SceneFlowMetrics:
     undefined: Mapping[str, str] = field(default_factory=dict)  # name of a field that is NaN -> the reason
 
 
-def valid_scene_flow(truth: SceneFlow, *, max_depth_m: float = 80.0) -> np.ndarray:
+def valid_scene_flow(truth: SceneFlow, *, max_depth_m: float = 80.0) -> Bools:
     """bool "H W": all truth is finite, and the point seen lies between 1e-5 m and `max_depth_m` (30 m for Kubric) along z.
 
     Source: Track4World, evaluation of scene flow.
@@ -101,7 +102,7 @@ def valid_scene_flow(truth: SceneFlow, *, max_depth_m: float = 80.0) -> np.ndarr
         return np.asarray(finite & (truth.points[..., 2] > MIN_DEPTH_M) & (truth.points[..., 2] < max_depth_m))
 
 
-def scene_flow_metrics(prediction: SceneFlow, truth: SceneFlow, *, valid: np.ndarray, fit_grid: int | None = 32) -> SceneFlowMetrics:
+def scene_flow_metrics(prediction: SceneFlow, truth: SceneFlow, *, valid: Bools, fit_grid: int | None = 32) -> SceneFlowMetrics:
     """Measure one pair of frames after one scale and shift, fitted to the points of both frames with weights 1 / |true point|.
 
     Points become s p + t, flows s F.

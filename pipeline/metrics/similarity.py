@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import ConfigError, DataError
+from pipeline.records.arrays import Floats
 
 EPSILON = float(np.finfo(np.float64).eps)
 SAMPLE = 3
@@ -24,7 +25,7 @@ class Similarity:
         return self.scale * (np.asarray(points, np.float64) @ self.rotation.T) + self.translation
 
 
-def umeyama(source: np.ndarray, target: np.ndarray, *, with_scale: bool = True, weights: np.ndarray | None = None) -> Similarity:
+def umeyama(source: Floats, target: Floats, *, with_scale: bool = True, weights: Floats | None = None) -> Similarity:
     """Least-squares similarity (or, without scale, rigid motion) from `source` to `target`; a mirror image is fitted by a true rotation.
 
     The fit is degenerate where fewer than two singular values of the covariance rise above rounding (coinciding or collinear points):
@@ -108,7 +109,7 @@ class RansacSimilarity:
 
 
 def ransac_similarity(
-    source: np.ndarray, target: np.ndarray, *, generator: np.random.Generator, config: RansacConfig | None = None
+    source: Floats, target: Floats, *, generator: np.random.Generator, config: RansacConfig | None = None
 ) -> RansacSimilarity:
     """The similarity from `source` to `target` with the most points nearer than `inlier_m`, refitted to these.
 

@@ -3,20 +3,22 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.metrics.tapvid_counts import THRESHOLDS_PX, PointOutcomes, TapvidMetrics, count_points, fractions_of, to_raster
+from pipeline.records.arrays import Bools, Floats
 from pipeline.records.labels import TrackLabels
 
 QUERY_MODES = ("first", "strided")
 
 
 def tapvid_metrics(
-    query_points: np.ndarray,
-    gt_occluded: np.ndarray,
-    gt_tracks: np.ndarray,
-    pred_occluded: np.ndarray,
-    pred_tracks: np.ndarray,
+    query_points: Floats,
+    gt_occluded: Bools,
+    gt_tracks: Floats,
+    pred_occluded: Bools,
+    pred_tracks: Floats,
     *,
     query_mode: str,
 ) -> TapvidMetrics:
@@ -37,11 +39,11 @@ def tapvid_metrics(
 
 
 def tapvid_trackwise_metrics(
-    query_points: np.ndarray,
-    gt_occluded: np.ndarray,
-    gt_tracks: np.ndarray,
-    pred_occluded: np.ndarray,
-    pred_tracks: np.ndarray,
+    query_points: Floats,
+    gt_occluded: Bools,
+    gt_tracks: Floats,
+    pred_occluded: Bools,
+    pred_tracks: Floats,
     *,
     query_mode: str,
 ) -> TapvidMetrics:
@@ -51,7 +53,7 @@ def tapvid_trackwise_metrics(
 
 
 def tapvid_from_labels(
-    labels: TrackLabels, true_tracks_px: np.ndarray, true_visibility: np.ndarray, *, height: int, width: int, query_mode: str = "first"
+    labels: TrackLabels, true_tracks_px: Floats, true_visibility: Bools, *, height: int, width: int, query_mode: str = "first"
 ) -> TapvidMetrics:
     """Compare the labels of one clip with the truth; values are scalars (shape ()).
 
@@ -104,13 +106,13 @@ def _outcomes(
 class TapvidQueries:
     """Queries of one video, and for each the true track that it follows."""
 
-    query_points: np.ndarray  # float64 "n 3"  (t, y, x)
+    query_points: npt.NDArray[np.float64]  # float64 "n 3"  (t, y, x)
     tracks: np.ndarray  # "n t 2"  (x, y)
-    occluded: np.ndarray  # bool "n t"
-    track_index: np.ndarray  # int64 "n": row of the source track
+    occluded: npt.NDArray[np.bool_]  # bool "n t"
+    track_index: npt.NDArray[np.int64]  # int64 "n": row of the source track
 
 
-def sample_queries_first(occluded: np.ndarray, tracks: np.ndarray) -> TapvidQueries:
+def sample_queries_first(occluded: Bools, tracks: Floats) -> TapvidQueries:
     """One query per track, in its first visible frame; tracks that are never visible are dropped.
 
     Args:
@@ -125,7 +127,7 @@ def sample_queries_first(occluded: np.ndarray, tracks: np.ndarray) -> TapvidQuer
     return _queries_at(occluded, tracks, index, frame)
 
 
-def sample_queries_strided(occluded: np.ndarray, tracks: np.ndarray, *, stride: int = 5) -> TapvidQueries:
+def sample_queries_strided(occluded: Bools, tracks: Floats, *, stride: int = 5) -> TapvidQueries:
     """A query for every track visible in frame 0, stride, 2 stride, ...: ordered by frame, then by track. Arguments as above.
 
     Source: google-deepmind/tapnet `sample_queries_strided`.

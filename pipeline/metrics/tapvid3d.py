@@ -10,6 +10,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.metrics.tapvid3d_scaling import SCALINGS, Scaling, count_neighborhoods, neighborhood_weights, scale_factors, weighted_sum
 from pipeline.metrics.tapvid_counts import THRESHOLDS_PX, PointOutcomes, TapvidCounts, TapvidMetrics, count_points, fractions_of, ratio
 from pipeline.metrics.tracks3d import Tracks3d, check_comparable
+from pipeline.records.arrays import Floats, Ints
 
 METRIC_THRESHOLDS_M = {1: 0.01, 2: 0.04, 4: 0.16, 8: 0.64, 16: 2.56}  # by the threshold in pixels that each takes the place of
 Thresholds = Literal["pixels", "metres"]
@@ -45,8 +46,8 @@ def tapvid3d_metrics(
     truth: Tracks3d,
     prediction: Tracks3d,
     *,
-    focal_px: float | np.ndarray,
-    query_frames: np.ndarray | None = None,
+    focal_px: float | Floats,
+    query_frames: Ints | None = None,
     config: Tapvid3dConfig | None = None,
 ) -> Tapvid3dMetrics:
     """AJ_3D, APD_3D and OA of one video. Every frame counts, also the query's and those before it.
@@ -70,8 +71,8 @@ def tapvid3d_trackwise_metrics(
     truth: Tracks3d,
     prediction: Tracks3d,
     *,
-    focal_px: float | np.ndarray,
-    query_frames: np.ndarray | None = None,
+    focal_px: float | Floats,
+    query_frames: Ints | None = None,
     config: Tapvid3dConfig | None = None,
 ) -> Tapvid3dMetrics:
     """The same values for each track alone, of shape "N". Arguments as for `tapvid3d_metrics`."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.errors import DataError
 from pipeline.metrics.averages import DefinedMean, defined_mean
+from pipeline.records.arrays import Floats
 
 SHORT_SIDE_PX = 256
 SOURCES = ("adt", "drivetrack", "pstudio")
@@ -22,7 +23,7 @@ class SourceMeans:
     undefined: str | None  # why `value` is NaN
 
 
-def evaluation_focal(fx: float | np.ndarray, fy: float | np.ndarray, *, height: int, width: int) -> np.ndarray:
+def evaluation_focal(fx: float | Floats, fy: float | Floats, *, height: int, width: int) -> Floats:
     """sqrt(fx fy) when the shorter side of the image is 256 pixels, float64, of the shape of fx and fy (all frames, or "T").
 
     Args:

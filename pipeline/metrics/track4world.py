@@ -9,6 +9,7 @@ from pipeline.errors import ConfigError
 from pipeline.metrics.scale_shift import ScaleShift, fit_scale_shift
 from pipeline.metrics.tapvid3d import Tapvid3dConfig, Tapvid3dMetrics, Thresholds, tapvid3d_metrics
 from pipeline.metrics.tracks3d import Tracks3d, check_comparable
+from pipeline.records.arrays import Floats
 
 FitOn = Literal["visible", "occluded"]
 FIT_ON: tuple[FitOn, ...] = get_args(FitOn)
@@ -56,7 +57,7 @@ def original_focal(fx_fy_cx_cy: np.ndarray) -> float:
 
 
 def track4world_metrics(
-    truth: Tracks3d, prediction: Tracks3d, *, focal_px: float | np.ndarray, config: Track4WorldConfig | None = None
+    truth: Tracks3d, prediction: Tracks3d, *, focal_px: float | Floats, config: Track4WorldConfig | None = None
 ) -> Track4WorldMetrics:
     """Fit scale and shift, apply them, scale by the ratio of median norms, and count as TAPVid-3D does.
 

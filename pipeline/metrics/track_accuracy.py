@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.errors import DataError
 from pipeline.metrics.tapvid_counts import THRESHOLDS_PX, ratio
+from pipeline.records.arrays import Bools, Floats
 
 LOST_PX = 50  # a visible point further away than this ends its track
 
@@ -23,9 +24,7 @@ class TrackAccuracy:
     undefined: Mapping[str, str] = field(default_factory=dict)
 
 
-def track_accuracy(
-    tracks_px: np.ndarray, true_tracks_px: np.ndarray, *, true_visibility: np.ndarray, height: int, width: int
-) -> TrackAccuracy:
+def track_accuracy(tracks_px: Floats, true_tracks_px: Floats, *, true_visibility: Bools, height: int, width: int) -> TrackAccuracy:
     """Accuracy in the frames after each track's first visible one, and survival over all frames.
 
     Args:

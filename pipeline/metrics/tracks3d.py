@@ -1,8 +1,10 @@
 """Tracks in space as the metrics take them, in either order of axes."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.errors import DataError
 
@@ -11,9 +13,9 @@ from pipeline.errors import DataError
 class Tracks3d:
     """N points over T frames. Camera or world coordinates, metres or any unit: as the metric that takes them asks for."""
 
-    positions: np.ndarray  # float64 "T N 3" (other floats are converted); a truth may hold NaN where nothing is visible
-    visible: np.ndarray  # bool "T N"
-    valid: np.ndarray | None = None  # bool "T N", of a truth: False where nothing is known, so that nothing is judged; None: all known
+    positions: npt.NDArray[np.floating[Any]]  # float64 "T N 3" (other floats are converted); a truth may hold NaN where nothing is visible
+    visible: npt.NDArray[np.bool_]  # bool "T N"
+    valid: npt.NDArray[np.bool_] | None = None  # bool "T N", of a truth: False where nothing is known, nor judged; None: all known
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "positions", np.asarray(self.positions, np.float64))

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.metrics.similarity import Similarity, umeyama
+from pipeline.records.arrays import Bools, Floats
 
 ALIGNMENTS = ("sim3", "se3", "none")
 VALUES = ("ate", "ape_rot_deg", "rpe_trans", "rpe_rot_deg")
@@ -17,11 +19,11 @@ VALUES = ("ate", "ape_rot_deg", "rpe_trans", "rpe_rot_deg")
 class Association:
     """Pairs of frames, in the order of the predicted ones."""
 
-    predicted_index: np.ndarray  # int64 "M"
-    true_index: np.ndarray  # int64 "M"
+    predicted_index: npt.NDArray[np.int64]  # int64 "M"
+    true_index: npt.NDArray[np.int64]  # int64 "M"
 
 
-def associate_by_time(predicted_times_s: np.ndarray, true_times_s: np.ndarray, *, max_difference_s: float = 0.01) -> Association:
+def associate_by_time(predicted_times_s: Floats, true_times_s: Floats, *, max_difference_s: float = 0.01) -> Association:
     """For each predicted frame the true frame nearest in time, where the two are at most `max_difference_s` apart.
 
     Args:
@@ -61,9 +63,7 @@ class TrajectoryMetrics:
     undefined: Mapping[str, str] = field(default_factory=dict)  # name of a field that holds NaN -> the reason
 
 
-def trajectory_metrics(
-    predicted_c2w: np.ndarray, true_c2w: np.ndarray, *, align: str = "sim3", valid: np.ndarray | None = None
-) -> TrajectoryMetrics:
+def trajectory_metrics(predicted_c2w: Floats, true_c2w: Floats, *, align: str = "sim3", valid: Bools | None = None) -> TrajectoryMetrics:
     """ATE and RPE of one sequence, aligned on the camera centres of all its valid frames.
 
     Where the centres do not determine an alignment (one or two frames, a camera that stands still or moves on a line), the values that

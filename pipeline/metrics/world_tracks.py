@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.metrics.similarity import RansacConfig, Similarity, ransac_similarity, umeyama
+from pipeline.records.arrays import Bools, Floats
 
 THRESHOLDS_M = (0.1, 0.3, 0.5, 1.0)
 ALIGNMENTS = ("median_scale", "per_trajectory", "sim3", "sim3_repository")
@@ -26,7 +27,7 @@ class WorldTrackMetrics:
 
 
 def world_track_metrics(
-    prediction: np.ndarray, truth: np.ndarray, *, alignment: str = "median_scale", tracks: np.ndarray | None = None
+    prediction: Floats, truth: Floats, *, alignment: str = "median_scale", tracks: Bools | None = None
 ) -> WorldTrackMetrics:
     """APD and mean end-point error over all frames of the tracks, also those where the point is hidden.
 
@@ -63,7 +64,7 @@ def world_track_metrics(
 
 
 def world_reconstruction_metrics(
-    prediction: np.ndarray, truth: np.ndarray, *, depth_m: np.ndarray, generator: np.random.Generator, config: RansacConfig | None = None
+    prediction: Floats, truth: Floats, *, depth_m: Floats, generator: np.random.Generator, config: RansacConfig | None = None
 ) -> WorldTrackMetrics:
     """The same values for point maps, over the pixels of all frames with a true depth in (0.1, 5) m, after a similarity by RANSAC.
 

@@ -1,8 +1,15 @@
-"""Shape and dtype checks shared by the records."""
+"""Types of arrays, and checks of their shape and dtype, that records and functions on arrays share."""
+
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.errors import DataError
+
+Floats: TypeAlias = npt.NDArray[np.floating[Any]]  # of any precision
+Ints: TypeAlias = npt.NDArray[np.integer[Any]]
+Bools: TypeAlias = npt.NDArray[np.bool_]
 
 
 def check_array(name: str, array: np.ndarray, dtype: str, shape: tuple[int | None, ...]) -> None:

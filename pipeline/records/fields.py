@@ -11,7 +11,20 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline.records.arrays import check_array
-from pipeline.records.pixel_transforms import FIXED, FRAMES, INTRINSICS, MAPS, POINTS_3D, POINTS_PX, POSES, Crop, PixelRule, Size
+from pipeline.records.pixel_transforms import (
+    FIXED,
+    FRAMES,
+    IMAGE_MASKS,
+    INTRINSICS,
+    MAPS,
+    POINTS_3D,
+    POINTS_PX,
+    POSES,
+    Crop,
+    Framing,
+    PixelRule,
+    Size,
+)
 
 Arrays = Mapping[str, np.ndarray]  # by field
 Shape = tuple[int | None, ...]  # None: any length
@@ -42,6 +55,7 @@ FIELDS: Mapping[str, ArrayField] = {
     "frames": ArrayField("uint8", "T H W 3", FRAMES),
     "frame_indices": ArrayField("int64", "T"),
     "frame_times": ArrayField("float64", "T"),
+    "valid_mask": ArrayField("bool", "H W", IMAGE_MASKS),
     # cameras and geometry
     "intrinsics": ArrayField("float32", "T 3 3", INTRINSICS, stored=True),
     "camera_to_world": ArrayField("float32", "T 4 4", POSES, stored=True),
@@ -130,8 +144,14 @@ def resize_arrays(arrays: Arrays, from_size: Size, to_size: Size) -> dict[str, n
 
 
 def crop_arrays(arrays: Arrays, crop: Crop) -> dict[str, np.ndarray]:
-    """The arrays of a rectangle of the image. Tracks keep their visibility, wherever they end up."""
+    """The arrays of a rectangle of the image, with 0 where it reaches beyond. Tracks keep their visibility, wherever they end up."""
     return {name: FIELDS[name].rule.crop(array, crop) for name, array in arrays.items()}
+
+
+def frame_arrays(arrays: Arrays, stored: Size, framing: Framing) -> dict[str, np.ndarray]:
+    """The arrays of an image of this size, (H, W), as it is delivered."""
+    resized = resize_arrays(arrays, stored, framing.scaled)
+    return resized if framing.is_whole else crop_arrays(resized, framing.rectangle)
 
 
 def mirror_arrays(arrays: Arrays, width: int) -> dict[str, np.ndarray]:

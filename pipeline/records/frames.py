@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_array, check_finite
@@ -18,7 +19,7 @@ class FrameReader(Protocol):
         """(T, H, W)."""
         ...
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[npt.NDArray[np.uint8]]:
         """Yield T frames "H W 3"."""
         ...
 
@@ -27,7 +28,7 @@ class FrameReader(Protocol):
 class FramesInMemory:
     """A FrameReader over an array."""
 
-    frames: np.ndarray  # uint8 "T H W 3"
+    frames: npt.NDArray[np.uint8]  # uint8 "T H W 3"
 
     def __post_init__(self) -> None:
         check_array("frames", self.frames, "uint8", (None, None, None, 3))
@@ -38,7 +39,7 @@ class FramesInMemory:
         num_frames, height, width, _ = self.frames.shape
         return num_frames, height, width
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[npt.NDArray[np.uint8]]:
         return iter(self.frames)
 
 
@@ -51,7 +52,7 @@ class ClipFrames:
 
     key: str
     reader: FrameReader
-    queries: np.ndarray
+    queries: npt.NDArray[np.float32]
 
     def __post_init__(self) -> None:
         check_array(f"clip {self.key}: queries", self.queries, "float32", (None, 3))
@@ -65,7 +66,7 @@ class ClipFrames:
                 " or between two frames; a query is (frame index, x, y)"
             )
 
-    def array(self) -> np.ndarray:
+    def array(self) -> npt.NDArray[np.uint8]:
         """All frames at once, uint8 "T H W 3"."""
         if isinstance(self.reader, FramesInMemory):
             return self.reader.frames

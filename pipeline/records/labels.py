@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_array, check_finite
@@ -24,12 +25,12 @@ class TrackLabels:
 
     kind: ClassVar[str] = "tracks"
 
-    queries: np.ndarray  # float32 "N 3"   (t, x, y)
-    tracks_px: np.ndarray  # float32 "T N 2"  (x, y); a prediction where invisible, never NaN
-    visibility: np.ndarray  # bool "T N"  by the label set's recorded rule
-    visibility_score: np.ndarray | None = None  # float32 "T N" in [0, 1], raw
-    confidence: np.ndarray | None = None  # float32 "T N" in [0, 1], raw
-    cycle_error_px: np.ndarray | None = None  # float32 "N", NaN where it could not be measured
+    queries: npt.NDArray[np.float32]  # float32 "N 3"   (t, x, y)
+    tracks_px: npt.NDArray[np.float32]  # float32 "T N 2"  (x, y); a prediction where invisible, never NaN
+    visibility: npt.NDArray[np.bool_]  # bool "T N"  by the label set's recorded rule
+    visibility_score: npt.NDArray[np.float32] | None = None  # float32 "T N" in [0, 1], raw
+    confidence: npt.NDArray[np.float32] | None = None  # float32 "T N" in [0, 1], raw
+    cycle_error_px: npt.NDArray[np.float32] | None = None  # float32 "N", NaN where it could not be measured
     degraded: str | None = None  # how they were made otherwise than configured, such as a rung of the memory ladder; the row's `notes`
 
     def __post_init__(self) -> None:
@@ -64,9 +65,9 @@ class DepthLabels:
 
     kind: ClassVar[str] = "depth"
 
-    depth: np.ndarray  # float32 "T H W", along z; 0 = invalid
+    depth: npt.NDArray[np.float32]  # float32 "T H W", along z; 0 = invalid
     scale: DepthScale
-    confidence: np.ndarray | None = None  # float32 "T H W" in [0, 1], raw
+    confidence: npt.NDArray[np.float32] | None = None  # float32 "T H W" in [0, 1], raw
     degraded: str | None = None  # as in TrackLabels
 
     def __post_init__(self) -> None:

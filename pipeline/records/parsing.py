@@ -3,6 +3,7 @@
 import dataclasses
 import types
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pipeline.errors import ConfigError
@@ -34,20 +35,21 @@ def parse_record(kind: type[Record], table: object, where: str, default: Record 
 
 
 def parse_value(hint: Any, value: object, where: str, default: object = None) -> Any:
-    """One value by its type hint: a dataclass, tuple, optional, `Literal` or plain type. Whole numbers pass as real, lists as tuples."""
+    """One value by its type hint: a dataclass, tuple, sequence, optional, `Literal`, plain type, or one of several of these.
+
+    Whole numbers pass as real, lists as tuples.
+    """
     if dataclasses.is_dataclass(value):  # parsed already
         return value
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return parse_record(hint, value, where, default if isinstance(default, hint) else None)
     origin, options = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        if value is None and type(None) in options:
-            return None
-        return parse_value(next(option for option in options if option is not type(None)), value, where, default)
+        return _parse_union(options, value, where, default)
     if origin is Literal:
         return _parse_literal(options, value, where)
-    if origin is tuple:
-        return _parse_tuple(options, value, where)
+    if origin in (tuple, Sequence):
+        return _parse_tuple(options if origin is tuple else (*options, ...), value, where)
     if hint is Any or origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
         return value
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
@@ -94,6 +96,19 @@ def _defaults(kind: type) -> dict[str, Any]:
     return found
 
 
+def _parse_union(options: tuple[Any, ...], value: object, where: str, default: object) -> Any:
+    """None if it is an option, else the value as the first of the others that takes it."""
+    if value is None and type(None) in options:
+        return None
+    kinds = [option for option in options if option is not type(None)]
+    if len(kinds) == 1:
+        return parse_value(kinds[0], value, where, default)
+    for kind in kinds:
+        with suppress(ConfigError):
+            return parse_value(kind, value, where, default)
+    raise ConfigError(f"{where} is {value!r}, expected {' or '.join(map(_spoken, kinds))}")
+
+
 def _parse_tuple(options: tuple[Any, ...], value: object, where: str) -> tuple[Any, ...]:
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise ConfigError(f"{where} is {value!r}, expected a list")
@@ -110,6 +125,8 @@ def _parse_literal(options: tuple[Any, ...], value: object, where: str) -> Any:
 
 
 def _spoken(hint: Any) -> str:
+    if get_origin(hint) in (tuple, Sequence):
+        return "a list"
     return {float: "a number", int: "a whole number", bool: "true or false", str: "text"}.get(hint, str(hint))
 
 

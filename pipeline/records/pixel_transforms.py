@@ -6,23 +6,81 @@ W - 1 - x. A mirror negates x in every camera and in the world: with M = diag(-1
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
 
 Size = tuple[int, int]  # (height, width)
+Fit = Literal["crop", "pad", "stretch"]
+FITS: tuple[Fit, ...] = get_args(Fit)
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0]).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Crop:
-    """A rectangle of whole pixels."""
+    """A rectangle of whole pixels. It may reach beyond the image: what is there is 0 in frames and maps."""
 
     left: int
     top: int
     width: int
     height: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Framing:
+    """An image at another size, and the rectangle of it that is delivered."""
+
+    scaled: Size
+    rectangle: Crop  # of the scaled image
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the rectangle is the scaled image itself."""
+        height, width = self.scaled
+        return self.rectangle == Crop(left=0, top=0, width=width, height=height)
+
+    @property
+    def picture(self) -> Crop:
+        """The part of the delivered pixels that shows the image."""
+        top, bottom = _overlap(-self.rectangle.top, self.scaled[0], self.rectangle.height)
+        left, right = _overlap(-self.rectangle.left, self.scaled[1], self.rectangle.width)
+        return Crop(left=left, top=top, width=right - left, height=bottom - top)
+
+
+def framing_of(stored: Size, size: Size, fit: Fit) -> Framing:
+    """The way of an image to a size.
+
+    `crop` scales it to cover the size and delivers the centre; `pad` scales it to lie within the size and delivers it in the middle of
+    nothing; `stretch` scales each axis by itself. With the first two one side fits exactly and the other is rounded, so that proportions
+    stay within half a pixel of a side. A margin that cannot be halved is one pixel larger to the right, or below.
+
+    Args:
+        stored, size: (H, W) of the image and of what is delivered.
+    """
+    scaled = size if fit == "stretch" else _proportional_size(stored, size, covers=fit == "crop")
+    top, left = (int((have - want) / 2) for have, want in zip(scaled, size, strict=True))
+    return Framing(scaled=scaled, rectangle=Crop(left=left, top=top, width=size[1], height=size[0]))
+
+
+def _proportional_size(stored: Size, size: Size, *, covers: bool) -> Size:
+    (old_height, old_width), (height, width) = stored, size
+    height_decides = (height * old_width > width * old_height) == covers
+    if height_decides:
+        return height, _rounded(old_width * height, old_height)
+    return _rounded(old_height * width, old_width), width
+
+
+def _rounded(dividend: int, divisor: int) -> int:
+    """Their quotient as whole pixels, at least 1; halves are rounded up."""
+    return max((2 * dividend + divisor) // (2 * divisor), 1)
+
+
+def _overlap(start: int, length: int, limit: int) -> tuple[int, int]:
+    """Ends of the part of [start, start + length) that lies within [0, limit); equal if there is none."""
+    first = max(start, 0)
+    return first, max(min(start + length, limit), first)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,13 +118,26 @@ def resize_nearest(maps: np.ndarray, to_size: Size) -> np.ndarray:
 
 
 def crop_maps(maps: np.ndarray, crop: Crop) -> np.ndarray:
-    """The rectangle of frames or maps "T H W ...", as a view."""
-    return maps[:, crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+    """The rectangle of frames or maps "T H W ...": a view, or a copy with 0 where it reaches beyond the image."""
+    top, bottom = _overlap(crop.top, crop.height, maps.shape[1])
+    left, right = _overlap(crop.left, crop.width, maps.shape[2])
+    inside = maps[:, top:bottom, left:right]
+    if inside.shape[1:3] == (crop.height, crop.width):
+        return inside
+    padded = np.zeros((len(maps), crop.height, crop.width, *maps.shape[3:]), maps.dtype)
+    padded[:, top - crop.top : bottom - crop.top, left - crop.left : right - crop.left] = inside
+    return padded
 
 
 def mirror_maps(maps: np.ndarray, width: int) -> np.ndarray:
     """Frames or maps "T H W ..." with left and right exchanged."""
     return np.ascontiguousarray(maps[:, :, ::-1])
+
+
+def lies_within(points_px: np.ndarray, rectangle: Crop) -> np.ndarray:
+    """Whether points "... 2" lie on a rectangle, its outermost half pixels included: bool "..."."""
+    x, y = points_px[..., 0] - rectangle.left, points_px[..., 1] - rectangle.top
+    return (x >= -0.5) & (x <= rectangle.width - 0.5) & (y >= -0.5) & (y <= rectangle.height - 0.5)
 
 
 def resize_points(points_px: np.ndarray, from_size: Size, to_size: Size) -> np.ndarray:
@@ -156,6 +227,11 @@ def _same_mirror(values: np.ndarray, width: int) -> np.ndarray:
 FIXED = PixelRule(resize=_same_size, crop=_same_crop, mirror=_same_mirror)  # values of a frame, a track or a point, whatever the image
 FRAMES = PixelRule(resize=lambda frames, _, size: resize_frames(frames, size), crop=crop_maps, mirror=mirror_maps)
 MAPS = PixelRule(resize=lambda maps, _, size: resize_nearest(maps, size), crop=crop_maps, mirror=mirror_maps)
+IMAGE_MASKS = PixelRule(  # "H W", the same in all frames
+    resize=lambda mask, _, size: resize_nearest(mask[None], size)[0],
+    crop=lambda mask, crop: crop_maps(mask[None], crop)[0],
+    mirror=lambda mask, width: mirror_maps(mask[None], width)[0],
+)
 POINTS_PX = PixelRule(resize=resize_points, crop=crop_points, mirror=mirror_points)
 INTRINSICS = PixelRule(resize=resize_intrinsics, crop=crop_intrinsics, mirror=mirror_intrinsics)
 POINTS_3D = PixelRule(resize=_same_size, crop=_same_crop, mirror=mirror_points3d)

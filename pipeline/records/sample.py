@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_finite
@@ -28,39 +29,40 @@ class ClipSample:
     source: str
     split: str
     index: int  # position i in the stream's one infinite sequence
-    frames: np.ndarray  # uint8 "T H W 3", RGB
-    frame_indices: np.ndarray  # int64 "T": which frames of the stored clip these are
-    frame_times: np.ndarray  # float64 "T": seconds from the clip's first frame
+    frames: npt.NDArray[np.uint8]  # uint8 "T H W 3", RGB
+    frame_indices: npt.NDArray[np.int64]  # int64 "T": which frames of the stored clip these are
+    frame_times: npt.NDArray[np.float64]  # float64 "T": seconds from the clip's first frame
     supervision: Supervision
+    valid_mask: npt.NDArray[np.bool_] | None = None  # bool "H W", of padded clips: True where frames show the picture, False in the margin
     dataset: str | None = None  # what the stream calls the dataset that the clip is of
     license: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)  # the manifest row's other columns
     # tracks
-    tracks2d: np.ndarray | None = None  # float32 "T N 2"
-    visibility: np.ndarray | None = None  # bool "T N"
-    visibility_score: np.ndarray | None = None  # float32 "T N"
-    confidence: np.ndarray | None = None  # float32 "T N"
-    query_frame: np.ndarray | None = None  # int32 "N": index into these T frames, -1 where the query's frame is not among them
-    track_valid: np.ndarray | None = None  # bool "T N"
-    track_weights: np.ndarray | None = None  # float32 "N" in [0, 1]: trust in each track, from an audit
-    frame_weights: np.ndarray | None = None  # float32 "T N" in [0, 1]: the same per frame, 0 where invisible; the w of a loss over tracks
-    static_score: np.ndarray | None = None  # float32 "N", from an audit: at least 0.5 is static in the world, NaN is unknown
-    pose_signal: np.ndarray | None = None  # bool "T", from an audit: whether a loss on the camera may use the frame
+    tracks2d: npt.NDArray[np.float32] | None = None  # float32 "T N 2"
+    visibility: npt.NDArray[np.bool_] | None = None  # bool "T N"
+    visibility_score: npt.NDArray[np.float32] | None = None  # float32 "T N"
+    confidence: npt.NDArray[np.float32] | None = None  # float32 "T N"
+    query_frame: npt.NDArray[np.int32] | None = None  # int32 "N": index into these T frames, -1 where the query is not in them
+    track_valid: npt.NDArray[np.bool_] | None = None  # bool "T N"
+    track_weights: npt.NDArray[np.float32] | None = None  # float32 "N" in [0, 1]: trust in each track, from an audit
+    frame_weights: npt.NDArray[np.float32] | None = None  # float32 "T N" in [0, 1]: per frame, 0 where invisible; the w of a loss
+    static_score: npt.NDArray[np.float32] | None = None  # float32 "N", from an audit: at least 0.5 is static in the world, NaN is unknown
+    pose_signal: npt.NDArray[np.bool_] | None = None  # bool "T", from an audit: whether a loss on the camera may use the frame
     verdict: str | None = None  # keep | quarantine: of the audit on the clip
-    tracks3d: np.ndarray | None = None  # float32 "T N 3", camera of each frame, metres
-    tracks3d_world: np.ndarray | None = None  # float32 "T N 3"
+    tracks3d: npt.NDArray[np.float32] | None = None  # float32 "T N 3", camera of each frame, metres
+    tracks3d_world: npt.NDArray[np.float32] | None = None  # float32 "T N 3"
     # cameras and geometry
-    intrinsics: np.ndarray | None = None  # float32 "T 3 3"
-    camera_to_world: np.ndarray | None = None  # float32 "T 4 4"
-    pose_valid: np.ndarray | None = None  # bool "T"
+    intrinsics: npt.NDArray[np.float32] | None = None  # float32 "T 3 3"
+    camera_to_world: npt.NDArray[np.float32] | None = None  # float32 "T 4 4"
+    pose_valid: npt.NDArray[np.bool_] | None = None  # bool "T"
     pose_source: PoseSource | None = None
     is_metric: bool = False
-    depth: np.ndarray | None = None  # float32 "T H W", along z, 0 = invalid; metres where its scale is metric
-    depth_confidence: np.ndarray | None = None  # float32 "T H W" in [0, 1], of pseudo depth whose labeler has one
+    depth: npt.NDArray[np.float32] | None = None  # float32 "T H W", along z, 0 = invalid; metres where its scale is metric
+    depth_confidence: npt.NDArray[np.float32] | None = None  # float32 "T H W" in [0, 1], of pseudo depth whose labeler has one
     depth_source: str | None = None  # gt | pseudo
     depth_scale: DepthScale | None = None  # metric | relative | inverse: see DepthLabels
-    sky_mask: np.ndarray | None = None  # bool "T H W"
-    dynamic_mask: np.ndarray | None = None  # bool "T H W"
+    sky_mask: npt.NDArray[np.bool_] | None = None  # bool "T H W"
+    dynamic_mask: npt.NDArray[np.bool_] | None = None  # bool "T H W"
 
     def __post_init__(self) -> None:
         if self.supervision not in SUPERVISION:

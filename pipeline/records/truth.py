@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_array, check_finite
@@ -22,22 +23,22 @@ class TruthClip:
     is stored has the first valid camera as its origin. Metres where `is_metric`.
     """
 
-    frames: np.ndarray  # uint8 "T H W 3", RGB
+    frames: npt.NDArray[np.uint8]  # uint8 "T H W 3", RGB
     images: tuple[bytes, ...] | None = None  # the source's own image files, stored untouched instead of a video
     image_suffix: Literal["jpg", "png"] = "jpg"  # of `images`
-    frame_times: np.ndarray  # float64 "T": seconds from the clip's first frame
-    intrinsics: np.ndarray | None = None  # float32 "T 3 3"
-    camera_to_world: np.ndarray | None = None  # float32 "T 4 4"; identity where not pose_valid
-    pose_valid: np.ndarray | None = None  # bool "T"; comes with camera_to_world
-    depth: np.ndarray | None = None  # float32 "T H W", along z, 0 = invalid
-    sky_mask: np.ndarray | None = None  # bool "T H W": no depth because infinitely far
-    dynamic_mask: np.ndarray | None = None  # bool "T H W": the surface moves in the world
-    tracks2d: np.ndarray | None = None  # float32 "T N 2"
-    tracks3d: np.ndarray | None = None  # float32 "T N 3", camera of each frame
-    tracks3d_world: np.ndarray | None = None  # float32 "T N 3"
-    visibility: np.ndarray | None = None  # bool "T N"; comes with tracks2d
-    track_valid: np.ndarray | None = None  # bool "T N": coordinates can be used; comes with tracks2d
-    query_frame: np.ndarray | None = None  # int32 "N": where the track begins
+    frame_times: npt.NDArray[np.float64]  # float64 "T": seconds from the clip's first frame
+    intrinsics: npt.NDArray[np.float32] | None = None  # float32 "T 3 3"
+    camera_to_world: npt.NDArray[np.float32] | None = None  # float32 "T 4 4"; identity where not pose_valid
+    pose_valid: npt.NDArray[np.bool_] | None = None  # bool "T"; comes with camera_to_world
+    depth: npt.NDArray[np.float32] | None = None  # float32 "T H W", along z, 0 = invalid
+    sky_mask: npt.NDArray[np.bool_] | None = None  # bool "T H W": no depth because infinitely far
+    dynamic_mask: npt.NDArray[np.bool_] | None = None  # bool "T H W": the surface moves in the world
+    tracks2d: npt.NDArray[np.float32] | None = None  # float32 "T N 2"
+    tracks3d: npt.NDArray[np.float32] | None = None  # float32 "T N 3", camera of each frame
+    tracks3d_world: npt.NDArray[np.float32] | None = None  # float32 "T N 3"
+    visibility: npt.NDArray[np.bool_] | None = None  # bool "T N"; comes with tracks2d
+    track_valid: npt.NDArray[np.bool_] | None = None  # bool "T N": coordinates can be used; comes with tracks2d
+    query_frame: npt.NDArray[np.int32] | None = None  # int32 "N": where the track begins
     is_metric: bool = False
     track_source: TrackSource | None = None
     depth_source: Literal["gt", "sensor", "mvs", "render"] | None = None
@@ -71,10 +72,10 @@ class TrackTruth:
     N points over its T frames, in pixels of the stored clip (integer = pixel centre).
     """
 
-    tracks_px: np.ndarray  # float32 "T N 2"  (x, y)
-    visibility: np.ndarray  # bool "T N"
-    track_valid: np.ndarray  # bool "T N": the position can be used; where not, nothing is known of the point
-    query_frame: np.ndarray  # int32 "N": where the track begins
+    tracks_px: npt.NDArray[np.float32]  # float32 "T N 2"  (x, y)
+    visibility: npt.NDArray[np.bool_]  # bool "T N"
+    track_valid: npt.NDArray[np.bool_]  # bool "T N": the position can be used; where not, nothing is known of the point
+    query_frame: npt.NDArray[np.int32]  # int32 "N": where the track begins
 
     def __post_init__(self) -> None:
         size = self.tracks_px.shape[:2]
@@ -85,11 +86,11 @@ class TrackTruth:
         check_finite("tracks2d", self.tracks_px)
 
     @property
-    def seen(self) -> np.ndarray:
+    def seen(self) -> npt.NDArray[np.bool_]:
         """bool "T N": visible at a position that can be used."""
         return np.logical_and(self.visibility, self.track_valid)
 
-    def chosen(self, tracks: np.ndarray) -> "TrackTruth":
+    def chosen(self, tracks: npt.NDArray[np.int64]) -> "TrackTruth":
         """The truth of some of the tracks: "n" indices, in this order."""
         return TrackTruth(
             tracks_px=self.tracks_px[:, tracks],

@@ -38,7 +38,7 @@ def resize(clip: Clip, size: Size) -> Clip:
 
 
 def crop(clip: Clip, rectangle: Crop) -> Clip:
-    """The clip within a rectangle; its frames and maps are views. Tracks keep their visibility, wherever they end up."""
+    """The clip within a rectangle; frames and maps are views if it lies within the image. Tracks keep their visibility."""
     return _with(clip, crop_arrays(arrays_of(clip), rectangle))
 
 

@@ -13,8 +13,9 @@ from pipeline.border import border
 from pipeline.errors import DataError, StorageError, UnexpectedError
 from pipeline.labels import kind_named
 from pipeline.records import ClipRecord, ClipSample, TrackLabels
+from pipeline.records.pixel_transforms import Framing, framing_of
 from pipeline.shards.index import ARRAYS, read_member, read_video
-from pipeline.stream.clip_arrays import add_labels, add_truth, is_withheld
+from pipeline.stream.clip_arrays import add_labels, add_truth, hide_outside, is_withheld, valid_mask
 from pipeline.stream.config import StreamConfig
 from pipeline.stream.order import window_indices
 from pipeline.stream.survivors import Survivor
@@ -64,18 +65,20 @@ class ItemReader(Generic[T]):
 
 
 def assemble(config: StreamConfig, survivor: Survivor) -> ClipSample:
-    """Read and decode one clip, windowed and resized as configured.
+    """Read and decode one clip, windowed and brought to a size as configured.
 
     Where labels were asked for, tracks (or depth) are the label set's, also on a clip that has true ones; all else stays the clip's
     own. `supervision` is the clip's: metric if its arrays are in metres and delivered, else pseudo. With an audit, the tracks come with
-    their weights.
+    their weights. Where a size crops or pads, tracks are seen, asked for and weighed within the picture alone: see `hide_outside`.
 
     Raises: DataError or StorageError, naming shard, clip and remedy, if anything of the clip cannot be read.
     """
+    framing = _framing(config, _record(survivor))
     with explained(config, survivor, f"make this shard again, or {SKIP}"):
-        sample = _of_clip(config, survivor)
+        sample = _of_clip(config, survivor, framing)
     with explained(config, survivor, f"or {SKIP}"):
-        return _with_labels(sample, survivor)
+        sample = _with_labels(sample, survivor, framing)
+    return hide_outside(sample, framing.picture) if config.size is not None and config.fit != "stretch" else sample
 
 
 @contextmanager
@@ -94,7 +97,7 @@ def _where(config: StreamConfig, survivor: Survivor) -> str:
     return f"{config.root}: shard {survivor.shard:06d}, clip {survivor.entry.key}"
 
 
-def _of_clip(config: StreamConfig, survivor: Survivor) -> ClipSample:
+def _of_clip(config: StreamConfig, survivor: Survivor, framing: Framing) -> ClipSample:
     entry = survivor.entry
     record = _record(survivor)
     indices = window_indices(config, survivor.index, record.frames)
@@ -105,9 +108,10 @@ def _of_clip(config: StreamConfig, survivor: Survivor) -> ClipSample:
         source=entry.source,
         split=entry.split,
         index=survivor.index,
-        frames=_frames(config, survivor, indices),
+        frames=_frames(config, survivor, indices, framing),
         frame_indices=indices,
         frame_times=np.asarray(record.timestamps)[indices] - record.timestamps[0],
+        valid_mask=valid_mask(framing) if config.size is not None and config.fit == "pad" else None,
         supervision="metric" if is_metric else "pseudo",
         is_metric=is_metric,
         dataset=config.dataset,
@@ -116,15 +120,15 @@ def _of_clip(config: StreamConfig, survivor: Survivor) -> ClipSample:
     )
     arrays = entry.member(ARRAYS)
     if arrays is not None and with_truth:
-        sample = add_truth(sample, read_member(config.root, entry, arrays), record)
+        sample = add_truth(sample, read_member(config.root, entry, arrays), record, framing)
     return sample
 
 
-def _with_labels(sample: ClipSample, survivor: Survivor) -> ClipSample:
+def _with_labels(sample: ClipSample, survivor: Survivor, framing: Framing) -> ClipSample:
     for shard in survivor.labels:
         frames = sample.frame_indices.tolist() if kind_named(shard.kind).dense else None
         labels = shard.labels(survivor.entry.key, frames=frames)
-        sample = add_labels(sample, labels, _record(survivor))
+        sample = add_labels(sample, labels, _record(survivor), framing)
         if survivor.audit is not None and isinstance(labels, TrackLabels):
             sample = _with_trust(sample, labels, survivor.audit)
     return sample
@@ -139,11 +143,17 @@ def _with_trust(sample: ClipSample, labels: TrackLabels, audit: AuditShard) -> C
     return add_trust(sample, trust, verdict)
 
 
-def _frames(config: StreamConfig, survivor: Survivor, indices: np.ndarray) -> np.ndarray:
+def _framing(config: StreamConfig, record: ClipRecord) -> Framing:
+    stored = (record.height, record.width)
+    return framing_of(stored, config.size or stored, config.fit)
+
+
+def _frames(config: StreamConfig, survivor: Survivor, indices: np.ndarray, framing: Framing) -> np.ndarray:
     record = _record(survivor)
     data = read_video(config.root, survivor.entry)
-    size = None if config.size == (record.height, record.width) else config.size
-    return read_clip_frames(data, record, indices=indices.tolist(), size=size, threads=config.decoder_threads)
+    size = None if framing.scaled == (record.height, record.width) else framing.scaled
+    crop = None if framing.is_whole else framing.rectangle
+    return read_clip_frames(data, record, indices=indices.tolist(), size=size, crop=crop, threads=config.decoder_threads)
 
 
 def _record(survivor: Survivor) -> ClipRecord:

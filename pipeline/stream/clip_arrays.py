@@ -9,15 +9,16 @@ import numpy as np
 from pipeline.errors import DataError
 from pipeline.labels import kind_named
 from pipeline.records import ClipRecord, ClipSample, Labels
-from pipeline.records.fields import resize_arrays, stored_shapes, take_frames_of
+from pipeline.records.fields import frame_arrays, stored_shapes, take_frames_of
 from pipeline.records.npz import read_npz
+from pipeline.records.pixel_transforms import Crop, Framing, crop_maps, lies_within
 from pipeline.shards.index import ARRAYS
 from pipeline.stream.config import StreamConfig
 
 _PURPOSE, _EVALUATION = "truth_for", "evaluation"  # what a clip's record says of its truth
 
 
-def add_truth(sample: ClipSample, data: bytes, record: ClipRecord) -> ClipSample:
+def add_truth(sample: ClipSample, data: bytes, record: ClipRecord, framing: Framing) -> ClipSample:
     """The sample with the arrays of its clip: cameras, depth, true tracks.
 
     Floating point comes as float32 whatever was stored (depth is kept as float16 where it fits).
@@ -25,6 +26,7 @@ def add_truth(sample: ClipSample, data: bytes, record: ClipRecord) -> ClipSample
     Args:
         data: bytes of the arrays member; no pickled object is read, and names that are no fields are left alone.
         record: the clip as stored: length and size of the arrays.
+        framing: from the stored clip's pixels to the sample's.
     Raises: DataError if the member does not read, or an array does not fit the clip.
     """
     shapes = stored_shapes(frames=record.frames, height=record.height, width=record.width)
@@ -32,7 +34,7 @@ def add_truth(sample: ClipSample, data: bytes, record: ClipRecord) -> ClipSample
     arrays = {name: array.astype(np.float32) if array.dtype.kind == "f" else array for name, array in stored.items()}
     taken = take_frames_of(arrays, sample.frame_indices)  # frames first: what is not delivered is not resized
     return replace(
-        _with_resized(sample, taken, record),
+        _with_framed(sample, taken, record, framing),
         pose_source=record.pose_source if "camera_to_world" in arrays else None,
         depth_source="gt" if "depth" in arrays else None,
         depth_scale=None if "depth" not in arrays else "metric" if record.is_metric else "relative",
@@ -44,13 +46,14 @@ def is_withheld(config: StreamConfig, record: ClipRecord) -> bool:
     return config.arrays and not config.evaluation_truth and record.extra.get(_PURPOSE) == _EVALUATION
 
 
-def add_labels(sample: ClipSample, labels: Labels, record: ClipRecord) -> ClipSample:
+def add_labels(sample: ClipSample, labels: Labels, record: ClipRecord, framing: Framing) -> ClipSample:
     """The sample with pseudo-labels in place of what it knew of the kind: pseudo tracks and true ones are not the same points.
 
-    Visibility stays what the labeler said, wherever a resize moves the positions.
+    Visibility stays what the labeler said, wherever the positions come to lie: see `hide_outside`.
 
     Args:
         labels: of the whole clip; of a dense kind, of the sample's frames.
+        framing: from the stored clip's pixels to the sample's.
     Raises: DataError if the labels are of another length or size than the clip.
     """
     kind = kind_named(labels.kind)
@@ -61,11 +64,42 @@ def add_labels(sample: ClipSample, labels: Labels, record: ClipRecord) -> ClipSa
     without: dict[str, Any] = dict.fromkeys(kind.fields)
     arrays = kind.arrays(labels)
     taken = arrays if kind.dense else take_frames_of(arrays, sample.frame_indices)
-    return _with_resized(replace(sample, **{**without, **kind.facts(labels)}), taken, record)
+    return _with_framed(replace(sample, **{**without, **kind.facts(labels)}), taken, record, framing)
 
 
-def _with_resized(sample: ClipSample, arrays: Mapping[str, np.ndarray], record: ClipRecord) -> ClipSample:
-    """The sample with arrays of its frames, at the stored clip's size so far."""
-    height, width = sample.frames.shape[1:3]
-    changes: dict[str, Any] = resize_arrays(arrays, (record.height, record.width), (height, width))
+def valid_mask(framing: Framing) -> np.ndarray:
+    """Pixels that show the picture, bool "H W"."""
+    height, width = framing.scaled
+    return crop_maps(np.ones((1, height, width), bool), framing.rectangle)[0]
+
+
+def hide_outside(sample: ClipSample, picture: Crop) -> ClipSample:
+    """The sample with tracks that are seen, asked for and weighed within the picture alone.
+
+    Where a track lies outside, `visibility` is False, `visibility_score` and `frame_weights` are 0; one whose query lies outside has no
+    `query_frame` (-1), and one that is outside in all frames has `track_weights` 0. Positions, and points in space, stay.
+
+    Args:
+        picture: the part of the frames that shows it.
+    """
+    if sample.tracks2d is None:
+        return sample
+    inside = lies_within(sample.tracks2d, picture)
+    changes: dict[str, Any] = {}
+    if sample.visibility is not None:
+        changes["visibility"] = sample.visibility & inside
+    for name, kept in (("visibility_score", inside), ("frame_weights", inside), ("track_weights", inside.any(axis=0))):
+        values = getattr(sample, name)
+        if values is not None:
+            changes[name] = np.where(kept, values, np.float32(0))
+    asked = sample.query_frame
+    if asked is not None:
+        is_held = inside[np.maximum(asked, 0), np.arange(len(asked))]
+        changes["query_frame"] = np.where((asked >= 0) & is_held, asked, -1).astype(np.int32)
+    return replace(sample, **changes)
+
+
+def _with_framed(sample: ClipSample, arrays: Mapping[str, np.ndarray], record: ClipRecord, framing: Framing) -> ClipSample:
+    """The sample with arrays of its frames, in pixels of the stored clip so far."""
+    changes: dict[str, Any] = frame_arrays(arrays, (record.height, record.width), framing)
     return replace(sample, **changes)

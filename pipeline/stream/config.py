@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import ConfigError
+from pipeline.records.pixel_transforms import FITS, Fit
 
 AUDIT_KEEPS = ("keep", "quarantine")  # an audit's drops and errors are never delivered
 SHORT_CLIPS = ("keep", "skip")
@@ -26,7 +27,8 @@ class StreamConfig:
     num_frames: int | None = 24  # length of a window; None delivers whole clips
     frame_stride: int = 1  # stored frames from one delivered frame to the next
     short_clips: str = "keep"  # keep: clips too short for a window come whole, at this stride, with their true length; skip: left out
-    size: tuple[int, int] | None = None  # (H, W) that all is resized to; None keeps each clip's stored size
+    size: tuple[int, int] | None = None  # (H, W) that all is brought to; None keeps each clip's stored size
+    fit: Fit = "crop"  # to `size`. crop: cover it and cut the centre; pad: lie within, `valid_mask` says where; stretch: lose proportions
     seed: int = 0
     rank: int = 0  # which of the `world_size` readers this is
     world_size: int = 1
@@ -49,7 +51,7 @@ class StreamConfig:
             raise ConfigError(f"StreamConfig: rank is {self.rank}, expected below world_size, which is {self.world_size}")
         if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
             raise ConfigError(f"StreamConfig: size is {self.size}, expected (height, width) in pixels, or None for the stored size")
-        for name, known in (("short_clips", SHORT_CLIPS), ("on_error", ON_ERROR)):
+        for name, known in (("short_clips", SHORT_CLIPS), ("fit", FITS), ("on_error", ON_ERROR)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"StreamConfig: {name} is {getattr(self, name)!r}, expected one of {', '.join(known)}")
         self._check_audit()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.audit.records import StaticPair
 from pipeline.audit.stored.audit_rows import AuditShard
@@ -20,10 +21,10 @@ _TAIL = 3  # pairs begin at every fourth frame: so many frames at most lie behin
 class ClipTrust:
     """Of a clip of T stored frames with N labelled tracks."""
 
-    weight: np.ndarray  # float32 "N" in [0, 1]
-    frame_weights: np.ndarray  # float32 "T N" in [0, 1]
-    static_score: np.ndarray  # float32 "N": at least 0.5 is static in the world, NaN is unknown
-    pose_signal: np.ndarray  # bool "T"
+    weight: npt.NDArray[np.float32]  # float32 "N" in [0, 1]
+    frame_weights: npt.NDArray[np.float32]  # float32 "T N" in [0, 1]
+    static_score: npt.NDArray[np.float32]  # float32 "N": at least 0.5 is static in the world, NaN is unknown
+    pose_signal: npt.NDArray[np.bool_]  # bool "T"
 
 
 def clip_trust(audit: AuditShard, key: str, labels: TrackLabels) -> ClipTrust | None:

@@ -8,6 +8,7 @@ from av.video.frame import VideoFrame
 
 from pipeline.errors import DataError
 from pipeline.records import ClipRecord
+from pipeline.records.pixel_transforms import Crop, crop_maps
 from pipeline.video.images import decode_image
 from pipeline.video.open import open_video, to_rgb, upright_size
 
@@ -15,7 +16,13 @@ VideoData = bytes | tuple[bytes, ...]  # one video file, or one image file per f
 
 
 def read_clip_frames(
-    data: VideoData, record: ClipRecord, *, indices: Sequence[int] | None = None, size: tuple[int, int] | None = None, threads: int = 1
+    data: VideoData,
+    record: ClipRecord,
+    *,
+    indices: Sequence[int] | None = None,
+    size: tuple[int, int] | None = None,
+    crop: Crop | None = None,
+    threads: int = 1,
 ) -> np.ndarray:
     """Decode a clip's stored video to RGB.
 
@@ -23,23 +30,29 @@ def read_clip_frames(
         data: bytes of the video member, or the clip's image files: of those only the wanted ones are decoded.
         indices: frames of the clip to keep, increasing; all by default. Decoding ends with the last of them.
         size: (H, W) to resize to; the stored size by default.
+        crop: rectangle of the resized picture to keep, black where it reaches beyond; all of it by default.
     Returns: uint8 "K H W 3".
     Raises: DataError if the video does not hold the frames that the record promises, or does not decode.
     """
     wanted = list(range(record.frames)) if indices is None else list(indices)
     if not wanted or wanted != sorted(set(wanted)) or wanted[0] < 0 or wanted[-1] >= record.frames:
         raise DataError(f"clip {record.key}: frames {wanted} asked for, expected increasing indices below {record.frames}")
-    height, width = size or (record.height, record.width)
+    height, width = (crop.height, crop.width) if crop is not None else size or (record.height, record.width)
     frames, place = np.empty((len(wanted), height, width, 3), np.uint8), 0
     if not isinstance(data, bytes):
         for place, frame in enumerate(_decode_images(data, record, wanted)):
-            frames[place] = to_rgb(frame, size)
+            frames[place] = _shown(frame, size, crop)
         return frames
     for index, frame in enumerate(decode_clip(data, record, last=wanted[-1], threads=threads)):
         if index == wanted[place]:
-            frames[place] = to_rgb(frame, size)
+            frames[place] = _shown(frame, size, crop)
             place += 1
     return frames
+
+
+def _shown(frame: VideoFrame, size: tuple[int, int] | None, crop: Crop | None) -> np.ndarray:
+    picture = to_rgb(frame, size)
+    return picture if crop is None else crop_maps(picture[None], crop)[0]
 
 
 def decode_clip(data: VideoData, record: ClipRecord, *, last: int | None = None, threads: int = 1) -> Iterator[VideoFrame]:

@@ -1,14 +1,16 @@
 """Configuration of the training batches, and how it is read from plain tables (YAML, JSON)."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 from pipeline.errors import ConfigError
+from pipeline.records.parsing import parse_record, parse_value
 from pipeline.stream import MixtureConfig, StreamConfig
 
-Section = TypeVar("Section")
+_log = logging.getLogger(__name__)
 _SET_BY_LOADER = ("rank", "world_size", "epochs", "evaluation_truth", "arrays")  # by the loader, not by the part
 # One bad clip must not end a run of days; clips held out for validation and test are not for training; a window lies within 48 frames.
 _PART_DEFAULTS = {"on_error": "skip", "split": "train", "num_frames": 48}
@@ -26,7 +28,7 @@ class ShapeConfig:
         for name, least in (("frames", 1), ("pixels", 1), ("aspect", 0.01)):
             bounds = getattr(self, name)
             if len(bounds) != 2 or not least <= bounds[0] <= bounds[1] < math.inf:
-                raise ConfigError(f"shape: {name} is {bounds}, expected (least, most) of at least {least}")
+                raise ConfigError(f"{name} is {bounds}, expected (least, most) of at least {least}")
             object.__setattr__(self, name, tuple(bounds))
 
 
@@ -47,11 +49,11 @@ class AugmentConfig:
         for name, least, most in (("strides", 1, math.inf), ("crop_side", 0.05, 1.0)):
             bounds = getattr(self, name)
             if len(bounds) != 2 or not least <= bounds[0] <= bounds[1] <= most:
-                raise ConfigError(f"augment: {name} is {bounds}, expected (least, most) within [{least}, {most}]")
+                raise ConfigError(f"{name} is {bounds}, expected (least, most) within [{least}, {most}]")
             object.__setattr__(self, name, tuple(bounds))
         for name, most in {"mirror": 1.0, "brightness": 0.9, "contrast": 0.9, "saturation": 1.0, "hue_degrees": 180.0}.items():
             if not 0 <= getattr(self, name) <= most:
-                raise ConfigError(f"augment: {name} is {getattr(self, name)}, expected 0 to {most:g}")
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 to {most:g}")
 
 
 AS_STORED = AugmentConfig(reverse=False, crop_side=(1.0, 1.0), mirror=0.0, brightness=0.0, contrast=0.0, saturation=0.0, hue_degrees=0.0)
@@ -76,24 +78,38 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if self.labelled is None and self.pseudo is None:
-            raise ConfigError("data: neither labelled nor pseudo; name at least one mixture")
+            raise ConfigError("neither labelled nor pseudo; name at least one mixture")
         if self.labelled_clips < 1 or self.pseudo_clips < 1 or self.num_tracks < 1 or self.seed < 0:
             raise ConfigError(
-                f"data: labelled_clips {self.labelled_clips}, pseudo_clips {self.pseudo_clips}, num_tracks {self.num_tracks}, seed"
+                f"labelled_clips {self.labelled_clips}, pseudo_clips {self.pseudo_clips}, num_tracks {self.num_tracks}, seed"
                 f" {self.seed}; expected at least 1, 1, 1 and 0; to do without one side leave its mixture out"
             )
         for part, _ in self.labelled.parts if self.labelled else ():
-            if part.labels is not None or part.audit is not None or not part.arrays:
-                raise ConfigError(
-                    f"data: labelled part {part.dataset} names labels, an audit or arrays=False; true tracks, cameras and depth are"
-                    " what it is for: leave them out, or make it a part of pseudo"
-                )
+            _check_labelled(part)
+            _check_fit(part)
         for part, _ in self.pseudo.parts if self.pseudo else ():
             if part.labels is None and part.audit is None:
-                raise ConfigError(f"data: pseudo part {part.dataset} names no labels; set labels (jobs/pseudolabel.py) or audit")
+                raise ConfigError(f"pseudo part {part.dataset} names no labels; set labels (jobs/pseudolabel.py) or audit")
+            _check_fit(part)
         unknown = set(self.without_normals) - set(self.labelled.names if self.labelled else ())
         if unknown:
-            raise ConfigError(f"data: without_normals names {sorted(unknown)[0]!r}, which is no labelled part")
+            raise ConfigError(f"without_normals names {sorted(unknown)[0]!r}, which is no labelled part")
+
+
+def _check_labelled(part: StreamConfig) -> None:
+    if part.labels is not None or part.audit is not None or not part.arrays:
+        raise ConfigError(
+            f"labelled part {part.dataset} names labels, an audit or arrays=False; true tracks, cameras and depth are what it is for:"
+            " leave them out, or make it a part of pseudo"
+        )
+
+
+def _check_fit(part: StreamConfig) -> None:
+    if part.fit == "pad" and part.size is not None:
+        raise ConfigError(
+            f"part {part.dataset} pads its clips (fit), and a step would cut images from picture and margin alike; set fit to crop, or"
+            " leave size out: a step cuts images of its own proportions from whole clips"
+        )
 
 
 def parse_data_config(table: Mapping[str, Any]) -> DataConfig:
@@ -101,21 +117,17 @@ def parse_data_config(table: Mapping[str, Any]) -> DataConfig:
 
     `labelled` and `pseudo` are lists of parts: `root`, `weight` (1 if left out) and fields of StreamConfig. Of a part that does not say
     otherwise come clips of the split train, up to 48 frames of each, and clips that cannot be used are skipped.
+    A part with a size and without a fit is from before there was a choice: it stretches.
 
     Args:
         table: field -> value; `shape` and `augment` are tables of their own.
     Raises: ConfigError for an unknown name, or a value out of range.
     """
-    values = dict(_checked_names(table, DataConfig, "data"))
-    for name, kind in (("shape", ShapeConfig), ("augment", AugmentConfig)):
-        if name in values:
-            values[name] = _build(kind, _checked_names(values[name], kind, f"data.{name}"), f"data.{name}")
-    for name in ("labelled", "pseudo"):
-        if values.get(name):
-            values[name] = _parse_mixture(values[name], f"data.{name}", seed=values.get("seed", 0))
-        else:
-            values[name] = None
-    return _build(DataConfig, _lists_to_tuples(values), "data")
+    if isinstance(table, Mapping):
+        seed = parse_value(int, table.get("seed", 0), "data.seed")
+        parts = {name: table.get(name) for name in ("labelled", "pseudo")}
+        table = {**table, **{name: _parse_mixture(listed, f"data.{name}", seed=seed) if listed else None for name, listed in parts.items()}}
+    return parse_record(DataConfig, table, "data")
 
 
 def _parse_mixture(parts: object, where: str, *, seed: int) -> MixtureConfig:
@@ -125,35 +137,18 @@ def _parse_mixture(parts: object, where: str, *, seed: int) -> MixtureConfig:
 
 
 def _parse_part(table: object, where: str) -> tuple[StreamConfig, float]:
-    values = dict(table) if isinstance(table, Mapping) else {}
-    weight = values.pop("weight", 1.0)
-    known = _checked_names(values, StreamConfig, where)
-    if "root" not in known:
+    if not isinstance(table, Mapping):
         raise ConfigError(f"{where} is {table!r}, expected a table with at least a root")
-    foreign = [name for name in _SET_BY_LOADER if name in known]
+    values = {name: value for name, value in table.items() if name != "weight"}
+    foreign = [name for name in _SET_BY_LOADER if name in values]
     if foreign:
         raise ConfigError(f"{where} sets {foreign[0]}, which is not a part's to set; leave it out")
-    if isinstance(weight, bool) or not isinstance(weight, int | float):
-        raise ConfigError(f"{where}.weight is {weight!r}, expected a number above 0")
-    return _build(StreamConfig, _PART_DEFAULTS | _lists_to_tuples(known), where), float(weight)
+    if values.get("size") is not None and "fit" not in values:
+        _log.warning("%s: a size without a fit stretches clips, as it did before there was a choice; fit: crop keeps proportions", where)
+    weight = parse_value(float, table.get("weight", 1.0), f"{where}.weight")
+    return parse_record(StreamConfig, {**_PART_DEFAULTS, **with_recorded_fit(values)}, where), weight
 
 
-def _checked_names(table: object, kind: type, where: str) -> Mapping[str, Any]:
-    names = [field.name for field in fields(kind)]
-    if not isinstance(table, Mapping):
-        raise ConfigError(f"{where} is {table!r}, expected a table of {', '.join(names)}")
-    unknown = [str(name) for name in table if name not in names]
-    if unknown:
-        raise ConfigError(f"{where}: unknown {', '.join(unknown)}; there are {', '.join(names)}")
-    return table
-
-
-def _lists_to_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-
-
-def _build(kind: type[Section], values: Mapping[str, Any], where: str) -> Section:
-    try:
-        return kind(**_lists_to_tuples(values))
-    except TypeError as error:  # a comparison with a value of another kind
-        raise ConfigError(f"{where}: a value is not of the kind that is expected ({error})") from error
+def with_recorded_fit(part: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of a part with its `fit`, which tables from before there was a choice lack: with a size they stretched."""
+    return {"fit": StreamConfig(root="").fit if part.get("size") is None else "stretch", **part}

@@ -23,9 +23,10 @@ def visible_weights(sample: ClipSample, *, pseudo: bool) -> np.ndarray:
     if not pseudo:
         seen = visible & in_image(tracks, size)
         return (seen.numpy() & known_tracks(sample)).astype(np.float32)
-    trust = visible.float().numpy() * (1 if sample.confidence is None else sample.confidence)
-    if sample.frame_weights is not None:
-        trust = sample.frame_weights
+    trust = sample.frame_weights
+    if trust is None:
+        trust = visible.float().numpy()
+        trust = trust if sample.confidence is None else trust * sample.confidence
     if not ((trust >= 0) & (trust <= 1)).all():
         raise DataError(f"{clip_name(sample)}: weights of tracks leave [0, 1] or are NaN; run jobs/audit.py run again")
     return pseudo_track_weights(torch.from_numpy(trust), tracks, size).numpy()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -19,21 +20,21 @@ from trainer.families import family_of
 class PredictedTracks:
     """N points of frame 0 followed through T frames; positions are predictions where a point is hidden."""
 
-    queries: np.ndarray  # float32 "N 2", (x, y) in pixels of frame 0
-    world: np.ndarray  # float32 "T N 3"
-    camera: np.ndarray  # float32 "T N 3", in the camera of each frame
-    visibility_score: np.ndarray  # float32 "T N" in [0, 1]
+    queries: npt.NDArray[np.float32]  # float32 "N 2", (x, y) in pixels of frame 0
+    world: npt.NDArray[np.float32]  # float32 "T N 3"
+    camera: npt.NDArray[np.float32]  # float32 "T N 3", in the camera of each frame
+    visibility_score: npt.NDArray[np.float32]  # float32 "T N" in [0, 1]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Prediction:
     """Geometry of T frames of H x W pixels, in a world and a unit of length that the model chooses. Cameras are OpenCV's."""
 
-    frames: np.ndarray  # uint8 "T H W 3", as the model saw them
-    points: np.ndarray  # float32 "T H W 3", in the world
-    local_points: np.ndarray  # float32 "T H W 3", in the camera of each frame
-    confidence: np.ndarray  # float32 "T H W" in [0, 1]
-    camera_to_world: np.ndarray  # float32 "T 4 4"
+    frames: npt.NDArray[np.uint8]  # uint8 "T H W 3", as the model saw them
+    points: npt.NDArray[np.float32]  # float32 "T H W 3", in the world
+    local_points: npt.NDArray[np.float32]  # float32 "T H W 3", in the camera of each frame
+    confidence: npt.NDArray[np.float32]  # float32 "T H W" in [0, 1]
+    camera_to_world: npt.NDArray[np.float32]  # float32 "T 4 4"
     tracks: PredictedTracks | None = None  # None if the model tracks nothing, or was not asked to
 
     def __post_init__(self) -> None:
@@ -58,13 +59,17 @@ class Prediction:
                 )
 
     @property
-    def depth(self) -> np.ndarray:
+    def depth(self) -> npt.NDArray[np.float32]:
         """float32 "T H W": along z, in the model's unit."""
         return self.local_points[..., 2]
 
 
 def predict(
-    model: Network, frames: np.ndarray, queries: np.ndarray | None = None, *, precision: ForwardPrecision = "float32"
+    model: Network,
+    frames: npt.NDArray[np.uint8],
+    queries: npt.NDArray[np.float32] | None = None,
+    *,
+    precision: ForwardPrecision = "float32",
 ) -> Prediction:
     """Reconstruct T frames at once, and follow points of frame 0 if there are any and the model can.
 

@@ -14,11 +14,11 @@ from pipeline.errors import ConfigError
 from pipeline.records.parsing import check_choices, parse_record, plain_table
 from pipeline.stream import MixtureConfig, StreamConfig
 from trainer.data import parse_data_config
-from trainer.data.config import DataConfig
+from trainer.data.config import DataConfig, with_recorded_fit
 from trainer.families import LossSettings, family_of
 from trainer.loop.optimisation import OptimiserSettings
 
-FILLED_IN = ("on_error", "split", "num_frames")  # by `parse_data_config`, in other ways than StreamConfig would
+FILLED_IN = ("fit", "on_error", "split", "num_frames")  # by `parse_data_config`, in other ways than StreamConfig would
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,6 +122,13 @@ def config_table(config: TrainConfig) -> dict[str, Any]:
     table = plain_table(config)
     table["data"] |= {name: _part_tables(getattr(config.data, name)) for name in ("labelled", "pseudo")}
     return table
+
+
+def stored_config_table(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table that `config_table` of this or an earlier version gave, as this one would give it."""
+    data = table["data"]
+    parts = {name: data[name] and [with_recorded_fit(part) for part in data[name]] for name in ("labelled", "pseudo")}
+    return {**table, "data": {**data, **parts}}
 
 
 def _part_tables(mixture: MixtureConfig | None) -> list[dict[str, Any]] | None:

@@ -20,7 +20,7 @@ from trainer.data import StepBatch, StepLoader
 from trainer.data.config import ShapeConfig
 from trainer.families import Family, LossSettings, family_of
 from trainer.loop.checkpoints import Learner, RunState, checkpoint_steps, load_checkpoint, read_state, save_checkpoint
-from trainer.loop.config import TrainConfig, config_table
+from trainer.loop.config import TrainConfig, config_table, stored_config_table
 from trainer.loop.logs import OnStep, StepLog
 from trainer.loop.optimisation import freeze
 from trainer.loop.step_report import ProcessRank, gather_over_processes
@@ -123,7 +123,7 @@ def saved_state(config: TrainConfig, *, resume: bool) -> RunState | None:
     if not resume:
         raise ConfigError(f"{config.out} holds a run of {steps[-1]} steps; go on with --resume, or name another --out")
     state = read_state(config.out, steps[-1])
-    mine, theirs = config_table(config), dict(state.config)
+    mine, theirs = config_table(config), stored_config_table(state.config)
     changed = [name for name in sorted({*mine, *theirs} - set(_CHANGEABLE)) if mine.get(name) != theirs.get(name)]
     if changed:
         raise ConfigError(

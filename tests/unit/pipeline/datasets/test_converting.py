@@ -75,7 +75,7 @@ def test_an_evaluation_set_keeps_its_image_files_byte_by_byte(suffix, tmp_path):
 def test_a_window_of_images_is_that_of_the_clip(tmp_path):
     source, root = Pictures(keep_images=True), str(tmp_path)
     converted(root, source)
-    for sample in ClipStream(StreamConfig(root=root, num_frames=3, frame_stride=2, epochs=1, size=(15, 22))):
+    for sample in ClipStream(StreamConfig(root=root, num_frames=3, frame_stride=2, epochs=1, size=(15, 22), fit="stretch")):
         expected = frames_of(sample.source)[sample.frame_indices]
         assert sample.frames.shape == (3, 15, 22, 3)
         small = np.stack([cv2.resize(frame, (22, 15), interpolation=cv2.INTER_AREA) for frame in expected])

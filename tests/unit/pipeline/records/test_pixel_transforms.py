@@ -1,7 +1,8 @@
 import cv2
 import numpy as np
+import pytest
 
-from pipeline.records.pixel_transforms import resize_intrinsics, resize_nearest, resize_points
+from pipeline.records.pixel_transforms import Crop, framing_of, resize_intrinsics, resize_nearest, resize_points
 
 
 def test_points_keep_to_their_pixels_with_an_own_scale_per_axis():
@@ -34,3 +35,25 @@ def test_nearest_agrees_with_opencvs_exact_kind():
     for height, width in ((20, 90), (37, 11), (74, 53)):
         expected = cv2.resize(maps[0], (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
         assert (resize_nearest(maps, (height, width))[0] == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("stored", "size", "fit", "scaled", "corner", "picture"),
+    [
+        ((360, 640), (288, 512), "crop", (288, 512), (0, 0), (0, 0, 512, 288)),
+        ((640, 360), (288, 512), "crop", (910, 512), (0, 311), (0, 0, 512, 288)),  # 640 x 512 / 360 = 910.2
+        ((640, 360), (288, 512), "pad", (288, 162), (-175, 0), (175, 0, 162, 288)),
+        ((360, 640), (512, 288), "pad", (162, 288), (0, -175), (0, 175, 288, 162)),
+        ((360, 640), (512, 288), "stretch", (512, 288), (0, 0), (0, 0, 288, 512)),
+        ((47, 63), (31, 45), "crop", (34, 45), (0, 1), (0, 0, 45, 31)),  # 33.6 rows: of the 3 that are too many one goes above
+        ((47, 63), (31, 45), "pad", (31, 42), (-1, 0), (1, 0, 42, 31)),  # 41.6 columns, one of the 3 that lack to the left
+        ((2, 1000), (8, 8), "pad", (1, 8), (0, -3), (0, 3, 8, 1)),  # never less than a pixel
+    ],
+)
+def test_the_way_of_an_image_to_a_size_by_hand(stored, size, fit, scaled, corner, picture):
+    framing = framing_of(stored, size, fit)
+    left, top, width, height = picture
+    assert framing.scaled == scaled
+    assert framing.rectangle == Crop(left=corner[0], top=corner[1], width=size[1], height=size[0])
+    assert framing.picture == Crop(left=left, top=top, width=width, height=height)
+    assert framing.is_whole == (scaled == size)

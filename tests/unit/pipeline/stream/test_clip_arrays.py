@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.errors import DataError
 from pipeline.records import ClipRecord, ClipSample, TrackLabels
-from pipeline.stream.clip_arrays import add_labels, add_truth
+from pipeline.records.pixel_transforms import framing_of
+from pipeline.stream import clip_arrays
 
 T, H, W, N = 4, 4, 8, 3
 RECORD = ClipRecord(
@@ -21,6 +22,18 @@ def make_sample(indices, size=(H, W), **fields):
         key="k", source="s", split="train", index=0, supervision="pseudo", frame_indices=np.array(indices),
         frame_times=np.array(indices) / 10, frames=np.zeros((len(indices), *size, 3), np.uint8), **fields,
     )  # fmt: skip
+
+
+def add_truth(sample, data, record):
+    return clip_arrays.add_truth(sample, data, record, framing(sample, record))
+
+
+def add_labels(sample, labels, record):
+    return clip_arrays.add_labels(sample, labels, record, framing(sample, record))
+
+
+def framing(sample, record):
+    return framing_of((record.height, record.width), sample.frames.shape[1:3], "stretch")
 
 
 def npz(**arrays):

@@ -177,7 +177,7 @@ def test_a_mark_is_found_where_its_resized_track_says(size, make_root, label):
     arrays = {"tracks2d": np.full((3, 1, 2), (29.5, 15.5), np.float32), "visibility": np.ones((3, 1), bool)}
     camera = np.tile(np.array([[40.0, 0, 29.5], [0, 40, 15.5], [0, 0, 1]], np.float32), (3, 1, 1))  # the mark lies on the axis
     root = make_root(num_clips=(1,), videos={"s0c0": frames}, arrays={"s0c0": arrays | {"intrinsics": camera}})
-    sample = next(iter(make_stream(root, size=size)))
+    sample = next(iter(make_stream(root, size=size, fit="stretch")))
     assert sample.frames.shape == (2, *size, 3)
     weight = np.maximum(sample.frames[0, :, :, 1].astype(float) - 40, 0)
     found = [(weight.sum(0) @ np.arange(size[1])) / weight.sum(), (weight.sum(1) @ np.arange(size[0])) / weight.sum()]

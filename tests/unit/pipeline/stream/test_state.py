@@ -56,7 +56,7 @@ def test_a_state_from_before_there_were_audits_still_serves():
 
 
 def test_ranks_window_size_and_epochs_may_change():
-    changed = make_config(rank=2, world_size=4, num_frames=7, frame_stride=2, size=(4, 4), epochs=3, on_error="skip")
+    changed = make_config(rank=2, world_size=4, num_frames=7, frame_stride=2, size=(4, 4), fit="pad", epochs=3, on_error="skip")
     assert index_of(state_at(41, make_config(), PLAN), changed, PLAN) == 41
 
 

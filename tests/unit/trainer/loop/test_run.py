@@ -1,5 +1,6 @@
 """Whole runs on made-up clips: what goes on after a kill is what would have gone on, and bad clips do no harm."""
 
+import json
 import os
 import signal
 import subprocess
@@ -14,12 +15,13 @@ import torch
 from networks.weights import load_model
 from pipeline.errors import ConfigError
 from tests.unit.trainer.loop.rendered import TINY, Planes, make_data
-from trainer.data import StepBatch
+from trainer.data import StepBatch, parse_data_config
 from trainer.families.trajvg import TrajVGLosses
 from trainer.loop import TrainOutcome, read_journal, train
 from trainer.loop.checkpoints import checkpoint_steps, read_state
-from trainer.loop.config import CheckpointSettings, LogSettings, ModelSettings, TrainConfig
+from trainer.loop.config import CheckpointSettings, LogSettings, ModelSettings, TrainConfig, config_table
 from trainer.loop.optimisation import OptimiserSettings
+from trainer.loop.run import saved_state
 from trainer.loop.step_report import ProcessRank, StepReport
 
 STEPS = 5
@@ -106,6 +108,21 @@ def test_a_run_is_not_written_over_nor_resumed_as_another(undisturbed: Path) -> 
         run(make_config(undisturbed, optimiser=OptimiserSettings(learning_rate=2e-3)), resume=True)
     done = run(make_config(undisturbed, logs=LogSettings(every_steps=3)), resume=True)  # how it is watched may change
     assert (done.steps, done.resumed_from) == (STEPS, STEPS)
+
+
+def test_a_run_from_before_there_was_a_fit_goes_on(tmp_path: Path, undisturbed: Path) -> None:
+    data = parse_data_config({"labelled": [{"root": "data/none", "size": [28, 28]}], "pseudo": [{"root": "data/wild", "labels": "x"}]})
+    config = make_config(tmp_path, data=data)
+    name = f"checkpoints/{STEPS:08d}.json"
+    state = json.loads((undisturbed / name).read_text())
+    state["config"] = config_table(config)
+    assert [part.pop("fit") for side in ("labelled", "pseudo") for part in state["config"]["data"][side]] == ["stretch", "crop"]
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / name).write_text(json.dumps(state))
+    assert saved_state(config, resume=True).step == STEPS  # type: ignore[union-attr]
+    cropped = parse_data_config({"labelled": [{"root": "data/none", "size": [28, 28], "fit": "crop"}]})
+    with pytest.raises(ConfigError, match="trained with another data"):
+        saved_state(make_config(tmp_path, data=cropped), resume=True)
 
 
 def test_a_checkpoint_whose_state_is_missing_does_not_count(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Accuracy of labels and models where the truth is known.
 
-`python jobs/evaluate.py labels --root ROOT --labels LABELSET`, `python jobs/evaluate.py model --root ROOT --checkpoint FILE`.
+`python jobs/evaluate.py labels --root ROOT --labels LABELSET`, `python jobs/evaluate.py model --root ROOT --checkpoint FILE`,
+`python jobs/evaluate.py worldtrack --root ROOT --checkpoint FILE`.
 """
 
 from typing import Annotated
@@ -22,10 +23,11 @@ from networks.inputs import PIXEL_BUDGET
 from pipeline import storage
 from pipeline.drawing import write_image
 from pipeline.tables import write_document
-from trainer.evaluation import PROTOCOL_NAMES, EvaluationSettings
+from trainer.evaluation import ALL_PROTOCOLS, PROTOCOL_NAMES, WORLD_TRACK_PROTOCOLS, EvaluationSettings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 MODEL_DOCUMENT = "model_evaluation.json"
+WORLD_TRACK_PIXELS = 512 * 288  # of a frame, as St4RTrack's published figures have it
 
 
 @app.callback()
@@ -97,7 +99,7 @@ def model_command(
     checkpoint: Annotated[list[str], typer.Option(help="Model: a path, hf://org/repo/file, or a URL. Repeat it to compare several.")],
     split: options.Split = None,
     out: Annotated[str | None, typer.Option(help="Folder or URL for model_evaluation.json, with the values of every clip.")] = None,
-    protocol: Annotated[list[str] | None, typer.Option(help="poses, video_depth, point_maps, tracks3d; repeat it. All if none.")] = None,
+    protocol: Annotated[list[str] | None, typer.Option(help=f"{', '.join(ALL_PROTOCOLS)}; repeat it. The first four if none.")] = None,
     frames: Annotated[int, typer.Option(help="Frames of a clip, from a place drawn by the seed.")] = 24,
     stride: Annotated[int, typer.Option(help="Take every N-th frame.")] = 1,
     limit: options.Limit = None,
@@ -143,14 +145,59 @@ def model_command(
             executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
             num_gpus_per_worker=num_gpus_per_worker,
         )
-        evaluation = evaluate_models(config)
-        print_model_tables(evaluation)
-        if out is not None:
-            write_document(storage.join(storage.absolute(out), MODEL_DOCUMENT), model_document(evaluation), "model_evaluation")
-        print_summary("evaluation", model_summary_rows(evaluation, out))
-        say_unexpected(evaluation.unexpected)
-        errors = len({error.key for error in evaluation.clip_errors}) + evaluation.num_unreadable
-        return error_exit(errors, evaluation.num_clips, max_error_rate, see="the warnings above")
+        return evaluate_and_report(config, out, max_error_rate)
+
+    run_job(body)
+
+
+def evaluate_and_report(config: ModelEvaluatingConfig, out: str | None, max_error_rate: float) -> int:
+    """Measure checkpoints, print and write what was found. Returns the exit code."""
+    evaluation = evaluate_models(config)
+    print_model_tables(evaluation)
+    if out is not None:
+        write_document(storage.join(storage.absolute(out), MODEL_DOCUMENT), model_document(evaluation), "model_evaluation")
+    print_summary("evaluation", model_summary_rows(evaluation, out))
+    say_unexpected(evaluation.unexpected)
+    errors = len({error.key for error in evaluation.clip_errors}) + evaluation.num_unreadable
+    return error_exit(errors, evaluation.num_clips, max_error_rate, see="the warnings above")
+
+
+@app.command("worldtrack")
+def world_track_command(
+    root: options.Root,
+    checkpoint: Annotated[list[str], typer.Option(help="Model: a path, hf://org/repo/file, or a URL. Repeat it to compare several.")],
+    split: options.Split = None,
+    out: Annotated[str | None, typer.Option(help="Folder or URL for model_evaluation.json, with the values of every clip.")] = None,
+    frames: Annotated[int, typer.Option(help="First frames of each clip that are measured.")] = 64,
+    limit: options.Limit = None,
+    pixels: options.Pixels = WORLD_TRACK_PIXELS,
+    sim3: Annotated[str, typer.Option(help="sim3, or sim3_repository: with the scale as the public evaluation has it.")] = "sim3",
+    seed: Annotated[int, typer.Option(help="Of RANSAC.")] = 0,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    executor: options.Executor = "inline",
+    num_gpus_per_worker: Annotated[float, typer.Option(help="GPUs of each shard's task (with Ray); 0.5 lets two share one.")] = 0.0,
+    clip_time_limit: options.ClipTimeLimit = 600.0,
+    max_attempts: options.MaxAttempts = 2,
+    max_error_rate: options.MaxErrorRate = 0.05,
+) -> None:  # fmt: skip
+    """Checkpoints on the WorldTrack benchmark: every track of the first frame and all points, whole clips, by subset."""
+
+    def body() -> int:
+        config = ModelEvaluatingConfig(
+            root=root,
+            checkpoints=tuple(checkpoint),
+            split=split,
+            first_frames=frames,
+            limit=limit,
+            settings=EvaluationSettings(protocols=WORLD_TRACK_PROTOCOLS, pixel_budget=pixels, num_tracks=None, world_sim3=sim3, seed=seed),
+            device=device,
+            precision=precision,
+            out=None if out is None else storage.absolute(out),
+            executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
+            num_gpus_per_worker=num_gpus_per_worker,
+        )
+        return evaluate_and_report(config, out, max_error_rate)
 
     run_job(body)
 

@@ -27,9 +27,9 @@ class Wall:
 
     @property
     def depth(self) -> np.ndarray:
-        """Metres "T H W"; the first row is unknown."""
-        depth = np.full((len(self.world), H, W), WALL_M)
-        depth[:, 0] = 0
+        """Metres "T H W", known at every second row and column."""
+        depth = np.zeros((len(self.world), H, W))
+        depth[:, 1::2, 1::2] = WALL_M
         return depth
 
 

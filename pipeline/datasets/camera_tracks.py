@@ -1,7 +1,7 @@
 """Videos that lie in one .npz each, with tracks in the camera of each frame: the form of TAPVid-3D, which WorldTrack took over."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class Recording:
     fps: float
     license: str
     camera_stands: bool = False  # files without poses have a camera that stands still, not one that is unknown
-    depth_source: str | None = None  # of `depth_map`; None: not read
+    depth_source: Literal["gt", "sensor"] | None = None  # of `depth_map`; None: not read
 
 
 def check_arrays_of(file: NpzFile, needed: tuple[str, ...], *, benchmark: str) -> None:
@@ -61,10 +61,10 @@ def read_clip(file: NpzFile, span: slice, recording: Recording, *, only_finite: 
         camera_to_world=None if path is None else path.camera_to_world,
         pose_valid=None if path is None else path.pose_valid,
         depth=depth,
+        depth_source=None if depth is None else recording.depth_source,
         is_metric=True,
         license=recording.license,
         meta={"orig_size": list(pictures.original_size), "fps": recording.fps},
-        **({} if depth is None else {"depth_source": recording.depth_source}),
         **(_tracks(file, span, intrinsics, path, only_finite=only_finite) if TRACKS in file.names else {}),
     )
 

@@ -66,7 +66,7 @@ def _true_tracks(sample: ClipSample, chosen: ChosenTracks) -> tuple[np.ndarray, 
     assert sample.tracks3d is not None, "tracks were chosen among those known in space"
     assert sample.camera_to_world is not None, "tracks reach the first camera by true poses"
     positions = sample.tracks3d[:, chosen.index]
-    known = np.isfinite(positions).all(axis=(0, 2))
+    known = np.asarray(np.isfinite(positions).all(axis=(0, 2)))
     if sample.track_valid is not None and not sample.extra.get("tracks_complete"):
         known &= sample.track_valid[:, chosen.index].all(axis=0)
     return tracks_in_first_camera(np.where(known[:, None], positions, 0.0), sample.camera_to_world), known

@@ -97,7 +97,7 @@ def test_the_alignment_is_fitted_to_the_tracks_that_move() -> None:
 
 def test_points_are_right_at_half_the_size_in_another_world_and_unit() -> None:
     """A wall facing still cameras: bilinear resizing of its points is exact, so a halved prediction is right but for the outer pixels."""
-    still = np.tile(np.eye(4, dtype=np.float32), (T, 1, 1))
+    still = np.tile(poses(1, 3).astype(np.float32), (T, 1, 1))
     depth = np.full((T, H, W), 3.0, np.float32)
     depth[:, :2], depth[:, -2:], depth[:, :, :2], depth[:, :, -2:] = 6.0, 0.05, 0.0, 5.0  # none of these is in range
     sample = true_sample(depth=depth, camera_to_world=still)

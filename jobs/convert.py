@@ -13,7 +13,7 @@ from jobs.execution.units import Limits
 from jobs.pseudolabel import parse_options
 from jobs.shard import parse_shares
 from pipeline.datasets.planning import ConversionPolicy
-from pipeline.datasets.source import DATASETS, make_source
+from pipeline.datasets.source import DATASETS, clip_frames_of, make_source
 from pipeline.datasets.validation import finding_names
 from pipeline.errors import ConfigError
 from pipeline.shards.dataset import shard_size
@@ -33,7 +33,9 @@ def convert_dataset(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help=f"{', '.join(DATASETS)}, or module:factory of your own.")],
     path: Annotated[str, typer.Argument(metavar="PATH", help="Folder that holds the dataset in its published layout.")],
     root: options.NewRoot,
-    clip_frames: Annotated[int, typer.Option(help="Frames per clip; 0 makes every sequence one clip.")] = 48,
+    clip_frames: Annotated[
+        int | None, typer.Option(help="Frames per clip; 0 makes every sequence one clip.", show_default="48; of worldtrack 64")
+    ] = None,
     clip_stride: options.ClipStride = None,
     min_frames: Annotated[int, typer.Option(help="Frames; shorter sequences are errors, shorter tails are left out.")] = 6,
     long_side: Annotated[
@@ -68,10 +70,11 @@ def convert_dataset(
         unknown = sorted({*(accept or [])} - {*finding_names()})
         if unknown:
             raise ConfigError(f"--accept {', '.join(unknown)}: no such finding; known are {', '.join(finding_names())}")
+        source = make_source(dataset, path, **_reader_options(option or [], license=license, trust_pickle=trust_pickle))
         config = ConvertingConfig(
             root=root,
             policy=ConversionPolicy(
-                clip_frames=clip_frames,
+                clip_frames=clip_frames_of(source, clip_frames),
                 clip_stride=clip_stride,
                 min_frames=min_frames,
                 long_side=long_side,
@@ -85,7 +88,6 @@ def convert_dataset(
             ),
             executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
         )
-        source = make_source(dataset, path, **_reader_options(option or [], license=license, trust_pickle=trust_pickle))
         outcome = convert(source, config, dry_run=dry_run)
         return report(outcome, root, max_error_rate)
 

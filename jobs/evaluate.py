@@ -1,6 +1,7 @@
 """Accuracy of labels and models where the truth is known.
 
-`python jobs/evaluate.py labels --root ROOT --labels LABELSET`, `python jobs/evaluate.py model --root ROOT --checkpoint FILE`.
+`python jobs/evaluate.py labels --root ROOT --labels LABELSET`, `python jobs/evaluate.py model --root ROOT --checkpoint FILE`,
+`python jobs/evaluate.py worldtrack --root ROOT --checkpoint FILE`.
 """
 
 from typing import Annotated, Literal
@@ -22,11 +23,13 @@ from networks.inputs import PIXEL_BUDGET
 from pipeline import storage
 from pipeline.drawing import write_image
 from pipeline.tables import write_document
-from trainer.evaluation import PROTOCOL_NAMES, EvaluationSettings
+from trainer.evaluation import ALL_PROTOCOLS, PROTOCOL_NAMES, WORLD_TRACK_PROTOCOLS, EvaluationSettings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 MODEL_DOCUMENT = "model_evaluation.json"
+WORLD_TRACK_PIXELS = 512 * 288  # of a frame, as St4RTrack's published figures have it
 
+SimilarityName = Literal["sim3", "sim3_repository"]
 ModeName = Literal["first", "strided"]
 DepthRangeName = Literal["sintel", "bonn", "kitti", "nyu"]
 
@@ -113,7 +116,8 @@ def model_command(
         typer.Option(help="Folder or URL for model_evaluation.json, with the values of every clip.", show_default="nothing is written"),
     ] = None,
     protocol: Annotated[
-        list[str] | None, typer.Option(metavar="|".join(PROTOCOL_NAMES), help="Measures to take; repeat it.", show_default="all four")
+        list[str] | None,
+        typer.Option(metavar="|".join(ALL_PROTOCOLS), help="Measures to take; repeat it.", show_default="the first four"),
     ] = None,
     clip_frames: Annotated[int, typer.Option(help="Frames taken of a clip, from a place drawn by the seed.")] = 24,
     stride: Annotated[int, typer.Option(help="Take every N-th frame of the clip.")] = 1,
@@ -162,14 +166,70 @@ def model_command(
             executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
             num_gpus_per_worker=num_gpus_per_worker,
         )
-        evaluation = evaluate_models(config)
-        print_model_tables(evaluation)
-        if out is not None:
-            write_document(storage.join(storage.absolute(out), MODEL_DOCUMENT), model_document(evaluation), "model_evaluation")
-        print_summary("evaluation", model_summary_rows(evaluation, out))
-        say_unexpected(evaluation.unexpected)
-        errors = len({error.key for error in evaluation.clip_errors}) + evaluation.num_unreadable
-        return error_exit(errors, evaluation.num_clips, max_error_rate, see="the warnings above")
+        return evaluate_and_report(config, out, max_error_rate)
+
+    run_job(body)
+
+
+def evaluate_and_report(config: ModelEvaluatingConfig, out: str | None, max_error_rate: float) -> int:
+    """Measure checkpoints, print and write what was found. Returns the exit code."""
+    evaluation = evaluate_models(config)
+    print_model_tables(evaluation)
+    if out is not None:
+        write_document(storage.join(storage.absolute(out), MODEL_DOCUMENT), model_document(evaluation), "model_evaluation")
+    print_summary("evaluation", model_summary_rows(evaluation, out))
+    say_unexpected(evaluation.unexpected)
+    errors = len({error.key for error in evaluation.clip_errors}) + evaluation.num_unreadable
+    return error_exit(errors, evaluation.num_clips, max_error_rate, see="the warnings above")
+
+
+@app.command(
+    "worldtrack",
+    cls=options.command_of(
+        "--root /data/worldtrack --checkpoint run/weights.safetensors --out /data/evaluation",
+        "--root /data/worldtrack --checkpoint first.safetensors --checkpoint second.safetensors",
+    ),
+)
+def world_track_command(
+    root: options.Root,
+    checkpoint: Annotated[list[str], typer.Option(help="Model: a path, hf://org/repo/file, or a URL; repeat it to compare.")],
+    split: options.Split = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="Folder or URL for model_evaluation.json, with the values of every clip.", show_default="nothing is written"),
+    ] = None,
+    clip_frames: Annotated[int, typer.Option(help="First frames of each clip that are measured.")] = 64,
+    limit: options.Limit = None,
+    pixels: options.Pixels = WORLD_TRACK_PIXELS,
+    sim3: Annotated[
+        SimilarityName, typer.Option(help="Umeyama's similarity, or sim3_repository: with the scale as the public evaluation has it.")
+    ] = "sim3",
+    seed: Annotated[int, typer.Option(help="Seed of RANSAC.")] = 0,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    executor: options.Executor = "inline",
+    num_gpus_per_worker: options.NumGpusPerWorker = 0.0,
+    clip_time_limit: options.ClipTimeLimit = 600.0,
+    max_attempts: options.MaxAttempts = 2,
+    max_error_rate: options.MaxErrorRate = 0.05,
+) -> None:  # fmt: skip
+    """Checkpoints on the WorldTrack benchmark: every track of the first frame and all points, whole clips, by subset."""
+
+    def body() -> int:
+        config = ModelEvaluatingConfig(
+            root=root,
+            checkpoints=tuple(checkpoint),
+            split=split,
+            first_frames=clip_frames,
+            limit=limit,
+            settings=EvaluationSettings(protocols=WORLD_TRACK_PROTOCOLS, pixel_budget=pixels, num_tracks=None, world_sim3=sim3, seed=seed),
+            device=device,
+            precision=precision,
+            out=None if out is None else storage.absolute(out),
+            executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
+            num_gpus_per_worker=num_gpus_per_worker,
+        )
+        return evaluate_and_report(config, out, max_error_rate)
 
     run_job(body)
 

@@ -10,6 +10,8 @@ from torch import nn
 from networks.layers.initialisation import fill_weights
 from pipeline.records.parsing import parse_record, plain_table
 
+Shapes = Mapping[str, tuple[int, ...]]  # of a state_dict's entries
+
 
 class Network(nn.Module, ABC):
     """A network that `build_model` knows by a name. A subclass builds its parts from a record of its configuration's type."""
@@ -41,6 +43,20 @@ class Network(nn.Module, ABC):
         """
         given = {name: value for name, value in table.items() if not str(name).startswith("_")} if isinstance(table, Mapping) else table
         return parse_record(cls.config_type, {} if given is None else given, "model")
+
+    @classmethod
+    def config_of(cls, shapes: Shapes) -> dict[str, Any]:
+        """Configuration of a public file by its entries' shapes; empty where all public files have the default sizes."""
+        return {}
+
+    def aliases(self) -> dict[str, str]:
+        """Entries of the state_dict that are another name of an earlier one: second name to first."""
+        first: dict[int, str] = {}
+        names: dict[str, str] = {}
+        for name, parameter in self.named_parameters(remove_duplicate=False):
+            if first.setdefault(id(parameter), name) != name:
+                names[name] = first[id(parameter)]
+        return names
 
     def initialise(self, generator: torch.Generator) -> None:
         """Overwrite every entry: weights by `fill_weights`, and the buffers that are no weights.

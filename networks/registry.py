@@ -17,6 +17,9 @@ MODELS = {
     "trajvg": "networks.trajvg.trajvg:TrajVG",
     "cotracker3-offline": "networks.cotracker3.models:CoTracker3Offline",
     "cotracker3-online": "networks.cotracker3.models:CoTracker3Online",
+    "dust3r": "networks.st4rtrack.network:DUSt3R",
+    "mast3r": "networks.st4rtrack.network:MASt3R",
+    "st4rtrack": "networks.st4rtrack.network:St4RTrack",
 }
 
 
@@ -28,7 +31,8 @@ def build_model(name: str, config: Mapping[str, Any] | None = None, *, generator
     Args:
         name: one of MODELS.
         config: fields of the network's `config_type`; None, and what is left out, for the public checkpoints' sizes. Sizes by section
-            for pi3, pi3x and trajvg (`networks.pi3.config`); {"model_resolution": (H, W)} for CoTracker3.
+            for pi3, pi3x and trajvg (`networks.pi3.config`); {"model_resolution": (H, W)} for CoTracker3; `networks.st4rtrack.TwinConfig`
+            for dust3r, mast3r and st4rtrack.
         generator: where the weights are drawn from, on the CPU; None for one of seed 0.
     Raises: ConfigError for an unknown name, an unknown field, or sizes that do not fit each other.
     """

@@ -30,6 +30,7 @@ from pipeline.tables import read_document
 from trainer.evaluation import ClipScores, EvaluationSettings
 
 _LOG = logging.getLogger(__name__)
+_SETTINGS = ("split", "num_frames", "frame_stride", "first_frames", "device", "precision", "num_gpus_per_worker")  # that results depend on
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +42,7 @@ class ModelEvaluatingConfig:
     split: str | None = None  # train | val | test; None takes all
     num_frames: int = 24  # of a clip, from a place drawn by the seed; shorter clips are taken whole
     frame_stride: int = 1
+    first_frames: int | None = None  # take so many first frames of each clip instead of `num_frames` from a place drawn
     limit: int | None = None  # at most so many clips of the plan, its first ones
     settings: EvaluationSettings = field(default_factory=EvaluationSettings)
     device: str = "auto"
@@ -56,6 +58,8 @@ class ModelEvaluatingConfig:
             raise ConfigError(f"a checkpoint was given twice: {', '.join(self.checkpoints)}; name each once")
         if self.precision not in ("auto", *FORWARD_PRECISIONS):
             raise ConfigError(f"--precision is {self.precision!r}, expected auto, {', '.join(FORWARD_PRECISIONS)}")
+        if self.first_frames is not None and self.first_frames < 1:
+            raise ConfigError(f"--frames is {self.first_frames}, expected at least 1")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"--limit is {self.limit}, expected at least 1")
 
@@ -65,7 +69,7 @@ class ModelEvaluatingConfig:
         return StreamConfig(
             root=self.root,
             split=self.split,
-            num_frames=self.num_frames,
+            num_frames=self.num_frames if self.first_frames is None else None,
             frame_stride=self.frame_stride,
             seed=self.settings.seed,
             epochs=1,
@@ -146,7 +150,7 @@ def _walk(config: ModelEvaluatingConfig, root: str, checkpoint: str, spans: Mapp
     """Results of each shard in plan order: of an earlier run, or measured now."""
     settings = {
         **asdict(config.settings),
-        **{name: getattr(config, name) for name in ("split", "num_frames", "frame_stride", "device", "precision", "num_gpus_per_worker")},
+        **{name: getattr(config, name) for name in _SETTINGS},
         "checkpoint_sha256": read_weights(checkpoint).sha256,
     }
     folder = results_folder(config.out, settings)
@@ -160,6 +164,7 @@ def _walk(config: ModelEvaluatingConfig, root: str, checkpoint: str, spans: Mapp
         settings=config.settings,
         spans=spans,
         results=results,
+        first_frames=config.first_frames,
     )
     with ProgressLine(f"evaluating {checkpoint.rsplit('/', 1)[-1]}", sum(len(spans[shard]) for shard in missing), "clips") as progress:
         found = config.executor.run(stage, missing, progress, num_gpus=config.num_gpus_per_worker).results

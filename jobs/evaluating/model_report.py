@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from jobs.evaluating.model_job import CheckpointScores, ModelEvaluation
-from jobs.evaluating.model_tables import differences
+from jobs.evaluating.model_tables import differences, subsets_of
 from pipeline.shards.dataset import code_version
 from trainer.evaluation import MEASURES, PROTOCOLS, ClipScores, summarise
 
@@ -20,6 +20,7 @@ def model_document(evaluation: ModelEvaluation) -> dict[str, Any]:
             "split": config.split,
             "num_frames": config.num_frames,
             "frame_stride": config.frame_stride,
+            "first_frames": config.first_frames,
             "limit": config.limit,
             "precision": evaluation.precision,
             "code_version": code_version(),
@@ -41,6 +42,10 @@ def _of_checkpoint(one: CheckpointScores) -> dict[str, Any]:
         "checkpoint": one.info.document(),
         "mean": {name: _number(mean.value) for name, mean in means.items()},
         "clips_where_defined": {name: mean.num_defined for name, mean in means.items()},
+        "mean_of_subset": {
+            subset: {name: _number(mean.value) for name, mean in summarise(clips).items()}
+            for subset, clips in subsets_of(one.clips).items()
+        },
         "clips": [_of_clip(clip) for clip in one.clips],
     }
 
@@ -48,6 +53,7 @@ def _of_checkpoint(one: CheckpointScores) -> dict[str, Any]:
 def _of_clip(clip: ClipScores) -> dict[str, Any]:
     return {
         "key": clip.key,
+        "subset": clip.subset,
         "num_frames": clip.num_frames,
         "num_tracks": clip.num_tracks,
         "valid_pixels": clip.valid_pixels,

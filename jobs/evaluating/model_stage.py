@@ -19,12 +19,13 @@ from pipeline.border import begin_part, border
 from pipeline.errors import DataError
 from pipeline.metrics import RelativePoseErrors
 from pipeline.records import ClipSample
+from pipeline.records.views import take_frames
 from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.suspects import hold_back_suspects
 from pipeline.stream import ClipStream, StreamConfig
 from pipeline.stream.assemble import assemble
 from pipeline.stream.survivors import Survivor
-from trainer.evaluation import ClipScores, EvaluationSettings, choose_tracks, lacks_truth, measure_clip
+from trainer.evaluation import TRACKING, ClipScores, EvaluationSettings, choose_tracks, lacks_truth, measure_clip
 from trainer.families import family_of
 from trainer.inference import predict
 
@@ -57,6 +58,7 @@ class ModelStage:
     settings: EvaluationSettings
     spans: Mapping[int, range]  # shard -> its places in the stream
     results: ShardResults
+    first_frames: int | None = None  # of each clip, at most; None: all that the stream delivers
     _loaded: _Loaded | None = field(default=None, init=False)
 
     def run(self, unit: int, crashed: Mapping[str, str]) -> dict[str, Any]:
@@ -117,7 +119,8 @@ class ModelStage:
             if crash is not None:
                 raise DataError(crash)
             with border(f"clip {entry.key}"):
-                return assemble(self.stream, survivor)
+                sample = assemble(self.stream, survivor)
+                return sample if self.first_frames is None else take_frames(sample, np.arange(min(self.first_frames, len(sample.frames))))
         except DataError as error:
             return ErrorRow.of(error, stage=READING, key=entry.key, source=entry.source)
 
@@ -133,7 +136,7 @@ class ModelStage:
         height, width = sample.frames.shape[1:3]
         patch = family_of(loaded.info.model).patch_size(loaded.model)
         size = fitted_size(width / height, self.settings.pixel_budget, patch=patch)
-        asked = "tracks3d" in self.settings.protocols
+        asked = not set(TRACKING).isdisjoint(self.settings.protocols)
         chosen = choose_tracks(sample, size, at_most=self.settings.num_tracks) if asked else None
         queries = None if chosen is None else chosen.queries
         prediction = predict(loaded.model, resize_frames(sample.frames, size), queries, precision=loaded.precision)
@@ -145,6 +148,7 @@ def scores_document(clip: ClipScores) -> dict[str, Any]:
     pairs = clip.pairs
     return {
         "key": clip.key,
+        "subset": clip.subset,
         "num_frames": clip.num_frames,
         "values": dict(zip(clip.values, _without_nan(clip.values.values()), strict=True)),
         "undefined": dict(clip.undefined),
@@ -164,6 +168,7 @@ def scores_of_document(document: Mapping[str, Any]) -> ClipScores:
     pairs = document["pairs"]
     return ClipScores(
         key=document["key"],
+        subset=document["subset"],
         num_frames=document["num_frames"],
         values=dict(zip(document["values"], _with_nan(document["values"].values()), strict=True)),
         undefined=document["undefined"],

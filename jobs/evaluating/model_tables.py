@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -9,7 +10,16 @@ from rich.table import Table
 from jobs.console import counted
 from jobs.evaluating.model_job import CheckpointScores, ModelEvaluation
 from pipeline.metrics.averages import DefinedMean
-from trainer.evaluation import CLIPS_FOR_INTERVAL, PROTOCOLS, Measure, PairedDifference, Protocol, paired_difference, summarise
+from trainer.evaluation import (
+    CLIPS_FOR_INTERVAL,
+    PROTOCOLS,
+    ClipScores,
+    Measure,
+    PairedDifference,
+    Protocol,
+    paired_difference,
+    summarise,
+)
 
 _WIDTH = 120  # columns off a terminal, where nobody wants a table cut short
 _ENOUGH_PAIRS = 6  # fewer clips agree by chance too often to call one model better
@@ -27,14 +37,25 @@ def print_model_tables(evaluation: ModelEvaluation) -> None:
 
 
 def protocol_table(evaluation: ModelEvaluation, protocol: Protocol, means: list[dict[str, DefinedMean]]) -> Table:
-    """One row a checkpoint. A value from fewer clips than were measured says from how many."""
+    """One row a checkpoint, and below it one for each part of a benchmark. A value from fewer clips than there are says from how many."""
     table = Table(title=f"{protocol.title}; {counted(len(evaluation.keys), 'clip')}", title_justify="left")
     table.add_column("checkpoint", overflow="fold")
     for measure in protocol.measures:
         table.add_column(measure.head, justify="right")
     for one, mean in zip(evaluation.checkpoints, means, strict=True):
         table.add_row(short_name(one), *(_cell(measure, mean[measure.name]) for measure in protocol.measures))
+        for subset, clips in subsets_of(one.clips).items():
+            of_subset = summarise(clips)
+            if any(of_subset[measure.name].num_defined for measure in protocol.measures):
+                cells = [_cell(measure, of_subset[measure.name]) for measure in protocol.measures]
+                table.add_row(f"  {subset}, {len(clips)} clips", *cells)
     return table
+
+
+def subsets_of(clips: Sequence[ClipScores]) -> dict[str, list[ClipScores]]:
+    """Clips by the part of a benchmark that they are of, in the order of their names; those of none are left out."""
+    names = sorted({clip.subset for clip in clips if clip.subset})
+    return {name: [clip for clip in clips if clip.subset == name] for name in names}
 
 
 def difference_table(first: CheckpointScores, other: CheckpointScores, protocols: list[Protocol]) -> Table:

@@ -1,19 +1,21 @@
 """The network that a weight file is of: by its header or its names, with its licence, and entry by entry."""
 
+import dataclasses
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
+import torch
 from torch import Tensor, nn
 
+from networks.building import Network, Shapes
 from networks.registry import network_class
 from networks.weights.reading import WeightFile, list_names
 from networks.weights.saving import Description, TrainingShape, read_description
 from pipeline.errors import ConfigError
 
-Shapes = Mapping[str, tuple[int, ...]]
 _log = logging.getLogger(__name__)
 
 
@@ -26,6 +28,7 @@ class Published:
 
 
 _PI3 = "CC BY-NC 4.0 (yyfz/Pi3 weights, non-commercial)"
+_TWIN = "CC BY-NC-SA 4.0, and the terms of the training sets"
 _COTRACKER = "CC BY-NC 4.0 (facebookresearch/co-tracker, non-commercial)"
 PUBLISHED: Mapping[str, Published] = MappingProxyType(  # by `build_model`'s name
     {
@@ -34,12 +37,26 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(  # by `build_model`'s nam
         "trajvg": Published(license="non-commercial (xingy038/TrajVG, derived from CC BY-NC 4.0 weights)"),
         "cotracker3-offline": Published(license=_COTRACKER, source="hf://facebook/cotracker3/scaled_offline.pth"),
         "cotracker3-online": Published(license=_COTRACKER, source="hf://facebook/cotracker3/scaled_online.pth"),
+        "dust3r": Published(
+            license=f"{_TWIN} (naver/dust3r, non-commercial)", source="hf://naver/DUSt3R_ViTLarge_BaseDecoder_512_dpt/model.safetensors"
+        ),
+        "mast3r": Published(
+            license=f"{_TWIN} (naver/mast3r, non-commercial)",
+            source="hf://naver/MASt3R_ViTLarge_BaseDecoder_512_catmlpdpt_metric/model.safetensors",
+        ),
+        "st4rtrack": Published(
+            license="non-commercial research (St4RTrack; DUSt3R's files have the same names, and CC BY-NC-SA 4.0)",
+            source="hf://yupengchengg147/St4RTrack/model.safetensors",
+        ),
     }
 )
 _MARKS = (  # the first that is present decides
     ("track_head.tracker.fmap_norm.weight", "trajvg"),
     ("metric_token", "pi3x"),
     ("point_head.proj.weight", "pi3"),
+    ("downstream_head1.head_local_features.fc1.weight", "mast3r"),
+    ("downstream_head1.proj.weight", "dust3r"),  # linear heads
+    ("downstream_head1.dpt.head.4.weight", "st4rtrack"),  # or DUSt3R: equal in names, shapes and what they compute
 )
 _COTRACKER3 = ("corr_mlp.fc1.weight", "time_emb")  # its two variants have the same names
 _ONLINE_WINDOW = 16  # rows of the online variant's time embedding
@@ -76,7 +93,8 @@ def describe_weights(file: WeightFile) -> Description:
     if kind is None:
         known = ", ".join(f"{name} ({public.source})" if public.source else name for name, public in PUBLISHED.items())
         raise ConfigError(f"{file.source} holds {describe_foreign(file.tensors)}; expected {known}, or a file of ours")
-    return Description(model=kind, config={}, license=PUBLISHED[kind].license)
+    sizes = network_class(kind).config_of({name: tuple(tensor.shape) for name, tensor in file.tensors.items()})
+    return Description(model=kind, config=sizes, license=PUBLISHED[kind].license)
 
 
 def license_of(file: WeightFile) -> str | None:
@@ -104,6 +122,21 @@ def warn_non_commercial(license: str | None) -> None:
 def shapes_of(model: nn.Module) -> Shapes:
     """Shape of every entry of a model's state_dict."""
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def name_all(file: WeightFile, model: Network) -> WeightFile:
+    """A file whose entries bear all names that the model has for them, where it holds at least one of them.
+
+    Raises: ConfigError if two names of one tensor have different values.
+    """
+    tensors = dict(file.tensors)
+    for second, first in model.aliases().items():
+        known = [tensors[name] for name in (first, second) if name in tensors]
+        if len(known) == 2 and not torch.equal(*known):
+            raise ConfigError(f"{file.source}: {first} and {second} are one tensor of the network, and differ; fetch or save it again")
+        if known:
+            tensors[first] = tensors[second] = known[0]
+    return dataclasses.replace(file, tensors=tensors)
 
 
 def share_config_type(one: str, other: str) -> bool:
@@ -134,6 +167,8 @@ def check_fit(file: WeightFile, expected: Shapes, name: str) -> None:
 
 def _advice(file: WeightFile, name: str, *, resized: bool) -> str:
     kind = recognise_network(file.tensors)
+    if kind == "dust3r" and name in ("mast3r", "st4rtrack"):
+        return f"It holds weights of dust3r with linear heads, and {name} has DPT heads; begin from {PUBLISHED['mast3r'].source}"
     if kind is None:
         source = PUBLISHED[name].source if name in PUBLISHED else None
         return f"It holds {describe_foreign(file.tensors)}; a file of {name} is needed" + (f", such as {source}" if source else "")

@@ -9,7 +9,7 @@ import torch
 
 from networks.building import Network
 from networks.registry import build_model, model_name
-from networks.weights.fitting import check_fit, describe_weights, license_of, shapes_of, share_config_type, warn_non_commercial
+from networks.weights.fitting import check_fit, describe_weights, license_of, name_all, shapes_of, share_config_type, warn_non_commercial
 from networks.weights.reading import WeightFile, read_weights
 from pipeline.errors import ConfigError
 
@@ -23,6 +23,7 @@ def load_weights(model: Network, file: WeightFile, *, license: str | None = None
         license: of the weights, where the caller knows it better than the file; it is logged once per process if non-commercial.
     Raises: ConfigError, naming entries and what may help. The model is unchanged then.
     """
+    file = name_all(file, model)
     check_fit(file, shapes_of(model), model_name(model))
     warn_non_commercial(license_of(file) if license is None else license)
     model.load_state_dict(dict(file.tensors), strict=True)
@@ -49,7 +50,7 @@ def build_with_weights(name: str, config: Mapping[str, Any] | None, file: Weight
     device = torch.get_default_device()
     with torch.device("meta"):
         model = build_model(name, config)
-    check_fit(file, shapes_of(model), name)
+    check_fit(name_all(file, model), shapes_of(model), name)
     model.to_empty(device=device)
     load_weights(model, file, license=license)
     return model
@@ -68,10 +69,11 @@ class StartReport:
 
 
 def start_from(model: Network, file: WeightFile) -> StartReport:
-    """Copy the entries that a model shares with a file of a related network: any of π³, Pi3X and TrajVG.
+    """Copy the entries that a model shares with a file of a related network: any of π³, Pi3X and TrajVG, or of DUSt3R, MASt3R, St4RTrack.
 
     The file must be exactly what its kind of model has at this model's sizes: then what is new is what only this model's kind has, and
     nothing is left out by accident. TrajVG from π³: 1206 entries loaded, 592 new (dense heads, track decoder, tracker), 4 unused.
+    St4RTrack from MASt3R: 1009 loaded, none new, 8 unused (the layers of its descriptors).
 
     Raises: ConfigError if the file is incomplete, of other sizes, or of another model. The model is unchanged then.
     """
@@ -80,6 +82,7 @@ def start_from(model: Network, file: WeightFile) -> StartReport:
         raise ConfigError(f"{model_name(model)} cannot begin from {file.source}, which holds weights of {described.model}")
     with torch.device("meta"):
         twin = build_model(described.model, model.sizes())
+    file = name_all(file, twin)
     check_fit(file, shapes_of(twin), described.model)
     mine, theirs = shapes_of(model), shapes_of(twin)
     loaded = [name for name in mine if theirs.get(name) == mine[name]]

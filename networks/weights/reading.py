@@ -1,5 +1,6 @@
 """Weight files read from a local path, hub address or URL into tensors, with the hash of their bytes. No code in a file is run."""
 
+import argparse
 import hashlib
 import io
 import json
@@ -28,6 +29,9 @@ _LONGEST_HEADER = 100_000_000  # that format's own limit
 _ZIP = b"PK\x03\x04"
 _REFUSED = re.compile(r"GLOBAL ([\w.]+)")  # what torch's loader names when it will not run it
 _SCRIPTED = "TorchScript"
+_PLAIN_RECORDS = [
+    argparse.Namespace
+]  # the options of a training, beside the weights of DUSt3R and MASt3R; a bag of values, never evaluated
 # What zipfile and torch raise for bytes that are not what they should be.
 _MALFORMED = (
     *(zipfile.BadZipFile, zlib.error, struct.error, pickle.UnpicklingError),
@@ -153,7 +157,8 @@ def _load_torch_archive(located: LocatedFile) -> object:
         data = b"" if local else storage.read_bytes(located.path)
         if not located.proven:
             _check_sums(located.path if local else io.BytesIO(data))
-        return torch.load(located.path if local else io.BytesIO(data), map_location="cpu", weights_only=True, mmap=local)
+        with torch.serialization.safe_globals(_PLAIN_RECORDS):
+            return torch.load(located.path if local else io.BytesIO(data), map_location="cpu", weights_only=True, mmap=local)
     except _MALFORMED as error:
         refused = _REFUSED.search(str(error))
         if refused or _SCRIPTED in str(error):

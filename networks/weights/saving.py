@@ -78,7 +78,8 @@ def save_weights(uri: str, model: Network, *, license: str | None = None, traine
     Raises: StorageError if it cannot be written.
     """
     description = Description(model=model_name(model), config=model.sizes(), license=license, trained_on=trained_on)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    second_names = model.aliases()  # one tensor lies in a file once
+    tensors = {name: entry.detach().cpu().contiguous() for name, entry in model.state_dict().items() if name not in second_names}
     with storage.publishing(uri) as path:
         path.touch()
         mode = path.stat().st_mode

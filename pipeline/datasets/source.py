@@ -23,7 +23,9 @@ DATASETS = {
     "tartanair": "pipeline.datasets.tartanair:TartanAirSource",
     "tum": "pipeline.datasets.rgbd:TumSource",
     "virtual-kitti": "pipeline.datasets.virtual_kitti:VirtualKittiSource",
+    "worldtrack": "pipeline.datasets.world_track:WorldTrackSource",
 }
+CLIP_FRAMES = 48  # unless asked for otherwise
 _KEYWORDS = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -74,6 +76,11 @@ class TruthSource(Protocol):
         Raises: DataError, naming the file, the frame, what was found and expected, and the remedy.
         """
         ...
+
+
+def clip_frames_of(source: TruthSource, asked: int | None) -> int:
+    """Frames of a clip, 0 for whole sequences: as asked; else what a benchmark's reader prescribes (`clip_frames`); else 48."""
+    return int(getattr(source, "clip_frames", CLIP_FRAMES)) if asked is None else asked
 
 
 def make_source(name: str, path: str, /, **options: Any) -> TruthSource:

@@ -2,39 +2,24 @@
 
 import posixpath
 import re
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
+from pipeline.datasets.camera_tracks import CAMERA, IMAGES, TRACKS, VISIBILITY, Recording, check_arrays_of, read_clip
 from pipeline.datasets.files import FileTree, check_sequences, clip_frames, count_frames
 from pipeline.datasets.npz import NpzFile, open_npz
-from pipeline.datasets.pictures import Pictures, decode_pictures
-from pipeline.datasets.poses import CameraPath, camera_path, inverse_poses, pinhole
-from pipeline.datasets.projection import NEAR_M, project, world_from_camera
 from pipeline.datasets.source import SequenceInfo
 from pipeline.datasets.tracks import first_frame_of
-from pipeline.errors import DataError
 from pipeline.records.truth import TruthClip
 from pipeline.storage import absolute, join
 
 _LAYOUT = "adt/NAME.npz, drivetrack/NAME.npz or pstudio/NAME.npz"
-_ARRAYS = ("images_jpeg_bytes", "tracks_XYZ", "visibility", "queries_xyt", "fx_fy_cx_cy")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Origin:
-    """One of the three recordings that the benchmark was made from."""
-
-    fps: float
-    license: str
-    camera_stands: bool = False
-
-
-_ORIGINS = {
-    "adt": _Origin(fps=30.0, license="annotations CC-BY-4.0; video under the Aria Digital Twin terms"),
-    "drivetrack": _Origin(fps=10.0, license="annotations CC-BY-4.0; video under the Waymo Open Dataset terms"),
-    "pstudio": _Origin(fps=30.0, license="annotations CC-BY-4.0; video under the CMU Panoptic Studio terms", camera_stands=True),
+_ARRAYS = (IMAGES, TRACKS, VISIBILITY, "queries_xyt", CAMERA)
+RECORDINGS = {
+    "adt": Recording(fps=30.0, license="annotations CC-BY-4.0; video under the Aria Digital Twin terms"),
+    "drivetrack": Recording(fps=10.0, license="annotations CC-BY-4.0; video under the Waymo Open Dataset terms"),
+    "pstudio": Recording(fps=30.0, license="annotations CC-BY-4.0; video under the CMU Panoptic Studio terms", camera_stands=True),
 }
 
 
@@ -66,35 +51,18 @@ class TapVid3dSource:
 
     def read(self, sequence: SequenceInfo, first_frame: int, num_frames: int) -> TruthClip:
         """Frames, as their files, with tracks and camera. Raises: DataError."""
-        origin = _ORIGINS[sequence.extra["origin"]]
+        origin = sequence.extra["origin"]
         span = slice(first_frame, first_frame + num_frames)
         with open_npz(join(self._root, sequence.extra["file"]), trust_pickle=self._trust_pickle) as file:
             clip_frames(range(_num_frames(file)), sequence, first_frame=first_frame, num_frames=num_frames)
-            pictures = _pictures(file, span)
-            path = _camera(file, span, num_frames if origin.camera_stands else 0)
-            points, visible = file.rows("tracks_XYZ", first_frame, num_frames), file.rows("visibility", first_frame, num_frames)
-            intrinsics = pinhole(np.tile(file.read("fx_fy_cx_cy"), (num_frames, 1)))
+            clip = read_clip(file, span, RECORDINGS[origin])
             queries = np.asarray(file.read("queries_xyt"))
-        valid = np.isfinite(points).all(axis=-1) & (np.nan_to_num(points[..., 2]) > NEAR_M)
-        points = np.where(np.isfinite(points), points, 0)
-        visible = visible.astype(bool) & valid
-        return TruthClip(
-            frames=pictures.frames,
-            images=pictures.images,
-            frame_times=np.arange(num_frames) / origin.fps,
-            intrinsics=intrinsics,
-            camera_to_world=None if path is None else path.camera_to_world,
-            pose_valid=None if path is None else path.pose_valid,
-            tracks2d=project(points, intrinsics).astype(np.float32),
-            tracks3d=points.astype(np.float32),
-            tracks3d_world=None if path is None else world_from_camera(points, path.camera_to_world).astype(np.float32),
-            visibility=visible,
-            track_valid=valid,
-            query_frame=_query_frames(queries, visible, span),
-            is_metric=True,
-            track_source="gt",
-            license=self._license or origin.license,
-            meta={"camera": sequence.extra["origin"], "orig_size": list(pictures.original_size), "fps": origin.fps},
+        assert clip.visibility is not None, "every file of the benchmark has tracks"
+        return replace(
+            clip,
+            query_frame=_query_frames(queries, clip.visibility, span),
+            license=self._license or clip.license,
+            meta={"camera": origin, **clip.meta},
         )
 
     def _sequence(self, relative: str) -> SequenceInfo:
@@ -116,7 +84,7 @@ def origin_of(path: str) -> str:
     """Recording, one of three, that a file is from, by its folder's name or else its own."""
     *folders, name = path.split("/")
     for folder in reversed(folders):
-        if folder in _ORIGINS:
+        if folder in RECORDINGS:
             return folder
     if name.startswith("tapvid3d_"):
         return "drivetrack"
@@ -124,24 +92,8 @@ def origin_of(path: str) -> str:
 
 
 def _num_frames(file: NpzFile) -> int:
-    missing = [name for name in _ARRAYS if name not in file.names]
-    if missing:
-        raise DataError(f"{file.where}: no array {missing[0]!r}, found {', '.join(file.names)}; is it a file of TAPVid-3D?")
-    return file.shape("tracks_XYZ")[0]
-
-
-def _pictures(file: NpzFile, span: slice) -> Pictures:
-    images: Any = file.read("images_jpeg_bytes")
-    files = [bytes(image) for image in images[span]]
-    return decode_pictures(files, names=[f"{file.where}: image {span.start + index}" for index in range(len(files))], keep_files=True)
-
-
-def _camera(file: NpzFile, span: slice, still_frames: int) -> CameraPath | None:
-    """The poses in the file; of a camera that stands still over `still_frames`, the identity; None where neither is known."""
-    if "extrinsics_w2c" in file.names:
-        world_to_camera = file.rows("extrinsics_w2c", span.start, span.stop - span.start).astype(np.float64)
-        return camera_path(inverse_poses(world_to_camera), where=f"{file.where}: extrinsics_w2c")
-    return camera_path(np.tile(np.eye(4), (still_frames, 1, 1)), where=file.where) if still_frames else None
+    check_arrays_of(file, _ARRAYS, benchmark="TAPVid-3D")
+    return file.shape(TRACKS)[0]
 
 
 def _query_frames(queries_xyt: np.ndarray, visible: np.ndarray, span: slice) -> np.ndarray:

@@ -10,7 +10,8 @@ from pipeline.metrics.similarity import RansacConfig, Similarity, ransac_similar
 from pipeline.records.arrays import Bools, Floats
 
 THRESHOLDS_M = (0.1, 0.3, 0.5, 1.0)
-ALIGNMENTS = ("median_scale", "per_trajectory", "sim3", "sim3_repository")
+ALIGNMENTS = ("median_scale", "per_trajectory", "sim3", "sim3_repository")  # of tracks
+POINT_ALIGNMENTS = ("median_scale", "sim3_ransac")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -66,7 +67,7 @@ def world_track_metrics(
 def world_reconstruction_metrics(
     prediction: Floats, truth: Floats, *, depth_m: Floats, generator: np.random.Generator, config: RansacConfig | None = None
 ) -> WorldTrackMetrics:
-    """The same values for point maps, over the pixels of all frames with a true depth in (0.1, 5) m, after a similarity by RANSAC.
+    """The same values for point maps, over the pixels of all frames with a true depth in range, after a similarity by RANSAC.
 
     Args:
         prediction, truth: "T H W 3" in the world of the first camera, of one size (resize predictions bilinearly to the truth's).
@@ -79,8 +80,37 @@ def world_reconstruction_metrics(
             f"prediction is {list(prediction.shape)}, truth {list(truth.shape)}, depth {list(depth_m.shape)};"
             " expected [T, H, W, 3], the same, and [T, H, W]"
         )
-    counted = (depth_m > 0.1) & (depth_m < 5)
-    points, true_points = prediction[counted].astype(np.float64), truth[counted].astype(np.float64)
+    counted = reconstruction_pixels(depth_m)
+    return world_point_metrics(prediction[counted], truth[counted], generator=generator, config=config)
+
+
+def reconstruction_pixels(depth_m: Floats) -> Bools:
+    """Pixels that count in a reconstruction, bool "..." like `depth_m`: those with a true depth in (0.1, 5) m."""
+    return (depth_m > 0.1) & (depth_m < 5)
+
+
+def world_point_metrics(
+    prediction: Floats,
+    truth: Floats,
+    *,
+    alignment: str = "sim3_ransac",
+    generator: np.random.Generator,
+    config: RansacConfig | None = None,
+) -> WorldTrackMetrics:
+    """The same values for points that correspond, such as those of all pixels that count.
+
+    Args:
+        prediction, truth: "K 3" in the world of the first camera; the truth in metres.
+        alignment: sim3_ransac, or median_scale as of tracks, from the first camera.
+        generator, config: of RANSAC.
+    Raises: ConfigError for another alignment; DataError if shapes disagree or a point is not finite.
+    Source: St4RTrack, WorldTrack benchmark, reconstruction.
+    """
+    if alignment not in POINT_ALIGNMENTS:
+        raise ConfigError(f"alignment is {alignment!r}, expected one of {', '.join(POINT_ALIGNMENTS)}")
+    if alignment == "median_scale":
+        return world_track_metrics(prediction[None], truth[None])
+    points, true_points = prediction.astype(np.float64), truth.astype(np.float64)
     _check_finite(points, true_points)
     found = ransac_similarity(points, true_points, generator=generator, config=config)
     return _after(found.similarity, points, true_points)

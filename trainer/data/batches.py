@@ -41,6 +41,8 @@ class PreparedClip:
     static_score: Tensor | None = None  # float32 "N"
     pose_weight: Tensor | None = None  # float32 "T"
     truth: PreparedTruth | None = None
+    pseudo_depth: Tensor | None = None  # float32 "T H W", of a depth label set; 0 = invalid
+    pseudo_depth_is_inverse: bool = False  # it is inverse depth, up to scale and shift
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -62,6 +64,8 @@ class ClipBatch:
     tracks3d_world: Tensor | None = None  # float32 "B T N 3", in the world of the cameras; NaN where not known
     track_valid: Tensor | None = None  # bool "B T N"
     visibility: Tensor | None = None  # bool "B T N": known, and seen within the image
+    pseudo_depth: Tensor | None = None  # float32 "B T H W", of depth label sets, 0 = invalid; None where no clip has any
+    pseudo_depth_is_inverse: Tensor | None = None  # bool "B": it is inverse depth, up to scale and shift
 
     def __post_init__(self) -> None:
         num_clips, num_frames, _, height, width = self.images.shape
@@ -74,6 +78,8 @@ class ClipBatch:
             "tracks3d_world": (*per_track, 3),
             "track_valid": per_track,
             "visibility": per_track,
+            "pseudo_depth": (num_clips, num_frames, height, width),
+            "pseudo_depth_is_inverse": (num_clips,),
         }.items():
             tensor = getattr(self, name)
             if tensor is not None and tensor.shape != shape:
@@ -126,7 +132,7 @@ def _record_to_device(record: Record, device: torch.device | str) -> Record:
 def collate(clips: Sequence[PreparedClip], without_normals: Collection[str] = ()) -> ClipBatch | None:
     """Clips of one shape, all with truth or all without, as one batch; None for none.
 
-    Fields that only some clips have are filled: a static score with NaN, a pose weight with 1, a sky mask with False.
+    Fields that only some clips have are filled: a static score with NaN, a pose weight with 1, a sky mask with False, pseudo depth with 0.
     """
     if not clips:
         return None
@@ -140,6 +146,7 @@ def collate(clips: Sequence[PreparedClip], without_normals: Collection[str] = ()
         pose_weight=_stack_or_none([clip.pose_weight for clip in clips], lambda clip: torch.ones_like(clips[clip].frame_weights[:, 0])),
     )
     truths = [clip.truth for clip in clips if clip.truth is not None]
+    pseudo_depth = _stack_or_none([clip.pseudo_depth for clip in clips], lambda clip: torch.zeros(clips[clip].images.shape[:3]))
     tracks3d_world = torch.stack([truth.tracks3d_world for truth in truths]) if truths else None
     with_normals = torch.tensor([clip.dataset not in without_normals for clip in clips])
     return ClipBatch(
@@ -154,6 +161,8 @@ def collate(clips: Sequence[PreparedClip], without_normals: Collection[str] = ()
         tracks3d_world=tracks3d_world,
         track_valid=None if tracks3d_world is None else tracks3d_world.isfinite().all(-1),
         visibility=torch.stack([truth.visibility for truth in truths]) if truths else None,
+        pseudo_depth=pseudo_depth,
+        pseudo_depth_is_inverse=None if pseudo_depth is None else torch.tensor([clip.pseudo_depth_is_inverse for clip in clips]),
     )
 
 

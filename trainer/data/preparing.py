@@ -54,7 +54,13 @@ def prepare_pseudo(sample: ClipSample, shape: StepShape, config: DataConfig, dra
     sample = take_tracks(sample, drawn)
     clip = _to_prepared_clip(sample, weight[:, drawn], config.num_tracks)
     signal = None if sample.pose_signal is None else torch.from_numpy(sample.pose_signal).float()
-    return replace(clip, static_score=_pad_scores(sample.static_score, config.num_tracks), pose_weight=signal)
+    return replace(
+        clip,
+        static_score=_pad_scores(sample.static_score, config.num_tracks),
+        pose_weight=signal,
+        pseudo_depth=None if sample.depth is None else torch.from_numpy(np.ascontiguousarray(sample.depth)).float(),
+        pseudo_depth_is_inverse=sample.depth_scale == "inverse",
+    )
 
 
 def _augment(sample: ClipSample, shape: StepShape, augment: AugmentConfig, draw: np.random.Generator, *, pseudo: bool) -> ClipSample:

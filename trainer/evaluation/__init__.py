@@ -1,6 +1,15 @@
 """Evaluation of models on clips with truth: camera poses, depth of videos, point maps, and tracks in space."""
 
-from trainer.evaluation.clip_scores import PROTOCOL_NAMES, ClipScores, EvaluationSettings, lacks_truth, measure_clip
+from trainer.evaluation.clip_scores import (
+    ALL_PROTOCOLS,
+    PROTOCOL_NAMES,
+    TRACKING,
+    WORLD_TRACK_PROTOCOLS,
+    ClipScores,
+    EvaluationSettings,
+    lacks_truth,
+    measure_clip,
+)
 from trainer.evaluation.measures import (
     CLIPS_FOR_INTERVAL,
     MEASURES,
@@ -14,10 +23,13 @@ from trainer.evaluation.measures import (
 from trainer.evaluation.truth_metrics import choose_tracks
 
 __all__ = [
+    "ALL_PROTOCOLS",
     "CLIPS_FOR_INTERVAL",
     "MEASURES",
     "PROTOCOLS",
     "PROTOCOL_NAMES",
+    "TRACKING",
+    "WORLD_TRACK_PROTOCOLS",
     "ClipScores",
     "EvaluationSettings",
     "Measure",

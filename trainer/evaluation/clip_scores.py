@@ -10,6 +10,7 @@ from pipeline.metrics import DepthProtocol, RelativePoseErrors, depth_metrics, p
 from pipeline.records import ClipSample
 from trainer.evaluation.truth_metrics import (
     ChosenTracks,
+    Score,
     measure_camera_tracks,
     measure_points,
     measure_relative_poses,
@@ -17,11 +18,22 @@ from trainer.evaluation.truth_metrics import (
     measure_world_tracks,
     pair_values,
     true_points,
+    undefined_scores,
+)
+from trainer.evaluation.world_track import (
+    SIM3,
+    WORLD_RECONSTRUCTION,
+    WORLD_TRACK,
+    world_reconstruction_scores,
+    world_track_scores,
 )
 from trainer.inference.prediction import Prediction
 from trainer.inference.reconstruction import VISIBLE
 
-PROTOCOL_NAMES = ("poses", "video_depth", "point_maps", "tracks3d")
+PROTOCOL_NAMES = ("poses", "video_depth", "point_maps", "tracks3d")  # measured unless asked for otherwise
+WORLD_TRACK_PROTOCOLS = ("world_track", "world_reconstruction")  # of the WorldTrack benchmark
+ALL_PROTOCOLS = (*PROTOCOL_NAMES, *WORLD_TRACK_PROTOCOLS)
+TRACKING = ("tracks3d", "world_track")  # protocols for which a model is asked for tracks
 POSES = ("ate", "rpe_trans", "rpe_rot_deg")
 PAIRS = ("rra_30", "rta_30", "auc_30")
 DEPTHS = tuple(f"{value}_{alignment}" for alignment in ("scale", "scale_shift") for value in ("abs_rel", "delta_1"))
@@ -35,6 +47,8 @@ VALUES = (
     *(f"{name}_{spread}" for name in CLOUDS for spread in ("mean", "median")),
     *CAMERA_TRACKS,
     *WORLD_TRACKS,
+    *WORLD_TRACK,
+    *WORLD_RECONSTRUCTION,
 )
 
 
@@ -44,23 +58,27 @@ class EvaluationSettings:
 
     protocols: tuple[str, ...] = PROTOCOL_NAMES  # what is measured
     pixel_budget: int = PIXEL_BUDGET  # of a frame as the model sees it
-    num_tracks: int = 512  # at most, thinned evenly, of the true tracks that are seen in the first frame
+    num_tracks: int | None = 512  # at most, thinned evenly, of the true tracks that are seen in the first frame; None: all
     visible: float = VISIBLE  # score above which a predicted point counts as seen
     pose_frames: int = 10  # drawn from a clip for RRA, RTA and AUC; all of them if it has fewer
     depth_range: str | None = None  # "sintel", "bonn", "kitti" or "nyu": their tables' range of true depths and clipping
     point_frames: int = 4  # spread over a clip, whose points are compared
     max_points: int = 20_000  # of these frames together, thinned evenly
     icp_distance: float | None = 0.1  # largest distance of an ICP match in the truth's unit; None leaves ICP out
-    seed: int = 0  # of the drawn frames
+    world_sim3: str = "sim3"  # the similarity of world_track; "sim3_repository": with the scale as the public evaluation has it
+    seed: int = 0  # of the drawn frames, and of RANSAC
 
     def __post_init__(self) -> None:
         for name, least in {"num_tracks": 1, "pose_frames": 2, "point_frames": 1, "max_points": 100, "seed": 0}.items():
-            if getattr(self, name) < least:
-                raise ConfigError(f"evaluation: {name} is {getattr(self, name)}, expected at least {least}")
-        if not self.protocols or not set(self.protocols) <= set(PROTOCOL_NAMES):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"evaluation: {name} is {value}, expected at least {least}")
+        if not self.protocols or not set(self.protocols) <= set(ALL_PROTOCOLS):
             raise ConfigError(
-                f"evaluation: protocols are {', '.join(self.protocols) or 'none'}, expected some of {', '.join(PROTOCOL_NAMES)}"
+                f"evaluation: protocols are {', '.join(self.protocols) or 'none'}, expected some of {', '.join(ALL_PROTOCOLS)}"
             )
+        if self.world_sim3 not in SIM3:
+            raise ConfigError(f"evaluation: world_sim3 is {self.world_sim3!r}, expected {' or '.join(SIM3)}")
         if not 0 <= self.visible < 1:
             raise ConfigError(f"evaluation: visible is {self.visible}, expected a score from 0 to below 1")
         if self.icp_distance is not None and not self.icp_distance > 0:
@@ -77,6 +95,7 @@ class ClipScores:
     """One model on one clip. `values` has every one of VALUES; NaN where undefined, `undefined` says which and why."""
 
     key: str
+    subset: str = ""  # the part of a benchmark that the clip is of, whose means are taken apart
     num_frames: int
     values: Mapping[str, float]
     undefined: Mapping[str, str] = field(default_factory=dict)
@@ -87,15 +106,6 @@ class ClipScores:
     def __post_init__(self) -> None:
         if set(self.values) != set(VALUES):
             raise DataError(f"clip {self.key}: scores are {sorted(self.values)}, expected {sorted(VALUES)}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Score:
-    """One value, and the reason if it is NaN."""
-
-    name: str
-    value: float
-    why: str | None = None
 
 
 def lacks_truth(sample: ClipSample) -> bool:
@@ -109,7 +119,7 @@ def measure_clip(prediction: Prediction, sample: ClipSample, chosen: ChosenTrack
     Args:
         chosen: the true tracks that the model was asked for; None if it was asked for none.
     """
-    asked, found = settings.protocols, {name: _Score(name, math.nan, "not asked for") for name in VALUES}
+    asked, found = settings.protocols, {name: Score(name, math.nan, "not asked for") for name in VALUES}
     pairs = None
     if "poses" in asked:
         pairs = _pose_pairs(prediction, sample, settings)
@@ -120,8 +130,13 @@ def measure_clip(prediction: Prediction, sample: ClipSample, chosen: ChosenTrack
         found |= _by_name(_point_map_scores(prediction, sample, settings))
     if "tracks3d" in asked:
         found |= _by_name(_track_scores(prediction, sample, chosen, settings))
+    if "world_track" in asked:
+        found |= _by_name(world_track_scores(prediction, sample, chosen, sim3=settings.world_sim3))
+    if "world_reconstruction" in asked:
+        found |= _by_name(world_reconstruction_scores(prediction, sample, seed=settings.seed))
     return ClipScores(
         key=sample.key,
+        subset=str(sample.extra.get("subset", "")),
         num_frames=len(sample.frames),
         values={each.name: each.value for each in found.values()},
         undefined={each.name: each.why or "not defined for this clip" for each in found.values() if math.isnan(each.value)},
@@ -131,7 +146,7 @@ def measure_clip(prediction: Prediction, sample: ClipSample, chosen: ChosenTrack
     )
 
 
-def _by_name(found: Iterable[_Score]) -> dict[str, _Score]:
+def _by_name(found: Iterable[Score]) -> dict[str, Score]:
     return {each.name: each for each in found}
 
 
@@ -141,29 +156,29 @@ def _pose_pairs(prediction: Prediction, sample: ClipSample, settings: Evaluation
     return measure_relative_poses(prediction.camera_to_world, sample, count=settings.pose_frames, seed=settings.seed)
 
 
-def _pose_scores(prediction: Prediction, sample: ClipSample, pairs: RelativePoseErrors | None) -> Iterator[_Score]:
+def _pose_scores(prediction: Prediction, sample: ClipSample, pairs: RelativePoseErrors | None) -> Iterator[Score]:
     if pairs is None:
-        yield from _undefined(PAIRS, "fewer than two true poses")
+        yield from undefined_scores(PAIRS, "fewer than two true poses")
     else:
-        yield from (_Score(*item) for item in pair_values([pairs]).items())
+        yield from (Score(*item) for item in pair_values([pairs]).items())
     if sample.camera_to_world is None:
-        yield from _undefined(POSES, "no true poses")
+        yield from undefined_scores(POSES, "no true poses")
         return
     metrics = measure_trajectory(prediction.camera_to_world, sample)
     for name in POSES:
-        yield _Score(name, getattr(metrics, name), metrics.undefined.get(name))
+        yield Score(name, getattr(metrics, name), metrics.undefined.get(name))
 
 
-def _depth_scores(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> Iterator[_Score]:
+def _depth_scores(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> Iterator[Score]:
     if sample.depth is None:
-        yield from _undefined(DEPTHS, "no true depth")
+        yield from undefined_scores(DEPTHS, "no true depth")
         return
     height, width = sample.depth.shape[1:]
     predicted = resize_to_truth(prediction.depth, height=height, width=width)
     for suffix, alignment in (("scale", "scale_l1"), ("scale_shift", "scale_shift_l1")):
         metrics = depth_metrics(predicted, sample.depth, protocol=settings.depth_protocol(alignment))
         for name in ("abs_rel", "delta_1"):
-            yield _Score(f"{name}_{suffix}", getattr(metrics, name), metrics.undefined.get(name))
+            yield Score(f"{name}_{suffix}", getattr(metrics, name), metrics.undefined.get(name))
 
 
 def _valid_pixels(sample: ClipSample, settings: EvaluationSettings) -> int:
@@ -173,41 +188,35 @@ def _valid_pixels(sample: ClipSample, settings: EvaluationSettings) -> int:
     return int(((sample.depth > 0) & (sample.depth < (math.inf if farthest is None else farthest))).sum())
 
 
-def _point_map_scores(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> Iterator[_Score]:
+def _point_map_scores(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> Iterator[Score]:
     true, size = None, prediction.frames.shape[1:3]
     if sample.depth is not None and sample.intrinsics is not None and sample.camera_to_world is not None:
         true = true_points(sample, size, num_frames=settings.point_frames, max_points=settings.max_points)
     if true is None:
-        yield from _undefined([f"{name}_{spread}" for name in CLOUDS for spread in ("mean", "median")], "no true points")
+        yield from undefined_scores([f"{name}_{spread}" for name in CLOUDS for spread in ("mean", "median")], "no true points")
         return
     metrics = measure_points(prediction.points, true, icp_distance=settings.icp_distance)
     for name in CLOUDS:
         for spread in ("mean", "median"):
-            yield _Score(f"{name}_{spread}", getattr(getattr(metrics, name), spread), metrics.undefined.get(name))
+            yield Score(f"{name}_{spread}", getattr(getattr(metrics, name), spread), metrics.undefined.get(name))
 
 
-def _track_scores(
-    prediction: Prediction, sample: ClipSample, chosen: ChosenTracks | None, settings: EvaluationSettings
-) -> Iterator[_Score]:
+def _track_scores(prediction: Prediction, sample: ClipSample, chosen: ChosenTracks | None, settings: EvaluationSettings) -> Iterator[Score]:
     if chosen is None or prediction.tracks is None:
-        yield from _undefined(
+        yield from undefined_scores(
             (*CAMERA_TRACKS, *WORLD_TRACKS), "no true tracks to ask for" if chosen is None else "the model tracks nothing"
         )
         return
     if sample.intrinsics is None:
-        yield from _undefined(CAMERA_TRACKS, "no focal lengths, by which the thresholds are set")
+        yield from undefined_scores(CAMERA_TRACKS, "no focal lengths, by which the thresholds are set")
     else:
         metrics = measure_camera_tracks(prediction.tracks, sample, chosen, visible=settings.visible)
         fields = ("average_jaccard", "average_pts_within_thresh", "occlusion_accuracy")
         for name, source in zip(CAMERA_TRACKS, fields, strict=True):
-            yield _Score(name, float(getattr(metrics, source)), metrics.undefined.get(source))
+            yield Score(name, float(getattr(metrics, source)), metrics.undefined.get(source))
     if sample.camera_to_world is None or (sample.pose_valid is not None and not sample.pose_valid.all()):
-        yield from _undefined(WORLD_TRACKS, "not every frame has a true pose")
+        yield from undefined_scores(WORLD_TRACKS, "not every frame has a true pose")
         return
     world = measure_world_tracks(prediction.tracks.camera, prediction.camera_to_world, sample, chosen)
-    yield _Score("world_apd", world.apd, world.undefined.get("apd"))
-    yield _Score("world_epe_m", world.epe_m, world.undefined.get("epe_m"))
-
-
-def _undefined(names: tuple[str, ...] | list[str], why: str) -> list[_Score]:
-    return [_Score(name, math.nan, why) for name in names]
+    yield Score("world_apd", world.apd, world.undefined.get("apd"))
+    yield Score("world_epe_m", world.epe_m, world.undefined.get("epe_m"))

@@ -44,6 +44,15 @@ def _share(name: str, head: str, pooled: Pooling | None = None) -> Measure:
     return Measure(name=name, head=head, better="higher", percent=True, pooled=pooled)
 
 
+def _world_tracks(fit: str, head: str) -> tuple[Measure, ...]:
+    return (
+        _share(f"world_track_apd_all_{fit}", f"APD all{head}"),
+        _share(f"world_track_apd_dynamic_{fit}", f"APD dyn{head}"),
+        _lower(f"world_track_epe_m_all_{fit}", f"EPE all{head}"),
+        _lower(f"world_track_epe_m_dynamic_{fit}", f"EPE dyn{head}"),
+    )
+
+
 PROTOCOLS = (
     Protocol(
         name="poses",
@@ -88,6 +97,21 @@ PROTOCOLS = (
             _share("occlusion_accuracy", "OA"),
             _share("world_apd", "world APD"),
             _lower("world_epe_m", "world EPE"),
+        ),
+    ),
+    Protocol(
+        name="world_track",
+        title="WorldTrack tracks (of the first frame, in its camera, all frames; median scale, or Sim(3); percent, metres)",
+        measures=_world_tracks("median", "") + _world_tracks("sim3", " sim3"),
+    ),
+    Protocol(
+        name="world_reconstruction",
+        title="WorldTrack reconstruction (points nearer than 5 m; median scale, or Sim(3) by RANSAC; percent, metres)",
+        measures=(
+            _share("world_points_apd_median", "APD"),
+            _lower("world_points_epe_m_median", "EPE"),
+            _share("world_points_apd_sim3", "APD sim3"),
+            _lower("world_points_epe_m_sim3", "EPE sim3"),
         ),
     ),
 )

@@ -1,7 +1,8 @@
 """Metrics of one clip against its truth: camera poses, point maps and tracks, and the choice of true tracks to query."""
 
+import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,20 @@ from pipeline.records.pixel_transforms import resize_intrinsics, resize_nearest,
 from trainer.inference.prediction import PredictedTracks
 
 
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One value, and the reason if it is NaN."""
+
+    name: str
+    value: float
+    why: str | None = None
+
+
+def undefined_scores(names: Iterable[str], why: str) -> list[Score]:
+    """NaN under each of the names, for one reason."""
+    return [Score(name, math.nan, why) for name in names]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ChosenTracks:
     """N true tracks that are seen in the first frame."""
@@ -36,12 +51,12 @@ class ChosenTracks:
     queries: np.ndarray  # float32 "N 2", (x, y) in pixels of the first frame as the model sees it
 
 
-def choose_tracks(sample: ClipSample, size: tuple[int, int], *, at_most: int) -> ChosenTracks | None:
+def choose_tracks(sample: ClipSample, size: tuple[int, int], *, at_most: int | None) -> ChosenTracks | None:
     """True tracks to query; None where the clip has no 3D tracks, or none is known and visible within its first frame.
 
     Args:
         size: (H, W) of the frames as the model sees them.
-        at_most: more tracks than these are thinned evenly, in their order.
+        at_most: more tracks than these are thinned evenly, in their order; None: all.
     """
     if sample.tracks3d is None or sample.tracks2d is None or sample.visibility is None:
         return None
@@ -51,7 +66,7 @@ def choose_tracks(sample: ClipSample, size: tuple[int, int], *, at_most: int) ->
     index = np.flatnonzero(known & (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5))
     if not len(index):
         return None
-    if len(index) > at_most:
+    if at_most is not None and len(index) > at_most:
         index = index[np.linspace(0, len(index) - 1, at_most).round().astype(np.int64)]
     return ChosenTracks(index=index, queries=resize_points(sample.tracks2d[0, index], (height, width), size))
 
@@ -122,7 +137,7 @@ def true_points(sample: ClipSample, size: tuple[int, int], *, num_frames: int, m
     mask &= kept
     if not mask.any():
         return None
-    points = _world_points(np.where(mask, depth, 0.0), intrinsics, sample.camera_to_world[frames].astype(np.float64))
+    points = world_points(np.where(mask, depth, 0.0), intrinsics, sample.camera_to_world[frames].astype(np.float64))
     return TruePoints(frames=frames, points=points, mask=mask)
 
 
@@ -131,7 +146,8 @@ def measure_points(predicted: np.ndarray, true: TruePoints, *, icp_distance: flo
     return point_map_metrics(predicted[true.frames], true.points, mask=true.mask, icp_distance=icp_distance)
 
 
-def _world_points(depth: np.ndarray, intrinsics: np.ndarray, camera_to_world: np.ndarray) -> np.ndarray:
+def world_points(depth: np.ndarray, intrinsics: np.ndarray, camera_to_world: np.ndarray) -> np.ndarray:
+    """Points "K H W 3" in the world, of depth "K H W" along z, by matrices "K 3 3" and poses "K 4 4"; float64."""
     height, width = depth.shape[1:]
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
     pixels = np.stack([columns, rows, np.ones_like(rows)], axis=-1)  # "H W 3"

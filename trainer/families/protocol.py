@@ -51,6 +51,12 @@ class Family(Protocol):
     def patch_size(self, model: Network) -> int:
         """Pixels: sides of images must be multiples of it."""
 
+    def keeps_start(self, settings: Any) -> bool:
+        """Whether losses compare with the network as training began it, so that a resumed run must load those weights too."""
+
+    def keep_start(self, model: Network, settings: Any) -> None:
+        """Keep what losses need of the model as it is now, at the start of training, on its device."""
+
     def tracks(self, model: Network) -> bool:
         """Whether the model tracks query points."""
 

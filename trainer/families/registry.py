@@ -8,6 +8,7 @@ from trainer.families.protocol import Family
 FAMILIES = {
     "pi3": "trainer.families.pi3.family:Pi3Family",
     "pi3x": "trainer.families.pi3.family:Pi3Family",
+    "st4rtrack": "trainer.families.st4rtrack.family:St4RTrackFamily",
     "trajvg": "trainer.families.trajvg.family:TrajVGFamily",
 }
 

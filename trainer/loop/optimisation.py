@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from pipeline.errors import ConfigError
 
+_ENCODERS = ("encoder.", "patch_embed.", "enc_blocks.")  # of π³ and TrajVG, and of the twin networks
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimiserSettings:
@@ -62,7 +64,7 @@ def make_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim
         raise ConfigError("every part of the network is frozen; free one of them")
     groups = [
         _group(
-            (parameter for name, parameter in free if name.startswith("encoder.") == in_encoder and (parameter.ndim >= 2) == decays),
+            (parameter for name, parameter in free if name.startswith(_ENCODERS) == in_encoder and (parameter.ndim >= 2) == decays),
             settings.encoder_learning_rate if in_encoder else settings.learning_rate,
             settings.weight_decay if decays else 0.0,
         )

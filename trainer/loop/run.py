@@ -84,11 +84,12 @@ def train(
     Raises: ConfigError, before anything is written, if there is a run already or it was of another configuration.
     """
     saved = saved_state(config, resume=resume)
-    model, start_license = _make_model(config, fresh=saved is None)
     family = family_of(config.model.name)
+    model, start_license = _make_model(config, fresh=saved is None or family.keeps_start(config.loss_settings))
     check_image_sizes(family, model, config.data.shape, config.loss_settings)
     freeze(model, config.frozen)
-    step = TrainStep(model.to(process.device), config, process)
+    family.keep_start(model.to(process.device), config.loss_settings)
+    step = TrainStep(model, config, process)
     learner = Learner(model=model, optimiser=step.optimiser, average=step.average)
     source = (open_batches or _loader_opener(config, process, family.patch_size(model)))(None if saved is None else dict(saved.data))
     if saved is not None:

@@ -26,7 +26,10 @@ def test_every_name_builds_a_network_that_bears_it(name):
 
 
 def test_unknown_names_are_refused_with_those_there_are():
-    with pytest.raises(ConfigError, match="there is no model 'vggt'; there are pi3, pi3x, trajvg, cotracker3-offline, cotracker3-online"):
+    with pytest.raises(
+        ConfigError,
+        match="there is no model 'vggt'; there are pi3, pi3x, trajvg, cotracker3-offline, cotracker3-online, dust3r, mast3r, st4rtrack",
+    ):
         build_model("vggt")
 
 

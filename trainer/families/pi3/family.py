@@ -54,6 +54,13 @@ class Pi3Family:
         """The encoder's."""
         return expect_backbone(model).config.encoder.patch_size
 
+    def keeps_start(self, settings: Pi3Losses) -> bool:
+        """Never."""
+        return False
+
+    def keep_start(self, model: Network, settings: Pi3Losses) -> None:
+        """Nothing is kept."""
+
     def tracks(self, model: Network) -> bool:
         """Never."""
         return False

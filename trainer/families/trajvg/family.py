@@ -89,6 +89,13 @@ class TrajVGFamily:
         """The encoder's."""
         return _trajvg(model).config.encoder.patch_size
 
+    def keeps_start(self, settings: TrajVGLosses) -> bool:
+        """Never."""
+        return False
+
+    def keep_start(self, model: Network, settings: TrajVGLosses) -> None:
+        """Nothing is kept."""
+
     def tracks(self, model: Network) -> bool:
         """Always."""
         return True

@@ -34,6 +34,7 @@ class TwinNetwork(Network):
     config_type = TwinConfig
     config: TwinConfig
     head_class: type[DptHead] = DptHead
+    kept_start: "tuple[TwinNetwork, ...]" = ()  # the network as training began it, where losses compare with it; saved with none
 
     def __init__(self, config: TwinConfig) -> None:
         super().__init__(config)

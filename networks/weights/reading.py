@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -29,9 +30,8 @@ _LONGEST_HEADER = 100_000_000  # that format's own limit
 _ZIP = b"PK\x03\x04"
 _REFUSED = re.compile(r"GLOBAL ([\w.]+)")  # what torch's loader names when it will not run it
 _SCRIPTED = "TorchScript"
-_PLAIN_RECORDS = [
-    argparse.Namespace
-]  # the options of a training, beside the weights of DUSt3R and MASt3R; a bag of values, never evaluated
+# Options of a training, beside the weights of DUSt3R and MASt3R: a bag of values, never evaluated.
+_PLAIN_RECORDS: list[Any] = [argparse.Namespace]
 # What zipfile and torch raise for bytes that are not what they should be.
 _MALFORMED = (
     *(zipfile.BadZipFile, zlib.error, struct.error, pickle.UnpicklingError),

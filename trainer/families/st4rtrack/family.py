@@ -11,7 +11,7 @@ from torch import Tensor
 from networks.building import Network
 from networks.pi3 import ModelOutput
 from networks.st4rtrack import TwinOutput
-from networks.st4rtrack.network import EncodedImages, St4RTrack
+from networks.st4rtrack.network import EncodedImages, St4RTrack, TwinNetwork
 from pipeline.errors import ConfigError
 from trainer.data import ClipBatch
 from trainer.families.pictures import draw_reconstruction
@@ -69,11 +69,10 @@ class St4RTrackFamily:
         """Maps of the pairs (0, j) of all clips, clip by clip."""
         twin = _twin(model)
         output = pair_maps(twin, clips.images)
-        kept = getattr(twin, "kept_start", None)
-        if kept is None or clips.geometry is not None:
+        if not twin.kept_start or clips.geometry is not None:
             return output
         with torch.no_grad():
-            fixed = pair_maps(kept[0], clips.images)
+            fixed = pair_maps(twin.kept_start[0], clips.images)
         return replace(output, point_map_2=fixed.point_map_2, confidence_2=fixed.confidence_2)
 
     def labelled_losses(self, output: TwinOutput, clips: ClipBatch, settings: St4RTrackLosses) -> ClipLosses:
@@ -104,7 +103,7 @@ class St4RTrackFamily:
         return world_of_maps(maps, None if query_points is None else query_points[0])
 
 
-def pair_maps(model: St4RTrack, images: Tensor, *, pairs_at_once: int | None = None) -> TwinOutput:
+def pair_maps(model: TwinNetwork, images: Tensor, *, pairs_at_once: int | None = None) -> TwinOutput:
     """Maps of the pairs (0, j) of B clips, "B T 3 H W" in [0, 1]: "B*T ...", each image encoded once.
 
     Args:

@@ -135,7 +135,7 @@ def adaptation_terms(
 
 
 def _camera(first_map: Tensor, settings: AdaptationSettings) -> tuple[Tensor, Tensor] | None:
-    """Intrinsics "3 3" and middle of the image "2" of a clip, from head 1 of the pair of its first frame with itself; None: no focal length."""
+    """Intrinsics "3 3" and middle of the image "2", from head 1 of the first frame's pair with itself; None: no focal length."""
     height, width = first_map.shape[:2]
     shift = 0.0 if settings.middle == "corner" else 1.0
     middle = first_map.new_tensor([(width - shift) / 2, (height - shift) / 2])

@@ -98,8 +98,8 @@ class Clip:
 @app.command()
 def rendered(
     folder: Folder = Path("out/query_frames"),
-    seeds: Annotated[str, typer.Option(help="Of `wild` clips, separated by commas.")] = "8201,8202,8203",
-    clips_per_seed: Annotated[int, typer.Option(help="Clips of each seed.")] = 10,
+    seeds: Annotated[str, typer.Option(help="Of `wild` clips, separated by commas.")] = "8201,8202,8203,8204",
+    clips_per_seed: Annotated[int, typer.Option(help="Clips of each seed; those that fail the renderer's checks are left out.")] = 8,
     labeler: LabelerName = "dis-flow",
     queries: Queries = "256,512",
     arms: Arms = ALL_ARMS,
@@ -164,10 +164,10 @@ def cost(
 @app.command()
 def calibration(
     folder: Folder = Path("out/query_frames"),
-    domains: Annotated[str, typer.Option(help="DOMAIN:SEED, separated by commas.")] = "wild:8201,wild:8202,studio:8301",
-    clips_per_seed: Annotated[int, typer.Option(help="Clips of each.")] = 10,
+    domains: Annotated[str, typer.Option(help="DOMAIN:SEED, separated by commas.")] = "wild:8201,wild:8202",
+    clips_per_seed: Annotated[int, typer.Option(help="Clips of each.")] = 8,
     labeler: LabelerName = "dis-flow",
-    queries: Queries = "512",
+    queries: Queries = "256",
     arms: Arms = "1,4",
 ) -> None:
     """AUROC and calibration error of the calibration that comes with the package. Prints one JSON."""

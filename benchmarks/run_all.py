@@ -22,6 +22,7 @@ def main(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Pa
         (out / f"{name}.json").write_text(done.stdout)
         failed += [name] if done.returncode else []
     typer.echo("label_size.py needs a folder of real videos: python benchmarks/label_size.py --videos FOLDER", err=True)
+    typer.echo("query_frames.py is run by hand: python benchmarks/query_frames.py rendered, or real FOLDER", err=True)
     if failed:
         raise typer.Exit(1)
 

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,10 @@ import duckdb
 import numpy as np
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from jobs.trackmill import app as trackmill_app
+from jobs.trackmill import load_command
 from pipeline.labels import read_labels
 
 REPO = Path(__file__).parents[2]
@@ -130,41 +134,43 @@ def test_the_readmes_stream_runs(dataset):
     assert shown == "(8, 48, 80, 3) (8, 144, 2) (8, 144) bool 1\n"
 
 
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (REPO / "docs").glob("*.md") if path.name != "benchmarks.md")]
+
+
+def lines_of(document: str) -> list[list[str]]:
+    """Words of the command lines of ours in a document's shell blocks; lines that leave something out (…) are not among them."""
+    whole = [line for code in blocks(document, "bash") for line in code.replace("\\\n", " ").splitlines()]
+    found = [shlex.split(line, comments=True) for line in whole if "…" not in line]
+    called = [words[words.index("--") + 1 :] if words[:3] == ["ray", "job", "submit"] else words for words in found]
+    return [words for words in called if words and (words[0] == "trackmill" or any(word.startswith("jobs/") for word in words[:2]))]
+
+
+def command_of(words: list[str]) -> tuple[Any, list[str]]:
+    """The command of such a line, and its arguments."""
+    if words[0] == "trackmill":
+        command, arguments = load_command(words[1]), words[2:]
+    else:
+        command, arguments = typer.main.get_command(importlib.import_module(f"jobs.{Path(words[1]).stem}").app), words[2:]
+    if hasattr(command, "commands"):
+        command, arguments = command.commands[arguments[0]], arguments[1:]
+    return command, arguments
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_line_in_the_documents_is_understood(page):
+    for words in lines_of(page):
+        command, arguments = command_of(words)
+        command.make_context(words[1], arguments)  # raises where a name, a value or something required is wrong
+
+
 def test_every_option_in_the_documents_exists():
-    """Words like --clip-frames in README and docs are options of some job."""
-    jobs = (
-        "shard",
-        "pseudolabel",
-        "show",
-        "demo",
-        "convert",
-        "synthesize",
-        "evaluate",
-        "audit",
-        "train",
-        "infer",
-        "forget",
-        "export",
-        "publish",
-    )
-    known = {"--help"}
-    for job in jobs:
-        known |= options_of(typer.main.get_command(importlib.import_module(f"jobs.{job}").app))
-    used = {
-        option
-        for name in (
-            "README.md",
-            "docs/resuming.md",
-            "docs/formats.md",
-            "docs/cotracker3.md",
-            "docs/depth.md",
-            "docs/datasets.md",
-            "docs/synthetic.md",
-            "docs/audit.md",
-            "docs/export.md",
-        )
-        for option in re.findall(r"`?(--[a-z][a-z0-9-]+)", (REPO / name).read_text())
-    }
+    """Words like --clip-frames in README and docs are options of some command, or of the tools that the pages speak of."""
+    known = {"--help", "--logdir", "--import_path", "--image_path", "--working-dir", "--address", "--runtime-env", "--no-deps", "--head"}
+    known |= {"--url_list", "--clip_col", "--output_format"}  # of video2dataset
+    for job in sorted(path.stem for path in (REPO / "jobs").glob("[a-z]*.py")):
+        app = getattr(importlib.import_module(f"jobs.{job}"), "app", None)
+        known |= options_of(typer.main.get_command(app)) if isinstance(app, typer.Typer) else set()
+    used = {option for page in PAGES for option in re.findall(r"(?<![\w-])(--[a-z][a-z0-9_-]+)", (REPO / page).read_text())}
     assert used <= known, used - known
 
 
@@ -173,6 +179,61 @@ def options_of(command: Any) -> set[str]:
     below = getattr(command, "commands", {}).values()
     own = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     return own.union(*map(options_of, below))
+
+
+SMALLER = {  # what a test of minutes cannot wait for: arguments that are added to the printed ones
+    "run": ["--clip-frames", "24", "--executor", "inline"],
+    "synthesize": ["--clip-frames", "12", "--height", "90", "--width", "160", "--queries", "64", "--executor", "inline"],
+    "train": ["--set", "steps=2", "--set", "data.num_tracks=16", "--set", "loader_workers=0"],
+    "infer": ["--limit", "6"],
+    "evaluate": ["--limit", "1"],
+}
+
+
+def test_the_readmes_way_from_videos_to_training_runs(tmp_path, monkeypatch):
+    """The commands of that section in their order, on one small video and two rendered clips."""
+    (tmp_path / "videos").mkdir()
+    write_moving_video(tmp_path / "videos" / "walk.mp4")
+    monkeypatch.chdir(tmp_path)
+    section = (REPO / "README.md").read_text().split("## From videos to training")[1].split("\n## ")[0]
+    places = {
+        "/data/": f"{tmp_path}/",
+        "~/videos": str(tmp_path / "videos"),
+        " walk.mp4": " videos/walk.mp4",
+        "--num-clips 24": "--num-clips 2",
+    }
+    places |= {"00000400": "00000002"}
+    shown = []
+    for line in "\n".join(re.findall(r"```bash\n(.*?)```", section, re.DOTALL)).splitlines():
+        for printed, here in places.items():
+            line = line.replace(printed, here)
+        words = shlex.split(line, comments=True)
+        if words[:1] != ["trackmill"]:
+            continue
+        command, arguments = command_of(words)
+        done = CliRunner().invoke(trackmill_app, [*words[1:], *SMALLER.get(words[1], [])])
+        assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception!r}"
+        shown.append(words[1])
+        if words[1] == "run":
+            places["dis-flow-1a2b3c4d"] = re.search(r"dis-flow-[0-9a-f]{8}", done.output)[0]
+    assert shown == ["run", "status", "synthesize", "train", "infer", "evaluate"]
+    assert (tmp_path / "result" / "predictions.npz").exists()
+    assert (tmp_path / "report" / "model_evaluation.json").exists()
+
+
+def write_moving_video(path: Path) -> None:
+    """24 frames of a textured picture that moves."""
+    import av
+
+    rng = np.random.default_rng(0)
+    picture = np.kron(rng.integers(0, 255, (40, 60, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 320, 192, "yuv420p"
+        for index in range(24):
+            frame = np.ascontiguousarray(picture[index : index + 192, 2 * index : 2 * index + 320])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
 
 
 def test_the_api_page_runs_from_top_to_bottom(dataset, monkeypatch):

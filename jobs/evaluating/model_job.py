@@ -59,7 +59,7 @@ class ModelEvaluatingConfig:
         if self.precision not in ("auto", *FORWARD_PRECISIONS):
             raise ConfigError(f"--precision is {self.precision!r}, expected auto, {', '.join(FORWARD_PRECISIONS)}")
         if self.first_frames is not None and self.first_frames < 1:
-            raise ConfigError(f"--frames is {self.first_frames}, expected at least 1")
+            raise ConfigError(f"--clip-frames is {self.first_frames}, expected at least 1")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"--limit is {self.limit}, expected at least 1")
 

@@ -90,7 +90,7 @@ def metrics_of_head_1(work: Path, wall) -> dict[str, float]:
 
 
 def test_the_first_frames_count_and_what_is_done_is_kept(work, run_job, monkeypatch) -> None:
-    short = ("--root", work / "root", "--checkpoint", work / "twin.safetensors", "--pixels", PIXELS, "--frames", 3)
+    short = ("--root", work / "root", "--checkpoint", work / "twin.safetensors", "--pixels", PIXELS, "--clip-frames", 3)
     short = (*short, "--device", "cpu", "--limit", 1)
     run_job("evaluate.py", "worldtrack", *short, "--out", work / "short")
     report = (work / "short/model_evaluation.json").read_bytes()
@@ -104,5 +104,5 @@ def test_the_first_frames_count_and_what_is_done_is_kept(work, run_job, monkeypa
 
 def test_what_cannot_be_measured_is_refused_first(work, run_job) -> None:
     arguments = ("--root", work / "root", "--checkpoint", work / "none.safetensors")
-    assert "--frames is 0" in run_job("evaluate.py", "worldtrack", *arguments, "--frames", 0, code=2).stderr
+    assert "--clip-frames is 0" in run_job("evaluate.py", "worldtrack", *arguments, "--clip-frames", 0, code=2).stderr
     assert "world_sim3 is 'icp'" in run_job("evaluate.py", "worldtrack", *arguments, "--sim3", "icp", code=2).stderr

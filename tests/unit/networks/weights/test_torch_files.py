@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import io
 import os
+import types
 import zipfile
 
 import pytest
@@ -148,7 +149,14 @@ def test_other_things_are_not_weights(content, message, tmp_path):
         read_weights(str(tmp_path / "w.pth"))
 
 
-@pytest.mark.parametrize(("content", "named"), [({"args": argparse.Namespace(lr=1)}, r"argparse\.Namespace"), (nn.Linear(2, 2), "Linear")])
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ({"args": types.SimpleNamespace(lr=1)}, r"types\.SimpleNamespace"),
+        ({"args": argparse.Namespace(net=nn.Linear(2, 2)), "model": {}}, "Linear"),  # the options of a training, with more than values
+        (nn.Linear(2, 2), "Linear"),
+    ],
+)
 def test_objects_within_a_file_are_named(tmp_path, content, named):
     (tmp_path / "w.pth").write_bytes(saved(content))
     with pytest.raises(ConfigError, match=rf"holds more than weights: [\w.]*{named}\. .*save its state_dict alone"):

@@ -18,7 +18,17 @@ from trainer.loop.run import check_image_sizes
 from trainer.loop.train_step import make_objective
 
 CONFIGS = Path(__file__).parents[4] / "configs"
-STAGES = ("tiny", "small", "trajvg_stage1", "trajvg_stage2", "trajvg_stage3")
+STAGES = (
+    "tiny",
+    "small",
+    "trajvg_stage1",
+    "trajvg_stage2",
+    "trajvg_stage3",
+    "st4rtrack_tiny",
+    "st4rtrack_pair",
+    "st4rtrack_sequence",
+    "st4rtrack_adapt",
+)
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -60,16 +60,20 @@ def training_on_audit(root: str, audit: str) -> list[str]:
     ]
 
 
-def after_training(run: str, weights: str, labelled: Sequence[str]) -> list[str]:
+def after_training(run: str, weights: str, labelled: Sequence[str], pixels: int) -> list[str]:
     """Measure the weights on the datasets with truth, and try them on a video.
 
     Args:
         run: folder of the run.
         weights: file of the last checkpoint.
         labelled: roots with truth that the training read.
+        pixels: of its largest frames; at many more a small network is slow, and sees what it has never seen.
     """
     return [
-        *(command_line("evaluate model", *options(root=root, checkpoint=weights, out=f"{run}/evaluation")) for root in labelled[:1]),
+        *(
+            command_line("evaluate model", *options(root=root, checkpoint=weights, pixels=pixels, out=f"{run}/evaluation"))
+            for root in labelled[:1]
+        ),
         command_line("infer", "VIDEO", *options(checkpoint=weights, out=f"{run}/inferred")),
     ]
 

@@ -51,7 +51,7 @@ def report_training(outcome: TrainOutcome, config: TrainConfig) -> int:
         ("weights", outcome.weights),
     ]
     labelled = [part.root for part, _ in config.data.labelled.parts] if config.data.labelled else []
-    print_summary("Trained", rows, next_commands=after_training(config.out, outcome.weights, labelled))
+    print_summary("Trained", rows, next_commands=after_training(config.out, outcome.weights, labelled, config.data.shape.pixels[1]))
     return FAILED if lost > _MOST_LOST * outcome.steps else DONE
 
 

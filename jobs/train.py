@@ -12,7 +12,7 @@ from jobs.console import run_job
 from jobs.devices import choose_device
 from jobs.execution.ray_session import num_gpus, ray_session
 from jobs.training import StepLine, report_stage, report_training
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, install_command
 from trainer.loop import TrainConfig, TrainOutcome, read_config, train
 from trainer.loop.step_report import ProcessRank
 
@@ -95,7 +95,7 @@ def _ray_loop() -> ModuleType:
     try:
         return importlib.import_module("trainer.ray_loop")
     except ImportError as error:
-        raise ConfigError("training on several workers needs the extra: pip install 'trackmill[train]'; one worker does without") from error
+        raise ConfigError(f"training on several workers needs the extra: {install_command('train')}; one worker does without") from error
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The errors that cross a room's border. Every message says what is wrong, where, and the remedy."""
 
+from pathlib import Path
+
 
 class TrackmillError(Exception):
     """Base of all errors that trackmill raises on purpose; a job shows its message without a traceback."""
@@ -45,3 +47,9 @@ class StorageError(TrackmillError):
 
 class AlreadyThereError(StorageError):
     """A file that may be made only once is there already: another job was first. Read it, and plan again."""
+
+
+def install_command(extra: str) -> str:
+    """Command that installs one of our extras, for a message: in a checkout by its folder, else by our name."""
+    in_checkout = (Path(__file__).parents[1] / "pyproject.toml").exists()
+    return f".venv/bin/pip install -e '.[{extra}]'" if in_checkout else f"pip install 'trackmill[{extra}]'"

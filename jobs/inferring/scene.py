@@ -10,7 +10,7 @@ from pipeline.drawing import SheetCell, clip_cell, contact_sheet
 from pipeline.drawing.clip_scene import ClipScene
 from pipeline.drawing.depth import depth_pictures
 from pipeline.drawing.style import colour_indices, palette
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, install_command
 from pipeline.records import ClipSample, TrackLabels
 from trainer.inference import Reconstruction
 from trainer.inference.digest import Digest
@@ -23,7 +23,7 @@ def require_rerun() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "rerun":
             raise
-        raise ConfigError("--rerun needs the package rerun-sdk, which is not installed: pip install 'trackmill[viz]'") from error
+        raise ConfigError(f"--rerun needs the package rerun-sdk, which is not installed: {install_command('viz')}") from error
 
 
 def write_rerun(uri: str, name: str, digest: Digest, *, times_s: np.ndarray, visible: float) -> None:

@@ -10,7 +10,7 @@ from pipeline import storage
 from pipeline.audit.stored.audit_set import read_audit_set
 from pipeline.drawing.clip_scene import ClipScene
 from pipeline.drawing.style import colour_indices, levels, palette, ramp
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, install_command
 from pipeline.labels import read_label_set
 from pipeline.records import ClipSample, TrackLabels
 from pipeline.records.pixel_transforms import framing_of
@@ -32,7 +32,7 @@ def record_clip(shown: Shown, key: str | None, uri: str) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "rerun":
             raise
-        raise ConfigError("--rerun needs the package rerun-sdk, which is not installed: pip install 'trackmill[viz]'") from error
+        raise ConfigError(f"--rerun needs the package rerun-sdk, which is not installed: {install_command('viz')}") from error
     write_recording(storage.absolute(uri), clip_scene(shown, choose_clip(shown.root, key)))
 
 

@@ -6,6 +6,7 @@ from jobs.console import DONE, FAILED, counted, print_summary
 from jobs.next_commands import after_training
 from networks import build_model
 from pipeline.stream import MixtureConfig
+from trainer.data import StepBatch, StepLoader
 from trainer.families import family_of
 from trainer.loop import TrainConfig, TrainOutcome
 from trainer.loop.optimisation import freeze, make_optimiser
@@ -16,13 +17,17 @@ _MOST_LOST = 0.5  # of the steps of a run; beyond, it has not trained
 
 
 def report_stage(config: TrainConfig) -> int:
-    """Print the stage that would be trained, after everything that can be checked without reading data or weights."""
+    """Print the stage that would be trained, once its data were opened and the clips of its first step read; no weights are read.
+
+    Raises: ConfigError, DataError for what would end the training.
+    """
     with torch.device("meta"):
         model = build_model(config.model.name, config.model.config)
     check_image_sizes(family_of(config.model.name), model, config.data.shape, config.loss_settings)
     freeze(model, config.frozen)
     make_objective(model, config)
     make_optimiser(model, config.optimiser)
+    first = next(iter(StepLoader(config.data, patch=family_of(config.model.name).patch_size(model))))
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     rows = [
         ("network", f"{config.model.name}, {sum(parameter.numel() for parameter in model.parameters()):,} parameters"),
@@ -32,6 +37,7 @@ def report_stage(config: TrainConfig) -> int:
         ("losses", ", ".join(config.loss_settings.names)),
         ("labelled", _datasets(config.data.labelled, config.data.labelled_clips)),
         ("pseudo", _datasets(config.data.pseudo, config.data.pseudo_clips)),
+        ("first step", _described(first)),
         ("steps", config.steps),
         ("out", config.out),
     ]
@@ -53,6 +59,17 @@ def report_training(outcome: TrainOutcome, config: TrainConfig) -> int:
     labelled = [part.root for part, _ in config.data.labelled.parts] if config.data.labelled else []
     print_summary("Trained", rows, next_commands=after_training(config.out, outcome.weights, labelled, config.data.shape.pixels[1]))
     return FAILED if lost > _MOST_LOST * outcome.steps else DONE
+
+
+def _described(batch: StepBatch) -> str:
+    """Clips of one step, by side, with their frames and size."""
+    sides = {"labelled": batch.labelled, "pseudo": batch.pseudo}
+    found = [f"{counted(len(side.keys), f'{name} clip')}" for name, side in sides.items() if side is not None]
+    some = next((side for side in sides.values() if side is not None), None)
+    if some is None:
+        return "none of its clips can be used; the warnings above say why"
+    _, num_frames, _, height, width = some.images.shape
+    return f"{', '.join(found)}, of {counted(num_frames, 'frame')} of {width}x{height}"
 
 
 def _datasets(mixture: MixtureConfig | None, clips: int) -> str:

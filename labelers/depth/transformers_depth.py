@@ -17,12 +17,11 @@ from labelers.depth.preprocessing import Preprocessing, parse_preprocessing
 from labelers.options import check_choice, check_count
 from labelers.protocol import LabelerProvenance
 from networks.layers.computing import FORWARD_PRECISIONS, ForwardPrecision, forward_precision
-from pipeline.errors import ConfigError, DataError, MemoryExhausted
+from pipeline.errors import ConfigError, DataError, MemoryExhausted, install_command
 from pipeline.records import ClipFrames, DepthLabels, FrameReader
 from pipeline.records.labels import DEPTH_SCALES, DepthScale
 from pipeline.storage.sources import LocatedFile, locate_file
 
-INSTALL = "pip install 'trackmill[depth]'"
 CONFIG, PREPROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
 
 # What the networks of an architecture give. DepthPro's field of view, by which its inverse depth would be metric, is not used.
@@ -201,7 +200,7 @@ def _load(checkpoint: _Checkpoint, device: torch.device) -> tuple[Any, str]:
         import transformers
         from transformers import AutoModelForDepthEstimation
     except ImportError as error:
-        raise ConfigError(f"labeler transformers-depth needs the package transformers ({error}); {INSTALL}") from error
+        raise ConfigError(f"labeler transformers-depth needs the package transformers ({error}); {install_command('depth')}") from error
     transformers.utils.logging.disable_progress_bar()
     folder = Path(checkpoint.weights.path).parent
     with torch.random.fork_rng(devices=[]):  # making a network draws: not from the process's own sequence

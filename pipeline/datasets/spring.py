@@ -12,7 +12,7 @@ from pipeline.datasets.files import FileTree, FrameFolder, FrameFolderSource, cl
 from pipeline.datasets.pictures import read_depths, read_pictures, zero_where_invalid
 from pipeline.datasets.poses import camera_path, inverse_poses, pinhole
 from pipeline.datasets.source import SequenceInfo
-from pipeline.errors import ConfigError, DataError
+from pipeline.errors import ConfigError, DataError, install_command
 from pipeline.records.truth import TruthClip
 from pipeline.storage import join
 
@@ -81,7 +81,7 @@ def require_h5py() -> Any:
     try:
         return importlib.import_module("h5py")
     except ImportError as error:
-        raise ConfigError(f'Spring keeps disparity in HDF5, which needs h5py ({error}); run: pip install "trackmill[datasets]"') from error
+        raise ConfigError(f"Spring keeps disparity in HDF5, which needs h5py ({error}); run: {install_command('datasets')}") from error
 
 
 def read_disparity(uri: str) -> np.ndarray:

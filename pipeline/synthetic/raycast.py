@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, install_command
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -98,5 +98,5 @@ def _intersector(vertices: np.ndarray, faces: np.ndarray) -> Any:
         import trimesh
         from trimesh.ray.ray_pyembree import RayMeshIntersector
     except ImportError as error:
-        raise ConfigError(f'synthetic scenes need trimesh and embreex ({error}); run: pip install "trackmill[synthetic]"') from error
+        raise ConfigError(f"synthetic scenes need trimesh and embreex ({error}); run: {install_command('synthetic')}") from error
     return RayMeshIntersector(trimesh.Trimesh(vertices=vertices, faces=faces, process=False))

@@ -6,7 +6,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from pipeline.border import begin_part
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, install_command
 from pipeline.video.open import open_video
 from pipeline.video.packets import Packets, decode_packets
 from pipeline.video.picture_folder import CODEC as PICTURES
@@ -21,7 +21,7 @@ def require_scene_detection() -> None:
     try:
         import scenedetect  # noqa: F401
     except ImportError as error:
-        raise ConfigError('--scene-cuts needs PySceneDetect: pip install "trackmill[scenes]"') from error
+        raise ConfigError(f"--scene-cuts needs PySceneDetect: {install_command('scenes')}") from error
 
 
 def scene_cuts(source: str | bytes, name: str, probe: VideoProbe, *, threshold: float = 27.0) -> tuple[int, ...]:

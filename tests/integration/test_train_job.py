@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -79,7 +80,11 @@ def test_a_killed_training_ends_as_an_undisturbed_one(stage: Path) -> None:
     assert [(row["step"], row["loss"], row["terms"]) for row in rows] == [(row["step"], row["loss"], row["terms"]) for row in expected]
     name = f"checkpoints/{STEPS:08d}.safetensors"
     assert (killed / name).read_bytes() == (whole / name).read_bytes()
-    assert invoke(app, "--config", whole / "config.yaml", "--dry-run").output.count("studio") == 1
+    shown = invoke(app, "--config", whole / "config.yaml", "--dry-run").output
+    assert shown.count("studio") == 1
+    assert re.search(r"first step .*\d labelled clips?, \d pseudo clips?, of \d+ frames of \d+x\d+", shown)
+    absent = ("--set", "data.pseudo.0.audit=none-1a2b3c4d")
+    assert "none-1a2b3c4d" in invoke(app, "--config", whole / "config.yaml", *absent, "--dry-run", code=2).output
 
 
 def test_two_workers_of_which_one_dies_train_what_one_with_twice_the_clips_would(stage: Path) -> None:
@@ -115,7 +120,7 @@ def below(pid: int) -> list[int]:
 
 def test_mistakes_are_one_line(stage: Path) -> None:
     config = stage / "stage.yaml"
-    missing = invoke(app, "--config", config, "--set", f"data.labelled.0.root={stage}/nowhere", "--out", stage / "none", code=1)
+    missing = invoke(app, "--config", config, "--set", f"data.labelled.0.root={stage}/nowhere", "--out", stage / "none", code=2)
     assert str(stage / "nowhere") in missing.output
     wrong = invoke(app, "--config", config, "--set", "losses.coupling.weigth=1", code=2)
     assert "losses.coupling has no weigth" in wrong.output

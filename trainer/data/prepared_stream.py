@@ -8,6 +8,7 @@ from typing import Any, Literal
 import cv2
 from torch.utils.data import IterableDataset, get_worker_info
 
+from pipeline import storage
 from pipeline.errors import ConfigError, DataError, TrackmillError
 from pipeline.records import ClipSample
 from pipeline.stream import ClipStream, MixtureConfig, MixtureStream
@@ -48,8 +49,10 @@ def sides(config: DataConfig, *, patch: int, rank: int, world_size: int) -> tupl
 
 
 def check_parts(side: Side) -> None:
-    """Raises: ConfigError, naming the dataset, if a part of the mixture has no usable clip."""
+    """Raises: ConfigError, naming the dataset, if a part of the mixture is not there or has no usable clip."""
     for part, _ in side.mixture.parts:
+        if not storage.is_directory(part.root):
+            raise ConfigError(f"{side.kind} part {part.dataset}: there is no dataset at {part.root}; check data.{side.kind}, or make it")
         try:
             next(ClipStream(part, announce=False).survivors_from(0))
         except (ConfigError, DataError) as error:

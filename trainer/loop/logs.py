@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from pipeline import storage
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, install_command
 from trainer.data import StepBatch
 from trainer.families import Objective
 from trainer.loop.config import LogSettings
@@ -116,7 +116,7 @@ def _import_tensorboardx() -> ModuleType:
         import tensorboardX
         import tensorboardX.proto.summary_pb2
     except ImportError as error:
-        raise ConfigError("logs.tensorboard needs the extra: pip install 'trackmill[train]'; or set it to false") from error
+        raise ConfigError(f"logs.tensorboard needs the extra: {install_command('train')}; or set it to false") from error
     return cast(ModuleType, tensorboardX)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, install_command
 from pipeline.synthetic.geometry import PlacedGeometry, SceneGeometry, SurfaceArrangement
 from pipeline.synthetic.raycast import Hits
 from pipeline.synthetic.scene import Scene
@@ -155,7 +155,7 @@ def _embree_scene(vertices: np.ndarray, faces: np.ndarray) -> Any:
         from embreex.mesh_construction import TriangleMesh
         from embreex.rtcore_scene import EmbreeScene
     except ImportError as error:
-        raise ConfigError(f'synthetic scenes need embreex ({error}); run: pip install "trackmill[synthetic]"') from error
+        raise ConfigError(f"synthetic scenes need embreex ({error}); run: {install_command('synthetic')}") from error
     scene = EmbreeScene()
     TriangleMesh(scene, np.ascontiguousarray(vertices, np.float32), np.ascontiguousarray(faces, np.int32))
     return scene

@@ -25,7 +25,7 @@ def loaded(source: str = "walk.mp4", audit: ClipAudit | None = None) -> LoadedCl
 def test_without_the_extra_the_message_names_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "rerun", None)
     monkeypatch.delitem(sys.modules, "pipeline.drawing.rerun_file", raising=False)
-    with pytest.raises(ConfigError, match=r"pip install 'trackmill\[viz\]'"):
+    with pytest.raises(ConfigError, match=r"\.venv/bin/pip install -e '\.\[viz\]'"):
         record_clip(Shown(root="nowhere"), None, "out.rrd")
 
 

@@ -124,7 +124,7 @@ def test_another_network_and_no_checkpoint_are_refused(checkpoint, tmp_path):
 
 def test_without_transformers_the_extra_is_named(checkpoint, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(ConfigError, match=r"needs the package transformers .*pip install 'trackmill\[depth\]'"):
+    with pytest.raises(ConfigError, match=r"needs the package transformers .*\.venv/bin/pip install -e '\.\[depth\]'"):
         make_labeler(NAME, checkpoint=str(checkpoint))
 
 

@@ -142,5 +142,5 @@ def test_a_codec_that_mp4_cannot_hold_is_not_copied_by_force():
 
 def test_scene_cuts_without_the_extra_name_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "scenedetect", None)
-    with pytest.raises(ConfigError, match=r"pip install .trackmill\[scenes\]."):
+    with pytest.raises(ConfigError, match=r"\.venv/bin/pip install -e '\.\[scenes\]'"):
         ClipPolicy(scene_cuts=True)

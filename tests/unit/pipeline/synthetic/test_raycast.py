@@ -43,5 +43,5 @@ def test_the_nearest_of_several_casters_wins_under_its_own_face_number() -> None
 def test_a_missing_extra_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)  # what Python itself does for a package that cannot be imported
     monkeypatch.delitem(sys.modules, "trimesh.ray.ray_pyembree", raising=False)
-    with pytest.raises(ConfigError, match=r'pip install "trackmill\[synthetic\]"'):
+    with pytest.raises(ConfigError, match=r"\.venv/bin/pip install -e '\.\[synthetic\]'"):
         RayCaster(TRIANGLE, FACES)

@@ -78,5 +78,5 @@ def test_a_broken_file_is_named(tmp_path, scene, write_image) -> None:
 
 def test_without_h5py_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ConfigError, match=r'pip install "trackmill\[datasets\]"'):
+    with pytest.raises(ConfigError, match=r"\.venv/bin/pip install -e '\.\[datasets\]'"):
         SpringSource(str(tmp_path))

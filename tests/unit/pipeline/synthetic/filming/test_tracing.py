@@ -54,5 +54,5 @@ def test_a_ray_is_blocked_only_by_what_lies_before_its_end(scene: Scene) -> None
 
 def test_a_missing_extra_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, scene: Scene) -> None:
     monkeypatch.setitem(sys.modules, "embreex.mesh_construction", None)  # what Python itself does for a package that cannot be imported
-    with pytest.raises(ConfigError, match=r'pip install "trackmill\[synthetic\]"'):
+    with pytest.raises(ConfigError, match=r"\.venv/bin/pip install -e '\.\[synthetic\]'"):
         Tracer(scene)

@@ -49,6 +49,19 @@ def rotate(tokens: Tensor, angles: Tensor) -> Tensor:
     return tokens * angles.cos() + turned * angles.sin()
 
 
+class PatchEmbedding(nn.Module):
+    """One token per patch."""
+
+    def __init__(self, channels: int, patch_size: int, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(channels, width, kernel_size=patch_size, stride=patch_size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images "B C H W" to tokens "B P width", patches row by row."""
+        tokens: Tensor = self.proj(images).flatten(2).transpose(1, 2)
+        return tokens
+
+
 class Attention(nn.Module):
     """Self-attention with biases; optionally each head's queries and keys are normalised, then rotated by position."""
 

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from networks.layers.blocks import Block, CrossAttention, Mlp
+from networks.layers.blocks import Block, CrossAttention, Mlp, PatchEmbedding
 from networks.layers.computing import full_precision
 from networks.pi3.backbone import Backbone
 from networks.pi3.config import MetricDecoderConfig, ModelConfig, backbone_faults, check_sizes
 from networks.pi3.geometry import ConvGeometry, ModelOutput, camera_to_world, decode_points
 from networks.pi3.heads import LinearHead
-from networks.pi3.transformer import Encoder, PatchEmbedding
+from networks.pi3.transformer import Encoder
 
 # of Pi3X
 CARRIED = ("depth_emb", "metric_token", "depth_encoder.", "ray_embed.", "pose_inject_blk.", "metric_decoder.", "metric_head.")

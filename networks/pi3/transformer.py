@@ -7,21 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networks.layers.blocks import EPS, Block
+from networks.layers.blocks import EPS, Block, PatchEmbedding
 from networks.layers.computing import checkpointed
 from networks.pi3.config import DecoderConfig, EncoderConfig, TransformerHeadConfig
-
-
-class PatchEmbedding(nn.Module):
-    """One token per patch."""
-
-    def __init__(self, channels: int, patch_size: int, width: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(channels, width, kernel_size=patch_size, stride=patch_size)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """ "B 3 H W" to "B h C", patches row by row."""
-        return self.proj(images).flatten(2).transpose(1, 2)
 
 
 class Encoder(nn.Module):

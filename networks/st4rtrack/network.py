@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from networks.building import Network, Shapes
-from networks.layers.blocks import EPS, Block
+from networks.layers.blocks import EPS, Block, PatchEmbedding
 from networks.layers.computing import checkpointed, full_precision
 from networks.st4rtrack.config import TwinConfig, config_of_shapes
 from networks.st4rtrack.heads import DptHead, LinearHead, MatchingHead
 from networks.st4rtrack.output import TwinOutput, pair_output
-from networks.st4rtrack.transformer import Grid, PairBlock, PatchEmbedding, patch_angles
+from networks.st4rtrack.transformer import Grid, PairBlock, patch_angles
 from pipeline.errors import ConfigError, DataError
 
 

@@ -11,18 +11,6 @@ from networks.layers.blocks import EPS, Attention, Mlp, rotary_angles, rotate, t
 Grid = tuple[int, int]  # rows and columns of patches
 
 
-class PatchEmbedding(nn.Module):
-    """One convolution per patch, row by row."""
-
-    def __init__(self, channels: int, patch_size: int, width: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(channels, width, kernel_size=patch_size, stride=patch_size)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images "B C H W" to tokens "B P width"."""
-        return self.proj(images).flatten(2).transpose(1, 2)
-
-
 class PairAttention(nn.Module):
     """Attention to the other image's tokens; queries and keys are rotated each by its own position. Public names."""
 

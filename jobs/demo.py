@@ -19,8 +19,10 @@ from pipeline.drawing import write_animation
 from pipeline.labels import read_labels
 from pipeline.metrics.tapvid import tapvid_from_labels
 from pipeline.records import ClipRecord, ClipSample, TrackLabels
+from pipeline.shards.dataset import shard_size
 from pipeline.shards.index import read_index
 from pipeline.shards.plan import read_plan_counts
+from pipeline.shards.policy import ClipPolicy
 from pipeline.stream import ClipStream, StreamConfig
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -40,9 +42,11 @@ def demo(
 
     def body() -> int:
         truth = None if videos else WalkTruth(out)
+        root = str((out / "dataset").absolute())
         config = RunConfig(
             inputs=tuple(videos or ()) if truth is None else (str(truth.video),),
-            root=str((out / "dataset").absolute()),
+            root=root,
+            policy=ClipPolicy(clips_per_shard=shard_size(root)),
             executor=Executor(name=executor, limits=Limits()),
             labeler=labeler,
             sheet=str(out / "contact_sheet.webp"),

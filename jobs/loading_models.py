@@ -16,7 +16,7 @@ class CheckpointInfo:
 
     source: str  # as it was asked for
     sha256: str
-    model: str  # trajvg, pi3 or pi3x
+    model: str  # as `build_model` calls it
     license: str | None
     trained_on: TrainingShape | None = None  # where its header says
 

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 import typer
 
 from jobs import options
-from jobs.console import DONE, print_summary, run_job
+from jobs.console import DONE, counted, print_summary, run_job
 from jobs.running.next_step import next_step
 from jobs.running.root_status import AuditProgress, LabelProgress, RootStatus, read_status
-from pipeline.audit.report.wording import counted
 from pipeline.audit.verdict import DECISIONS
 from pipeline.labels import STATUSES
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jobs.console import counted
 from jobs.next_commands import after_audit, after_conversion, after_labels, after_screen, after_shards
 from jobs.running.root_status import AuditProgress, LabelProgress, RootStatus
 from jobs.trackmill import command_line, options
 from labelers import LABELERS, QueryPolicy
-from pipeline.audit.report.wording import counted
 from pipeline.labels.kinds import kind_named
 from pipeline.records import TrackLabels
 from pipeline.records.factories import load_factory
@@ -101,8 +101,8 @@ def policy_options(policy: Mapping[str, Any]) -> list[str]:
     usual = {**default, **default["encode"]}
     changed = {name: value for name, value in given.items() if name not in ("encode", "limit") and value != usual.get(name)}
     if "split_shares" in changed:
-        shares = changed.pop("split_shares")
-        changed["split"] = ",".join(f"{name}={share}" for name, share in shares.items())
+        shares = changed["split_shares"]
+        changed["split_shares"] = ",".join(f"{name}={share}" for name, share in shares.items())
     return options(**changed)
 
 
@@ -115,8 +115,7 @@ def _labelling(labels: LabelProgress, status: RootStatus, root: str) -> tuple[st
     label_set = labels.label_set
     if label_set.labeler not in LABELERS:
         return ()
-    found = label_set.configuration
-    asked = found.get("queries", {})
+    found, asked = label_set.configuration, label_set.queries
     return (
         command_line(
             "label",

@@ -1,13 +1,16 @@
 """Summary of a run: what was found, the commonest reason why clips are lost, with its remedy, and what to do next."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import typer
 
 from jobs.auditing.run_report import gate_exit, worst_clip
 from jobs.auditing.screen_job import ScreenTotals
-from jobs.console import TOO_MANY_ERRORS, error_exit, print_summary, say_unexpected
+from jobs.console import TOO_MANY_ERRORS, counted, error_exit, print_summary, say_unexpected
 from jobs.next_commands import after_audit, stream_lines
 from jobs.running.chain import JudgedClips, RunConfig, RunOutcome
-from pipeline.audit.report.wording import REASON_SENTENCES, counted
+from pipeline.audit.report.wording import REASON_SENTENCES, reason_remedy
 from pipeline.audit.summing.records import AuditSummary
 from pipeline.audit.verdict import DECISIONS, REASONS
 
@@ -71,7 +74,7 @@ def _rows(outcome: RunOutcome, judged: JudgedClips, root: str) -> list[tuple[str
         ("label set", judged.label_set),
         ("audit", ", ".join(f"{decision} {summary.decisions[decision]}" for decision in DECISIONS if summary.decisions[decision])),
         ("mean weight", f"{summary.weight_sum / tracks:.3f} of {summary.num_tracks:,} tracks ({weights})"),
-        *_worst_reason(summary),
+        *_worst_reason(summary, judged.audited.plan.label_set.queries),
         ("report", judged.audited.report),
         ("contact sheet", judged.sheet),
         ("time", f"{outcome.elapsed_s:.0f} s"),
@@ -90,13 +93,17 @@ def _screen_text(totals: ScreenTotals) -> str:
     return f"drops {totals.decisions['drop']} of {counted(totals.clips, 'clip')}" + (f": {why}" if why else "")
 
 
-def _worst_reason(summary: AuditSummary) -> list[tuple[str, object]]:
-    """The reason that costs most clips, with its remedy; among equals the gravest."""
+def _worst_reason(summary: AuditSummary, queries: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """The reason that costs most clips, with its remedy; among equals the gravest.
+
+    Args:
+        queries: the query policy that the label set records, by which some remedies are chosen.
+    """
     worst = commonest_reason(summary)
     if worst is None:
         return []
     lost = counted(summary.reasons[worst], "clip")
-    return [("worst reason", f"{worst}, {lost}: {REASON_SENTENCES[worst]}"), ("remedy", REMEDIES[worst])]
+    return [("worst reason", f"{worst}, {lost}: {REASON_SENTENCES[worst]}"), ("remedy", reason_remedy(worst, queries) or REMEDIES[worst])]
 
 
 def commonest_reason(summary: AuditSummary) -> str | None:

@@ -5,13 +5,13 @@ Its dataset class looks for sequences two folders deep; the group is the number 
 where the point is seen; and `point_xys_valid` bool "S N", True where the position can be used. S frames, N tracks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from pipeline.export.format import ExportTracks, Refusal, export_tracks, frame_name, png, refuse_without_tracks
+from pipeline.export.format import ExportTracks, Refusal, UsualAnswers, export_tracks, numbered_pngs, refuse_without_tracks
 from pipeline.export.kubric import CORNER_PX, TrainerNeeds
 from pipeline.export.pickles import object_npy
 from pipeline.records import ClipRecord, ClipSample
@@ -25,7 +25,7 @@ _TOO_FAR_PX = 100_000.0  # summed over x and y: the class drops tracks that ever
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AllTrackerFormat:
+class AllTrackerFormat(UsualAnswers):
     """One folder per clip, named by its key, in one folder per shard."""
 
     needs: TrainerNeeds
@@ -57,8 +57,7 @@ class AllTrackerFormat:
 
     def files(self, sample: ClipSample) -> Iterator[tuple[str, bytes]]:
         """The frames, then the annotation."""
-        for index, frame in enumerate(sample.frames):
-            yield f"frames/{frame_name(index, len(sample.frames))}.png", png(frame)
+        yield from numbered_pngs(sample.frames)
         tracks = export_tracks(sample, self.min_weight)
         annotation = {
             "point_xys": np.ascontiguousarray(tracks.tracks_px + np.float32(CORNER_PX)),
@@ -70,10 +69,6 @@ class AllTrackerFormat:
     def num_tracks(self, sample: ClipSample) -> int:
         """Exported tracks."""
         return len(export_tracks(sample, self.min_weight).chosen)
-
-    def finish(self, out: str, places: Sequence[str]) -> str | None:
-        """Nothing is made of all clips together."""
-        return None
 
 
 def _first_frame_points(tracks: ExportTracks, frames: int) -> int:

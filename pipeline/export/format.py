@@ -66,6 +66,20 @@ class ExportFormat(Protocol):
         ...
 
 
+class UsualAnswers:
+    """Answers that most formats give."""
+
+    __slots__ = ()
+
+    def refuse_record(self, record: ClipRecord) -> Refusal | None:
+        """No clip is refused for its record."""
+        return None
+
+    def finish(self, out: str, places: Sequence[str]) -> str | None:
+        """Nothing is made of all clips together."""
+        return None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ExportTracks:
     """Tracks of a clip that are exported: T frames, N tracks, in pixels of the stored clip (integer = pixel centre)."""
@@ -130,6 +144,12 @@ def _chosen(sample: ClipSample, min_weight: float) -> np.ndarray:
 def frame_name(index: int, num_frames: int) -> str:
     """Name of a frame's file without its suffix: three digits or more, so that sorting by name is sorting by time."""
     return f"{index:0{max(3, len(str(num_frames - 1)))}d}"
+
+
+def numbered_pngs(frames: np.ndarray) -> Iterator[tuple[str, bytes]]:
+    """Frames uint8 "T H W 3" as `frames/000.png` and so on, one by one."""
+    for index, frame in enumerate(frames):
+        yield f"frames/{frame_name(index, len(frames))}.png", png(frame)
 
 
 def png(frame: np.ndarray) -> bytes:

@@ -4,14 +4,14 @@ The .npy is a pickled dictionary: `coords` float32 "N T 2", pixels from the imag
 which despite its name is True where the point is OCCLUDED.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import ConfigError
-from pipeline.export.format import Refusal, export_tracks, frame_name, png, refuse_without_tracks
+from pipeline.export.format import Refusal, UsualAnswers, export_tracks, numbered_pngs, refuse_without_tracks
 from pipeline.export.pickles import object_npy
 from pipeline.records import ClipRecord, ClipSample
 
@@ -63,7 +63,7 @@ KUBRIC_TRAINERS = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KubricFormat:
+class KubricFormat(UsualAnswers):
     """One folder per clip, named by its key."""
 
     needs: TrainerNeeds
@@ -94,8 +94,7 @@ class KubricFormat:
 
     def files(self, sample: ClipSample) -> Iterator[tuple[str, bytes]]:
         """The frames, then the annotation."""
-        for index, frame in enumerate(sample.frames):
-            yield f"frames/{frame_name(index, len(sample.frames))}.png", png(frame)
+        yield from numbered_pngs(sample.frames)
         tracks = export_tracks(sample, self.min_weight)
         annotation = {
             "coords": np.ascontiguousarray((tracks.tracks_px + np.float32(CORNER_PX)).swapaxes(0, 1)),
@@ -106,10 +105,6 @@ class KubricFormat:
     def num_tracks(self, sample: ClipSample) -> int:
         """Exported tracks."""
         return len(export_tracks(sample, self.min_weight).chosen)
-
-    def finish(self, out: str, places: Sequence[str]) -> str | None:
-        """Nothing is made of all clips together."""
-        return None
 
 
 def drawn_points(visible: np.ndarray, frames: int) -> int:

@@ -5,7 +5,7 @@ float32 "T H W" along z, 0 unknown; `intrinsics` float32 "T 3 3", pixels, intege
 camera; `query_point` float32 "N 4": frame, and place in the world.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +13,15 @@ import numpy as np
 
 from pipeline.datasets.projection import unproject, world_from_camera
 from pipeline.errors import ConfigError
-from pipeline.export.format import ExportTracks, Refusal, export_tracks
+from pipeline.export.format import ExportTracks, Refusal, UsualAnswers, export_tracks
 from pipeline.export.pickles import npz_bytes
-from pipeline.records import ClipRecord, ClipSample
+from pipeline.records import ClipSample
 
 VIDEO_LAYOUTS = ("thwc", "tchw")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tapip3dFormat:
+class Tapip3dFormat(UsualAnswers):
     """One .npz per clip; only of clips with depth and cameras."""
 
     video_layout: str = "thwc"
@@ -41,10 +41,6 @@ class Tapip3dFormat:
     def place(self, shard: int, key: str) -> str:
         """The clip's file."""
         return f"{key}.npz"
-
-    def refuse_record(self, record: ClipRecord) -> Refusal | None:
-        """No clip is refused for its record."""
-        return None
 
     def refuse(self, sample: ClipSample) -> Refusal | None:
         """Reason against a clip whose points cannot be placed in a world."""
@@ -68,10 +64,6 @@ class Tapip3dFormat:
     def num_tracks(self, sample: ClipSample) -> int:
         """Query points; none where the model is left to choose its own."""
         return 0 if sample.tracks2d is None else len(query_points(sample, export_tracks(sample, self.min_weight)))
-
-    def finish(self, out: str, places: Sequence[str]) -> str | None:
-        """Nothing is made of all clips together."""
-        return None
 
 
 def refuse_without_geometry(sample: ClipSample) -> Refusal | None:

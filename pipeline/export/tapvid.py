@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from pipeline import storage
-from pipeline.export.format import Refusal, export_tracks, refuse_without_tracks
+from pipeline.export.format import Refusal, UsualAnswers, export_tracks, refuse_without_tracks
 from pipeline.export.pickles import dict_pickle, join_dict_pickles
-from pipeline.records import ClipRecord, ClipSample
+from pipeline.records import ClipSample
 
 FILE = "tapvid.pkl"  # all clips together
 _CLIPS = "clips"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TapVidFormat:
+class TapVidFormat(UsualAnswers):
     """One pickle per clip in `clips/`, each a dictionary of one entry, and `tapvid.pkl` with the entries of all."""
 
     min_weight: float = 0.0
@@ -35,10 +35,6 @@ class TapVidFormat:
     def place(self, shard: int, key: str) -> str:
         """The clip's file."""
         return f"{_CLIPS}/{key}.pkl"
-
-    def refuse_record(self, record: ClipRecord) -> Refusal | None:
-        """No clip is refused for its record."""
-        return None
 
     def refuse(self, sample: ClipSample) -> Refusal | None:
         """Reason against a clip without a track that is visible at a known position."""

@@ -5,23 +5,23 @@
 "T 4 4", world to camera, where poses are known. Pixels: integer = pixel centre.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import ConfigError
-from pipeline.export.format import Refusal, export_tracks, jpeg, refuse_without_tracks
+from pipeline.export.format import Refusal, UsualAnswers, export_tracks, jpeg, refuse_without_tracks
 from pipeline.export.pickles import bytes_array, npz_bytes
 from pipeline.export.tapip3d import world_to_camera
-from pipeline.records import ClipRecord, ClipSample
+from pipeline.records import ClipSample
 
 _SAME_CAMERA_PX = 1e-3  # what a focal length or principal point may vary by within a clip: the format has one camera matrix
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TapVid3dFormat:
+class TapVid3dFormat(UsualAnswers):
     """One .npz per clip; only of clips whose tracks are known in space."""
 
     jpeg_quality: int = 95
@@ -41,10 +41,6 @@ class TapVid3dFormat:
     def place(self, shard: int, key: str) -> str:
         """The clip's file."""
         return f"{key}.npz"
-
-    def refuse_record(self, record: ClipRecord) -> Refusal | None:
-        """No clip is refused for its record."""
-        return None
 
     def refuse(self, sample: ClipSample) -> Refusal | None:
         """Reason against a clip without tracks in space, or without one camera matrix."""
@@ -88,7 +84,3 @@ class TapVid3dFormat:
     def num_tracks(self, sample: ClipSample) -> int:
         """Exported tracks."""
         return len(export_tracks(sample, self.min_weight).chosen)
-
-    def finish(self, out: str, places: Sequence[str]) -> str | None:
-        """Nothing is made of all clips together."""
-        return None

@@ -90,17 +90,10 @@ class _System:
     hessian: Tensor  # "F 6 6", Gauss-Newton
 
 
-def solve_poses(problem: PoseProblem, *, iterations: int = 100, start: Tensor | None = None) -> PoseSolution:
-    """Optimum of the robust cost for each frame, by OpenCV's closed form and Levenberg-Marquardt in float64. No gradient.
-
-    Args:
-        start: world-to-camera "F 4 4" to begin from; None: EPnP on up to 512 points of the highest weight.
-    """
+def solve_poses(problem: PoseProblem, *, iterations: int = 100) -> PoseSolution:
+    """Optimum of the robust cost for each frame, by Levenberg-Marquardt in float64 from OpenCV's EPnP. No gradient."""
     problem = problem.detach()
-    if start is None:
-        pose, failed = _closed_form(problem)
-    else:
-        pose, failed = start.detach().double(), torch.zeros(len(start), dtype=torch.bool, device=start.device)
+    pose, failed = _closed_form(problem)
     damping = torch.full_like(pose[:, 0, 0], 1e-3)
     system = _normal_equations(problem, pose)
     for _ in range(iterations):
@@ -127,7 +120,12 @@ def differentiable_poses(problem: PoseProblem, solution: PoseSolution) -> Tensor
     Returns: world-to-camera "F 4 4", equal to the solution's, in the points' precision.
     """
     pose = solution.world_to_camera.to(problem.points)
-    problem = replace(problem, intrinsics=problem.intrinsics.detach())
+    problem = replace(  # what has failed may hold NaN, which would spoil the others' gradient
+        problem,
+        points=torch.where(solution.failed[:, None, None], 1, problem.points),
+        weights=torch.where(solution.failed[:, None], 1, problem.weights),
+        intrinsics=problem.intrinsics.detach(),
+    )
     system = _normal_equations(problem, pose)
     eye = torch.eye(6, device=pose.device, dtype=pose.dtype)
     step = -torch.linalg.solve(system.hessian.detach() + _DAMPING * eye, system.gradient)

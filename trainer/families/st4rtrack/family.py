@@ -1,6 +1,7 @@
 """St4RTrack's family: pairs of a clip's first frame with every frame, their losses, and their world as geometry and tracks."""
 
 import copy
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -25,6 +26,7 @@ from trainer.geometry.pnp import pinhole_matrix, weiszfeld_focal
 from trainer.losses import ClipLosses, LossTerm
 from trainer.losses.settings import weights_of
 
+_log = logging.getLogger(__name__)
 _PAIRS_AT_ONCE = 8  # of an inference
 _OCCLUDED = 0.05  # of the depth: how far behind the surface a point is half hidden
 _LOGGED = ("zoom", "failed_poses")
@@ -121,7 +123,9 @@ def pair_maps(model: TwinNetwork, images: Tensor, *, pairs_at_once: int | None =
 
 
 def world_of_maps(maps: ClipMaps, queries: Tensor | None) -> ModelOutput:
-    """Cameras, points and tracks of one clip, as one record, without gradient; frames whose camera is not found stand at the first one's.
+    """Cameras, points and tracks of one clip, as one record, without gradient.
+
+    Frames whose camera is not found stand at the first one's, a map without a focal length gets the longer side: a warning says so.
 
     Visibility is ours, since the network has none: how near a point's depth is to that of the surface where it projects to.
 
@@ -132,11 +136,15 @@ def world_of_maps(maps: ClipMaps, queries: Tensor | None) -> ModelOutput:
         num_frames, height, width = maps.confidence_1.shape
         middle = maps.point_map_1.new_tensor([(width - 1) / 2, (height - 1) / 2])
         focal = weiszfeld_focal(maps.point_map_1[0], middle)
-        focal = focal if bool(focal.isfinite() & (focal > 0)) else focal.new_tensor(float(max(height, width)))
+        if not bool(focal.isfinite() & (focal > 0)):
+            _log.warning("the first frame's points give no focal length: the network has failed on it; %d px are taken", max(height, width))
+            focal = focal.new_tensor(float(max(height, width)))
         intrinsics = pinhole_matrix(focal, middle)
-        to_first, _ = poses_of_maps(
+        to_first, solution = poses_of_maps(
             maps.point_map_2, maps.confidence_2, intrinsics, most_pixels=2048, draw=torch.Generator().manual_seed(0), swap_bounds=False
         )
+        if lost := int(solution.failed.sum()):
+            _log.warning("%d of %d frames: no camera sees their points so, and they stand at the first one's", lost, num_frames)
         from_first = invert_rigid(to_first)
         local_points = transform_points(from_first, maps.point_map_2.flatten(1, 2)).unflatten(1, (height, width))
         geometry = ModelOutput(

@@ -48,12 +48,13 @@ def tracks_to_maps(queries: Tensor, tracks: Tensor, known: Tensor, points: Tenso
     """
     height, width = points.shape[1:3]
     x, y = nearest_pixels(queries, (height, width))
+    usable = known.any(0).nonzero()[:, 0]
+    first = torch.full((height * width,), len(queries), device=usable.device)  # of a pixel's tracks, the earliest
+    first = first.scatter_reduce(0, (y * width + x)[usable], usable, "amin")
+    chosen = first[first < len(queries)]
     trajectory, mask = torch.zeros_like(points), torch.zeros_like(valid)
-    for track in reversed(range(len(queries))):  # the earlier one has the last word
-        counts = known[:, track]
-        if bool(counts.any()):
-            trajectory[:, y[track], x[track]] = tracks[:, track]
-            mask[:, y[track], x[track]] = counts
+    trajectory[:, y[chosen], x[chosen]] = tracks[:, chosen]
+    mask[:, y[chosen], x[chosen]] = known[:, chosen]
     return PairTargets(trajectory=trajectory, trajectory_mask=mask, geometry=points, geometry_mask=valid)
 
 

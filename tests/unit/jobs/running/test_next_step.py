@@ -117,7 +117,7 @@ def test_the_options_of_a_recorded_policy_are_those_that_differ():
     changed = ClipPolicy(clip_frames=24, video="h264", split_shares={"train": 0.5, "test": 0.5}).document()
     changed["encode"] = {**changed["encode"], "long_side": 256}
     assert policy_options(changed) == [
-        *("--clip-frames", "24", "--video", "h264", "--long-side", "256", "--split", "train=0.5,test=0.5")
+        *("--clip-frames", "24", "--video", "h264", "--split-shares", "train=0.5,test=0.5", "--long-side", "256")
     ]  # fmt: skip
 
 

@@ -153,9 +153,16 @@ def vars_of(problem: PoseProblem) -> dict:
 
 def test_a_frame_without_a_pose_is_marked_and_constant(pnp):
     problem = problem_of(pnp, pnp["u"])
-    points = problem.points.clone()
+    points = problem.points.repeat(2, 1, 1)
     points[0, 3] = torch.nan
-    solution = solve_poses(PoseProblem(**{**vars_of(problem), "points": points}))
-    assert bool(solution.failed)
-    assert torch.equal(solution.world_to_camera[0], torch.eye(4, dtype=torch.float64))
+    points.requires_grad_()
+    both = {name: getattr(problem, name).repeat(2, *[1] * (getattr(problem, name).ndim - 1)) for name in ("pixels", "weights")}
+    damaged = PoseProblem(**{**vars_of(problem), **both, "points": points})
+    solution = solve_poses(damaged)
     assert isinstance(solution, PoseSolution)
+    assert solution.failed.tolist() == [True, False]
+    poses = differentiable_poses(damaged, solution)
+    torch.testing.assert_close(poses[0].detach(), torch.eye(4, dtype=torch.float64), rtol=0, atol=0)
+    poses.sum().backward()
+    assert bool((points.grad[0] == 0).all())
+    assert bool(points.grad[1].isfinite().all() & points.grad[1].any())

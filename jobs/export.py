@@ -18,6 +18,7 @@ from pipeline.export.kubric import KUBRIC_TRAINERS, KubricFormat, TrainerNeeds
 from pipeline.export.tapip3d import VIDEO_LAYOUTS, Tapip3dFormat
 from pipeline.export.tapvid import TapVidFormat
 from pipeline.export.tapvid3d import TapVid3dFormat
+from pipeline.export.world_track import TRACKED_SUBSETS, WorldTrackFormat
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _SHOWN = 5  # refused clips, and errors, that are printed
@@ -182,6 +183,31 @@ def tapvid3d(
         max_attempts=max_attempts, max_error_rate=max_error_rate, dry_run=dry_run,
     )  # fmt: skip
     _run(asked, lambda: TapVid3dFormat(jpeg_quality=jpeg_quality, min_weight=min_weight))
+
+
+@app.command(cls=options.command_of("--root /data/studio --out /data/worldtrack"))
+def worldtrack(
+    root: options.Root,
+    out: Out,
+    labels: LabelSets = None,
+    audit: Audit = None,
+    split: options.Split = None,
+    limit: options.Limit = None,
+    min_weight: MinWeight = 0.0,
+    subset: Annotated[str, typer.Option(help=f"Folder of the clips, as the benchmark names it: {', '.join(TRACKED_SUBSETS)}.")] = "po_mini",
+    jpeg_quality: JpegQuality = 95,
+    executor: options.Executor = "inline",
+    clip_time_limit: options.ClipTimeLimit = 600.0,
+    max_attempts: options.MaxAttempts = 2,
+    max_error_rate: options.MaxErrorRate = 0.05,
+    dry_run: options.DryRun = False,
+) -> None:  # fmt: skip
+    """Files of WorldTrack, St4RTrack's benchmark: SUBSET/KEY.npz of the first 64 frames of clips with true tracks in space, in metres."""
+    asked = _Asked(
+        root=root, out=out, labels=labels, audit=audit, split=split, limit=limit, executor=executor, clip_time_limit=clip_time_limit,
+        max_attempts=max_attempts, max_error_rate=max_error_rate, dry_run=dry_run,
+    )  # fmt: skip
+    _run(asked, lambda: WorldTrackFormat(subset=subset, jpeg_quality=jpeg_quality, min_weight=min_weight))
 
 
 def _run(asked: _Asked, make_format: Callable[[], ExportFormat]) -> None:

@@ -1,4 +1,4 @@
-"""WorldTrack as a user runs it: files of the benchmark converted, a fresh tiny St4RTrack measured on them."""
+"""WorldTrack as a user runs it: files of the benchmark, or of one's own clips, converted, and a fresh tiny St4RTrack measured on them."""
 
 import json
 from pathlib import Path
@@ -106,3 +106,46 @@ def test_what_cannot_be_measured_is_refused_first(work, run_job) -> None:
     arguments = ("--root", work / "root", "--checkpoint", work / "none.safetensors")
     assert "--clip-frames is 0" in run_job("evaluate.py", "worldtrack", *arguments, "--clip-frames", 0, code=2).stderr
     assert "'icp' is not one of" in run_job("evaluate.py", "worldtrack", *arguments, "--sim3", "icp", code=2).stderr
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory, run_job) -> Path:
+    """Two rendered clips, exported as the benchmark's files, and these converted back."""
+    folder = tmp_path_factory.mktemp("own_world_track")
+    size = ("--clip-frames", FRAMES, "--height", H, "--width", W, "--queries", 40)
+    run_job(
+        "synthesize.py", "--root", folder / "studio", "--domain", "studio", "--num-clips", 2, "--seed", 5, "--executor", "inline", *size
+    )
+    done = run_job("export.py", "worldtrack", "--root", folder / "studio", "--out", folder / "files", "--jpeg-quality", 100)
+    assert "2 of 2, split all" in done.stdout
+    run_job("convert.py", "worldtrack", folder / "files", "--root", folder / "root", "--reprojected-tracks", 0, "--executor", "inline")
+    return folder
+
+
+def test_rendered_clips_come_back_from_the_files_that_were_written_of_them(own) -> None:
+    rendered = {clip.key: clip for clip in ClipStream(StreamConfig(root=str(own / "studio"), num_frames=None, epochs=1, shuffle=False))}
+    converted = list(ClipStream(StreamConfig(root=str(own / "root"), num_frames=None, epochs=1, shuffle=False)))
+    assert sorted(path.stem for path in (own / "files/po_mini").glob("*.npz")) == sorted(rendered)
+    assert len(converted) == len(rendered) == 2
+    for found in converted:
+        clip = rendered[Path(found.source).stem]
+        whole = np.flatnonzero(clip.track_valid.all(axis=0) & clip.visibility.any(axis=0))
+        assert 10 < len(whole) == found.tracks3d.shape[1]
+        np.testing.assert_array_equal(found.tracks3d, clip.tracks3d[:, whole])
+        np.testing.assert_array_equal(found.visibility, clip.visibility[:, whole])
+        np.testing.assert_allclose(found.tracks2d, clip.tracks2d[:, whole], atol=1e-3)
+        np.testing.assert_allclose(found.intrinsics, clip.intrinsics, rtol=1e-7)
+        np.testing.assert_array_equal(found.depth, clip.depth)
+        np.testing.assert_allclose(found.camera_to_world, np.linalg.inv(clip.camera_to_world[0]) @ clip.camera_to_world, atol=1e-5)
+        assert np.abs(found.frames.astype(int) - clip.frames).mean() < 3
+        assert (found.is_metric, found.extra["subset"]) == (True, "po_mini")
+
+
+def test_a_model_is_measured_on_clips_of_ones_own(own, work, run_job) -> None:
+    arguments = ("--checkpoint", work / "twin.safetensors", "--pixels", PIXELS, "--device", "cpu", "--out", own / "report")
+    run_job("evaluate.py", "worldtrack", "--root", own / "root", *arguments)
+    (twin,) = measured(own, "report")["checkpoints"]
+    defined = twin["clips_where_defined"]
+    assert defined["world_track_epe_m_all_median"] == defined["world_points_epe_m_median"] == 2
+    for clip in twin["clips"]:
+        assert 0 < clip["values"]["world_track_epe_m_all_median"] < 100

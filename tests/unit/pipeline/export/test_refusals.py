@@ -1,5 +1,6 @@
 """Clips that a format cannot hold, or that its trainer would drop, and the points that are left."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from pipeline.export.format import export_tracks
 from pipeline.export.kubric import KubricFormat, TrainerNeeds, drawn_points
 from pipeline.export.tapip3d import Tapip3dFormat, query_points, refuse_without_geometry
 from pipeline.export.tapvid3d import TapVid3dFormat
+from pipeline.export.world_track import WorldTrackFormat
 from pipeline.records import ClipSample
 from tests.exported_dataset import CENTRE, FOCAL, WALL_M, H, T, W, frames_of, labels_of, truth_of
 
@@ -83,6 +85,54 @@ def test_lifted_queries_lie_on_the_depth_and_need_one():
 def test_tapvid3d_refuses_what_its_files_cannot_say(changed, kind):
     assert TapVid3dFormat().refuse(sample(**changed)).kind == kind
     assert TapVid3dFormat().refuse(sample()) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind"),
+    [
+        ({"tracks3d": None}, "no tracks in space"),
+        ({"intrinsics": ZOOM}, "changing intrinsics"),
+        ({"camera_to_world": None}, "no poses"),
+        ({"pose_valid": UNKNOWN_POSE}, "unknown poses"),
+        ({"is_metric": False}, "not in metres"),
+        ({"track_valid": np.arange(T)[:, None] != np.zeros(12)}, "no whole track"),
+    ],
+)
+def test_worldtrack_refuses_what_the_benchmark_would_measure_wrongly(changed, kind):
+    assert WorldTrackFormat().refuse(sample(**changed)).kind == kind
+    assert WorldTrackFormat().refuse(sample()) is None
+
+
+def read_npz(clip: ClipSample) -> dict[str, np.ndarray]:
+    ((name, content),) = WorldTrackFormat().files(clip)
+    assert name == ""
+    with np.load(io.BytesIO(content), allow_pickle=True) as file:
+        return {key: file[key] for key in file.files}
+
+
+def test_worldtrack_holds_whole_tracks_of_the_first_64_frames():
+    later = np.arange(70) % T
+    truth = {name: array if name == "query_frame" else array[later] for name, array in truth_of().items()}
+    truth["visibility"][:64, 3] = False  # track 3 appears in frame 64
+    truth["track_valid"][20, 5] = truth["track_valid"][66, 6] = False
+    truth["query_frame"] = np.where(np.arange(12) == 3, 64, 0).astype(np.int32)
+    clip = sample(frames=frames_of("a")[later], frame_indices=np.arange(70), frame_times=np.arange(70) / 10.0, **truth)
+    assert WorldTrackFormat().refuse(clip) is None
+    written, kept = read_npz(clip), np.delete(np.arange(12), [3, 5])
+    assert list(written) == ["images_jpeg_bytes", "tracks_XYZ", "visibility", "fx_fy_cx_cy", "extrinsics_w2c", "depth_map"]
+    assert len(written["images_jpeg_bytes"]) == len(written["extrinsics_w2c"]) == len(written["depth_map"]) == 64
+    np.testing.assert_array_equal(written["tracks_XYZ"], truth["tracks3d"][:64, kept])
+    np.testing.assert_array_equal(written["visibility"], truth["visibility"][:64, kept])
+    assert WorldTrackFormat().num_tracks(clip) == len(kept)
+
+
+def test_worldtrack_keeps_all_tracks_of_its_own_clips_and_no_depth_that_a_network_guessed():
+    clip = sample(track_valid=np.arange(T)[:, None] != np.zeros(12), extra={"tracks_complete": True}, depth_source="pseudo")
+    written = read_npz(clip)
+    assert written["tracks_XYZ"].shape == (T, 12, 3)
+    assert "depth_map" not in written
+    with pytest.raises(ConfigError, match="--subset is 'tum', expected one of adt_mini, pstudio_mini, po_mini, ds_mini"):
+        WorldTrackFormat(subset="tum")
 
 
 def test_points_are_counted_as_cotracker_lists_them():

@@ -135,11 +135,11 @@ def test_labelled_and_unlabelled_clips_in_one_run_that_is_stopped_and_resumed(tm
 
 
 def step_of(model, losses, clips):
-    """Gradient step of the adaptation on one batch; the output of head 2 that its losses read, before and after."""
+    """Gradient step of the adaptation on one batch; the output of head 2 that its losses read (points, confidence), before and after."""
     family = family_of("st4rtrack")
     family.keep_start(model, losses)
     objective = Objective(family, model, losses)
-    before = objective.predict(clips).point_map_2.detach()
+    before = of_head_2(objective.predict(clips))
     total = objective(StepBatch(step=0, labelled=None, pseudo=clips), ClipShares(labelled=1.0, pseudo=1.0)).total
     total.backward()
     reached = {name for name, parameter in model.named_parameters() if parameter.grad is not None and bool(parameter.grad.any())}
@@ -147,7 +147,11 @@ def step_of(model, losses, clips):
         for parameter in model.parameters():
             if parameter.grad is not None:
                 parameter.sub_(1e-2 * parameter.grad / parameter.grad.norm().clamp_min(1e-9))
-    return before, objective.predict(clips).point_map_2.detach(), reached
+    return before, of_head_2(objective.predict(clips)), reached
+
+
+def of_head_2(output):
+    return torch.cat([output.point_map_2, output.confidence_2[..., None]], dim=-1).detach()
 
 
 def adapting(adapt: str, **changes) -> St4RTrackLosses:
@@ -185,6 +189,55 @@ def test_depth_alone_moves_nothing_where_the_reconstruction_is_held() -> None:
     family.keep_start(model, losses)
     total = Objective(family, model, losses)(StepBatch(step=0, labelled=None, pseudo=clips), ClipShares(labelled=1.0, pseudo=1.0)).total
     assert not total.requires_grad
+
+
+SHARED = {"enc_norm", "decoder_embed", "dec_norm"}
+BOTH = SHARED | {"dec_blocks", "dec_blocks2"}  # either branch reads the other's tokens, so that whatever reaches a head reaches both
+POINTS_1, POINTS_2, SURE_1, SURE_2 = "points 1", "points 2", "confidence 1", "confidence 2"
+REACHES = {  # term, by its group: what of the network it moves, the encoder frozen
+    ("adaptation, all", "trajectory"): BOTH | {POINTS_1, POINTS_2, SURE_2},
+    ("adaptation, all", "depth"): BOTH | {POINTS_2, SURE_2},
+    ("adaptation, all", "alignment"): BOTH | {POINTS_1, POINTS_2},
+    ("adaptation, all", "rigidity"): BOTH | {POINTS_1},
+    ("adaptation, tracking", "trajectory"): BOTH | {POINTS_1},
+    ("adaptation, tracking", "depth"): set(),
+    ("adaptation, tracking", "alignment"): BOTH | {POINTS_1},
+    ("supervised", "trajectory"): BOTH | {POINTS_1, SURE_1, POINTS_2},  # head 2 by the unit of length, which head 1 borrows
+    ("supervised", "geometry"): BOTH | {POINTS_2, SURE_2},
+    ("supervised", "velocity"): BOTH | {POINTS_1, SURE_1, POINTS_2},
+}
+
+
+@pytest.mark.parametrize(("group", "term"), list(REACHES))
+def test_what_each_term_moves(group: str, term: str) -> None:
+    model, family = freeze(seeing(), *ENCODER), family_of("st4rtrack")
+    if group == "supervised":
+        losses, clips = St4RTrackLosses(adaptation=None), make_clips(1, 1, labelled=True, side=SIDE)
+    else:
+        losses = adapting(group.split(", ")[1], adaptation=AdaptationWeights(rigidity=1.0))
+        clips = with_depth(make_clips(1, 1, labelled=False, side=SIDE))
+    family.keep_start(model, losses)
+    computed = family.labelled_losses if group == "supervised" else family.pseudo_losses
+    values = {found.name.split("/")[1]: found.values for found in computed(family.forward(model, clips, losses), clips, losses).terms}
+    if values[term].requires_grad:
+        values[term].sum().backward()
+    assert reached_parts(model) == REACHES[group, term]
+    for start in model.kept_start:
+        assert not reached_parts(start)
+
+
+def reached_parts(model) -> set[str]:
+    """Parts with a gradient that is not 0; of heads, what the last layer gives: points (channels 0 to 2) and confidence (3)."""
+    found = {
+        name.split(".")[0]
+        for name, weight in model.named_parameters()
+        if not name.startswith("downstream_head") and weight.grad is not None and bool(weight.grad.any())
+    }
+    for number, head in ((1, model.downstream_head1), (2, model.downstream_head2)):
+        last = head.dpt.head[-1].weight.grad
+        if last is not None:
+            found |= {f"{name} {number}" for name, rows in (("points", last[:3]), ("confidence", last[3:])) if bool(rows.any())}
+    return found
 
 
 def test_an_encoder_that_learns_cannot_hold_the_reconstruction() -> None:

@@ -47,6 +47,7 @@ class _Loaded:
     model: Network
     info: CheckpointInfo
     precision: ForwardPrecision
+    patch: int  # pixels, of which sides of its images are multiples
 
 
 @dataclass(kw_only=True, slots=True)
@@ -105,7 +106,8 @@ class ModelStage:
         if self._loaded is None:
             device = choose_device(self.computing.device)
             model, info = load_checkpoint(self.computing.checkpoint, device)
-            self._loaded = _Loaded(model, info, choose_precision(self.computing.precision, device))
+            patch = family_of(info.model).patch_size(model)
+            self._loaded = _Loaded(model, info, choose_precision(self.computing.precision, device), patch)
         return self._loaded
 
     def _survivors(self, shard: int) -> Iterator[Survivor]:
@@ -134,8 +136,7 @@ class ModelStage:
 
     def _measured(self, loaded: _Loaded, sample: ClipSample) -> ClipScores:
         height, width = sample.frames.shape[1:3]
-        patch = family_of(loaded.info.model).patch_size(loaded.model)
-        size = fitted_size(width / height, self.settings.pixel_budget, patch=patch)
+        size = fitted_size(width / height, self.settings.pixel_budget, patch=loaded.patch)
         asked = not set(TRACKING).isdisjoint(self.settings.protocols)
         chosen = choose_tracks(sample, size, at_most=self.settings.num_tracks) if asked else None
         queries = None if chosen is None else chosen.queries

@@ -149,3 +149,20 @@ def test_a_model_is_measured_on_clips_of_ones_own(own, work, run_job) -> None:
     assert defined["world_track_epe_m_all_median"] == defined["world_points_epe_m_median"] == 2
     for clip in twin["clips"]:
         assert 0 < clip["values"]["world_track_epe_m_all_median"] < 100
+
+
+def test_a_network_of_other_channels_than_rgb_is_refused_before_a_frame_is_read(own, work, run_job, tmp_path) -> None:
+    said = "the network takes images of 5 channels (input_channels), and data and videos have 3, RGB: set model.config.input_channels to 3"
+    wide = tmp_path / "wide.safetensors"
+    save_weights(str(wide), build_model("st4rtrack", {**TWIN, "input_channels": 5}))
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(2):
+        (pictures / f"{number}.jpg").write_bytes(b"no picture")
+    assert said in run_job("infer.py", pictures, "--checkpoint", wide, "--out", tmp_path / "out", "--device", "cpu", code=2).stderr
+    arguments = ("--root", own / "root", "--checkpoint", wide, "--pixels", PIXELS, "--device", "cpu", "--out", tmp_path / "report")
+    assert said in run_job("evaluate.py", "worldtrack", *arguments, code=2).stderr
+    train = ("train.py", "--config", "st4rtrack_tiny", "--set", "model.config.input_channels=5", "--set", f"out={tmp_path / 'run'}")
+    for more in (("--dry-run",), ()):
+        assert said in run_job(*train, "--set", f"data.labelled.0.root={own / 'studio'}", *more, code=2).stderr
+    assert not (tmp_path / "run").exists()

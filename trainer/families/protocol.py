@@ -49,7 +49,10 @@ class Family(Protocol):
     inference_defaults: InferenceDefaults
 
     def patch_size(self, model: Network) -> int:
-        """Pixels: sides of images must be multiples of it."""
+        """Pixels: sides of images must be multiples of it. Whoever makes images for the model asks for it first.
+
+        Raises: ConfigError for a model whose images cannot be made of frames.
+        """
 
     def keeps_start(self, settings: Any) -> bool:
         """Whether losses compare with the network as training began it, so that a resumed run must load those weights too."""

@@ -27,6 +27,7 @@ from trainer.losses import ClipLosses, LossTerm
 from trainer.losses.settings import weights_of
 
 _log = logging.getLogger(__name__)
+_RGB = 3
 _PAIRS_AT_ONCE = 8  # of an inference
 _OCCLUDED = 0.05  # of the depth: how far behind the surface a point is half hidden
 _LOGGED = ("zoom", "failed_poses")
@@ -39,8 +40,14 @@ class St4RTrackFamily:
     inference_defaults = InferenceDefaults(pixels=512 * 288, video_stride=1)
 
     def patch_size(self, model: Network) -> int:
-        """The encoder's."""
-        return _twin(model).config.patch_size
+        """The encoder's. Raises: ConfigError for a network of other images than RGB, which no data path makes."""
+        config = _twin(model).config
+        if config.input_channels != _RGB:
+            raise ConfigError(
+                f"the network takes images of {config.input_channels} channels (input_channels), and data and videos have {_RGB}, RGB: set"
+                f" model.config.input_channels to {_RGB} and train anew, or call the network from code of your own that makes the others"
+            )
+        return config.patch_size
 
     def keeps_start(self, settings: St4RTrackLosses) -> bool:
         """Where only the tracking branch adapts: the other branch's output is that of the weights that training began from."""

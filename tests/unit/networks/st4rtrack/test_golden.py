@@ -108,6 +108,16 @@ def test_linear_heads_of_dust3r(twin, io, close):
 
 def test_bfloat16_leaves_the_heads_in_float32(st4rtrack, io):
     with torch.autocast("cpu", torch.bfloat16):
-        output = st4rtrack(io["L_img1"], io["L_img2"])
-    assert output.point_map_1.dtype == output.confidence_2.dtype == torch.float32
+        encoded = st4rtrack.encode(io["L_img1"]), st4rtrack.encode(io["L_img2"])
+        token_lists = st4rtrack.decode_tokens(*encoded)
+        output = st4rtrack.decode(*encoded)
+    assert {tokens[6].dtype for tokens in token_lists} == {torch.bfloat16}
     assert float((output.point_map_1 - io["L_pts3d_1"]).abs().mean()) < 0.05
+    assert not torch.equal(output.point_map_1, st4rtrack(io["L_img1"], io["L_img2"]).point_map_1)
+    for head, tokens, points in (
+        (st4rtrack.downstream_head1, token_lists[0], output.point_map_1),
+        (st4rtrack.downstream_head2, token_lists[1], output.point_map_2),
+    ):
+        assert points.dtype == torch.float32
+        alone = head([entry.float() for entry in tokens], (3, 4)).point_map  # without autocast
+        torch.testing.assert_close(points, alone, rtol=0, atol=0)

@@ -157,12 +157,18 @@ def test_entries_that_nothing_reads_are_frozen_and_all_others_trained():
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == sorted(unread, key=list(shapes(model)).index)
 
 
-def test_recomputing_changes_no_gradient():
+def test_recomputing_runs_blocks_again_and_changes_no_gradient():
     images = torch.rand(2, 1, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1
-    found = []
+    found, runs = [], []
     for again in (False, True):
         model = build_model("st4rtrack", {**TINY, "computing": {"gradient_checkpointing": again}})
+        calls = []
+        for block in (*model.enc_blocks, *model.dec_blocks, *model.dec_blocks2):
+            block.mlp.register_forward_pre_hook(lambda module, inputs, calls=calls: calls.append(module))
+        runs.append(calls)
         output = model(images[0], images[1])
         (output.point_map_1.square().sum() + output.point_map_2.sum()).backward()
         found.append({name: parameter.grad for name, parameter in model.named_parameters()})
     torch.testing.assert_close(found[1], found[0], rtol=0, atol=0)
+    assert len(runs[0]) == 2 * 1 + 4 + 4  # the encoder's block sees either image
+    assert len(runs[1]) == 2 * len(runs[0])

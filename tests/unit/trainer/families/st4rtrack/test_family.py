@@ -278,18 +278,35 @@ def test_bad_clips_are_named(caplog: pytest.LogCaptureFixture) -> None:
     assert {term.name: float(term.values.detach()) for term in found.terms}["adaptation/failed_poses"] == 1
 
 
-def test_prediction_is_the_world_of_the_first_camera() -> None:
+@pytest.mark.parametrize(("height", "width"), [(32, SIDE), (SIDE, 32)])
+def test_prediction_is_the_world_of_the_first_camera(height: int, width: int) -> None:
     model = seeing()
-    frames = np.random.default_rng(0).integers(0, 255, (3, 32, SIDE, 3), np.uint8)
-    queries = np.array([[4.0, 5.0], [40.2, 30.8]], np.float32)
+    frames = np.random.default_rng(0).integers(0, 255, (3, height, width, 3), np.uint8)
+    queries = np.array([[4.0, 5.0], [width - 7.8, height - 1.2]], np.float32)
     found = predict(model, frames, queries)
     with torch.no_grad():
         maps = pair_maps(model, torch.from_numpy(frames).permute(0, 3, 1, 2)[None] / 255)
     np.testing.assert_allclose(found.points, maps.point_map_2.numpy(), atol=1e-5)
-    np.testing.assert_allclose(found.tracks.world[:, 1], maps.point_map_1[:, 31, 40].numpy(), atol=1e-5)
+    np.testing.assert_allclose(found.tracks.world[:, 1], maps.point_map_1[:, height - 1, width - 8].numpy(), atol=1e-5)
     moved = np.einsum("tij,thwj->thwi", found.camera_to_world[:, :3, :3], found.local_points) + found.camera_to_world[:, None, None, :3, 3]
     np.testing.assert_allclose(moved, found.points, atol=1e-3)
     np.testing.assert_allclose(found.camera_to_world[0], np.eye(4), atol=1e-5)
+
+
+def test_bfloat16_computes_losses_in_float32_near_those_of_float32() -> None:
+    model, family = seeing(), family_of("st4rtrack")
+    labelled = make_clips(1, 1, labelled=True, side=SIDE)
+    pseudo = with_depth(make_clips(1, 1, labelled=False, side=SIDE))
+    values = []
+    for precision in ("float32", "bfloat16"):
+        objective = Objective(family, model, adapting("all", adaptation=AdaptationWeights(depth=0.0)), precision=precision)
+        terms = [*objective.pseudo_losses(objective.predict(pseudo), pseudo).terms]
+        objective = Objective(family, model, St4RTrackLosses(adaptation=None), precision=precision)
+        terms += objective.labelled_losses(objective.predict(labelled), labelled).terms
+        assert {term.values.dtype for term in terms} == {torch.float32}
+        values.append({term.name: float(term.values.detach()) for term in terms if "failed" not in term.name})
+    assert values[1] != values[0]
+    assert values[1] == pytest.approx(values[0], rel=0.1, abs=0.02)
 
 
 def test_pictures_and_settings() -> None:

@@ -6,18 +6,18 @@ float32 "T N 3", metres, in the camera of each frame; `visibility` bool "T N"; `
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pipeline.datasets.world_track import FRAMES, SUBSETS
 from pipeline.errors import ConfigError
-from pipeline.export.format import ExportTracks, Refusal, UsualAnswers, export_tracks
+from pipeline.export.format import Refusal, UsualAnswers, export_tracks
 from pipeline.export.pickles import npz_bytes
 from pipeline.export.tapvid3d import camera_arrays, check_jpeg_quality, refuse_without_camera_tracks, track_arrays
 from pipeline.records import ClipSample
-from pipeline.records.fields import arrays_of, take_frames_of
+from pipeline.records.views import take_frames, take_tracks
 
 TRACKED_SUBSETS = tuple(subset for subset in SUBSETS if subset != "tum")  # tum is for reconstruction, and has no tracks
 _TRUE_DEPTH = ("gt", "sensor")
@@ -62,42 +62,33 @@ class WorldTrackFormat(UsualAnswers):
             return Refusal(kind="no poses", message=message)
         if not first.is_metric:
             return Refusal(kind="not in metres", message="its unit of length is unknown, and the benchmark counts metres")
-        if not len(self._tracks(first).chosen):
+        if not self.num_tracks(first):
             message = f"none of its tracks is known in all of the first {len(first.frames)} frames, as the benchmark counts them"
             return Refusal(kind="no whole track", message=message)
         return None
 
     def files(self, sample: ClipSample) -> Iterator[tuple[str, bytes]]:
         """The one file."""
-        first = _first_frames(sample)
-        arrays = {**track_arrays(first, self._tracks(first), self.jpeg_quality), **camera_arrays(first)}
-        if first.depth is not None and first.depth_source in _TRUE_DEPTH:
-            arrays["depth_map"] = first.depth
+        counted = _with_whole_tracks(_first_frames(sample))
+        arrays = {**track_arrays(counted, export_tracks(counted, self.min_weight), self.jpeg_quality), **camera_arrays(counted)}
+        if counted.depth is not None and counted.depth_source in _TRUE_DEPTH:
+            arrays["depth_map"] = counted.depth
         yield "", npz_bytes(arrays)
 
     def num_tracks(self, sample: ClipSample) -> int:
         """Exported tracks."""
-        return len(self._tracks(_first_frames(sample)).chosen)
-
-    def _tracks(self, first: ClipSample) -> ExportTracks:
-        """Tracks that are known in every frame; a clip that came from the benchmark says that all of its are."""
-        assert first.tracks3d is not None
-        tracks = export_tracks(first, self.min_weight)
-        whole = np.isfinite(first.tracks3d[:, tracks.chosen]).all(axis=(0, 2))
-        if not first.extra.get("tracks_complete"):
-            whole &= tracks.valid.all(axis=0)
-        return replace(
-            tracks,
-            tracks_px=tracks.tracks_px[:, whole],
-            visible=tracks.visible[:, whole],
-            valid=tracks.valid[:, whole],
-            query_frame=tracks.query_frame[whole],
-            chosen=tracks.chosen[whole],
-        )
+        return len(export_tracks(_with_whole_tracks(_first_frames(sample)), self.min_weight).chosen)
 
 
 def _first_frames(sample: ClipSample) -> ClipSample:
     """The frames that count; all that the sample knows of them."""
-    if len(sample.frames) <= FRAMES:
-        return sample
-    return replace(sample, **take_frames_of(arrays_of(sample), np.arange(FRAMES)))
+    return sample if len(sample.frames) <= FRAMES else take_frames(sample, np.arange(FRAMES))
+
+
+def _with_whole_tracks(first: ClipSample) -> ClipSample:
+    """The clip with those tracks that are known in every frame; a clip that came from the benchmark says that all of its are."""
+    assert first.tracks3d is not None
+    whole = np.isfinite(first.tracks3d).all(axis=(0, 2))
+    if first.track_valid is not None and not first.extra.get("tracks_complete"):
+        whole &= first.track_valid.all(axis=0)
+    return take_tracks(first, np.flatnonzero(whole))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from networks.building import Network
+from networks.layers.computing import full_precision
 from networks.pi3 import ModelOutput
 from networks.st4rtrack import TwinOutput
 from networks.st4rtrack.network import EncodedImages, St4RTrack, TwinNetwork
@@ -139,7 +140,7 @@ def world_of_maps(maps: ClipMaps, queries: Tensor | None) -> ModelOutput:
     Args:
         queries: "N 2", (x, y) in frame 0; None: no tracks.
     """
-    with torch.no_grad():
+    with torch.no_grad(), full_precision(maps.point_map_1.device):
         num_frames, height, width = maps.confidence_1.shape
         middle = maps.point_map_1.new_tensor([(width - 1) / 2, (height - 1) / 2])
         focal = weiszfeld_focal(maps.point_map_1[0], middle)

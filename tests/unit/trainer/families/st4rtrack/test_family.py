@@ -309,6 +309,16 @@ def test_bfloat16_computes_losses_in_float32_near_those_of_float32() -> None:
     assert values[1] == pytest.approx(values[0], rel=0.1, abs=0.02)
 
 
+def test_bfloat16_predicts_nearly_the_same_world_in_float32() -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (2, 48, 32, 3), np.uint8)
+    queries = np.array([[4.0, 3.0]], np.float32)
+    exact, near = (predict(seeing(), frames, queries, precision=precision) for precision in ("float32", "bfloat16"))
+    assert near.points.dtype == near.camera_to_world.dtype == np.float32
+    size = np.linalg.norm(exact.points, axis=-1).mean()
+    difference = np.linalg.norm(near.points - exact.points, axis=-1).mean()
+    assert 0 < difference < 0.05 * size
+
+
 def test_pictures_and_settings() -> None:
     clips = make_clips(0, 1, labelled=True, side=SIDE)
     objective = Objective(family_of("st4rtrack"), seeing(), St4RTrackLosses())

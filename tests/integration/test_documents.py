@@ -196,7 +196,11 @@ def options_of(command: Any) -> set[str]:
 SMALLER = {  # what a test of minutes cannot wait for: arguments that are added to the printed ones
     "run": ["--clip-frames", "24", "--executor", "inline"],
     "synthesize": ["--clip-frames", "12", "--height", "90", "--width", "160", "--queries", "64", "--executor", "inline"],
-    "train": ["--set", "steps=2", "--set", "data.num_tracks=16", "--set", "loader_workers=0"],
+    "train": [
+        part
+        for change in ("steps=2", "data.num_tracks=16", "data.labelled_clips=2", "data.pseudo_clips=1", "loader_workers=0")
+        for part in ("--set", change)
+    ],
     "infer": ["--limit", "6"],
     "evaluate": ["--limit", "1"],
 }

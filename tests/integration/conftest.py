@@ -83,7 +83,7 @@ def local_ray() -> Iterator[None]:
     from jobs.execution.ray_session import ray_session
 
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
-        patch.setenv("RAY_enable_worker_prestart", "0")  # processes without our environment, which no test would use
+        patch.setenv("RAY_prestart_worker_first_driver", "0")  # processes without our environment, which no test would use
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])))
         stack.enter_context(ray_session())
         patch.undo()

@@ -29,7 +29,7 @@ def head(tmp_path_factory, s3_server):
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{ports[0]}",
         "HEAD_ADDRESS": f"127.0.0.1:{ports[1]}",
-        "RAY_enable_worker_prestart": "0",  # processes without the jobs' environment, which none of them would use
+        "RAY_prestart_worker_first_driver": "0",  # processes without the jobs' environment, which none of them would use
     }
     start = ["ray", "start", "--head", "--block", "--num-cpus", "2", "--object-store-memory", str(128 * 2**20), "--disable-usage-stats"]
     start += ["--dashboard-port", str(ports[0]), "--port", str(ports[1]), "--ray-client-server-port", str(ports[2])]

@@ -35,7 +35,7 @@ def cluster():
     if before:
         ray.shutdown()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_enable_worker_prestart", "0")  # processes without our environment, which the test would not use
+        patch.setenv("RAY_prestart_worker_first_driver", "0")  # processes without our environment, which the test would not use
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False})
         ray.init(address=made.address, log_to_driver=False)
         ray.cloudpickle.register_pickle_by_value(module)

@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import av
@@ -70,10 +72,22 @@ def make_video(tmp_path: Path) -> MakeVideo:
     """make_video(name="a.mp4", num_frames=60, size=(96, 160), form="h264", ticks=None, time_base=1/30, rotation=0, seed=0) -> path."""
 
     def make(name: str = "a.mp4", num_frames: int = 60, size: tuple[int, int] = (96, 160), seed: int = 0, **options: object) -> Path:
-        height, width = size
-        return write_video(tmp_path / name, texture(num_frames, width, height, seed), **options)  # type: ignore[arg-type]
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        hashable = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+        path.write_bytes(_encoded(path.suffix, num_frames, size, seed, **hashable))
+        return path
 
     return make
+
+
+@lru_cache(maxsize=64)
+def _encoded(suffix: str, num_frames: int, size: tuple[int, int], seed: int, **options: object) -> bytes:
+    """Bytes of such a video: many tests ask for the same one."""
+    height, width = size
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_video(Path(folder) / f"video{suffix}", texture(num_frames, width, height, seed), **options)  # type: ignore[arg-type]
+        return path.read_bytes()
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,8 @@
 """Training on several processes under Ray Train. When a process dies, all restart at the newest checkpoint."""
 
-import logging
 import os
+import pickle
 import tempfile
-import threading
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,10 +15,8 @@ from pipeline.errors import TrackmillError
 from trainer.loop.config import TrainConfig
 from trainer.loop.logs import OnStep
 from trainer.loop.run import TrainOutcome, saved_state, train
-from trainer.loop.step_report import ProcessRank, StepReport
-
-_log = logging.getLogger(__name__)
-_POLL_S = 1.0
+from trainer.loop.step_report import ProcessRank
+from trainer.ray_results import ReportForwarder, RunResults
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,8 +37,8 @@ def train_with_ray(config: TrainConfig, workers: TrainWorkers, *, resume: bool =
         on_step: called here with every step's report, up to a second late.
     """
     saved_state(config, resume=resume)  # raises for a user's mistake before anything starts
-    results: Any = ray.remote(_RunResults).options(num_cpus=0).remote()
-    with tempfile.TemporaryDirectory(prefix="trackmill-train-") as folder, _ReportForwarder(results, on_step):
+    results: Any = ray.remote(RunResults).options(num_cpus=0).remote()
+    with tempfile.TemporaryDirectory(prefix="trackmill-train-") as folder, ReportForwarder(results, on_step):
         trainer = ray.train.torch.TorchTrainer(
             _worker,
             train_loop_config={"config": config, "results": results},
@@ -65,65 +62,13 @@ def train_with_ray(config: TrainConfig, workers: TrainWorkers, *, resume: bool =
     outcome = ray.get(results.outcome.remote())
     if outcome is None:
         raise TrackmillError("training on Ray ended without an outcome; see the workers' logs in Ray's session folder")
-    return cast(TrainOutcome, outcome)
+    return cast(TrainOutcome, pickle.loads(outcome))
 
 
 def _worker_error(results: Any) -> TrackmillError | None:
     """The error that a worker recorded before it failed."""
-    return cast(TrackmillError | None, ray.get(results.error.remote()))
-
-
-class _RunResults:
-    """Actor through which the leading worker passes reports, outcome and error to the driver."""
-
-    def __init__(self) -> None:
-        self._reports: list[StepReport] = []
-        self._outcome: TrainOutcome | None = None
-        self._error: TrackmillError | None = None
-
-    def add_report(self, report: StepReport) -> None:
-        self._reports.append(report)
-
-    def take_reports(self) -> list[StepReport]:
-        reports, self._reports = self._reports, []
-        return reports
-
-    def set_outcome(self, outcome: TrainOutcome) -> None:
-        self._outcome = outcome
-
-    def set_error(self, error: TrackmillError) -> None:
-        self._error = error
-
-    def outcome(self) -> TrainOutcome | None:
-        return self._outcome
-
-    def error(self) -> TrackmillError | None:
-        return self._error
-
-
-class _ReportForwarder:
-    """Thread that passes reports from the actor to a callback while the block lasts."""
-
-    def __init__(self, results: Any, on_step: OnStep | None) -> None:
-        self._results, self._on_step = results, on_step
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._forward, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *unused: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _forward(self) -> None:
-        while True:
-            over = self._over.wait(_POLL_S)
-            for report in ray.get(self._results.take_reports.remote()):
-                if self._on_step is not None:
-                    self._on_step(report)
-            if over:
-                return
+    error = ray.get(results.error.remote())
+    return None if error is None else cast(TrackmillError, pickle.loads(error))
 
 
 def _worker(settings: dict[str, Any]) -> None:
@@ -138,14 +83,13 @@ def _worker(settings: dict[str, Any]) -> None:
         torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
     if ray.get(results.error.remote()) is not None:  # restarted after another process had failed
         return
-    add_report: OnStep = results.add_report.remote
     try:
-        outcome = train(config, process, resume=True, on_step=add_report)
+        outcome = train(config, process, resume=True, on_step=lambda report: results.add_report.remote(pickle.dumps(report)))
     except TrackmillError as error:
-        ray.get(results.set_error.remote(error))
+        ray.get(results.set_error.remote(pickle.dumps(error)))
         raise  # or the other processes would wait for this one
     if process.leads:
-        ray.get(results.set_outcome.remote(outcome))
+        ray.get(results.set_outcome.remote(pickle.dumps(outcome)))
 
 
 def _reason(error: BaseException) -> str:

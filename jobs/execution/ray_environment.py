@@ -1,12 +1,15 @@
-"""Our code in Ray's worker processes: found by PYTHONPATH, sent along, or there already."""
+"""Our code in Ray's worker processes: found by PYTHONPATH, sent along, or there already; and their logging."""
 
 import json
+import logging
 import os
 import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import av
 
 PACKAGES = ("pipeline", "networks", "labelers", "trainer", "jobs")
 _INSTALLED = ("site-packages", "dist-packages")
@@ -53,3 +56,12 @@ def code_environment(facts: RayFacts) -> dict[str, Any]:
     if any(field in facts.submitted_with for field in _BRING_CODE):
         return {}
     return {"py_modules": [str(facts.packages / name) for name in PACKAGES]}
+
+
+def set_up_worker() -> None:
+    """Logging of a worker process: warnings on standard error, the decoder's own chatter off. Every worker begins with this, so that this
+    file loads little.
+    """
+    av.logging.set_level(av.logging.PANIC)
+    if not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 import ray
 import typer
 
-from jobs.console import set_up_logging
-from jobs.execution.ray_environment import code_environment, ray_facts
+from jobs.execution.ray_environment import code_environment, ray_facts, set_up_worker
 from pipeline.errors import StorageError
 
 _OBJECT_STORE_BYTES = 256 * 2**20  # labels of a few shards; video bytes do not pass through it
@@ -68,7 +67,7 @@ def _without_token_notice() -> Iterator[None]:
 
 def _connect() -> None:
     facts = ray_facts()
-    environment = {"worker_process_setup_hook": set_up_logging, **code_environment(facts)}
+    environment = {"worker_process_setup_hook": set_up_worker, **code_environment(facts)}
     if facts.address:
         ray.init(logging_level=logging.WARNING, runtime_env=environment)
         return

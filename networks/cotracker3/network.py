@@ -48,7 +48,7 @@ class CoTracker3(Network):
         self.window_len = self.public_window if config.window_len is None else config.window_len
         if self.window_len < 1:
             raise ConfigError(f"window_len is {self.window_len}, expected 1 or more")
-        self.register_buffer("time_emb", time_embedding(self.window_len, TOKEN))
+        self.register_buffer("time_emb", torch.empty(1, self.window_len, TOKEN))  # see `fill_constants`
         self.fnet = FeatureEncoder()
         self.updateformer = UpdateTransformer()
         self.corr_mlp = CorrelationMlp()

@@ -16,6 +16,8 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from tests.integration.kill_at import run_until
+
 REPO = Path(__file__).parents[2]
 
 
@@ -31,18 +33,23 @@ class Finished:
 def run_job(run_app: Callable[..., Result]) -> Callable[..., Finished]:
     """run_job("shard.py", *arguments, code=0) -> what it printed; fails with its output if the exit code is another.
 
-    In this process, which saves the start of Python and its imports; in one of its own if `alone`, if it is to be killed (`through`), or
-    if it would start a Ray. Tests that use `local_ray` have one.
+    In this process, which saves the start of Python and its imports; in one of its own if `alone`, if it is to be killed
+    (`through=(point, count)`, see kill_at.py), or if it would start a Ray. Tests that use `local_ray` have one.
     """
 
-    def run(job: str, *arguments: object, code: int = 0, through: tuple[str, ...] = (), alone: bool = False) -> Finished:
-        if not (through or alone or _starts_ray(job, arguments)):
-            done = run_app(importlib.import_module(f"jobs.{Path(job).stem}").app, *arguments, code=code)
-            return Finished(stdout=done.stdout, stderr=done.stderr)
-        command = [sys.executable, *through, str(REPO / "jobs" / job), *map(str, arguments)]
-        process = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd="/", env={**os.environ, "COLUMNS": "200"})
-        assert process.returncode == code, f"exit code {process.returncode}, expected {code}\n{process.stdout}\n{process.stderr}"
-        return Finished(stdout=process.stdout, stderr=process.stderr)
+    def run(job: str, *arguments: object, code: int = 0, through: tuple[str, object] | None = None, alone: bool = False) -> Finished:
+        words, environment = [str(argument) for argument in arguments], {**os.environ, "COLUMNS": "200"}
+        if through is not None:
+            exit_code, stdout, stderr = run_until(through, REPO / "jobs" / job, words, environment)
+        elif alone or _starts_ray(job, arguments):
+            command = [sys.executable, str(REPO / "jobs" / job), *words]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd="/", env=environment)
+            exit_code, stdout, stderr = done.returncode, done.stdout, done.stderr
+        else:
+            called = run_app(importlib.import_module(f"jobs.{Path(job).stem}").app, *arguments, code=code)
+            return Finished(stdout=called.stdout, stderr=called.stderr)
+        assert exit_code == code, f"exit code {exit_code}, expected {code}\n{stdout}\n{stderr}"
+        return Finished(stdout=stdout, stderr=stderr)
 
     return run
 
@@ -76,6 +83,7 @@ def local_ray() -> Iterator[None]:
     from jobs.execution.ray_session import ray_session
 
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        patch.setenv("RAY_prestart_worker_first_driver", "0")  # processes without our environment, which no test would use
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])))
         stack.enter_context(ray_session())
         patch.undo()

@@ -1,29 +1,59 @@
-"""Runs a job in this process and kills it, without any clean-up, when it reaches a named point for the nth time; or sends it a signal.
-
-Usage: python kill_at.py POINT COUNT[:SIGNAL] JOB.py ARGS...
+"""Runs a job in a process of its own and kills it, without any clean-up, when it reaches a named point for the nth time; or sends it a
+signal.
 """
 
 import itertools
+import multiprocessing
 import os
 import runpy
 import signal
 import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-REPO = Path(__file__).parents[2]
-sys.path.insert(0, str(REPO))
 KILLED = 137
-SIGNAL = None  # None: killed without any clean-up
+_PROCESSES = multiprocessing.get_context("forkserver")  # its processes are copies of one that has loaded the jobs, and has no threads
+_PROCESSES.set_forkserver_preload(["jobs.audit", "jobs.convert", "jobs.pseudolabel", "jobs.shard", "jobs.synthesize"])
+_LONGEST_S = 900
+Kill = Callable[[], object]
 
 
-def kill() -> None:
-    """End this process at once, or as the signal that was asked for does."""
-    if SIGNAL is None:
-        os._exit(KILLED)
-    os.kill(os.getpid(), SIGNAL)
+def run_until(through: tuple[str, object], job: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str, str]:
+    """Run a job up to a point; its exit code, and what it printed on standard output and on standard error.
+
+    Args:
+        through: the point, and at which time it is passed: COUNT or COUNT:SIGNAL.
+    """
+    point, place = through
+    with tempfile.TemporaryDirectory() as folder:
+        process = _PROCESSES.Process(target=_run, args=(folder, point, str(place), str(job), list(arguments), dict(environment)))
+        process.start()
+        process.join(_LONGEST_S)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+        said = [Path(folder, name).read_text() for name in ("stdout", "stderr")]
+    assert process.exitcode is not None
+    return process.exitcode, *said
 
 
-def kill_before(module, name: str, count: int, matches, calls=None) -> None:
+def _run(folder: str, point: str, place: str, job: str, arguments: list[str], environment: dict[str, str]) -> None:
+    """What that process does: the same as a Python that is started for this job."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(Path(folder, name), os.O_WRONLY | os.O_CREAT), number)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir("/")
+    count, _, name = place.partition(":")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in the background may ignore it
+    arm(point, int(count), partial(os.kill, os.getpid(), getattr(signal, name)) if name else partial(os._exit, KILLED))
+    sys.argv = [job, *arguments]
+    runpy.run_path(job, run_name="__main__")
+
+
+def kill_before(module, name: str, count: int, matches, kill: Kill, calls=None) -> None:
     """Replace module.name by a wrapper that kills before the nth call that matches; `calls` counts for several of them."""
     original, calls = getattr(module, name), itertools.count(1) if calls is None else calls
 
@@ -35,7 +65,7 @@ def kill_before(module, name: str, count: int, matches, calls=None) -> None:
     setattr(module, name, wrapper)
 
 
-def arm(point: str, count: int) -> None:
+def arm(point: str, count: int, kill: Kill) -> None:
     import pyarrow.parquet
 
     from pipeline.shards.tar import ShardWriter
@@ -44,11 +74,11 @@ def arm(point: str, count: int) -> None:
     if point == "before publishing":
         calls = itertools.count(1)
         for name in ("_replace", "_link"):
-            kill_before(files, name, count, lambda temporary, target: True, calls)
+            kill_before(files, name, count, lambda temporary, target: True, kill, calls)
     elif point == "between publishing and commit":
-        kill_before(files, "_replace", count, lambda temporary, target: target.parent.name == "shards" and target.suffix == ".parquet")
+        kill_before(files, "_replace", count, _commits_a_shard, kill)
     elif point == "in the middle of a tar":
-        kill_before(ShardWriter, "add", count, lambda *args: True)
+        kill_before(ShardWriter, "add", count, lambda *args: True, kill)
     elif point == "in the middle of a label file":
         original = pyarrow.parquet.write_table
 
@@ -64,11 +94,5 @@ def arm(point: str, count: int) -> None:
         raise SystemExit(f"no such point: {point}")
 
 
-if __name__ == "__main__":
-    point, place, job, *arguments = sys.argv[1:]
-    count, _, name = place.partition(":")
-    SIGNAL = getattr(signal, name) if name else None
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in the background may ignore it
-    arm(point, int(count))
-    sys.argv = [job, *arguments]
-    runpy.run_path(job, run_name="__main__")
+def _commits_a_shard(temporary: Path, target: Path) -> bool:
+    return target.parent.name == "shards" and target.suffix == ".parquet"

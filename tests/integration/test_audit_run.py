@@ -18,7 +18,6 @@ from pipeline.labels import LabelRow, read_label_shard, write_label_shard
 from pipeline.shards.index import read_index
 from tests.conftest import write_video
 
-KILL_AT = str(Path(__file__).with_name("kill_at.py"))
 KILLED, GATE, TOO_MANY_ERRORS, BAD_USAGE = 137, 4, 3, 2
 HOSTILE = "<img src=x onerror=alert(1)>.mp4"
 
@@ -61,7 +60,7 @@ def test_a_killed_audit_ends_with_the_same_bytes(labelled, tmp_path, run_job, pu
     dry = run(audit_app, *command, "--dry-run")
     assert "4 clips in 2 shards" in dry.output
     assert published(root) == before
-    run_job("audit.py", *command, through=(KILL_AT, "before publishing", "3"), code=KILLED)
+    run_job("audit.py", *command, through=("before publishing", "3"), code=KILLED)
     assert len(list((root / "audit" / labels).glob("*.parquet"))) == 1
     resumed = run(audit_app, *command)
     assert "1 shard done before" in resumed.output

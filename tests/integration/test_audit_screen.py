@@ -22,7 +22,6 @@ from pipeline.errors import ConfigError
 from pipeline.shards.index import read_index
 from pipeline.shards.tombstones import write_tombstones
 
-KILL_AT = str(Path(__file__).with_name("kill_at.py"))
 KILLED = 137
 EXPECTED = {
     "blank": ("drop", ["blank"]),
@@ -110,7 +109,7 @@ def test_planted_clips_are_found_and_a_killed_screen_ends_with_the_same_bytes(cu
 
     killed = a_copy(cut_root, tmp_path / "killed")
     screen = ("audit.py", "screen", "--root", killed, "--executor", "inline")
-    run_job(*screen, through=(KILL_AT, "before publishing", "3"), code=KILLED)
+    run_job(*screen, through=("before publishing", "3"), code=KILLED)
     assert len(list((killed / "screen").glob("*.parquet"))) == 1
     resumed = run_job(*screen)
     assert "1 shard done before" in resumed.stdout

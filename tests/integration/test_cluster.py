@@ -29,6 +29,7 @@ def head(tmp_path_factory, s3_server):
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{ports[0]}",
         "HEAD_ADDRESS": f"127.0.0.1:{ports[1]}",
+        "RAY_prestart_worker_first_driver": "0",  # processes without the jobs' environment, which none of them would use
     }
     start = ["ray", "start", "--head", "--block", "--num-cpus", "2", "--object-store-memory", str(128 * 2**20), "--disable-usage-stats"]
     start += ["--dashboard-port", str(ports[0]), "--port", str(ports[1]), "--ray-client-server-port", str(ports[2])]
@@ -105,7 +106,8 @@ def test_jobs_work_on_a_root_in_an_object_store(head, bucket, make_video, run_jo
         storage.publish_bytes(f"{bucket}/videos/{name}.mp4", path.read_bytes())
     root = f"{bucket}/root"
     run_job("shard.py", f"{bucket}/videos", "--root", root, "--clip-frames", 15, "--clips-per-shard", 2, "--executor", "inline")
-    label_set = label_set_in(submit(head, "jobs/pseudolabel.py", "--root", root, "--labeler", "lucas-kanade", "--queries", 36))
+    label = ("jobs/pseudolabel.py", "--root", root, "--labeler", "lucas-kanade", "--queries", 36, "--num-workers", 1)
+    label_set = label_set_in(submit(head, *label))
     assert len(dict(read_labels(root, label_set))) == 4
     samples = list(ClipStream(StreamConfig(root=root, labels=label_set, num_frames=8, epochs=1)))
     assert sorted(sample.tracks2d.shape for sample in samples) == [(8, 36, 2)] * 4

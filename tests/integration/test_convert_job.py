@@ -1,12 +1,10 @@
 """jobs/convert.py on a small dataset in Kubric's layout: shards, checks, and what a killed run and a wrong download come to."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-KILL_AT = str(Path(__file__).with_name("kill_at.py"))
 KILLED = 137
 FOCAL, WALL_M = 60.0, 4.0  # of the clips that write_kubric writes
 
@@ -58,7 +56,7 @@ def test_six_clips_with_their_truth_lie_in_three_shards(undisturbed):
 )
 def test_a_killed_conversion_continues_to_the_same_bytes(point, count, kubric, undisturbed, tmp_path, run_job, published):
     root = tmp_path / "root"
-    run_job("convert.py", *arguments(kubric, root), through=(KILL_AT, point, str(count)), code=KILLED)
+    run_job("convert.py", *arguments(kubric, root), through=(point, str(count)), code=KILLED)
     assert published(root).keys() != undisturbed[2].keys()  # the kill did interrupt something
     run_job("convert.py", *arguments(kubric, root))
     assert published(root) == undisturbed[2]

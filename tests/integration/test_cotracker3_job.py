@@ -11,9 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from benchmarks.formula_weights import formula_state_dict
-from networks import build_model
 from pipeline.labels import read_labels
+from tests.cotracker3_golden import make_filled
 
 REPO = Path(__file__).parents[2]
 SMALL = ("--option", "height=96", "--option", "width=128", "--option", "iterations=1")
@@ -23,10 +22,9 @@ SMALL = ("--option", "height=96", "--option", "width=128", "--option", "iteratio
 def checkpoints(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     for variant in ("offline", "online"):
-        state = build_model(f"cotracker3-{variant}").state_dict()
-        state.update(formula_state_dict({name: tuple(entry.shape) for name, entry in state.items()}))
+        state = make_filled(variant).state_dict()
         torch.save(state, folder / f"{variant}.pth")
-    state["corr_mlp.fc2.bias"] += 0.1  # another training
+    state["corr_mlp.fc2.bias"] = state["corr_mlp.fc2.bias"] + 0.1  # another training
     torch.save({"model": {f"module.{name}": entry for name, entry in state.items()}}, folder / "online-tuned.pth")
     return folder
 

@@ -34,10 +34,11 @@ def cluster():
     module, before = sys.modules[__name__], ray.is_initialized()
     if before:
         ray.shutdown()
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False})
-    ray.init(address=made.address, log_to_driver=False)
-    ray.cloudpickle.register_pickle_by_value(module)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_prestart_worker_first_driver", "0")  # processes without our environment, which the test would not use
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False})
+        ray.init(address=made.address, log_to_driver=False)
+        ray.cloudpickle.register_pickle_by_value(module)
         patch.setenv("RAY_ADDRESS", made.address)
         yield made
     ray.cloudpickle.unregister_pickle_by_value(module)

@@ -23,7 +23,6 @@ from pipeline.stream import ClipStream, StreamConfig
 # what a run may write anew: made of all shards together, or, source_roots.json, made to be changed
 DERIVED = ("dataset.json", "source_roots.json", "report.html", "summary.json", "clips.parquet", "shards.parquet")
 POLICY = ClipPolicy(clip_frames=12, clips_per_shard=2, video="h264")
-KILL_AT = str(Path(__file__).with_name("kill_at.py"))
 
 
 @pytest.fixture
@@ -96,7 +95,7 @@ def test_kills_in_between_change_nothing(videos, tmp_path, shard, published, run
         into(folder, videos[:number])
         shard(whole, folder)
         for point, count in kills:
-            run_job("shard.py", folder, "--root", killed, *options, through=(KILL_AT, point, str(count)), code=137)
+            run_job("shard.py", folder, "--root", killed, *options, through=(point, str(count)), code=137)
         run_job("shard.py", folder, "--root", killed, *options)
         assert published(killed) == published(whole)
 

@@ -1,10 +1,7 @@
 """A job killed at a named point and run again ends with the bytes of an undisturbed run, and leaves nothing temporary."""
 
-from pathlib import Path
-
 import pytest
 
-KILL_AT = str(Path(__file__).with_name("kill_at.py"))
 KILLED = 137
 
 
@@ -69,7 +66,7 @@ LABEL_POINTS = [
 @pytest.mark.parametrize(("point", "count"), SHARD_POINTS)
 def test_sharding_continues_to_the_same_bytes(point, count, videos, undisturbed, tmp_path, run_job, published):
     root = tmp_path / "root"
-    run_job("shard.py", *shard_arguments(videos, root), through=(KILL_AT, point, str(count)), code=KILLED)
+    run_job("shard.py", *shard_arguments(videos, root), through=(point, str(count)), code=KILLED)
     assert published(root).keys() != undisturbed.keys()  # the kill did interrupt something
     run_job("shard.py", *shard_arguments(videos, root))
     assert published(root) == {name: digest for name, digest in undisturbed.items() if not name.startswith("labels/")}
@@ -79,7 +76,7 @@ def test_sharding_continues_to_the_same_bytes(point, count, videos, undisturbed,
 def test_labelling_continues_to_the_same_bytes(point, count, videos, undisturbed, tmp_path, run_job, published):
     root = tmp_path / "root"
     run_job("shard.py", *shard_arguments(videos, root))
-    run_job("pseudolabel.py", *label_arguments(root), through=(KILL_AT, point, str(count)), code=KILLED)
+    run_job("pseudolabel.py", *label_arguments(root), through=(point, str(count)), code=KILLED)
     run_job("pseudolabel.py", *label_arguments(root))
     assert published(root) == undisturbed
 
@@ -94,7 +91,7 @@ def test_a_stopped_job_leaves_in_order_and_continues(which, point, place, code, 
     for name, arguments in jobs[:which]:
         run_job(name, *arguments)
     name, arguments = jobs[which]
-    done = run_job(name, *arguments, through=(KILL_AT, point, place), code=code)
+    done = run_job(name, *arguments, through=(point, place), code=code)
     assert done.stderr.splitlines()[-1] == "stopped; run the same command again to continue"
     assert "Traceback" not in done.stderr
     left = published(root)

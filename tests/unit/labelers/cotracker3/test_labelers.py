@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.formula_weights import formula_state_dict
 from labelers import make_labeler
 from labelers.cotracker3 import CoTracker3Engine, EngineConfig
-from networks import build_model
 from pipeline.errors import ConfigError, DataError
 from pipeline.records import ClipFrames, FramesInMemory
+from tests.cotracker3_golden import make_filled
 
 SMALL = {"height": 64, "width": 96, "iterations": 1, "support_grid": 0}
 
@@ -24,10 +23,8 @@ def checkpoints(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     paths = {}
     for variant in ("offline", "online"):
-        state = build_model(f"cotracker3-{variant}").state_dict()
-        state.update(formula_state_dict({name: tuple(entry.shape) for name, entry in state.items()}))
         paths[variant] = str(folder / f"{variant}.pth")
-        torch.save({"model": state}, paths[variant])
+        torch.save({"model": make_filled(variant).state_dict()}, paths[variant])
     return paths
 
 

@@ -8,7 +8,7 @@ from torch import distributed, multiprocessing
 
 from networks.weights import read_weights
 from tests.unit.trainer.loop.rendered import Planes, share
-from tests.unit.trainer.loop.test_run import losses, make_config
+from tests.unit.trainer.loop.test_run import FORKED, losses, make_config
 from trainer.loop import train
 from trainer.loop.optimisation import OptimiserSettings
 from trainer.loop.step_report import ProcessRank
@@ -52,7 +52,7 @@ def train_in_place(rank: int, world_size: int, out: str) -> None:
 def test_two_processes_equal_one_with_the_same_clips(tmp_path: Path) -> None:
     alone, together = tmp_path / "alone", tmp_path / "together"
     together.mkdir()
-    multiprocessing.spawn(train_in_place, args=(2, str(together)), nprocs=2)
+    multiprocessing.start_processes(train_in_place, args=(2, str(together)), nprocs=2, start_method=FORKED.get_start_method())
     train_in_place(0, 1, str(alone))
     torch.testing.assert_close(torch.tensor(losses(together)), torch.tensor(losses(alone)), rtol=1e-6, atol=0)
     one, two = (read_weights(str(out / f"checkpoints/{STEPS:08d}.optimiser.safetensors")).tensors for out in (alone, together))

@@ -1,10 +1,9 @@
 """Whole runs on made-up clips: what goes on after a kill is what would have gone on, and bad clips do no harm."""
 
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,8 @@ from trainer.loop.run import saved_state
 from trainer.loop.step_report import ProcessRank, StepReport
 
 STEPS = 5
+FORKED = multiprocessing.get_context("forkserver")  # its processes are copies of one that has loaded torch, and has computed nothing
+FORKED.set_forkserver_preload(["tests.unit.trainer.loop.rendered", "trainer.loop"])
 
 
 @pytest.fixture(autouse=True)
@@ -58,12 +59,12 @@ def losses(out: Path) -> list[float]:
     return [row["loss"] for row in read_journal(str(out))]
 
 
-def kill_at_step(number: str, out: str) -> None:
+def kill_at_step(number: int, out: str) -> None:
     """In a process of its own: train, and die in the middle."""
     torch.set_num_threads(1)
 
     def die(report: StepReport) -> None:
-        if report.step == int(number):
+        if report.step == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
     run(make_config(Path(out)), on_step=die)
@@ -86,9 +87,10 @@ def test_checkpoints_tell_on_what_shape_of_clips_they_were_trained(undisturbed: 
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path: Path, undisturbed: Path) -> None:
-    code = f"from tests.unit.trainer.loop.test_run import kill_at_step; kill_at_step('3', {str(tmp_path)!r})"
-    killed = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[4], check=False)
-    assert killed.returncode == -signal.SIGKILL
+    killed = FORKED.Process(target=kill_at_step, args=(3, str(tmp_path)))
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
     assert checkpoint_steps(str(tmp_path)) == [2]
     outcome = run(make_config(tmp_path), resume=True)
     assert outcome.resumed_from == 2

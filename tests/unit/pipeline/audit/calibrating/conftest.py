@@ -30,6 +30,6 @@ def drawn(seed: int, *, name: str, num_clips: int = 6, per_clip: int = 500, slop
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def draw() -> Callable[..., TrackSamples]:
     return drawn

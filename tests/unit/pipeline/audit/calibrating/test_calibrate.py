@@ -31,7 +31,7 @@ AUDIT = AuditSet(
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def dataset(draw):
     def make(seed, name, *, labels=LABELS, audit=AUDIT, **options):
         return AuditedDataset(audit=audit, label_set=labels, samples=draw(seed, name=name, **options))
@@ -39,7 +39,7 @@ def dataset(draw):
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def record(dataset):
     return calibrate([dataset(0, "wild 1"), dataset(1, "studio 1")], [dataset(2, "wild 2")], PLAN)
 

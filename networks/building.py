@@ -31,7 +31,7 @@ class Network(nn.Module, ABC):
             model = cls(cls.parse_config(config))
         if device.type == "meta":
             return model
-        model.to_empty(device=device)
+        model.allocate(device)
         model.initialise(torch.Generator().manual_seed(0) if generator is None else generator)
         return model
 
@@ -57,6 +57,13 @@ class Network(nn.Module, ABC):
             if first.setdefault(id(parameter), name) != name:
                 names[name] = first[id(parameter)]
         return names
+
+    def allocate(self, device: torch.device) -> None:
+        """Give a network that was built on "meta" uninitialised memory on a device.
+
+        As `to_empty`, whose `empty_like` of a "meta" tensor imports sympy: a second of CPU in every process that builds a network.
+        """
+        self._apply(lambda entry: torch.empty_strided(entry.shape, entry.stride(), dtype=entry.dtype, device=device))
 
     def initialise(self, generator: torch.Generator) -> None:
         """Overwrite every entry: weights by `fill_weights`, and the buffers that are no weights.

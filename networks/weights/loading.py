@@ -51,7 +51,7 @@ def build_with_weights(name: str, config: Mapping[str, Any] | None, file: Weight
     with torch.device("meta"):
         model = build_model(name, config)
     check_fit(name_all(file, model), shapes_of(model), name)
-    model.to_empty(device=device)
+    model.allocate(device)
     load_weights(model, file, license=license)
     return model
 

@@ -174,5 +174,6 @@ def _reads_depth(config: AdaptConfig, stage: TrainConfig) -> bool:
         return False
     raise ConfigError(
         f"adapt: all moves the reconstruction, which depth labels hold ({DEPTH_TERM} is {weight:g}), and there are none: give"
-        f" --depth-labeler, or --depth-labels of a root that has some; or --set {DEPTH_TERM}=0 to do without, or --adapt tracking, which needs none"
+        " --depth-labeler, or --depth-labels of a root that has some; or do without by"
+        f" --set {DEPTH_TERM}=0, or by --adapt tracking, which needs none"
     )

@@ -32,7 +32,8 @@ def write_colmap(folder: str, whole: Reconstruction) -> int:
 
     Every image has a PINHOLE camera of its own, as fitted to its points, and up to POINTS_PER_IMAGE points of the cloud, spread evenly
     over its pixels; a point is observed in the image that it comes from, and its error, in pixels, says how far from there the camera
-    projects it. Frames whose camera was not found are left out, as COLMAP does with what it cannot register. Lengths are in the model's unit.
+    projects it. Frames whose camera was not found are left out, as COLMAP does with those that it cannot register. Lengths are in the
+    model's unit.
 
     Returns: the number of points.
     Raises: DataError if in some frame no pinhole camera sees the points.

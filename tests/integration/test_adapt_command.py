@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from jobs.adapting.videos import videos_of
 from networks import build_model
 from networks.weights import license_of, read_weights, save_weights, training_shape_of
 from tests.integration.test_run_command import named, next_lines
+from tests.unit.trainer.families.st4rtrack.test_family import TINY, seeing
+from trainer.loop import read_journal
 
-TWIN = {
-    **{"enc_embed_dim": 32, "enc_depth": 1, "enc_num_heads": 2, "dec_embed_dim": 32, "dec_depth": 4, "dec_num_heads": 2},
-    **{"dpt_feature_dim": 16, "dpt_last_dim": 8, "dpt_layer_dims": [8, 8, 16, 16]},
-}
 DEPTH = """
 from labelers import LabelerProvenance
 from pipeline.records import DepthLabels
@@ -45,9 +44,10 @@ def trackmill(run_job, monkeypatch):
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
+    """A small network whose points lie before its cameras, so that focal lengths and poses are found."""
     torch.set_num_threads(1)
     file = tmp_path_factory.mktemp("weights") / "twin.safetensors"
-    save_weights(str(file), build_model("st4rtrack", TWIN), license=LICENSE)
+    save_weights(str(file), seeing(), license=LICENSE)
     return file
 
 
@@ -61,7 +61,7 @@ def depth(tmp_path, monkeypatch) -> str:
 
 def test_a_video_becomes_weights_of_its_own_and_the_same_command_goes_on(trackmill, make_video, checkpoint, depth, tmp_path, published):
     video, root, out = make_video("walk.mp4", num_frames=60, size=(144, 192), seed=1), tmp_path / "root", tmp_path / "root-adapted"
-    command = ("adapt", video, "--root", root, "--checkpoint", checkpoint, *CLIPS, *SMALL, "--steps", 4, "--infer-frames", 4)
+    command = ("adapt", video, "--root", root, "--checkpoint", checkpoint, *CLIPS, *SMALL, "--steps", 4, "--infer-frames", 3)
     command += ("--depth-labeler", depth, "--adapt", "all", "--set", "checkpoints.every_steps=2")
     done = trackmill(*command)
     said = [line.split(":")[0] for line in done.stderr.splitlines() if line[1:3] == "/8"]
@@ -69,6 +69,9 @@ def test_a_video_becomes_weights_of_its_own_and_the_same_command_goes_on(trackmi
     assert named(done.stdout, "clips").startswith("keep 2 (audit lucas-kanade-")
     assert named(done.stdout, "depth").startswith("ramp-")
     assert "->" in named(done.stdout, "loss")
+    terms = [row["terms"] for row in read_journal(str(out))]
+    assert all(each[f"adaptation/{name}"] > 0 for each in terms for name in ("trajectory", "depth", "alignment"))
+    assert all(each["adaptation/failed_poses"] == 0 for each in terms)
     assert [line[1] for line in next_lines(done.stdout)] == ["show", "infer"]
     weights = out / "checkpoints/00000004.safetensors"
     adapted = read_weights(str(weights))
@@ -80,7 +83,7 @@ def test_a_video_becomes_weights_of_its_own_and_the_same_command_goes_on(trackmi
     assert not moved & {"patch_embed", "enc_blocks"}
     (result,) = (out / "inferred").iterdir()
     inference = json.loads((result / "inference.json").read_text())
-    assert (inference["source"], inference["frames"]["count"], inference["frames"]["at_once"]) == ("walk.mp4", 4, 3)
+    assert (inference["source"], inference["frames"]["count"], inference["frames"]["at_once"]) == ("walk.mp4", 3, 3)
     assert (inference["checkpoint"]["sha256"], inference["checkpoint"]["license"]) == (adapted.sha256, LICENSE)
 
     whole = published(tmp_path)
@@ -90,7 +93,6 @@ def test_a_video_becomes_weights_of_its_own_and_the_same_command_goes_on(trackmi
     shutil.rmtree(result)
     done = trackmill(*command)
     assert "4 steps, resumed from 2" in named(done.stdout, "adapted")
-    assert "lucas-kanade" in done.stderr
     losses = "root-adapted/losses/00000004.jsonl"  # holds times
     assert {**published(tmp_path), losses: ""} == {**whole, losses: ""}
     stamps = {path: path.stat().st_mtime_ns for path in result.iterdir()}
@@ -102,6 +104,8 @@ def test_a_video_becomes_weights_of_its_own_and_the_same_command_goes_on(trackmi
     done = trackmill("adapt", other, *command[2:], code=2)
     assert "adapted to 2 clips" in done.stderr
     assert "now keeps 3" in done.stderr
+    assert [video.name.split("-")[0] for video in videos_of(str(root))] == ["walk", "other"]
+    assert [video.uri for video in videos_of(str(root), [str(other)])] == [str(other), str(video)]
     audit = next(path.name for path in (root / "audit").iterdir())
     only_tracks(trackmill, root, audit, checkpoint, tmp_path)
 
@@ -114,15 +118,16 @@ def only_tracks(trackmill, root: Path, audit: str, checkpoint: Path, tmp_path: P
     done = trackmill(*command, "--out", tmp_path / "without", "--executor", "inline")
     assert named(done.stdout, "depth").startswith("none: the reconstruction is held")
     found = [read_weights(str(tmp_path / name / "checkpoints/00000002.safetensors")).tensors for name in ("with", "without")]
-    start = read_weights(str(checkpoint)).tensors
-    assert all(torch.equal(found[0][name], found[1][name]) for name in start)
-    assert not all(torch.equal(found[0][name], start[name]) for name in start)
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+    terms = [read_journal(str(tmp_path / name))[-1]["terms"] for name in ("with", "without")]
+    assert terms[0]["adaptation/trajectory"] == terms[1]["adaptation/trajectory"] > 0
+    assert terms[0]["adaptation/depth"] > 0 == terms[1].get("adaptation/depth", 0)
 
 
 def test_no_label_is_made_for_weights_labelers_and_stages_that_cannot_be_used(trackmill, make_video, checkpoint, tmp_path):
     video, root = make_video(num_frames=30), tmp_path / "root"
     linear = tmp_path / "linear.pth"
-    torch.save(build_model("dust3r", {**TWIN, "head_type": "linear"}).state_dict(), linear)
+    torch.save(build_model("dust3r", {**TINY, "head_type": "linear"}).state_dict(), linear)
     for changes, said in [
         (("--checkpoint", linear), "It holds weights of dust3r with linear heads"),
         (("--checkpoint", checkpoint, "--adapt", "all"), "give --depth-labeler, or --depth-labels"),

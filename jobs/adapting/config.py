@@ -63,6 +63,9 @@ class AdaptConfig:
         if self.run.inputs and (self.audit or self.depth.label_set):
             named = "--audit" if self.audit else "--depth-labels"
             raise ConfigError(f"{named} names labels of a root that is there, and videos would add clips without: leave the videos away")
+        for name, option in (("out", "--out"), ("model.start", "--checkpoint")):
+            if any(change.partition("=")[0] == name for change in self.changes):
+                raise ConfigError(f"--set {name}: it is given by {option}")
         if self.steps is not None and self.steps < 1:
             raise ConfigError(f"--steps is {self.steps}, expected 1 or more")
         if self.infer_videos < 0:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +20,14 @@ from pipeline.errors import ConfigError
 from pipeline.labels import read_label_set
 from pipeline.layout import Layout, committed
 from pipeline.records import DepthLabels
-from pipeline.shards.index import read_index
 from pipeline.shards.plan import plan_uris, read_plan_columns
-from pipeline.tables import read_document, write_document
+from pipeline.tables import read_document, read_table, write_document
 from trainer.loop import TrainConfig, TrainOutcome, train
 from trainer.loop.checkpoints import checkpoint_steps
 from trainer.loop.step_report import ProcessRank
 
 DOCUMENT = "adaptation.json"
+_READERS = 8  # tables that are read at a time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,11 +164,15 @@ def _train_and_infer(
 
 def aspects_of(root: str) -> tuple[float, float]:
     """Least and most width / height of a root's clips: the shape in which a network is to see them whole."""
-    shards = sorted(committed(Layout(root).shards))
-    records = [entry.record for shard in shards for entry in read_index(root, shard) if entry.record is not None]
-    if not records:
+
+    def sizes(shard: int) -> list[dict[str, int | None]]:
+        return read_table(Layout(root).shard_index(shard), "shard", ["width", "height"]).to_pylist()
+
+    with ThreadPoolExecutor(max_workers=_READERS) as readers:
+        rows = [row for found in readers.map(sizes, sorted(committed(Layout(root).shards))) for row in found]
+    aspects = [row["width"] / row["height"] for row in rows if row["width"] and row["height"]]
+    if not aspects:
         raise ConfigError(f"{root}: none of its clips has a video; errors/ below it says why")
-    aspects = [record.width / record.height for record in records]
     return min(aspects), max(aspects)
 
 

@@ -35,7 +35,7 @@ def report_adaptation(outcome: AdaptOutcome, config: AdaptConfig, max_error_rate
         *loss_rows(read_journal(config.out)),
         ("licence", adapted.license or "the weights state none"),
         ("weights", adapted.trained.weights),
-        *_inferred_rows(adapted),
+        *(_inferred_rows(adapted) if config.infer_videos else []),
         ("time", f"{outcome.elapsed_s:.0f} s"),
     ]
     following = after_adaptation(config.run.root, audit.audit.name, adapted.trained.weights, config.out)
@@ -114,12 +114,14 @@ def _training_text(adapted: Adapted, config: AdaptConfig) -> str:
 
 
 def _inferred_rows(adapted: Adapted) -> list[tuple[str, object]]:
+    if not adapted.num_videos:
+        return [("inferred", "nothing: the clips of this root were not cut from videos; the command below takes any")]
     rows: list[tuple[str, object]] = []
     for video in adapted.inferred:
         lost = f"; {counted(video.cameras_not_found, 'camera')} not found, see inference.json" if video.cameras_not_found else ""
         again = ", done before" if video.before else ""
         rows.append(("inferred", f"{video.folder}: {counted(video.num_frames, 'frame')}{again}{lost}"))
-    if adapted.inferred and adapted.num_videos > len(adapted.inferred):
+    if adapted.num_videos > len(adapted.inferred):
         left = adapted.num_videos - len(adapted.inferred)
         rows.append(("not inferred", f"{left} of {adapted.num_videos} videos; --infer-videos N does more"))
     return rows

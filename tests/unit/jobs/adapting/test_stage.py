@@ -52,9 +52,9 @@ def test_the_shipped_stage_learns_from_these_clips_by_weights_of_whatever_size(w
 
 
 def test_what_the_user_sets_has_the_last_word_and_a_file_of_ones_own_is_taken_as_it_is(weights, tmp_path):
-    changes = ("precision=bfloat16", "data.shape.frames=[8,8]", "data.pseudo.0.split=train", "out=/elsewhere")
+    changes = ("precision=bfloat16", "data.shape.frames=[8,8]", "data.pseudo.0.split=train")
     stage = make_stage(asked(changes=changes), UNMADE, weights)
-    assert (stage.precision, stage.data.shape.frames, stage.out) == ("bfloat16", (8, 8), "/elsewhere")
+    assert (stage.precision, stage.data.shape.frames) == ("bfloat16", (8, 8))
     assert stage.data.pseudo.parts[0][0].split == "train"
     own = (SHIPPED / "st4rtrack_adapt.yaml").read_text().replace("every_steps: 100", "every_steps: 77")
     (tmp_path / "own.yaml").write_text(own)
@@ -109,6 +109,7 @@ def test_weights_of_another_network_and_linear_heads_are_refused(weights, tmp_pa
         ({"steps": 0}, "--steps is 0"),
         ({"infer_videos": -1}, "--infer-videos is -1"),
         ({"infer_frames": 0}, "--infer-frames is 0"),
+        ({"changes": ("out=/elsewhere",)}, "--set out: it is given by --out"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(wrong, said):

@@ -15,6 +15,7 @@ from tests.unit.trainer.families.st4rtrack.test_family import TINY, seeing
 from trainer.loop import read_journal
 
 DEPTH = """
+import numpy as np
 from labelers import LabelerProvenance
 from pipeline.records import DepthLabels
 

@@ -262,7 +262,8 @@ def test_frames_without_a_camera_are_named(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_a_frame_whose_camera_is_not_found_counts_and_leaves_the_other_frames_their_gradient() -> None:
-    family, losses, clips = family_of("st4rtrack"), adapting("all"), with_depth(make_clips(1, 1, labelled=False, side=SIDE))
+    family, clips = family_of("st4rtrack"), with_depth(make_clips(1, 1, labelled=False, side=SIDE))
+    losses = St4RTrackLosses(supervised=None, adaptation_settings=AdaptationSettings(adapt="all", pnp_pixels=None))
     output = family.forward(seeing(), clips, losses)
     broken = output.confidence_2.clone()
     broken[1, 0, 0] = torch.inf  # of frame 1

@@ -10,6 +10,7 @@ from jobs.devices import choose_device
 from jobs.running.chain import CUTTING, JUDGING, RunConfig
 from networks.weights import WeightFile
 from networks.weights.fitting import describe_weights, share_config_type
+from networks.weights.saving import Description
 from pipeline.errors import ConfigError
 from trainer.families.st4rtrack import St4RTrackLosses
 from trainer.loop import TrainConfig, read_config
@@ -89,16 +90,29 @@ class Clips:
     aspects: tuple[float, float] | None = None  # least and most W / H; None: as the configuration says
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """A file of weights to begin from, as known while it is not in memory."""
+
+    sha256: str
+    described: Description  # network, sizes and licence
+
+    @classmethod
+    def of(cls, file: WeightFile) -> "Start":
+        """Of a file that was read. Raises: ConfigError for weights of no network of ours."""
+        return cls(sha256=file.sha256, described=describe_weights(file))
+
+
 UNMADE = Clips(audit="AUDIT")  # stands for labels that are not there yet
 
 
-def make_stage(config: AdaptConfig, clips: Clips, file: WeightFile) -> TrainConfig:
+def make_stage(config: AdaptConfig, clips: Clips, start: Start) -> TrainConfig:
     """The stage of training: the configuration, with weights, clips and folder of this adaptation; `--set` has the last word.
 
     Raises: ConfigError for what the configuration does not take; if it teaches nothing about clips without truth, or is not of St4RTrack's
         family; and if depth labels are missing that count, or given and not read.
     """
-    ours = _of_this_adaptation(config, clips, file)
+    ours = _of_this_adaptation(config, clips, start)
     base = _read(config, ours)
     if config.stage == STAGE:
         ours |= _of_this_machine(config, base, clips)
@@ -113,18 +127,19 @@ def moves_no_reconstruction(stage: TrainConfig) -> bool:
     return isinstance(losses, St4RTrackLosses) and losses.adaptation_settings.adapt == "tracking"
 
 
-def _of_this_adaptation(config: AdaptConfig, clips: Clips, file: WeightFile) -> dict[str, Any]:
+def _of_this_adaptation(config: AdaptConfig, clips: Clips, start: Start) -> dict[str, Any]:
     part = {"root": config.run.root, "audit": clips.audit, "split": None, **({} if clips.depth is None else {"labels": [clips.depth]})}
     found: dict[str, Any] = {
         "out": config.out,
         "model.start": config.checkpoint,
-        "model.start_sha256": file.sha256,
+        "model.start_sha256": start.sha256,
         "data.labelled": None,
         "data.pseudo": [part],
     }
-    described = describe_weights(file)
-    if share_config_type(described.model, "st4rtrack"):  # a linear head is refused by its entries, with a better word than by its name
-        found |= {f"model.config.{name}": value for name, value in described.config.items() if name != "head_type"}
+    if share_config_type(
+        start.described.model, "st4rtrack"
+    ):  # linear heads are refused by their entries, which says more
+        found |= {f"model.config.{name}": value for name, value in start.described.config.items() if name != "head_type"}
     if config.steps is not None:
         found["steps"] = config.steps
     if config.adapt is not None:

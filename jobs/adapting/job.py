@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.adapting.config import UNMADE, AdaptConfig, Clips, make_stage
+from jobs.adapting.config import UNMADE, AdaptConfig, Clips, Start, make_stage
 from jobs.adapting.videos import InferredVideo, infer_videos
 from jobs.devices import choose_device
 from jobs.labeling.job import LabelingConfig, LabelingOutcome, describe, label_dataset
@@ -14,7 +14,7 @@ from jobs.running.chain import JudgedClips, RunOutcome, Steps, Tell, check_label
 from jobs.running.root_status import AuditProgress, read_audit_progress
 from jobs.training import StepLine, check_stage
 from labelers import QueryPolicy
-from networks.weights import WeightFile, license_of, plan_start, read_weights
+from networks.weights import plan_start, read_weights
 from pipeline import storage
 from pipeline.errors import ConfigError
 from pipeline.labels import read_label_set
@@ -60,7 +60,7 @@ def adapt(config: AdaptConfig, *, tell: Tell) -> AdaptOutcome:
     Raises: ConfigError for a checkpoint, a labeler or a configuration that cannot be used, before anything is cut; DataError, StorageError.
     """
     started = time.monotonic()
-    file = check_adaptation(config)
+    start = check_adaptation(config)
     steps = Steps(config.num_steps, tell)
     run, judged, labelled = None, None, None
     with config.run.executor.session():
@@ -76,11 +76,11 @@ def adapt(config: AdaptConfig, *, tell: Tell) -> AdaptOutcome:
             labelled = label_dataset(depth_labelling(config), dry_run=False)
     adapted = None
     if audit is not None and goes_on:
-        adapted = _train_and_infer(config, audit, labelled, file=file, steps=steps)
+        adapted = _train_and_infer(config, audit, labelled, start=start, steps=steps)
     return AdaptOutcome(run=run, judged=judged, audit=audit, adapted=adapted, elapsed_s=time.monotonic() - started)
 
 
-def check_adaptation(config: AdaptConfig) -> WeightFile:
+def check_adaptation(config: AdaptConfig) -> Start:
     """The weights to adapt, once all that can be wrong before any label is made was tried.
 
     Raises: ConfigError for labelers that cannot be made or make something else, a root without clips, label sets that are not there, a
@@ -98,8 +98,9 @@ def check_adaptation(config: AdaptConfig) -> WeightFile:
     if config.depth.label_set is not None:
         _expect_depth(read_label_set(root, config.depth.label_set).kind, f"--depth-labels {config.depth.label_set} holds")
     file = read_weights(config.checkpoint)
-    plan_start(check_stage(make_stage(config, UNMADE, file)), file)
-    return file
+    start = Start.of(file)
+    plan_start(check_stage(make_stage(config, UNMADE, start)), file)
+    return start
 
 
 def depth_labelling(config: AdaptConfig) -> LabelingConfig:
@@ -136,12 +137,10 @@ def _audit_of(config: AdaptConfig, judged: JudgedClips | None) -> AuditProgress:
     return found
 
 
-def _train_and_infer(
-    config: AdaptConfig, audit: AuditProgress, labelled: LabelingOutcome | None, *, file: WeightFile, steps: Steps
-) -> Adapted:
+def _train_and_infer(config: AdaptConfig, audit: AuditProgress, labelled: LabelingOutcome | None, *, start: Start, steps: Steps) -> Adapted:
     depth = config.depth.label_set if labelled is None else labelled.label_set
     root = storage.absolute(config.run.root)
-    stage = make_stage(config, Clips(audit=audit.audit.name, depth=depth, aspects=aspects_of(root)), file)
+    stage = make_stage(config, Clips(audit=audit.audit.name, depth=depth, aspects=aspects_of(root)), start)
     _claim(config, stage, audit, depth)
     steps.begin(f"train: {stage.steps} steps on {audit.decisions.get('keep', 0)} clips, from {config.checkpoint}")
     with StepLine(stage) as line:
@@ -153,7 +152,7 @@ def _train_and_infer(
         inferred, num_videos = infer_videos(config, trained.weights)
     return Adapted(
         stage=stage,
-        license=license_of(file),
+        license=start.described.license,
         depth=depth,
         depth_failed=0 if labelled is None else labelled.totals.failed + labelled.totals.quarantined,
         trained=trained,
@@ -203,7 +202,7 @@ def _named(source: str) -> str:
 
 def plan_adaptation(config: AdaptConfig) -> tuple[TrainConfig, str | None]:
     """The stage that would be trained, with names that are not known yet left open, and the licence of its weights. Raises as `adapt`."""
-    file = check_adaptation(config)
+    start = check_adaptation(config)
     root = storage.absolute(config.run.root)
     clips = UNMADE if config.audit is None else Clips(audit=config.audit, depth=config.depth.label_set, aspects=aspects_of(root))
-    return make_stage(config, clips, file), license_of(file)
+    return make_stage(config, clips, start), start.described.license

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from jobs.adapting.config import ENCODER, UNMADE, AdaptConfig, Clips, DepthChoice, make_stage
+from jobs.adapting.config import ENCODER, UNMADE, AdaptConfig, Clips, DepthChoice, Start, make_stage
 from jobs.adapting.report import loss_rows
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
@@ -38,7 +38,7 @@ def asked(**changes) -> AdaptConfig:
 
 def test_the_shipped_stage_learns_from_these_clips_by_weights_of_whatever_size(weights):
     clips = Clips(audit="dis-flow-1", depth="depth-1", aspects=(0.5, 1.75))
-    stage = make_stage(asked(depth=DEPTH, steps=40), clips, weights)
+    stage = make_stage(asked(depth=DEPTH, steps=40), clips, Start.of(weights))
     ((part, _),) = stage.data.pseudo.parts
     assert (part.root, part.audit, part.labels) == ("/data/walk", "dis-flow-1", "depth-1")
     assert part.split is None  # the source's hash may have made it a test video: it is the one to adapt to all the same
@@ -53,27 +53,27 @@ def test_the_shipped_stage_learns_from_these_clips_by_weights_of_whatever_size(w
 
 def test_what_the_user_sets_has_the_last_word_and_a_file_of_ones_own_is_taken_as_it_is(weights, tmp_path):
     changes = ("precision=bfloat16", "data.shape.frames=[8,8]", "data.pseudo.0.split=train")
-    stage = make_stage(asked(changes=changes), UNMADE, weights)
+    stage = make_stage(asked(changes=changes), UNMADE, Start.of(weights))
     assert (stage.precision, stage.data.shape.frames) == ("bfloat16", (8, 8))
     assert stage.data.pseudo.parts[0][0].split == "train"
     own = (SHIPPED / "st4rtrack_adapt.yaml").read_text().replace("every_steps: 100", "every_steps: 77")
     (tmp_path / "own.yaml").write_text(own)
-    stage = make_stage(asked(stage=str(tmp_path / "own.yaml"), steps=40), Clips(audit="a", aspects=(1.0, 1.0)), weights)
+    stage = make_stage(asked(stage=str(tmp_path / "own.yaml"), steps=40), Clips(audit="a", aspects=(1.0, 1.0)), Start.of(weights))
     assert (stage.steps, stage.checkpoints.every_steps, stage.precision, stage.logs.tensorboard) == (40, 77, "bfloat16", True)
     assert stage.data.shape.aspect == (1.3, 1.8)
 
 
 def test_depth_is_needed_where_the_reconstruction_moves_and_left_out_where_it_could_move_nothing(weights):
-    assert make_stage(asked(), UNMADE, weights).losses.adaptation.depth == 0
-    assert make_stage(asked(depth=DEPTH), UNMADE, weights).losses.adaptation.depth == 10
-    both = make_stage(asked(depth=DEPTH, adapt="all"), UNMADE, weights)
+    assert make_stage(asked(), UNMADE, Start.of(weights)).losses.adaptation.depth == 0
+    assert make_stage(asked(depth=DEPTH), UNMADE, Start.of(weights)).losses.adaptation.depth == 10
+    both = make_stage(asked(depth=DEPTH, adapt="all"), UNMADE, Start.of(weights))
     assert (both.losses.adaptation.depth, both.losses.adaptation_settings.adapt, both.frozen) == (10, "all", ENCODER)
     with pytest.raises(ConfigError, match="adapt: all moves the reconstruction.*give --depth-labeler, or --depth-labels"):
-        make_stage(asked(adapt="all"), UNMADE, weights)
-    without = make_stage(asked(adapt="all", changes=("losses.adaptation.depth=0",)), UNMADE, weights)
+        make_stage(asked(adapt="all"), UNMADE, Start.of(weights))
+    without = make_stage(asked(adapt="all", changes=("losses.adaptation.depth=0",)), UNMADE, Start.of(weights))
     assert without.losses.adaptation.depth == 0
     with pytest.raises(ConfigError, match="depth labels are asked for, and losses.adaptation.depth is 0"):
-        make_stage(asked(depth=DEPTH, changes=("losses.adaptation.depth=0",)), UNMADE, weights)
+        make_stage(asked(depth=DEPTH, changes=("losses.adaptation.depth=0",)), UNMADE, Start.of(weights))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_depth_is_needed_where_the_reconstruction_moves_and_left_out_where_it_co
 )
 def test_a_stage_that_cannot_adapt_is_refused(weights, stage, said):
     with pytest.raises(ConfigError, match=said):
-        make_stage(asked(stage=stage), UNMADE, weights)
+        make_stage(asked(stage=stage), UNMADE, Start.of(weights))
 
 
 def test_weights_of_another_network_and_linear_heads_are_refused(weights, tmp_path):
@@ -98,7 +98,7 @@ def test_weights_of_another_network_and_linear_heads_are_refused(weights, tmp_pa
     with pytest.raises(
         ConfigError, match="weights of dust3r with linear heads, and a network with DPT heads is asked for; begin from hf://"
     ):
-        plan_start(check_stage(make_stage(asked(), UNMADE, file)), file)
+        plan_start(check_stage(make_stage(asked(), UNMADE, Start.of(file))), file)
 
 
 @pytest.mark.parametrize(

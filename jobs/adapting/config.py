@@ -136,9 +136,7 @@ def _of_this_adaptation(config: AdaptConfig, clips: Clips, start: Start) -> dict
         "data.labelled": None,
         "data.pseudo": [part],
     }
-    if share_config_type(
-        start.described.model, "st4rtrack"
-    ):  # linear heads are refused by their entries, which says more
+    if share_config_type(start.described.model, "st4rtrack"):  # linear heads are refused by their entries, which says more
         found |= {f"model.config.{name}": value for name, value in start.described.config.items() if name != "head_type"}
     if config.steps is not None:
         found["steps"] = config.steps

@@ -119,6 +119,7 @@ def _inferred_rows(adapted: Adapted) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = []
     for video in adapted.inferred:
         lost = f"; {counted(video.cameras_not_found, 'camera')} not found, see inference.json" if video.cameras_not_found else ""
+        lost += "" if video.fits_cameras else "; no camera sees all of such points: the network is untrained or failed"
         again = ", done before" if video.before else ""
         rows.append(("inferred", f"{video.folder}: {counted(video.num_frames, 'frame')}{again}{lost}"))
     if adapted.num_videos > len(adapted.inferred):

@@ -33,6 +33,7 @@ class InferredVideo:
     folder: str
     num_frames: int
     cameras_not_found: int  # frames
+    fits_cameras: bool  # some pinhole camera sees the points of each frame
     before: bool  # it was there, made with the same weights
 
 
@@ -77,6 +78,7 @@ def _infer(config: AdaptConfig, video: SourceVideo, weights: str, sha256: str) -
         folder=folder,
         num_frames=document["frames"]["count"],
         cameras_not_found=len(document.get("cameras_not_found", ())),
+        fits_cameras=document["fitted_focal_px"] is not None,
         before=before,
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 import typer
 
 from jobs import options
-from jobs.console import DONE, print_summary, run_job
+from jobs.console import DONE, counted, print_summary, run_job
 from jobs.inferring.frames import FrameRequest
 from jobs.inferring.job import Inference, InferenceConfig, infer
 from trainer.inference.joining import Joint
@@ -14,6 +14,7 @@ from trainer.inference.reconstruction import VISIBLE
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _SHOWN_JOINTS = 6
+_SHOWN_FRAMES = 6
 _NOTED_STRETCH = 0.02  # change of aspect that is said
 
 
@@ -78,11 +79,19 @@ def summary_rows(done: Inference, config: InferenceConfig) -> list[tuple[str, ob
         ("defaults", _describe_defaults(done)),
         ("frames", _describe_frames(done)),
         *([("windows", _describe_windows(done))] if done.joints else []),
-        ("cameras", f"{done.num_frames} poses; {focal}"),
+        ("cameras", f"{done.num_frames} poses; {focal}{_describe_lost(done)}"),
         ("points", f"{done.num_points:,} of {total:,} in the cloud (confidence, and no edge between near and far)"),
         ("tracks", _describe_tracks(done)),
         ("written", f"{', '.join(done.written)} in {config.out}"),
     ]
+
+
+def _describe_lost(done: Inference) -> str:
+    lost = done.cameras_not_found
+    if not lost:
+        return ""
+    named = ", ".join(map(str, lost[:_SHOWN_FRAMES])) + (", ..." if len(lost) > _SHOWN_FRAMES else "")
+    return f"; not found for {counted(len(lost), 'frame')} ({named}), which stand where their window begins: inference.json names them all"
 
 
 def _describe_defaults(done: Inference) -> str:

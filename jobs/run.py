@@ -8,10 +8,9 @@ from jobs import options
 from jobs.console import DONE, print_summary, run_job
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
-from jobs.labeling.job import describe
 from jobs.next_commands import LABELER
 from jobs.pseudolabel import parse_options
-from jobs.running.chain import RunConfig, run_jobs
+from jobs.running.chain import RunConfig, check_labeler, run_jobs
 from jobs.running.report import report_run
 from jobs.shard import summary_rows
 from jobs.sharding.job import make_shards
@@ -115,7 +114,7 @@ def run_command(
 
 def report_plan(config: RunConfig) -> int:
     """Print what would be cut, after the labeler's options were checked; the other steps depend on what is cut."""
-    labeler = describe(config.labeling).labeler
+    labeler = check_labeler(config)
     cut = make_shards(config.sharding, dry_run=True)
     rows = [*summary_rows(config.root, cut), ("then", f"screen, label by {labeler}, audit, contact sheet")]
     print_summary("plan", rows)

@@ -44,6 +44,7 @@ SCHEMA_VERSIONS = {
     "exported_shard": 1,
     "publication": 1,
     "published_clips": 1,
+    "adaptation": 1,
 }
 _VERSION, _KIND = b"schema_version", b"trackmill_kind"
 

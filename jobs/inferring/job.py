@@ -84,6 +84,7 @@ class Inference:
     num_inside: int  # tracks that the picture can show
     seen_share: float  # of the tracks' points
     num_points: int  # in the cloud
+    cameras_not_found: tuple[int, ...] | None  # frames; None for a model that predicts its cameras
     focal_px: float | None  # median over the frames, of the cameras fitted to the points; None if none fits
     written: tuple[str, ...]  # names in the folder
 
@@ -120,6 +121,7 @@ def infer(config: InferenceConfig) -> Inference:
             num_inside=whole.num_inside,
             seen_share=whole.seen_share,
             num_points=whole.num_points,
+            cameras_not_found=None if whole.camera_found is None else tuple(np.flatnonzero(~whole.camera_found).tolist()),
             focal_px=None if cameras is None else float(np.median(cameras[:, 0, 0])),
             written=(*written, DOCUMENT),
         )
@@ -162,7 +164,7 @@ def _write(config: InferenceConfig, given: InputFrames, whole: Reconstruction) -
     digest = take_digest(whole, at_most=max(_SHOWN_FRAMES, given.choice.at_once))
     write_arrays(storage.join(folder, ARRAYS), whole)
     write_cloud(storage.join(folder, CLOUD), whole)
-    write_trajectory(storage.join(folder, TRAJECTORY), whole.camera_to_world, times_s)
+    write_trajectory(storage.join(folder, TRAJECTORY), whole.camera_to_world, times_s, whole.camera_found)
     write_image(storage.join(folder, PREVIEW), preview(name, whole, digest))
     written = [ARRAYS, CLOUD, TRAJECTORY, PREVIEW]
     if whole.num_tracks:
@@ -194,6 +196,7 @@ def _document(config: InferenceConfig, done: Inference) -> dict[str, object]:
         "settings": {"grid_px": config.grid_px, "least_confidence": config.least_confidence, "visible": config.visible},
         "precision": done.precision,
         "fitted_focal_px": None if done.focal_px is None else round(done.focal_px, 3),
+        **({} if done.cameras_not_found is None else {"cameras_not_found": list(done.cameras_not_found)}),
         "num_tracks": done.num_tracks,
         "num_tracks_inside": done.num_inside,
         "conventions": {

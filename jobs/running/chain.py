@@ -27,7 +27,20 @@ from pipeline.shards.policy import ClipPolicy
 
 SHEET = "contact_sheet.webp"
 _SHEET_CLIPS = 12
+CUTTING, JUDGING = 1, 4  # steps of a run: to clips, and from there to the contact sheet
 Tell = Callable[[str], None]  # one line on what happens now, or has happened
+
+
+class Steps:
+    """Steps of a chain of jobs: each is said with its number as it begins."""
+
+    def __init__(self, total: int, tell: Tell) -> None:
+        self._total, self._tell, self._begun = total, tell, 0
+
+    def begin(self, step: str) -> None:
+        """Say a step, such as "cut: finding videos", that begins now."""
+        self._begun += 1
+        self._tell(f"{self._begun}/{self._total} {step}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,29 +113,40 @@ def run_jobs(config: RunConfig, *, tell: Tell) -> RunOutcome:
 
     Raises: ConfigError, for the labeler's options before anything is cut; StorageError if something could not be committed.
     """
+    return run_steps(config, Steps(CUTTING + JUDGING, tell))
+
+
+def run_steps(config: RunConfig, steps: Steps) -> RunOutcome:
+    """`run_jobs` as the first CUTTING + JUDGING steps of a longer chain."""
     started = time.monotonic()
-    kind = describe(config.labeling).kind
-    if kind != TrackLabels.kind:
-        raise ConfigError(f"labeler {config.labeler} makes {kind}, and the audit judges tracks; use jobs/shard.py and jobs/pseudolabel.py")
-    root = storage.absolute(config.root)
+    check_labeler(config)
     with config.executor.session():
-        tell("1/5 cut: finding videos, cutting them into clips")
+        steps.begin("cut: finding videos, cutting them into clips")
         cut = make_shards(config.sharding, dry_run=False)
-        if cut.plan.clips == cut.failed_clips:
-            return RunOutcome(cut=cut, judged=None, elapsed_s=time.monotonic() - started)
-        judged = _judge(config, root, tell)
+        judged = None if cut.plan.clips == cut.failed_clips else judge_clips(config, steps)
     return RunOutcome(cut=cut, judged=judged, elapsed_s=time.monotonic() - started)
 
 
-def _judge(config: RunConfig, root: str, tell: Tell) -> JudgedClips:
-    """All that follows the cutting."""
-    tell("2/5 screen: leaving out clips that show nothing to follow")
+def check_labeler(config: RunConfig) -> str:
+    """Name of the labeler, as its labels record it. Raises: ConfigError for one that cannot be made as asked, or follows no points."""
+    described = describe(config.labeling)
+    if described.kind != TrackLabels.kind:
+        raise ConfigError(
+            f"labeler {config.labeler} makes {described.kind}, and the audit judges tracks; use jobs/shard.py and jobs/pseudolabel.py"
+        )
+    return described.labeler
+
+
+def judge_clips(config: RunConfig, steps: Steps) -> JudgedClips:
+    """All that follows the cutting, in JUDGING steps, for a root that holds clips."""
+    root = storage.absolute(config.root)
+    steps.begin("screen: leaving out clips that show nothing to follow")
     screened = screen_dataset(ScreeningConfig(root=root, executor=config.executor, rules=config.rules), dry_run=False)
-    tell(f"3/5 label: following {config.queries.num_queries} points per clip with {config.labeler}")
+    steps.begin(f"label: following {config.queries.num_queries} points per clip with {config.labeler}")
     label_set = label_dataset(config.labeling, dry_run=False).label_set
-    tell(f"4/5 audit: judging the tracks of {label_set}")
+    steps.begin(f"audit: judging the tracks of {label_set}")
     audited = audit_labels(AuditingConfig(root=root, label_set=label_set, executor=config.executor), dry_run=False)
-    tell("5/5 contact sheet")
+    steps.begin("contact sheet")
     audit = audited.plan.audit.name
     sheet = storage.absolute(config.sheet or Layout(root).audit_report(audit, SHEET))
     write_image(sheet, draw_sheet(Shown(root=root, label_set=label_set, audit=audit), None, _SHEET_CLIPS))

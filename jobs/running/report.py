@@ -10,6 +10,7 @@ from jobs.auditing.screen_job import ScreenTotals
 from jobs.console import TOO_MANY_ERRORS, counted, error_exit, print_summary, say_unexpected
 from jobs.next_commands import after_audit, stream_lines
 from jobs.running.chain import JudgedClips, RunConfig, RunOutcome
+from jobs.sharding.job import ShardingOutcome
 from pipeline.audit.report.wording import REASON_SENTENCES, reason_remedy
 from pipeline.audit.summing.records import AuditSummary
 from pipeline.audit.verdict import DECISIONS, REASONS
@@ -45,11 +46,8 @@ REMEDIES: dict[str, str] = {  # reason -> what helps; options are those of `trac
 def report_run(outcome: RunOutcome, config: RunConfig, max_error_rate: float) -> int:
     """Print what a run found, and give its exit code: the gate's if it says no, else that of sources and clips in error."""
     cut, judged = outcome.cut, outcome.judged
-    for row in cut.first_errors:
-        typer.echo(f"  {row.stage}: {row.message}", err=True)
-    say_unexpected([*cut.unexpected, *(judged.audited.unexpected if judged else ())])
-    clips = cut.plan.clips - cut.failed_clips
-    lost = error_exit(cut.num_errors, clips + cut.num_errors, max_error_rate)
+    say_errors(outcome)
+    lost = cutting_exit(cut, max_error_rate)
     if judged is None:
         print_summary("run", [("root", config.root), ("clips", _cut_text(outcome)), ("time", f"{outcome.elapsed_s:.0f} s")])
         typer.echo("error: no clip could be cut; the reasons are above, and in errors/ below the root", err=True)
@@ -62,6 +60,18 @@ def report_run(outcome: RunOutcome, config: RunConfig, max_error_rate: float) ->
         for line in stream_lines(config.root, audit):
             typer.echo(f"  {line}")
     return gate_exit(judged.gate) or lost
+
+
+def say_errors(outcome: RunOutcome) -> None:
+    """Say on standard error what went wrong with sources and clips."""
+    for row in outcome.cut.first_errors:
+        typer.echo(f"  {row.stage}: {row.message}", err=True)
+    say_unexpected([*outcome.cut.unexpected, *(outcome.judged.audited.unexpected if outcome.judged else ())])
+
+
+def cutting_exit(cut: ShardingOutcome, max_error_rate: float) -> int:
+    """TOO_MANY_ERRORS, said on standard error, if a larger share of sources and clips went wrong, else DONE."""
+    return error_exit(cut.num_errors, cut.plan.clips - cut.failed_clips + cut.num_errors, max_error_rate)
 
 
 def _rows(outcome: RunOutcome, judged: JudgedClips, root: str) -> list[tuple[str, object]]:

@@ -5,6 +5,7 @@ import torch
 from jobs.console import DONE, FAILED, counted, print_summary
 from jobs.next_commands import after_training
 from networks import build_model
+from networks.building import Network
 from pipeline.stream import MixtureConfig
 from trainer.data import StepBatch, StepLoader
 from trainer.families import family_of
@@ -21,12 +22,7 @@ def report_stage(config: TrainConfig) -> int:
 
     Raises: ConfigError, DataError for what would end the training.
     """
-    with torch.device("meta"):
-        model = build_model(config.model.name, config.model.config)
-    check_image_sizes(family_of(config.model.name), model, config.data.shape, config.loss_settings)
-    freeze(model, config.frozen)
-    make_objective(model, config)
-    make_optimiser(model, config.optimiser)
+    model = check_stage(config)
     first = next(iter(StepLoader(config.data, patch=family_of(config.model.name).patch_size(model))))
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     rows = [
@@ -45,9 +41,21 @@ def report_stage(config: TrainConfig) -> int:
     return DONE
 
 
+def check_stage(config: TrainConfig) -> Network:
+    """The network of a stage, without weights, its frozen parts frozen. Raises: ConfigError for a stage that cannot be trained."""
+    family = family_of(config.model.name)
+    with torch.device("meta"):
+        model = build_model(config.model.name, config.model.config)
+    check_image_sizes(family, model, config.data.shape, config.loss_settings)
+    freeze(model, config.frozen)
+    family.keep_start(model, config.loss_settings)
+    make_objective(model, config)
+    make_optimiser(model, config.optimiser)
+    return model
+
+
 def report_training(outcome: TrainOutcome, config: TrainConfig) -> int:
     """Print the outcome of a run; failed if most of its steps were lost."""
-    lost = outcome.num_guarded + outcome.num_skipped
     rows = [
         ("steps", outcome.steps),
         ("resumed from step", "begun anew" if outcome.resumed_from is None else outcome.resumed_from),
@@ -58,7 +66,12 @@ def report_training(outcome: TrainOutcome, config: TrainConfig) -> int:
     ]
     labelled = [part.root for part, _ in config.data.labelled.parts] if config.data.labelled else []
     print_summary("Trained", rows, next_commands=after_training(config.out, outcome.weights, labelled, config.data.shape.pixels[1]))
-    return FAILED if lost > _MOST_LOST * outcome.steps else DONE
+    return training_exit(outcome)
+
+
+def training_exit(outcome: TrainOutcome) -> int:
+    """FAILED if most of a run's steps were lost, else DONE."""
+    return FAILED if outcome.num_guarded + outcome.num_skipped > _MOST_LOST * outcome.steps else DONE
 
 
 def _described(batch: StepBatch) -> str:

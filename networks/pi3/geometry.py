@@ -29,6 +29,7 @@ class ModelOutput:
     traj3d_world: list[Tensor] | None = None  # "B T N 3" each, in the world frame
     visibility: Tensor | None = None  # "B T N", in [0, 1], of the last iteration
     visibility_logits: list[Tensor] | None = None  # "B T N" each
+    camera_found: Tensor | None = None  # bool "B T", of a model whose cameras are solved from its points; None: it predicts them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -1,7 +1,7 @@
 """Reading, strict loading and saving of weights: public checkpoints and our own, as safetensors or torch files."""
 
 from networks.weights.fitting import PUBLISHED, license_of, training_shape_of, warn_non_commercial
-from networks.weights.loading import StartReport, build_with_weights, load_model, load_weights, start_from
+from networks.weights.loading import StartReport, build_with_weights, load_model, load_weights, plan_start, start_from
 from networks.weights.reading import WeightFile, read_weights
 from networks.weights.saving import TrainingShape, save_weights
 
@@ -15,6 +15,7 @@ __all__ = [
     "license_of",
     "load_model",
     "load_weights",
+    "plan_start",
     "read_weights",
     "save_weights",
     "start_from",

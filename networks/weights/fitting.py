@@ -50,13 +50,14 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(  # by `build_model`'s nam
         ),
     }
 )
+_DPT = "downstream_head1.dpt.head.4.weight"  # of the twin networks' DPT heads
 _MARKS = (  # the first that is present decides
     ("track_head.tracker.fmap_norm.weight", "trajvg"),
     ("metric_token", "pi3x"),
     ("point_head.proj.weight", "pi3"),
     ("downstream_head1.head_local_features.fc1.weight", "mast3r"),
     ("downstream_head1.proj.weight", "dust3r"),  # linear heads
-    ("downstream_head1.dpt.head.4.weight", "st4rtrack"),  # or DUSt3R: equal in names, shapes and what they compute
+    (_DPT, "st4rtrack"),  # or DUSt3R: equal in names, shapes and what they compute
 )
 _COTRACKER3 = ("corr_mlp.fc1.weight", "time_emb")  # its two variants have the same names
 _ONLINE_WINDOW = 16  # rows of the online variant's time embedding
@@ -160,15 +161,15 @@ def check_fit(file: WeightFile, expected: Shapes, name: str) -> None:
     }
     found = "; ".join(f"{len(keys)} {what}: {list_names(keys)}" for what, keys in complaints.items() if keys)
     if found:
-        raise ConfigError(
-            f"{file.source} does not fit {name}: of {len(expected)} entries {found}. {_advice(file, name, resized=bool(misshapen))}"
-        )
+        advice = _advice(file, name, expected, resized=bool(misshapen))
+        raise ConfigError(f"{file.source} does not fit {name}: of {len(expected)} entries {found}. {advice}")
 
 
-def _advice(file: WeightFile, name: str, *, resized: bool) -> str:
+def _advice(file: WeightFile, name: str, expected: Shapes, *, resized: bool) -> str:
     kind = recognise_network(file.tensors)
-    if kind == "dust3r" and name in ("mast3r", "st4rtrack"):
-        return f"It holds weights of dust3r with linear heads, and {name} has DPT heads; begin from {PUBLISHED['mast3r'].source}"
+    if kind == "dust3r" and _DPT in expected:
+        needing = "a network with DPT heads is asked for" if name == kind else f"{name} has DPT heads"
+        return f"It holds weights of dust3r with linear heads, and {needing}; begin from {PUBLISHED['mast3r'].source}"
     if kind is None:
         source = PUBLISHED[name].source if name in PUBLISHED else None
         return f"It holds {describe_foreign(file.tensors)}; a file of {name} is needed" + (f", such as {source}" if source else "")

@@ -77,6 +77,17 @@ def start_from(model: Network, file: WeightFile) -> StartReport:
 
     Raises: ConfigError if the file is incomplete, of other sizes, or of another model. The model is unchanged then.
     """
+    report = plan_start(model, file)
+    warn_non_commercial(report.license)
+    tensors = name_all(file, model).tensors
+    model.load_state_dict({name: tensors[name] for name in report.loaded}, strict=False)
+    message = "%s begins from %s (%s): %d entries loaded, %d new, %d of the file unused"
+    _log.info(message, model_name(model), file.source, report.model, len(report.loaded), len(report.new), len(report.unused))
+    return report
+
+
+def plan_start(model: Network, file: WeightFile) -> StartReport:
+    """The report of a start, and its refusals, without the copying: `model` may lie on the meta device."""
     described = describe_weights(file)
     if not share_config_type(described.model, model_name(model)):
         raise ConfigError(f"{model_name(model)} cannot begin from {file.source}, which holds weights of {described.model}")
@@ -86,7 +97,7 @@ def start_from(model: Network, file: WeightFile) -> StartReport:
     check_fit(file, shapes_of(twin), described.model)
     mine, theirs = shapes_of(model), shapes_of(twin)
     loaded = [name for name in mine if theirs.get(name) == mine[name]]
-    report = StartReport(
+    return StartReport(
         source=file.source,
         model=described.model,
         license=described.license,
@@ -94,8 +105,3 @@ def start_from(model: Network, file: WeightFile) -> StartReport:
         new=tuple(name for name in mine if name not in set(loaded)),
         unused=tuple(name for name in theirs if name not in set(loaded)),
     )
-    warn_non_commercial(report.license)
-    model.load_state_dict({name: file.tensors[name] for name in loaded}, strict=False)
-    message = "%s begins from %s (%s): %d entries loaded, %d new, %d of the file unused"
-    _log.info(message, model_name(model), file.source, report.model, len(report.loaded), len(report.new), len(report.unused))
-    return report

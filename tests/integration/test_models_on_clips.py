@@ -62,6 +62,7 @@ def test_a_video_becomes_the_public_scripts_arrays_a_cloud_and_poses(work):
     assert document["checkpoint"]["model"] == "trajvg"
     assert document["frames"]["at_once"] == 64
     assert document["joints"] == []
+    assert "cameras_not_found" not in document  # TrajVG says where its cameras are
     assert str(work) not in (work / "out/inference.json").read_text()
 
 
@@ -82,6 +83,20 @@ def test_a_video_longer_than_a_window_is_joined(work):
     assert [(joint["first_frame"], joint["num_frames"]) for joint in joints] == [(1, 2), (2, 2), (3, 2)]
     assert all(0 < joint["points_that_count"] <= 1 and joint["scale"] > 0 for joint in joints)
     assert len(np.loadtxt(work / "joined/poses.txt")) == NUM_FRAMES
+
+
+def test_frames_whose_camera_is_not_found_are_named_wherever_poses_are(work):
+    sizes = {"enc_embed_dim": 16, "enc_depth": 1, "enc_num_heads": 1, "dec_embed_dim": 16, "dec_depth": 4, "dec_num_heads": 1}
+    twin = build_model("st4rtrack", {**sizes, "dpt_feature_dim": 8, "dpt_last_dim": 8, "dpt_layer_dims": [8, 8, 8, 8]})
+    with torch.no_grad():  # all points at the first camera: no focal length explains them
+        twin.downstream_head1.dpt.head[-1].weight.zero_()
+        twin.downstream_head1.dpt.head[-1].bias.zero_()
+    save_weights(str(work / "twin.safetensors"), twin)
+    arguments = ("--checkpoint", work / "twin.safetensors", "--out", work / "lost", "--pixels", 2000, "--limit", 3, "--device", "cpu")
+    done = run(infer_app, work / "walk.mp4", *arguments)
+    assert "not found for 3 frames (0, 1, 2)" in " ".join(done.stdout.replace("│", " ").split())
+    assert json.loads((work / "lost/inference.json").read_text())["cameras_not_found"] == [0, 1, 2]
+    assert (work / "lost/poses.txt").read_text().count("camera not found") == 3
 
 
 def test_a_stopped_inference_leaves_nothing_behind(work, tmp_path, monkeypatch):

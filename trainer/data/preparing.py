@@ -39,8 +39,12 @@ def prepare_labelled(sample: ClipSample, shape: StepShape, config: DataConfig, d
 def prepare_pseudo(sample: ClipSample, shape: StepShape, config: DataConfig, draw: np.random.Generator) -> PreparedClip:
     """A clip with pseudo tracks, beginning at a frame with queries; tracks are drawn by their weight in the window.
 
-    Raises: DataError, naming dataset and clip, if no track counts in the window.
+    Raises: DataError, naming dataset and clip, if no track counts in the window, or the clip is one frame, in which nothing moves.
     """
+    if len(sample.frames) < 2:
+        raise DataError(
+            f"{clip_name(sample)}: it has 1 frame, and tracks say something from 2 on; leave it out of the manifest, or take a longer video"
+        )
     starts = pseudo_start_weights(sample, visible_weights(sample, pseudo=True))
     sample = take_frames(sample, draw_window(starts, shape.frames, config.augment, draw))
     sample = _augment(sample, shape, config.augment, draw, pseudo=True)

@@ -32,7 +32,8 @@ def write_colmap(folder: str, whole: Reconstruction) -> int:
 
     Every image has a PINHOLE camera of its own, as fitted to its points, and up to POINTS_PER_IMAGE points of the cloud, spread evenly
     over its pixels; a point is observed in the image that it comes from, and its error, in pixels, says how far from there the camera
-    projects it. Lengths are in the model's unit.
+    projects it. Frames whose camera was not found are left out, as COLMAP does with those that it cannot register. Lengths are in the
+    model's unit.
 
     Returns: the number of points.
     Raises: DataError if in some frame no pinhole camera sees the points.
@@ -41,11 +42,12 @@ def write_colmap(folder: str, whole: Reconstruction) -> int:
     sparse, poses = storage.join(folder, "sparse", "0"), whole.camera_to_world.astype(np.float64)
     storage.publish_bytes(storage.join(sparse, "cameras.bin"), _cameras(intrinsics, whole.size))
     num_points = 0
+    placed = range(whole.num_frames) if whole.camera_found is None else np.flatnonzero(whole.camera_found).tolist()
     points = Spool(whole.folder, "uint8", (_POINT.itemsize,))
     try:
         with storage.publishing(storage.join(sparse, "images.bin")) as path, path.open("wb") as handle:
-            handle.write(struct.pack("<Q", whole.num_frames))
-            for t in range(whole.num_frames):
+            handle.write(struct.pack("<Q", len(placed)))
+            for t in placed:
                 name = f"{t:06d}.png"
                 storage.publish_bytes(storage.join(folder, "images", name), _png(whole.frames(t)[0], name))
                 rows = _points_of(whole, t, first_id=num_points + 1)

@@ -63,9 +63,11 @@ def write_cloud(uri: str, whole: Reconstruction) -> None:
             handle.write(vertices.tobytes())
 
 
-def write_trajectory(uri: str, camera_to_world: np.ndarray, times_s: np.ndarray) -> None:
+def write_trajectory(uri: str, camera_to_world: np.ndarray, times_s: np.ndarray, found: np.ndarray | None = None) -> None:
     """Publish poses "T 4 4" in TUM's format: time, centre, quaternion (x, y, z, w), a line a frame.
 
+    Args:
+        found: bool "T": a comment before its line says of a frame that its camera was not found. None: all were.
     Raises: DataError if there are not as many times as poses.
     """
     if len(times_s) != len(camera_to_world):
@@ -73,7 +75,10 @@ def write_trajectory(uri: str, camera_to_world: np.ndarray, times_s: np.ndarray)
     quaternions = Rotation.from_matrix(camera_to_world[:, :3, :3]).as_quat()
     rows = np.column_stack([camera_to_world[:, :3, 3], quaternions])
     lines = ["# timestamp tx ty tz qx qy qz qw"]
-    lines += [" ".join([f"{time:.6f}", *(f"{value:.9g}" for value in row)]) for time, row in zip(times_s, rows, strict=True)]
+    for frame, (time, row) in enumerate(zip(times_s, rows, strict=True)):
+        if found is not None and not found[frame]:
+            lines.append(f"# frame {frame}: camera not found; the next pose stands in for it")
+        lines.append(" ".join([f"{time:.6f}", *(f"{value:.9g}" for value in row)]))
     storage.publish_bytes(uri, ("\n".join(lines) + "\n").encode())
 
 

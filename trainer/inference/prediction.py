@@ -36,6 +36,7 @@ class Prediction:
     confidence: npt.NDArray[np.float32]  # float32 "T H W" in [0, 1]
     camera_to_world: npt.NDArray[np.float32]  # float32 "T 4 4"
     tracks: PredictedTracks | None = None  # None if the model tracks nothing, or was not asked to
+    camera_found: npt.NDArray[np.bool_] | None = None  # bool "T": False where no camera sees the points; None if cameras are predicted
 
     def __post_init__(self) -> None:
         num_frames, height, width, _ = self.frames.shape
@@ -49,6 +50,8 @@ class Prediction:
                 "queries": (self.tracks.queries, (num_tracks, 2)),
                 "visibility_score": (self.tracks.visibility_score, (num_frames, num_tracks)),
             }
+        if self.camera_found is not None:
+            check_array("camera_found", self.camera_found, "bool", (num_frames,))
         for name, (array, shape) in arrays.items():
             check_array(f"predicted {name}", array, "float32", shape)
             if not np.isfinite(array).all():
@@ -130,6 +133,7 @@ def _record(frames: np.ndarray, output: ModelOutput, queries: np.ndarray | None)
         confidence=_array(output.conf[..., 0].float().sigmoid()),
         camera_to_world=_array(output.camera_poses),
         tracks=tracks,
+        camera_found=None if output.camera_found is None else output.camera_found[0].cpu().numpy(),
     )
 
 

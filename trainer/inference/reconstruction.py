@@ -93,6 +93,7 @@ class Reconstruction:
         self.num_frames = self.num_points = self.num_tracks = self.num_inside = 0
         self._num_seen = self._num_scored = 0
         self._cameras: list[np.ndarray] = []
+        self._found: list[np.ndarray] = []  # of each window whose cameras were solved: whether they were found
         self._intrinsics: list[np.ndarray] = []  # NaN in the frames of a window that no camera fits
         self._spans: list[_TrackSpan] = []
         self._files = ExitStack()
@@ -122,6 +123,7 @@ class Reconstruction:
         self._spools["depth"].append(np.where(shown, depth, np.float32(0)))
         self.num_points += int(shown.sum())
         self._cameras += list(prediction.camera_to_world[shared:])
+        self._found += [] if prediction.camera_found is None else [prediction.camera_found[shared:]]
         intrinsics = fit_intrinsics(prediction.local_points, prediction.confidence)
         lost = np.full((len(prediction.frames), 3, 3), np.nan, np.float32)
         self._intrinsics += list((lost if intrinsics is None else intrinsics)[shared:])
@@ -139,6 +141,13 @@ class Reconstruction:
         """float32 "T 3 3", fitted to each frame's points; None if some frame's points fit no camera."""
         together = np.stack(self._intrinsics)
         return None if np.isnan(together).any() else together
+
+    @property
+    def camera_found(self) -> np.ndarray | None:
+        """bool "T": False where no camera sees the predicted points, and the pose is that of its window's first frame; None for a model
+        that predicts its cameras.
+        """
+        return np.concatenate(self._found) if self._found else None
 
     @property
     def seen_share(self) -> float:

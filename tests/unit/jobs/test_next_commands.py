@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from jobs.next_commands import after_audit, after_conversion, after_labels, after_shards, after_training, stream_lines
+from jobs.next_commands import after_adaptation, after_audit, after_conversion, after_labels, after_shards, after_training, stream_lines
 from jobs.trackmill import load_command
 from trainer.loop import read_config
 
@@ -35,6 +35,7 @@ def _called_by_the_console_script(monkeypatch):
         lambda: after_labels(ROOT, "pi3-1", kind="depth", query_policy="grid"),
         lambda: after_audit(ROOT, "dis-flow-1", passes=True, worst="a-w0000"),
         lambda: after_audit(ROOT, "dis-flow-1", passes=False),
+        lambda: after_adaptation(ROOT, "dis-flow-1", "runs/a/checkpoints/1.safetensors", "runs/a"),
         lambda: after_training("runs/tiny", "runs/tiny/checkpoints/1.safetensors", [ROOT], 4800),
     ],
 )

@@ -87,6 +87,7 @@ def test_every_job_is_walked():
         "show",
         "forget",
         "run",
+        "adapt",
         "status",
         "export kubric",
         "publish",

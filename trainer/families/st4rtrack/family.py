@@ -133,7 +133,8 @@ def pair_maps(model: TwinNetwork, images: Tensor, *, pairs_at_once: int | None =
 def world_of_maps(maps: ClipMaps, queries: Tensor | None) -> ModelOutput:
     """Cameras, points and tracks of one clip, as one record, without gradient.
 
-    Frames whose camera is not found stand at the first one's, a map without a focal length gets the longer side: a warning says so.
+    Frames whose camera is not found stand at the first one's; a first map without a focal length gets the longer side, and no camera of the
+    clip counts as found then. A warning says so, and `camera_found` which frames they are.
 
     Visibility is ours, since the network has none: how near a point's depth is to that of the surface where it projects to.
 
@@ -144,7 +145,8 @@ def world_of_maps(maps: ClipMaps, queries: Tensor | None) -> ModelOutput:
         num_frames, height, width = maps.confidence_1.shape
         middle = maps.point_map_1.new_tensor([(width - 1) / 2, (height - 1) / 2])
         focal = weiszfeld_focal(maps.point_map_1[0], middle)
-        if not bool(focal.isfinite() & (focal > 0)):
+        has_focal = bool(focal.isfinite() & (focal > 0))
+        if not has_focal:
             _log.warning("the first frame's points give no focal length: the network has failed on it; %d px are taken", max(height, width))
             focal = focal.new_tensor(float(max(height, width)))
         intrinsics = pinhole_matrix(focal, middle)
@@ -160,6 +162,7 @@ def world_of_maps(maps: ClipMaps, queries: Tensor | None) -> ModelOutput:
             local_points=local_points[None],
             conf=(maps.confidence_2 - 1).clamp_min(1e-6).log()[None, ..., None],
             camera_poses=to_first[None],
+            camera_found=(~solution.failed & has_focal)[None],
         )
         if queries is None:
             return geometry

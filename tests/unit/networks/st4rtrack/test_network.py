@@ -117,6 +117,10 @@ def test_linear_heads_given_to_st4rtrack_are_refused_with_a_remedy(tmp_path):
     torch.save(build_model("dust3r", {**TINY, "head_type": "linear"}).state_dict(), tmp_path / "linear.pth")
     with pytest.raises(ConfigError, match="weights of dust3r with linear heads, and st4rtrack has DPT heads; begin from hf://naver/MASt3R"):
         load_weights(build_model("st4rtrack", TINY), read_weights(str(tmp_path / "linear.pth")))
+    with pytest.raises(
+        ConfigError, match="dust3r with linear heads, and a network with DPT heads is asked for; begin from hf://naver/MASt3R"
+    ):
+        start_from(build_model("st4rtrack", {**TINY, "enc_num_heads": 1, "dec_num_heads": 1}), read_weights(str(tmp_path / "linear.pth")))
 
 
 @pytest.mark.parametrize(

@@ -195,3 +195,11 @@ def test_clips_that_know_less_are_filled_up(make_clip):
 def test_a_batch_moves_as_a_whole(make_clip):
     batch = collate([prepare_labelled(make_clip(), SHAPE, config(), draw())]).to("meta")
     assert batch.images.device.type == batch.geometry.local_points.device.type == batch.observations.frame_weights.device.type == "meta"
+
+
+def test_a_clip_of_one_frame_has_no_tracks_to_learn_from(make_clip):
+    arrays = ("frames", "frame_indices", "frame_times", "tracks2d", "visibility", "confidence", "frame_weights", "pose_signal")
+    clip = make_clip(pseudo=True)
+    one = {name: getattr(clip, name)[:1] for name in arrays if getattr(clip, name) is not None}
+    with pytest.raises(DataError, match="dataset walls, clip clip-a: it has 1 frame, and tracks say something from 2 on"):
+        prepare_pseudo(make_clip(pseudo=True, **one), SHAPE, config(), draw())

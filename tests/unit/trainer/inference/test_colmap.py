@@ -107,6 +107,16 @@ def test_colmap_reads_it(model):
             np.testing.assert_allclose(pixel, observation.xy, atol=1e-3)
 
 
+def test_frames_whose_camera_was_not_found_are_left_out(tmp_path):
+    whole = replace(walk(NUM_FRAMES), camera_found=np.array([True, False, True]))
+    with Reconstruction(str(tmp_path), least_confidence=0.1) as made:
+        made.append(whole, first=0)
+        assert write_colmap(str(tmp_path / "colmap"), made) < made.num_points
+    assert [path.name for path in sorted((tmp_path / "colmap/images").iterdir())] == ["000000.png", "000002.png"]
+    assert Reader(tmp_path / "colmap/sparse/0/images.bin").take("Q") == 2
+    assert {track[0][0] for *_, track in read_points(tmp_path / "colmap/sparse/0").values()} == {1, 3}  # numbers of images
+
+
 def test_points_that_the_cameras_do_not_fit_carry_their_error(tmp_path):
     whole = walk(2)
     right = whole.camera_to_world[:, None, None, :3, 0]

@@ -3,6 +3,7 @@
 import ast
 import struct
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -169,3 +170,23 @@ def test_a_prediction_with_nan_is_refused():
             confidence=np.ones((T, H, W), np.float32),
             camera_to_world=POSES,
         )
+
+
+def test_a_pose_that_stands_in_for_a_camera_that_was_not_found_says_so(tmp_path):
+    poses = np.stack([*POSES, POSES[0]])
+    write_trajectory(str(tmp_path / "poses.txt"), poses, np.array([0, 0.5, 1]), np.array([True, False, True]))
+    lines = (tmp_path / "poses.txt").read_text().splitlines()
+    assert lines[2] == "# frame 1: camera not found; the next pose stands in for it"
+    assert [line.split()[0] for line in lines if not line.startswith("#")] == ["0.000000", "0.500000", "1.000000"]
+    assert len(np.loadtxt(tmp_path / "poses.txt")) == 3
+
+
+def test_cameras_that_were_not_found_are_known_for_every_frame_of_all_windows(tmp_path):
+    first = replace(a_prediction(), camera_found=np.array([True, False]))
+    second = replace(a_prediction(), camera_found=np.array([False, True]))
+    made = on_disk(tmp_path, first)
+    made.append(second, first=1)  # its first frame is the first window's last
+    assert made.camera_found.tolist() == [True, False, True]
+    assert on_disk(tmp_path, a_prediction()).camera_found is None
+    with pytest.raises(DataError, match="camera_found is bool"):
+        replace(a_prediction(), camera_found=np.ones(T + 1, bool))

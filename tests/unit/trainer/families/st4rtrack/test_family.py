@@ -15,7 +15,8 @@ from tests.unit.trainer.loop.rendered import Planes, make_clips, make_data
 from trainer.data import StepBatch
 from trainer.families import ClipShares, Objective, family_of
 from trainer.families.st4rtrack import St4RTrackLosses
-from trainer.families.st4rtrack.family import pair_maps
+from trainer.families.st4rtrack.family import pair_maps, world_of_maps
+from trainer.families.st4rtrack.losses import clip_maps
 from trainer.families.st4rtrack.regression import PairTargets
 from trainer.families.st4rtrack.settings import AdaptationSettings, AdaptationWeights, SupervisedWeights
 from trainer.families.st4rtrack.targets import maps_to_tracks, pair_targets, tracks_to_maps
@@ -317,6 +318,41 @@ def test_bfloat16_predicts_nearly_the_same_world_in_float32() -> None:
     size = np.linalg.norm(exact.points, axis=-1).mean()
     difference = np.linalg.norm(near.points - exact.points, axis=-1).mean()
     assert 0 < difference < 0.05 * size
+
+
+def test_one_frame_is_a_pair_with_itself() -> None:
+    found = predict(seeing(), np.random.default_rng(0).integers(0, 255, (1, 32, SIDE, 3), np.uint8), np.array([[4.0, 5.0]], np.float32))
+    assert found.camera_found.tolist() == [True]
+    np.testing.assert_allclose(found.camera_to_world[0], np.eye(4), atol=1e-5)
+    assert found.tracks.world.shape == (1, 1, 3)
+
+
+def test_frames_without_a_camera_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    clips, model = make_clips(1, 1, labelled=False, side=SIDE), seeing()
+    with torch.no_grad():
+        maps = clip_maps(pair_maps(model, clips.images), 1)[0]
+    assert world_of_maps(maps, None).camera_found.tolist() == [[True, True]]
+    maps.point_map_2[1] = torch.nan
+    found = world_of_maps(maps, None)
+    assert found.camera_found.tolist() == [[True, False]]
+    assert "1 of 2 frames: no camera sees their points so" in caplog.text
+    maps.point_map_1.zero_()
+    assert world_of_maps(maps, None).camera_found.tolist() == [[False, False]]  # cameras by a focal length that was guessed
+    assert "give no focal length" in caplog.text
+
+
+def test_a_frame_whose_camera_is_not_found_counts_and_leaves_the_other_frames_their_gradient() -> None:
+    family, clips = family_of("st4rtrack"), with_depth(make_clips(1, 1, labelled=False, side=SIDE))
+    losses = St4RTrackLosses(supervised=None, adaptation_settings=AdaptationSettings(adapt="all", pnp_pixels=None))
+    output = family.forward(seeing(), clips, losses)
+    broken = output.confidence_2.clone()
+    broken[1, 0, 0] = torch.inf  # of frame 1
+    found = family.pseudo_losses(replace(output, confidence_2=broken), clips, losses)
+    values = {term.name: float(term.values.detach()) for term in found.terms}
+    assert values["adaptation/failed_poses"] == 0.5
+    (gradient,) = torch.autograd.grad(found.total().sum(), output.point_map_1)
+    assert gradient.isfinite().all()
+    assert gradient[0].any()
 
 
 def test_pictures_and_settings() -> None:

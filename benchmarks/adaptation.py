@@ -1,0 +1,272 @@
+"""Adaptation without 4D labels, measured: a tiny St4RTrack, taught on `studio`, adapts to pseudo tracks and depth of `wild`; with controls.
+
+Stand-ins, since no pretrained weights are at hand: the images of a pair carry inverse depth (3 % smooth error) and DIS flow, and depth
+labels are the truth times a random unit per frame times a smooth 8 % error. Everything else is the project's: tracks and audit by its jobs,
+losses and PnP by trainer/families/st4rtrack. Run again, it goes on where it stopped.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from adaptation_clips import Window, windows
+from adaptation_runs import ARMS, adapt, measure, new_model, train_base
+from material import machine
+from scipy.stats import t
+
+from networks.st4rtrack.network import DUSt3R
+from pipeline.labels import list_label_sets, read_label_set
+from trainer.evaluation import paired_difference
+
+HERE = Path(__file__).parents[1]
+CLIPS = {  # name: domain, clips, seed
+    "studio": ("studio", 384, 7501),
+    "held": ("studio", 32, 8501),
+    "adapted": ("wild", 32, 7401),
+    "chosen": ("wild", 16, 9401),  # the learning rate is chosen on them
+    "other": ("wild", 32, 8401),
+}
+SIZES = {"studio": (128, 160), "wild": (256, 320)}
+LABELLED = ("adapted", "chosen")
+MEASURES = {
+    "epe_dynamic": "EPE of moving points, m",
+    "epe_over_displacement": "EPE over displacement, moving points",
+    "apd_dynamic": "APD of moving points",
+    "epe_all": "EPE of all points, m",
+    "apd_all": "APD of all points",
+    "camera_error": "place of cameras over distance moved",
+    "points_relative": "error of head 2's points over distance",
+}
+RATES = (3e-5, 1e-4, 3e-4)
+ENDS = {"reweighted": True, "plain": False}  # of the base: whether moving pixels count more
+BASE = "reweighted"  # that the arms begin from
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What is compared."""
+
+    out: Path
+    seeds: int
+    first_steps: int  # of the base, with the plain confidence loss
+    second_steps: int  # of its two ends: with moving pixels reweighted, and without
+    steps: int  # of an arm
+    base_rate: float
+
+    def root(self, name: str) -> Path:
+        """A dataset of CLIPS."""
+        return self.out / "data" / name
+
+    def windows(self, name: str) -> list[Window]:
+        """Its clips, prepared once."""
+        found: list[Window] = torch.load(self.out / "windows" / f"{name}.pt", weights_only=False)
+        return found
+
+    def weights(self, seed: int, name: str) -> Path:
+        """Of a base or an arm."""
+        return self.out / f"seed{seed}" / f"{name}.pt"
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Where data, weights and results go.")] = Path("out/adaptation"),
+    seeds: Annotated[int, typer.Option(help="Of weights and orders.")] = 3,
+    first_steps: Annotated[int, typer.Option(help="Of the base, moving pixels weighted like all.")] = 1200,
+    second_steps: Annotated[int, typer.Option(help="Of each of its two ends: moving pixels reweighted, and not.")] = 700,
+    steps: Annotated[int, typer.Option(help="Of an arm, one clip of 8 frames each.")] = 160,
+    base_rate: Annotated[float, typer.Option(help="Highest learning rate of the base.")] = 1e-3,
+    side_by_side: Annotated[int, typer.Option(help="Trainings at a time, each on one thread.")] = 2,
+) -> None:
+    """Print one JSON, and write it to OUT."""
+    plan = Plan(out=out.absolute(), seeds=seeds, first_steps=first_steps, second_steps=second_steps, steps=steps, base_rate=base_rate)
+    make_data(plan, side_by_side)
+    chosen = range(seeds)
+    with ProcessPoolExecutor(side_by_side, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        list(pool.map(train_first, [plan] * seeds, chosen))
+        ends = [(seed, end) for seed in chosen for end in ENDS]
+        list(pool.map(train_end, [plan] * len(ends), *zip(*ends, strict=True)))
+        list(pool.map(try_rate, [plan] * len(RATES), RATES))
+        rate = choose_rate(plan)
+        arms = [(seed, arm) for arm in ARMS for seed in chosen]
+        list(pool.map(train_arm, [plan] * len(arms), *zip(*arms, strict=True), [rate] * len(arms)))
+        measured = [(seed, name) for seed in chosen for name in (*ENDS, *ARMS)]
+        scores = dict(zip(measured, pool.map(scores_of, [plan] * len(measured), *zip(*measured, strict=True)), strict=True))
+    result = {
+        "what": "a tiny St4RTrack adapted to wild clips; differences are arm less doing nothing, on the same clips",
+        "plan": {name: value for name, value in asdict(plan).items() if name != "out"},
+        "rate": rate,
+        "clips": {name: len(plan.windows(name)) for name in CLIPS},
+        **summary(plan, scores),
+        "machine": machine(),
+    }
+    (plan.out / "result.json").write_text(json.dumps(result, indent=1))
+    typer.echo(json.dumps(result, indent=1))
+
+
+def make_data(plan: Plan, side_by_side: int) -> None:
+    """Render, label, audit, prepare."""
+    with ThreadPoolExecutor(side_by_side) as pool:
+        list(pool.map(lambda name: make_dataset(plan, name), CLIPS))
+
+
+def make_dataset(plan: Plan, name: str) -> None:
+    """One dataset of CLIPS, and the file of its windows."""
+    file = plan.out / "windows" / f"{name}.pt"
+    if file.exists():
+        return
+    domain, count, seed = CLIPS[name]
+    root, size = plan.root(name), SIZES[domain]
+    shape = ("--clip-frames", 24, "--height", size[0], "--width", size[1], "--queries", 1024, "--split-shares", "train=1")
+    job("synthesize.py", "--root", root, "--domain", domain, "--num-clips", count, "--seed", seed, "--clips-per-shard", 16, *shape)
+    sets: dict[str, str] = {}
+    if name in LABELLED:
+        job("pseudolabel.py", "--root", root, "--labeler", "dis-flow", "--queries", 512, "--query-frames", 1)
+        job("pseudolabel.py", "--root", root, "--labeler", "adaptation_clips:oracle_depth", "--option", f"root={root}")
+        kinds = {read_label_set(str(root), found).kind: found for found in list_label_sets(str(root))}
+        job("audit.py", "run", "--root", root, "--labels", kinds["tracks"], "--no-gate")
+        sets = {"audit": kinds["tracks"], "depth_labels": kinds["depth"]}
+    save(windows(root, **sets), file)
+
+
+def train_first(plan: Plan, seed: int) -> None:
+    """The common part of the base."""
+    if not plan.weights(seed, "first").exists():
+        model = new_model(seed)
+        history = train_base(model, plan.windows("studio"), seed=seed, steps=plan.first_steps, rate=plan.base_rate, reweight=False)
+        save({"weights": model.state_dict(), "loss": history}, plan.weights(seed, "first"))
+
+
+def train_end(plan: Plan, seed: int, end: str) -> None:
+    """One end of the base."""
+    if not plan.weights(seed, end).exists():
+        model = restored(plan, seed, "first")
+        rate = 0.7 * plan.base_rate
+        history = train_base(model, plan.windows("studio"), seed=seed, steps=plan.second_steps, rate=rate, reweight=ENDS[end])
+        save({"weights": model.state_dict(), "loss": history}, plan.weights(seed, end))
+
+
+def try_rate(plan: Plan, rate: float) -> None:
+    """Adapt the first seed to the clips that are used for nothing else."""
+    name = f"rate_{rate:g}"
+    if not plan.weights(0, name).exists():
+        model, clips = restored(plan, 0, BASE), with_labels(plan.windows("chosen"))
+        history = adapt(model, ARMS["full"], clips, seed=0, steps=plan.steps, rate=rate)
+        save({"loss": history, "values": measure(model, clips)}, plan.weights(0, name))
+
+
+def choose_rate(plan: Plan) -> float:
+    """That of the lowest error on moving points."""
+    found = {rate: torch.load(plan.weights(0, f"rate_{rate:g}"), weights_only=False)["values"] for rate in RATES}
+    return min(RATES, key=lambda rate: float(np.nanmean([clip["epe_dynamic"] for clip in found[rate]])))
+
+
+def train_arm(plan: Plan, seed: int, arm: str, rate: float) -> None:
+    """From the base."""
+    if not plan.weights(seed, arm).exists():
+        model = restored(plan, seed, BASE)
+        history = adapt(model, ARMS[arm], with_labels(plan.windows("adapted")), seed=seed, steps=plan.steps, rate=rate)
+        save({"weights": model.state_dict(), "loss": history}, plan.weights(seed, arm))
+
+
+def scores_of(plan: Plan, seed: int, name: str) -> dict[str, list[dict[str, float]]]:
+    """Values of every clip, by dataset."""
+    file = plan.weights(seed, f"scores of {name}")
+    if not file.exists():
+        model = restored(plan, seed, name)
+        sets = {"adapted": with_labels(plan.windows("adapted")), "other": plan.windows("other")}
+        if name in ENDS:
+            sets["held"] = plan.windows("held")
+        save({dataset: measure(model, clips) for dataset, clips in sets.items()}, file)
+    found: dict[str, list[dict[str, float]]] = torch.load(file, weights_only=False)
+    return found
+
+
+def summary(plan: Plan, scores: Mapping[tuple[int, str], Mapping[str, Sequence[Mapping[str, float]]]]) -> dict[str, Any]:
+    """Means, and paired differences: each arm against doing nothing, the full one against its controls, and the base's two ends."""
+    seeds = range(plan.seeds)
+
+    def values(name: str, dataset: str, measure_name: str) -> np.ndarray:
+        return np.array([[clip[measure_name] for clip in scores[seed, name][dataset]] for seed in seeds])
+
+    def against(first: str, second: str, dataset: str) -> dict[str, Any]:
+        return {name: difference(values(first, dataset, name), values(second, dataset, name)) for name in MEASURES}
+
+    def averages(name: str, dataset: str, prefix: str = "") -> dict[str, list[float]]:
+        present = scores[0, name][dataset][0]
+        return {
+            part: [round(float(mean), 5) for mean in np.nanmean(values(name, dataset, prefix + part), axis=1)]
+            for part in MEASURES
+            if prefix + part in present
+        }
+
+    before_fork = {
+        dataset: {"base": averages(BASE, dataset), "standing still": averages(BASE, dataset, "still_")}
+        for dataset in ("held", "adapted", "other")
+    }
+    return {
+        "before_the_fork": before_fork,
+        "reweighting": {dataset: against("plain", "reweighted", dataset) for dataset in ("held", "other")},
+        "arms": {
+            dataset: {arm: {"means": averages(arm, dataset), "less_nothing": against(BASE, arm, dataset)} for arm in ARMS}
+            for dataset in ("adapted", "other")
+        },
+        "full_less_control": {
+            dataset: {control: against(control, "full", dataset) for control in ("shuffled tracks", "shuffled depth", "true tracks")}
+            for dataset in ("adapted", "other")
+        },
+    }
+
+
+def difference(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
+    """Of values "seeds clips": over clips (means of the seeds, bootstrap), and over seeds (Student's t)."""
+    by_seed = np.nanmean(after, axis=1) - np.nanmean(before, axis=1)
+    count = len(by_seed)
+    half = float(t.ppf(0.975, count - 1) * by_seed.std(ddof=1) / np.sqrt(count)) if count > 1 else float("nan")
+    mean = float(by_seed.mean())
+    return {
+        "mean": mean,
+        "relative": mean / float(np.nanmean(before)),
+        "by_seed": by_seed.round(5).tolist(),
+        "over_seeds": [mean - half, mean + half],
+        "over_clips": [getattr(paired_difference(before.mean(axis=0), after.mean(axis=0)), bound) for bound in ("low", "high")],
+    }
+
+
+def restored(plan: Plan, seed: int, name: str) -> DUSt3R:
+    """A model with stored weights."""
+    model = new_model(seed)
+    model.load_state_dict(torch.load(plan.weights(seed, name), weights_only=False)["weights"])
+    return model
+
+
+def with_labels(clips: Sequence[Window]) -> list[Window]:
+    """Those that the audit left tracks of."""
+    return [clip for clip in clips if clip.pseudo is not None]
+
+
+def save(value: object, file: Path) -> None:
+    """Whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    torch.save(value, part)
+    part.rename(file)
+
+
+def job(name: str, *arguments: object) -> None:
+    """Run one of our command lines on one thread; its tables go to standard error."""
+    places = os.pathsep.join((str(HERE), str(HERE / "benchmarks")))
+    command: Iterable[object] = (sys.executable, HERE / "jobs" / name, *arguments, "--executor", "inline")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": places}
+    subprocess.run([str(part) for part in command], check=True, stdout=sys.stderr, env=environment)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,7 +1,7 @@
 """Base class of the registry's networks: a configuration, and fresh weights drawn from a generator."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Self
 
 import torch
@@ -57,6 +57,10 @@ class Network(nn.Module, ABC):
             if first.setdefault(id(parameter), name) != name:
                 names[name] = first[id(parameter)]
         return names
+
+    def unread(self, names: Collection[str]) -> frozenset[str]:
+        """Those of a file's entries that this network leaves out by its configuration; all others must be its own."""
+        return frozenset()
 
     def initialise(self, generator: torch.Generator) -> None:
         """Overwrite every entry: weights by `fill_weights`, and the buffers that are no weights.

@@ -62,6 +62,10 @@ class Network(nn.Module, ABC):
         """Those of a file's entries that this network leaves out by its configuration; all others must be its own."""
         return frozenset()
 
+    def part_of(self, name: str) -> "tuple[str, Network] | None":
+        """Prefix and network of a part that is a network of the registry by itself, of this name; None where there is none."""
+        return None
+
     def initialise(self, generator: torch.Generator) -> None:
         """Overwrite every entry: weights by `fill_weights`, and the buffers that are no weights.
 

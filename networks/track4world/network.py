@@ -157,8 +157,15 @@ class Track4World(Network):
 
     @classmethod
     def parse_config(cls, table: Mapping[str, Any] | None) -> Any:
-        """See `Network.parse_config`; entries of golden vectors' tables that describe their inputs are left out."""
-        given = {key: value for key, value in table.items() if key not in _CASE} if isinstance(table, Mapping) else table
+        """See `Network.parse_config`; entries of golden vectors' tables that describe their inputs are left out.
+
+        Remarks, by a leading "_", may be in the backbone's section too.
+        """
+        if not isinstance(table, Mapping):
+            return super().parse_config(table)
+        given = {key: value for key, value in table.items() if key not in _CASE}
+        if isinstance(below := given.get("backbone_config"), Mapping):
+            given["backbone_config"] = {key: value for key, value in below.items() if not str(key).startswith("_")}
         return super().parse_config(given)
 
     @classmethod
@@ -169,6 +176,12 @@ class Track4World(Network):
     def unread(self, names: Collection[str]) -> frozenset[str]:
         """See `Network.unread`: a network without backbone takes the decoder alone out of a whole file."""
         return frozenset(name for name in names if self.backbone is None and name.startswith("backbone."))
+
+    def part_of(self, name: str) -> tuple[str, Network] | None:
+        """See `Network.part_of`: the backbone can begin from its own file, and from one that its kind can begin from."""
+        if self.backbone is None or not isinstance(self.backbone, _BACKBONES.get(name, ())):
+            return None
+        return "backbone.", self.backbone
 
     def _checked(self, images: Tensor) -> Padding:
         if images.ndim != 5 or images.shape[2] != 3 or not images.is_floating_point() or images.shape[1] < 2:

@@ -18,7 +18,9 @@ class EngineConfig:
     iterations: int = ITERATIONS
     precision: Precision = "float32"  # bfloat16: autocast; flows, coordinates, correlations and upsampling stay float32
     window: int | None = None  # targets at once, even; None for the length of the network's time table
-    later_windows: LaterWindows = "hold"  # second half of a later window from the last known flow; "restart": from no motion, and written anew
+    later_windows: LaterWindows = (
+        "hold"  # second half of a later window from the last known flow; "restart": from no motion, and written anew
+    )
     pairs_at_once: int = 12
     pixel_offset: float = 0.5  # of a target pixel's centre in the lifting to 3D; the public code has 0, half a pixel beside its points
 

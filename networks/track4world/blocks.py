@@ -126,7 +126,10 @@ class ContextEncoder(nn.Module):
     def __init__(self, config: Track4WorldConfig) -> None:
         super().__init__()
         one, two, three = config.ctx
-        stages = [nn.Sequential(*(SpatialBlock(width, config.layer_scale) for _ in range(depth))) for width, depth in zip(config.ctx, config.ctx_depth, strict=True)]
+        stages = [
+            nn.Sequential(*(SpatialBlock(width, config.layer_scale) for _ in range(depth)))
+            for width, depth in zip(config.ctx, config.ctx_depth, strict=True)
+        ]
         self.features = nn.Sequential(
             nn.Sequential(nn.Conv2d(3, one, kernel_size=4, stride=4), MapNorm(one, eps=_EPS)),
             stages[0],

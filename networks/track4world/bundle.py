@@ -94,9 +94,7 @@ class GeometryBundle:
     def frames(self, index: Tensor | slice) -> "GeometryBundle":
         """The same, of some of its frames, in their order."""
         poses = None if self.camera_poses is None else self.camera_poses[:, index]
-        return replace(
-            self, tokens=self.tokens[:, index], points=self.points[:, index], camera_poses=poses, mask=self.mask[:, index]
-        )
+        return replace(self, tokens=self.tokens[:, index], points=self.points[:, index], camera_poses=poses, mask=self.mask[:, index])
 
     def repeat_last(self, count: int) -> "GeometryBundle":
         """The same with `count` copies of the last frame behind it."""

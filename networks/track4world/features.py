@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
 _LONGEST_WAVE = 10_000.0
 _PAIR_ROW = 1  # of the time table, for a single target
 

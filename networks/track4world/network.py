@@ -125,7 +125,10 @@ class Track4World(Network):
         """
         targets = window.targets.flat()
         source = window.source.repeated(window.num_targets)
-        times = time_rows(self.time_emb[0], window.num_targets, window.time_row), time_rows(self.time_emb3d[0], window.num_targets, window.time_row)
+        times = (
+            time_rows(self.time_emb[0], window.num_targets, window.time_row),
+            time_rows(self.time_emb3d[0], window.num_targets, window.time_row),
+        )
         batch = len(window.source.points)
         with full_precision(source.points.device):
             pyramids = _Pyramids.of(targets, self.config.levels)

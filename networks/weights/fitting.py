@@ -49,7 +49,7 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(  # by `build_model`'s nam
             source="hf://yupengchengg147/St4RTrack/model.safetensors",
         ),
         "track4world": Published(
-            license="academic use only, non-commercial (TencentARC/Track4World; its backbones' terms beside: Pi3X and Depth-Anything-3 CC BY-NC 4.0)",
+            license="academic use only, non-commercial (TencentARC/Track4World; backbones beside: Pi3X, Depth-Anything-3 CC BY-NC 4.0)",
             source="hf://TencentARC/Track4World/track4world_pi3.pth",
         ),
     }

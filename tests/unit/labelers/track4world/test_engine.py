@@ -91,10 +91,14 @@ def _value(part, name):
     return part.maps.pixels - torch.stack([x, y])
 
 
-def test_from_images_through_our_own_pi3x():
+@pytest.fixture(scope="module")
+def pi3x_model():
+    return fill(build_model("track4world", e2e_config("pi3x"))).requires_grad_(False)
+
+
+def test_from_images_through_our_own_pi3x(pi3x_model):
     golden = arrays("e2e_small.npz")
-    model = fill(build_model("track4world", e2e_config("pi3x"))).requires_grad_(False)
-    parts = list(Track4WorldEngine(model, GOLDEN_CONFIG).track_frame(frames_of(golden, 5)))
+    parts = list(Track4WorldEngine(pi3x_model, GOLDEN_CONFIG).track_frame(frames_of(golden, 5)))
     for value, name, atol in (("pixels", "flow2d_abs", 5e-5), ("flow3d", "raw_flow3d", 1e-5), ("visconf", "visconf", 1e-5)):
         found = gathered(parts, 5, lambda part, value=value: getattr(part.maps, value))
         close(found[..., ::2, ::2], golden[name], atol)
@@ -102,13 +106,14 @@ def test_from_images_through_our_own_pi3x():
     close(parts[0].geometry.points[1, :, ::2, ::2], golden["points_t1"], 1e-5)
 
 
-def test_trajvg_below_the_same_decoder_gives_the_same_flow_where_its_geometry_is_the_same():
+def test_trajvg_below_the_same_decoder_gives_the_same_flow_where_its_geometry_is_the_same(pi3x_model):
     """TrajVG's geometry has Pi3X's names: with weights by formula both say the same, and so does the decoder."""
     frames, config = frames_of(arrays("e2e_small.npz"), 2), EngineConfig(iterations=1)
-    found = []
-    for backbone in ("pi3x", "trajvg"):
-        model = fill(build_model("track4world", e2e_config(backbone))).requires_grad_(False)
-        found.append(next(Track4WorldEngine(model, config).track_frame(frames)))
+    with torch.device("meta"):
+        other = build_model("track4world", e2e_config("trajvg"))
+    other.to_empty(device="cpu").fill_constants()
+    other.load_state_dict(pi3x_model.state_dict(), strict=False)
+    found = [next(Track4WorldEngine(model, config).track_frame(frames)) for model in (pi3x_model, other.requires_grad_(False))]
     close(found[1].maps.pixels, found[0].maps.pixels, 1e-5)
     close(found[1].maps.in_camera_of(0, found[1].geometry), found[0].maps.in_camera_of(0, found[0].geometry), 1e-5)
 
@@ -117,7 +122,13 @@ def e2e_config(backbone):
     table = json.loads((GOLDEN / "e2e_config.json").read_text())
     sizes = json.loads((GOLDEN.parent / "trajvg" / "small_config.json").read_text())
     below = {**sizes, "metric_decoder": {"dec_embed_dim": 64, "depth": 1, "out_dim": 16}}
-    return {**table["decoder"], "corr_radius": table["corr_radius"], "seqlen": table["seqlen"], "backbone": backbone, "backbone_config": below}
+    return {
+        **table["decoder"],
+        "corr_radius": table["corr_radius"],
+        "seqlen": table["seqlen"],
+        "backbone": backbone,
+        "backbone_config": below,
+    }
 
 
 def test_pairs_of_neighbours_aligned_and_not(model, io, case):
@@ -160,7 +171,9 @@ def test_a_later_reference_is_tracked_both_ways(model, io, case):
     close(in_camera[0], next(part.maps.points[0] for part in parts if 3 in part.frames), 1e-5)  # of the reference frame: its own axes
 
 
-@pytest.mark.parametrize(("num_frames", "reference", "expected"), [(2, 0, [1]), (2, 1, [0]), (3, 1, [2, 0]), (3, 2, [2, 1, 0]), (4, 2, [3, 2, 1, 0])])
+@pytest.mark.parametrize(
+    ("num_frames", "reference", "expected"), [(2, 0, [1]), (2, 1, [0]), (3, 1, [2, 0]), (3, 2, [2, 1, 0]), (4, 2, [3, 2, 1, 0])]
+)
 def test_every_frame_is_reached_once(num_frames, reference, expected, model, io, case):
     parts = Track4WorldEngine(model, EngineConfig(iterations=1)).track_frame(frames_of(io, num_frames), reference, case.bundle(num_frames))
     assert sorted(frame for part in parts for frame in part.frames) == sorted(expected)

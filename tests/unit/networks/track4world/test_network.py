@@ -1,11 +1,13 @@
 """Names and shapes of the public files, loading, sizes, bundles of truth, and bad input."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from networks import build_model, model_name
 from networks.track4world import Padding, bundle_of_truth
-from networks.track4world.bundle import GeometryBundle, world_points
+from networks.track4world.bundle import world_points
 from networks.weights import license_of, load_model, load_weights, read_weights, save_weights, start_from
 from pipeline.errors import ConfigError, DataError
 from tests.tiny_network import TINY
@@ -39,13 +41,13 @@ def test_full_size_has_the_public_names_shapes_and_order(file, config, num_entri
     assert sum(entry.numel() for name, entry in model.named_parameters() if not name.startswith("backbone.")) == num_numbers
 
 
-@pytest.mark.parametrize(("backbone", "num_entries"), [("pi3x", 1873), ("trajvg", 1798)])
-def test_the_backbone_has_its_public_names_behind_a_prefix(backbone, num_entries):
+@pytest.mark.parametrize("backbone", ["pi3x", "trajvg"])
+def test_the_backbone_has_its_public_names_behind_a_prefix(backbone):
     with torch.device("meta"):
-        model, alone = build_model("track4world", {"backbone": backbone}), build_model(backbone)
+        model = build_model("track4world", {**TINY_DECODER, "backbone": backbone, "backbone_config": BELOW})
+        alone = build_model(backbone, BELOW)
     below = {name.removeprefix("backbone."): entry.shape for name, entry in model.state_dict().items() if name.startswith("backbone.")}
     assert below == {name: entry.shape for name, entry in alone.state_dict().items()}
-    assert len(below) == num_entries
 
 
 @pytest.mark.parametrize("detail", [16, 32])
@@ -100,7 +102,6 @@ def test_fresh_weights_begin_as_published():
     assert scales
     for name, entry in scales.items():
         assert torch.equal(entry, torch.full_like(entry, 0.01 if name.endswith("gamma") else 0.1)), name
-    assert float(build_model("track4world", {**ALONE, "layer_scale": 1e-6}).ctx_encoder.features[1][0].layer_scale.max()) == pytest.approx(1e-6)
 
 
 def test_truth_is_a_bundle_in_its_own_unit():
@@ -153,14 +154,12 @@ def test_bad_input_is_refused():
     with pytest.raises(DataError, match="40 x 80 pixels are too small for a correlation of 5 levels; both sides must be 65 or more"):
         model(torch.zeros(1, 2, 3, 40, 80), bundle_of_truth(*truth(2, width=80), token_width=16))
     with pytest.raises(DataError, match="of 2 frames or more"):
-        model(torch.zeros(1, 1, 3, 70, 80))
+        model(torch.zeros(1, 1, 3, 70, 80), bundle_of_truth(*truth(1, height=70, width=80), token_width=16))
     with pytest.raises(DataError, match="tokens of 8 channels, expected"):
         build_model("track4world", ALONE)(torch.zeros(1, 2, 3, 40, 60), bundle_of_truth(*truth(2), token_width=8))
+    whole = bundle_of_truth(*truth(2), token_width=16)
     with pytest.raises(DataError, match=r"geometry bundle: mask \[1, 2, 64, 60\], expected \[1, 2, 64, 64\]"):
-        whole = bundle_of_truth(*truth(2), token_width=16)
-        GeometryBundle(
-            tokens=whole.tokens, num_special=0, patch_grid=(4, 4), points=whole.points, camera_poses=None, mask=whole.mask[..., :60], mask_threshold=0.5
-        )
+        dataclasses.replace(whole, mask=whole.mask[..., :60])
 
 
 @pytest.mark.parametrize(

@@ -137,8 +137,8 @@ class Track4WorldEngine:
                 flow=None if state is None else _continued(state.flow, plan.step, restart=restart),
                 flow3d=None if state is None else _continued(state.flow3d, plan.step, restart=restart),
             )
-            places = range(plan.length) if restart else range(*plan.new_frames(number).indices(plan.length))
-            places = [place for place in places if start + place < num_frames]
+            written = slice(0, plan.length) if restart else plan.new_frames(number)
+            places = [place for place in range(plan.length)[written] if start + place < num_frames]
             state, dense = self._run(window, clip.padding)
             targets = tuple(start + place for place in places)
             if targets:

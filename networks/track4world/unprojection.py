@@ -41,10 +41,19 @@ def fit_pinhole(points: Tensor, valid: Tensor) -> PinholeFit:
     uv = uv_grid(width, height, aspect=width / height).permute(2, 0, 1)[None]
     thin_points, thin_uv = (F.interpolate(maps, size=(_SIDE, _SIDE), mode="nearest") for maps in (points.float().cpu(), uv))
     chosen = F.interpolate(valid[:, None].float().cpu(), size=(_SIDE, _SIDE), mode="nearest")[:, 0] > 0
-    if int(chosen.sum()) < _FEWEST:
+    xyz = thin_points.permute(0, 2, 3, 1)[chosen]
+    plane = thin_uv.expand(len(points), -1, -1, -1).permute(0, 2, 3, 1)[chosen]
+    return solve_pinhole(xyz.double().numpy(), plane.double().numpy())
+
+
+def solve_pinhole(xyz: np.ndarray, plane: np.ndarray) -> PinholeFit:
+    """The fit of `fit_pinhole` on pixels.
+
+    Args:
+        xyz: float64 "N 3". plane: float64 "N 2", pixels on a plane whose half diagonal is 1, from its middle.
+    """
+    if len(xyz) < _FEWEST:
         return PinholeFit(focal=1.0, shift=0.0)
-    xyz = thin_points.permute(0, 2, 3, 1)[chosen].double().numpy()
-    plane = thin_uv.expand(len(points), -1, -1, -1).permute(0, 2, 3, 1)[chosen].double().numpy()
 
     def residuals(shift: np.ndarray) -> np.ndarray:
         focal, rays = _closed_focal(xyz, plane, float(shift[0]))

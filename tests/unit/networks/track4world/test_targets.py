@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from networks.track4world.alignment import fit_scale_shift, refine_confidence, sample_at_targets, thin_by_mask
-from networks.track4world.unprojection import PinholeFit, fit_pinhole, lift, unproject
+from networks.track4world.unprojection import PinholeFit, fit_pinhole, lift, solve_pinhole, unproject
 from tests.track4world_golden import GOLDEN
 
 
@@ -20,7 +20,10 @@ def geometry():
 
 
 def test_focal_length_and_shift(geometry):
-    found = fit_pinhole(geometry["points"].permute(0, 3, 1, 2), geometry["mask"])
+    y, x = torch.meshgrid(torch.arange(12.0), torch.arange(16.0), indexing="ij")
+    plane = (torch.stack([2 * x - 15, 2 * y - 11], dim=-1) / 20).expand(2, -1, -1, -1)  # the diagonal has 20 pixels
+    mask = geometry["mask"]
+    found = solve_pinhole(geometry["points"][mask].numpy(), plane[mask].double().numpy())
     assert found.focal == pytest.approx(float(geometry["focal_halfdiag"]), abs=1e-5)
     assert found.shift == pytest.approx(float(geometry["z_shift"]), abs=1e-5)
     matrix = found.intrinsics((12, 16))

@@ -1,7 +1,7 @@
 """Base class of the registry's networks: a configuration, and fresh weights drawn from a generator."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Self
 
 import torch
@@ -64,6 +64,14 @@ class Network(nn.Module, ABC):
         As `to_empty`, whose `empty_like` of a "meta" tensor imports sympy: a second of CPU in every process that builds a network.
         """
         self._apply(lambda entry: torch.empty_strided(entry.shape, entry.stride(), dtype=entry.dtype, device=device))
+
+    def unread(self, names: Collection[str]) -> frozenset[str]:
+        """Those of a file's entries that this network leaves out by its configuration; all others must be its own."""
+        return frozenset()
+
+    def part_of(self, name: str) -> "tuple[str, Network] | None":
+        """Prefix and network of a part that is a network of the registry by itself, of this name; None where there is none."""
+        return None
 
     def initialise(self, generator: torch.Generator) -> None:
         """Overwrite every entry: weights by `fill_weights`, and the buffers that are no weights.

@@ -20,6 +20,7 @@ MODELS = {
     "dust3r": "networks.st4rtrack.network:DUSt3R",
     "mast3r": "networks.st4rtrack.network:MASt3R",
     "st4rtrack": "networks.st4rtrack.network:St4RTrack",
+    "track4world": "networks.track4world.network:Track4World",
 }
 
 
@@ -32,7 +33,7 @@ def build_model(name: str, config: Mapping[str, Any] | None = None, *, generator
         name: one of MODELS.
         config: fields of the network's `config_type`; None, and what is left out, for the public checkpoints' sizes. Sizes by section
             for pi3, pi3x and trajvg (`networks.pi3.config`); {"model_resolution": (H, W)} for CoTracker3; `networks.st4rtrack.TwinConfig`
-            for dust3r, mast3r and st4rtrack.
+            for dust3r, mast3r and st4rtrack; `networks.track4world.Track4WorldConfig` for track4world.
         generator: where the weights are drawn from, on the CPU; None for one of seed 0.
     Raises: ConfigError for an unknown name, an unknown field, or sizes that do not fit each other.
     """

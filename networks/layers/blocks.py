@@ -1,5 +1,6 @@
 """Transformer blocks as vision transformers have them: pre-norm, residual, rotary positions in two dimensions."""
 
+import math
 from typing import Literal
 
 import torch
@@ -47,6 +48,20 @@ def rotate(tokens: Tensor, angles: Tensor) -> Tensor:
     halves = tokens.unflatten(-1, (2, 2, -1))  # y or x, first or second of the pair, D/2
     turned = torch.stack([-halves[..., 1, :], halves[..., 0, :]], dim=-2).flatten(-3)
     return tokens * angles.cos() + turned * angles.sin()
+
+
+def wave_encoding(coordinates: Tensor, octaves: tuple[int, int]) -> Tensor:
+    """ "... D" to "... D(1+2N)": coordinates, sines, cosines, octave by octave, within an octave coordinate by coordinate.
+
+    The cosine is the sine of a quarter turn more, as in the public code: in float32 that differs at high octaves, where rounding of the
+    coordinates is multiplied by thousands already.
+
+    Args:
+        octaves: (a, b) for the N = b - a + 1 frequencies 2^a to 2^b.
+    """
+    frequencies = torch.exp2(torch.arange(octaves[0], octaves[1] + 1, device=coordinates.device, dtype=coordinates.dtype))
+    phases = (coordinates[..., None, :] * frequencies[:, None]).flatten(-2)
+    return torch.cat([coordinates, phases.sin(), (phases + math.pi / 2).sin()], dim=-1)
 
 
 class PatchEmbedding(nn.Module):
@@ -132,12 +147,21 @@ class LayerScale(nn.Module):
 class Block(nn.Module):
     """Attention and MLP on a residual stream."""
 
-    def __init__(self, width: int, num_heads: int, *, mlp_ratio: int = 4, init_values: float | None = None, qk_norm: bool = False) -> None:
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        *,
+        mlp_ratio: int = 4,
+        init_values: float | None = None,
+        qk_norm: bool = False,
+        eps: float = EPS,
+    ) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=EPS)
+        self.norm1 = nn.LayerNorm(width, eps=eps)
         self.attn = Attention(width, num_heads, qk_norm=qk_norm)
         self.ls1 = nn.Identity() if init_values is None else LayerScale(width, init_values)
-        self.norm2 = nn.LayerNorm(width, eps=EPS)
+        self.norm2 = nn.LayerNorm(width, eps=eps)
         self.mlp = Mlp(width, mlp_ratio * width)
         self.ls2 = nn.Identity() if init_values is None else LayerScale(width, init_values)
 

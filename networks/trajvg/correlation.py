@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networks.layers.blocks import Mlp
+from networks.layers.blocks import Mlp, wave_encoding
 from pipeline.errors import DataError
 
 _SMALLEST = 1e-6  # spread of depth
@@ -180,11 +180,5 @@ def encoding_size(dimensions: int) -> int:
 
 
 def positional_encoding(coordinates: Tensor) -> Tensor:
-    """ "... D" to float32 "... 33D": coordinates, sines, cosines, octave by octave, within an octave coordinate by coordinate.
-
-    The cosine is the sine of a quarter turn more, as in the public code: in float32 that differs at high octaves, where rounding of the
-    coordinates is multiplied by 8192 already.
-    """
-    octaves = torch.arange(_OCTAVES[0], _OCTAVES[1] + 1, device=coordinates.device, dtype=coordinates.dtype)
-    phases = (coordinates[..., None, :] * torch.exp2(octaves)[:, None]).flatten(-2)
-    return torch.cat([coordinates, phases.sin(), (phases + math.pi / 2).sin()], dim=-1)
+    """ "... D" to float32 "... 33D": coordinates, sines and cosines of the octaves 2^-2 to 2^13."""
+    return wave_encoding(coordinates, _OCTAVES)

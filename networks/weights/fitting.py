@@ -48,10 +48,15 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(  # by `build_model`'s nam
             license="non-commercial research (St4RTrack; DUSt3R's files have the same names, and CC BY-NC-SA 4.0)",
             source="hf://yupengchengg147/St4RTrack/model.safetensors",
         ),
+        "track4world": Published(
+            license="academic use only, non-commercial (TencentARC/Track4World; backbones beside: Pi3X, Depth-Anything-3 CC BY-NC 4.0)",
+            source="hf://TencentARC/Track4World/track4world_pi3.pth",
+        ),
     }
 )
 _DPT = "downstream_head1.dpt.head.4.weight"  # of the twin networks' DPT heads
 _MARKS = (  # the first that is present decides
+    ("flow_update_block.compressor.weight", "track4world"),
     ("track_head.tracker.fmap_norm.weight", "trajvg"),
     ("metric_token", "pi3x"),
     ("point_head.proj.weight", "pi3"),
@@ -126,11 +131,14 @@ def shapes_of(model: nn.Module) -> Shapes:
 
 
 def name_all(file: WeightFile, model: Network) -> WeightFile:
-    """A file whose entries bear all names that the model has for them, where it holds at least one of them.
+    """A file whose entries bear all names that the model has for them, where it holds at least one of them; less what it leaves unread.
 
     Raises: ConfigError if two names of one tensor have different values.
     """
-    tensors = dict(file.tensors)
+    unread = model.unread(file.tensors)
+    if unread:
+        _log.info("%s: %d entries are left unread: %s", file.source, len(unread), list_names(sorted(unread)))
+    tensors = {name: tensor for name, tensor in file.tensors.items() if name not in unread}
     for second, first in model.aliases().items():
         known = [tensors[name] for name in (first, second) if name in tensors]
         if len(known) == 2 and not torch.equal(*known):

@@ -1,5 +1,6 @@
 """Loading of weights: every entry of a network, or the entries shared with a related network's file."""
 
+import dataclasses
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,12 +72,16 @@ class StartReport:
 def start_from(model: Network, file: WeightFile) -> StartReport:
     """Copy the entries that a model shares with a file of a related network: any of π³, Pi3X and TrajVG, or of DUSt3R, MASt3R, St4RTrack.
 
+    Track4World's backbone begins from a file of its own kind.
+
     The file must be exactly what its kind of model has at this model's sizes: then what is new is what only this model's kind has, and
     nothing is left out by accident. TrajVG from π³: 1206 entries loaded, 592 new (dense heads, track decoder, tracker), 4 unused.
     St4RTrack from MASt3R: 1009 loaded, none new, 8 unused (the layers of its descriptors).
 
     Raises: ConfigError if the file is incomplete, of other sizes, or of another model. The model is unchanged then.
     """
+    if (part := model.part_of(describe_weights(file).model)) is not None:
+        return _within(model, part[0], start_from(part[1], file))
     report = plan_start(model, file)
     warn_non_commercial(report.license)
     tensors = name_all(file, model).tensors
@@ -89,6 +94,8 @@ def start_from(model: Network, file: WeightFile) -> StartReport:
 def plan_start(model: Network, file: WeightFile) -> StartReport:
     """The report of a start, and its refusals, without the copying: `model` may lie on the meta device."""
     described = describe_weights(file)
+    if (part := model.part_of(described.model)) is not None:
+        return _within(model, part[0], plan_start(part[1], file))
     if not share_config_type(described.model, model_name(model)):
         raise ConfigError(f"{model_name(model)} cannot begin from {file.source}, which holds weights of {described.model}")
     with torch.device("meta"):
@@ -104,4 +111,13 @@ def plan_start(model: Network, file: WeightFile) -> StartReport:
         loaded=tuple(loaded),
         new=tuple(name for name in mine if name not in set(loaded)),
         unused=tuple(name for name in theirs if name not in set(loaded)),
+    )
+
+
+def _within(model: Network, prefix: str, report: StartReport) -> StartReport:
+    """The report on a part of a model as one on the whole."""
+    loaded = {prefix + name for name in report.loaded}
+    names = shapes_of(model)
+    return dataclasses.replace(
+        report, loaded=tuple(name for name in names if name in loaded), new=tuple(name for name in names if name not in loaded)
     )

@@ -94,12 +94,12 @@ def test_a_killed_training_ends_as_an_undisturbed_one(stage: Path) -> None:
 def test_two_workers_of_which_one_dies_train_what_one_with_twice_the_clips_would(stage: Path) -> None:
     torch.set_num_threads(1)
     longer = ("--config", stage / "stage.yaml", "--device", "cpu", "--set", "steps=8")
-    invoke(app, *longer, "--out", stage / "one", "--set", "data.labelled_clips=2", "--set", "data.pseudo_clips=2")
+    invoke(app, *longer, "--out", stage / "one", "--set", "data.labelled_clips=4", "--set", "data.pseudo_clips=2")
     over = threading.Event()
     with ThreadPoolExecutor(max_workers=1) as thread:
         killed = thread.submit(kill_a_trainer, stage / "two", over)
         try:
-            invoke(app, *longer, "--out", stage / "two", "--num-workers", 2, "--set", "data.labelled_clips=1")
+            invoke(app, *longer, "--out", stage / "two", "--num-workers", 2)
         finally:
             over.set()
         assert killed.result() == 2

@@ -23,6 +23,13 @@ def infer_command(
     source: Annotated[str, typer.Argument(metavar="INPUT", help="Video file, or folder of images taken in the order of their names.")],
     checkpoint: Annotated[str, typer.Option(help="File of ours, or of π³, Pi3X or TrajVG: a path, hf://org/repo/file, or a URL.")],
     out: Annotated[str, typer.Option(help="Folder or URL for the results.")],
+    reconstruction: Annotated[
+        str | None,
+        typer.Option(
+            help="St4RTrack: points and cameras by these weights, such as those that an adaptation of the tracks alone began from.",
+            show_default="the checkpoint's own",
+        ),
+    ] = None,
     stride: Annotated[
         int | None, typer.Option(help="Take every N-th frame.", show_default="as the checkpoint was trained")
     ] = None,
@@ -52,6 +59,7 @@ def infer_command(
             source=source,
             checkpoint=checkpoint,
             out=out,
+            reconstruction=reconstruction,
             request=FrameRequest(stride=stride, at_once=frames, overlap=overlap, at_most=limit, pixel_budget=pixels),
             grid_px=grid,
             least_confidence=min_confidence,
@@ -76,6 +84,7 @@ def summary_rows(done: Inference, config: InferenceConfig) -> list[tuple[str, ob
     total = done.num_frames * height * width
     return [
         ("model", f"{done.checkpoint.model}, {done.precision} on {done.device}; licence {done.checkpoint.license or 'not stated'}"),
+        *([] if done.reconstruction is None else [("points, cameras", f"by {done.reconstruction.source}")]),
         ("defaults", _describe_defaults(done)),
         ("frames", _describe_frames(done)),
         *([("windows", _describe_windows(done))] if done.joints else []),

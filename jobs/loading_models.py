@@ -5,9 +5,11 @@ from typing import Any
 
 import torch
 
-from networks import model_name
+from networks import build_model, model_name
 from networks.building import Network
-from networks.weights import TrainingShape, license_of, load_model, read_weights, training_shape_of
+from networks.st4rtrack.network import St4RTrack
+from networks.weights import TrainingShape, license_of, load_model, read_weights, start_from, training_shape_of
+from pipeline.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,3 +37,19 @@ def load_checkpoint(source: str, device: torch.device) -> tuple[Network, Checkpo
     return model, CheckpointInfo(
         source=source, sha256=file.sha256, model=model_name(model), license=license_of(file), trained_on=training_shape_of(file)
     )
+
+
+def keep_reconstruction(model: Network, source: str, device: torch.device) -> CheckpointInfo:
+    """Let a St4RTrack reconstruct as other weights do, and track as its own: those that an adaptation of its tracks alone began from.
+
+    Returns: what file that is. Raises: ConfigError for another model, or weights that do not fit.
+    """
+    if not isinstance(model, St4RTrack):
+        raise ConfigError(f"--reconstruction keeps that of a St4RTrack, and the checkpoint is {model_name(model)}; leave it away")
+    file = read_weights(source)
+    with device:
+        start = build_model(model_name(model), model.sizes())
+    assert isinstance(start, St4RTrack), "built under its name"
+    report = start_from(start, file)
+    model.kept_start = (start.requires_grad_(False).eval(),)
+    return CheckpointInfo(source=source, sha256=file.sha256, model=report.model, license=report.license)

@@ -78,11 +78,11 @@ def after_training(run: str, weights: str, labelled: Sequence[str], pixels: int)
     ]
 
 
-def after_adaptation(root: str, audit: str, weights: str, out: str) -> list[str]:
+def after_adaptation(root: str, audit: str, weights: str, out: str, reconstruction: str | None) -> list[str]:
     """Look at the tracks that were adapted to, and try the weights on another video."""
     return [
         command_line("show", *options(root=root, audit=audit, out=f"{audit}.mp4")),
-        command_line("infer", "VIDEO", *options(checkpoint=weights, out=f"{out}/another")),
+        command_line("infer", "VIDEO", *options(checkpoint=weights, reconstruction=reconstruction, out=f"{out}/another")),
     ]
 
 

@@ -127,6 +127,11 @@ def moves_no_reconstruction(stage: TrainConfig) -> bool:
     return isinstance(losses, St4RTrackLosses) and losses.adaptation_settings.adapt == "tracking"
 
 
+def kept_weights(config: AdaptConfig, stage: TrainConfig) -> str | None:
+    """Weights of the reconstruction beside the adapted ones; None where it adapts too."""
+    return config.checkpoint if moves_no_reconstruction(stage) else None
+
+
 def _of_this_adaptation(config: AdaptConfig, clips: Clips, start: Start) -> dict[str, Any]:
     part = {"root": config.run.root, "audit": clips.audit, "split": None, **({} if clips.depth is None else {"labels": [clips.depth]})}
     found: dict[str, Any] = {

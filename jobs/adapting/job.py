@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.adapting.config import UNMADE, AdaptConfig, Clips, Start, make_stage
+from jobs.adapting.config import UNMADE, AdaptConfig, Clips, Start, kept_weights, make_stage
 from jobs.adapting.videos import InferredVideo, infer_videos
 from jobs.devices import choose_device
 from jobs.labeling.job import LabelingConfig, LabelingOutcome, describe, label_dataset
@@ -149,7 +149,7 @@ def _train_and_infer(config: AdaptConfig, audit: AuditProgress, labelled: Labeli
     num_videos = 0
     if config.infer_videos:
         steps.begin("infer: the videos, with the adapted weights")
-        inferred, num_videos = infer_videos(config, trained.weights)
+        inferred, num_videos = infer_videos(config, trained.weights, kept_weights(config, stage))
     return Adapted(
         stage=stage,
         license=start.described.license,

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from jobs.adapting.config import AdaptConfig, moves_no_reconstruction
+from jobs.adapting.config import AdaptConfig, kept_weights, moves_no_reconstruction
 from jobs.adapting.job import Adapted, AdaptOutcome
 from jobs.auditing.run_report import gate_exit
 from jobs.console import DONE, GATE_CLOSED, counted, print_summary
@@ -38,7 +38,8 @@ def report_adaptation(outcome: AdaptOutcome, config: AdaptConfig, max_error_rate
         *(_inferred_rows(adapted) if config.infer_videos else []),
         ("time", f"{outcome.elapsed_s:.0f} s"),
     ]
-    following = after_adaptation(config.run.root, audit.audit.name, adapted.trained.weights, config.out)
+    kept = kept_weights(config, adapted.stage)
+    following = after_adaptation(config.run.root, audit.audit.name, adapted.trained.weights, config.out, kept)
     if outcome.run is not None:
         say_errors(outcome.run)
     print_summary("adapted", rows, next_commands=following)

@@ -37,14 +37,17 @@ class InferredVideo:
     before: bool  # it was there, made with the same weights
 
 
-def infer_videos(config: AdaptConfig, weights: str) -> tuple[Sequence[InferredVideo], int]:
+def infer_videos(config: AdaptConfig, weights: str, reconstruction: str | None) -> tuple[Sequence[InferredVideo], int]:
     """Infer the first `infer_videos` of a root, those that were named now before all others. Gives results, and how many videos there are.
 
+    Args:
+        reconstruction: weights of points and cameras; None: the same as of the tracks.
     Raises: ConfigError for a video that is not there any more; DataError for one that does not decode.
     """
     videos = videos_of(config.run.root, config.run.inputs)
     sha256 = read_weights(weights).sha256
-    return [_infer(config, video, weights, sha256) for video in videos[: config.infer_videos]], len(videos)
+    chosen = videos[: config.infer_videos]
+    return [_infer(config, video, weights, sha256, reconstruction) for video in chosen], len(videos)
 
 
 def videos_of(root: str, first: Sequence[str] = ()) -> list[SourceVideo]:
@@ -65,13 +68,14 @@ def videos_of(root: str, first: Sequence[str] = ()) -> list[SourceVideo]:
     return sorted(found.values(), key=lambda video: not any(video.uri == name or video.uri.startswith(f"{name}/") for name in named))
 
 
-def _infer(config: AdaptConfig, video: SourceVideo, weights: str, sha256: str) -> InferredVideo:
+def _infer(config: AdaptConfig, video: SourceVideo, weights: str, sha256: str, reconstruction: str | None) -> InferredVideo:
     folder = storage.join(config.out, FOLDER, video.name)
     uri = storage.join(storage.absolute(folder), DOCUMENT)
     before = storage.exists(uri) and _is_of(read_document(uri, "inference"), sha256, config.infer_frames)
     if not before:
         request = FrameRequest(at_most=config.infer_frames)
-        infer(InferenceConfig(source=video.uri, checkpoint=weights, out=folder, request=request, device=config.device))
+        files = {"checkpoint": weights, "reconstruction": reconstruction}
+        infer(InferenceConfig(source=video.uri, **files, out=folder, request=request, device=config.device))
     document = read_document(uri, "inference")
     return InferredVideo(
         name=video.name,

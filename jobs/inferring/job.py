@@ -11,7 +11,7 @@ from jobs.console import ProgressLine
 from jobs.devices import choose_device, choose_precision
 from jobs.inferring.frames import FrameRequest, InputFrames, find_input
 from jobs.inferring.scene import preview, require_rerun, write_rerun
-from jobs.loading_models import CheckpointInfo, load_checkpoint
+from jobs.loading_models import CheckpointInfo, keep_reconstruction, load_checkpoint
 from networks.building import Network
 from networks.layers.computing import FORWARD_PRECISIONS, ForwardPrecision
 from networks.trajvg.track_head import grid_queries
@@ -48,6 +48,7 @@ class InferenceConfig:
     source: str  # a video, or a folder of images
     checkpoint: str
     out: str
+    reconstruction: str | None = None  # St4RTrack: weights of points and cameras, where the checkpoint's tracks alone were adapted
     request: FrameRequest = FrameRequest()
     grid_px: int = 20  # between the points of a window's first frame that are tracked, at the model's size; 0 tracks none
     least_confidence: float = 0.1  # of points in the cloud, and of points by which windows are joined
@@ -77,6 +78,7 @@ class Inference:
     num_windows: int
     joints: tuple[Joint, ...]  # one fewer than windows
     checkpoint: CheckpointInfo
+    reconstruction: CheckpointInfo | None  # of points and cameras; None: the checkpoint's own
     device: str
     precision: str
     tracks: bool  # whether the model follows points
@@ -100,6 +102,7 @@ def infer(config: InferenceConfig) -> Inference:
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     model, info = load_checkpoint(config.checkpoint, device)
+    kept = None if config.reconstruction is None else keep_reconstruction(model, config.reconstruction, device)
     family = family_of(info.model)
     choice = config.request.resolve(info.trained_on, family.inference_defaults, is_video=is_video)
     given = InputFrames(source=config.source, choice=choice, patch=family.patch_size(model), is_video=is_video)
@@ -114,6 +117,7 @@ def infer(config: InferenceConfig) -> Inference:
             num_windows=len(joints) + 1,
             joints=joints,
             checkpoint=info,
+            reconstruction=kept,
             device=str(device),
             precision=precision,
             tracks=family.tracks(model),
@@ -192,6 +196,7 @@ def _document(config: InferenceConfig, done: Inference) -> dict[str, object]:
         },
         "joints": [_joint_document(joint) for joint in done.joints],
         "checkpoint": done.checkpoint.document(),
+        **({} if done.reconstruction is None else {"reconstruction": done.reconstruction.document()}),
         "trained_on": None if trained_on is None else asdict(trained_on),
         "settings": {"grid_px": config.grid_px, "least_confidence": config.least_confidence, "visible": config.visible},
         "precision": done.precision,

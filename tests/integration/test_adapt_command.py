@@ -86,6 +86,7 @@ def test_a_video_becomes_weights_of_its_own_and_the_same_command_goes_on(trackmi
     inference = json.loads((result / "inference.json").read_text())
     assert (inference["source"], inference["frames"]["count"], inference["frames"]["at_once"]) == ("walk.mp4", 3, 3)
     assert (inference["checkpoint"]["sha256"], inference["checkpoint"]["license"]) == (adapted.sha256, LICENSE)
+    assert "reconstruction" not in inference
 
     whole = published(tmp_path)
     for lost in ("00000004.json", "00000004.safetensors", "00000004.optimiser.safetensors"):  # as if killed in the third step
@@ -115,7 +116,11 @@ def only_tracks(trackmill, root: Path, audit: str, checkpoint: Path, tmp_path: P
     """Where the reconstruction is held, depth labels change no weight: one may do without."""
     command = ("adapt", "--root", root, "--audit", audit, "--checkpoint", checkpoint, *SMALL, "--steps", 2, "--infer-videos", 0)
     depth = next(path.name for path in (root / "labels").iterdir() if path.name.startswith("ramp-"))
-    trackmill(*command, "--out", tmp_path / "with", "--depth-labels", depth, "--executor", "inline")
+    shown = ("--infer-videos", 1, "--infer-frames", 3)
+    done = trackmill(*command, *shown, "--out", tmp_path / "with", "--depth-labels", depth, "--executor", "inline")
+    inference = json.loads(next((tmp_path / "with/inferred").glob("*/inference.json")).read_text())
+    assert inference["reconstruction"]["sha256"] == read_weights(str(checkpoint)).sha256  # held in the results too
+    assert f"--reconstruction {checkpoint}" in done.stdout
     done = trackmill(*command, "--out", tmp_path / "without", "--executor", "inline")
     assert named(done.stdout, "depth").startswith("none: the reconstruction is held")
     found = [read_weights(str(tmp_path / name / "checkpoints/00000002.safetensors")).tensors for name in ("with", "without")]

@@ -35,7 +35,7 @@ def _called_by_the_console_script(monkeypatch):
         lambda: after_labels(ROOT, "pi3-1", kind="depth", query_policy="grid"),
         lambda: after_audit(ROOT, "dis-flow-1", passes=True, worst="a-w0000"),
         lambda: after_audit(ROOT, "dis-flow-1", passes=False),
-        lambda: after_adaptation(ROOT, "dis-flow-1", "runs/a/checkpoints/1.safetensors", "runs/a"),
+        lambda: after_adaptation(ROOT, "dis-flow-1", "runs/a/checkpoints/1.safetensors", "runs/a", "st4rtrack.safetensors"),
         lambda: after_training("runs/tiny", "runs/tiny/checkpoints/1.safetensors", [ROOT], 4800),
     ],
 )

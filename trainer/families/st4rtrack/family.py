@@ -108,9 +108,10 @@ class St4RTrackFamily:
         return draw_reconstruction(clips, geometry)
 
     def predict(self, model: Network, images: Tensor, query_points: Tensor | None) -> ModelOutput:
-        """Geometry in the first camera's axes; tracks are head 1 at the pixels nearest to the queries."""
-        maps = clip_maps(pair_maps(_twin(model), images, pairs_at_once=_PAIRS_AT_ONCE), 1)[0]
-        return world_of_maps(maps, None if query_points is None else query_points[0])
+        """Geometry in the first camera's axes, the kept start's if there is one; tracks are head 1 nearest to the queries."""
+        twin, queries = _twin(model), None if query_points is None else query_points[0]
+        maps, *held = (clip_maps(pair_maps(one, images, pairs_at_once=_PAIRS_AT_ONCE), 1)[0] for one in (twin, *twin.kept_start))
+        return world_of_maps(held[0] if held else maps, queries, moved=maps.point_map_1)
 
 
 def pair_maps(model: TwinNetwork, images: Tensor, *, pairs_at_once: int | None = None) -> TwinOutput:
@@ -130,7 +131,7 @@ def pair_maps(model: TwinNetwork, images: Tensor, *, pairs_at_once: int | None =
     return TwinOutput(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
 
-def world_of_maps(maps: ClipMaps, queries: Tensor | None) -> ModelOutput:
+def world_of_maps(maps: ClipMaps, queries: Tensor | None, *, moved: Tensor | None = None) -> ModelOutput:
     """Cameras, points and tracks of one clip, as one record, without gradient.
 
     Frames whose camera is not found stand at the first one's; a first map without a focal length gets the longer side, and no camera of the
@@ -140,6 +141,7 @@ def world_of_maps(maps: ClipMaps, queries: Tensor | None) -> ModelOutput:
 
     Args:
         queries: "N 2", (x, y) in frame 0; None: no tracks.
+        moved: "T H W 3", head 1 that tracks are read from, of a network that adapted; None: that of the maps.
     """
     with torch.no_grad(), full_precision(maps.point_map_1.device):
         num_frames, height, width = maps.confidence_1.shape
@@ -166,7 +168,7 @@ def world_of_maps(maps: ClipMaps, queries: Tensor | None) -> ModelOutput:
         )
         if queries is None:
             return geometry
-        world = maps_to_tracks(maps.point_map_1, queries)
+        world = maps_to_tracks(maps.point_map_1 if moved is None else moved, queries)
         camera = transform_points(from_first, world)
         scores = _visibility(camera, intrinsics, local_points[..., 2])
         return replace(

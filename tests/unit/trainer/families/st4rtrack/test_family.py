@@ -178,6 +178,21 @@ def test_a_true_freeze_holds_the_reconstruction_and_freezing_weights_alone_does_
     assert float((after - before).abs().max()) > 1e-4
 
 
+def test_a_prediction_with_a_kept_start_has_its_reconstruction_and_the_adapted_tracks() -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (3, 32, SIDE, 3), np.uint8)
+    queries = np.array([[4.0, 3.0], [20.0, 11.0]], np.float32)
+    start, adapted = seeing(), copy.deepcopy(seeing())
+    with torch.no_grad():
+        adapted.dec_blocks[0].mlp.fc2.weight *= 4
+    alone, before = predict(adapted, frames, queries), predict(start, frames, queries)
+    adapted.kept_start = (start,)
+    found = predict(adapted, frames, queries)
+    assert np.abs(alone.points - before.points).max() > 1e-3  # branch 2 reads branch 1
+    for name in ("points", "confidence", "camera_to_world"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(before, name))
+    np.testing.assert_array_equal(found.tracks.world, alone.tracks.world)
+
+
 def test_depth_alone_moves_nothing_where_the_reconstruction_is_held() -> None:
     clips = with_depth(make_clips(1, 1, labelled=False, side=SIDE))
     only_depth = AdaptationWeights(trajectory=0.0, alignment=0.0)

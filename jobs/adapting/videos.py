@@ -1,7 +1,7 @@
 """Videos of a root, inferred with adapted weights; those that are done already are left as they are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jobs.adapting.config import AdaptConfig
@@ -74,8 +74,8 @@ def _infer(config: AdaptConfig, video: SourceVideo, weights: str, sha256: str, r
     before = storage.exists(uri) and _is_of(read_document(uri, "inference"), sha256, config.infer_frames)
     if not before:
         request = FrameRequest(at_most=config.infer_frames)
-        files = {"checkpoint": weights, "reconstruction": reconstruction}
-        infer(InferenceConfig(source=video.uri, **files, out=folder, request=request, device=config.device))
+        asked = InferenceConfig(source=video.uri, checkpoint=weights, out=folder, request=request, device=config.device)
+        infer(replace(asked, reconstruction=reconstruction))
     document = read_document(uri, "inference")
     return InferredVideo(
         name=video.name,

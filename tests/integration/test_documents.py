@@ -163,7 +163,7 @@ def command_of(words: list[str]) -> tuple[Any, list[str]]:
     return command, arguments
 
 
-LEAST_LINES = {"README.md": 15, "docs/command.md": 2, "docs/audit.md": 6, "docs/export.md": 4}  # so that none is overlooked
+LEAST_LINES = {"README.md": 14, "docs/command.md": 2, "docs/audit.md": 6, "docs/export.md": 4}  # so that none is overlooked
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -20,6 +20,7 @@ _DAMPING = 1e-5  # of the step that carries the gradient
 _WEISZFELD_STEPS = 10
 _SMALLEST = 1e-8
 _FEWEST_POINTS = 6
+_SINGULAR = 1e-9  # lowest eigenvalue, of equations on one scale, of a pose that is not determined
 _LOWEST, _HIGHEST = 1e-12, 1e8  # damping of the solver
 
 
@@ -91,24 +92,29 @@ class _System:
 
 
 def solve_poses(problem: PoseProblem, *, iterations: int = 100) -> PoseSolution:
-    """Optimum of the robust cost for each frame, by Levenberg-Marquardt in float64 from OpenCV's EPnP. No gradient."""
+    """Optimum of the robust cost for each frame, by Levenberg-Marquardt in float64 from OpenCV's EPnP. No gradient.
+
+    EPnP is wrong at times, with a camera behind what it sees: it begins at the identity where that explains the pixels better. A pose
+    that the pixels leave undetermined has failed.
+    """
     problem = problem.detach()
     pose, failed = _closed_form(problem)
     damping = torch.full_like(pose[:, 0, 0], 1e-3)
     system = _normal_equations(problem, pose)
+    identity = torch.eye(4, device=pose.device, dtype=pose.dtype).expand_as(pose)
+    still = _normal_equations(problem, identity)
+    pose, system = _choose_poses(still.cost < system.cost, (identity, still), (pose, system))
     for _ in range(iterations):
         scale = system.hessian.diagonal(dim1=-2, dim2=-1).clamp_min(1e-12)
         step = -torch.linalg.solve_ex(system.hessian + torch.diag_embed(damping[:, None] * scale), system.gradient)[0]
         trial = _exponential(step.nan_to_num(0.0)) @ pose
         tried = _normal_equations(problem, trial)
         better = tried.cost < system.cost
-        pose = torch.where(better[:, None, None], trial, pose)
-        system = _System(**{name: _choose(better, getattr(tried, name), getattr(system, name)) for name in _System.__slots__})
+        pose, system = _choose_poses(better, (trial, tried), (pose, system))
         damping = torch.where(better, damping / 4, damping * 8).clamp(_LOWEST, _HIGHEST)
         if bool(((step.abs().amax(-1) < 1e-12) | (damping >= _HIGHEST) | failed).all()):
             break
-    failed = failed | ~system.cost.isfinite() | ~pose.flatten(1).isfinite().all(-1)
-    identity = torch.eye(4, device=pose.device, dtype=pose.dtype)
+    failed = failed | ~system.cost.isfinite() | ~pose.flatten(1).isfinite().all(-1) | _undetermined(system)
     return PoseSolution(world_to_camera=torch.where(failed[:, None, None], identity, pose), cost=system.cost, failed=failed)
 
 
@@ -128,7 +134,8 @@ def differentiable_poses(problem: PoseProblem, solution: PoseSolution) -> Tensor
     )
     system = _normal_equations(problem, pose)
     eye = torch.eye(6, device=pose.device, dtype=pose.dtype)
-    step = -torch.linalg.solve(system.hessian.detach() + _DAMPING * eye, system.gradient)
+    hessian = torch.where(solution.failed[:, None, None], eye, system.hessian.detach() + _DAMPING * eye)
+    step = -torch.linalg.solve(hessian, system.gradient)
     change = torch.where(solution.failed[:, None], 0, step - step.detach())
     turned = cross_matrix(change[:, :3]) @ pose[:, :3, :3]
     moved = torch.linalg.cross(change[:, :3], pose[:, :3, 3]) + change[:, 3:]
@@ -169,8 +176,20 @@ def _exponential(motion: Tensor) -> Tensor:
     return assemble_rigid(torch.linalg.matrix_exp(cross_matrix(motion[:, :3])), motion[:, 3:])
 
 
-def _choose(better: Tensor, one: Tensor, other: Tensor) -> Tensor:
-    return torch.where(better.reshape(-1, *([1] * (one.ndim - 1))), one, other)
+def _choose_poses(better: Tensor, one: tuple[Tensor, _System], other: tuple[Tensor, _System]) -> tuple[Tensor, _System]:
+    """Poses and their systems: `one` of the frames where it is better, bool "F"."""
+
+    def choose(first: Tensor, second: Tensor) -> Tensor:
+        return torch.where(better.reshape(-1, *([1] * (first.ndim - 1))), first, second)
+
+    return choose(one[0], other[0]), _System(**{name: choose(getattr(one[1], name), getattr(other[1], name)) for name in _System.__slots__})
+
+
+def _undetermined(system: _System) -> Tensor:
+    """Whether some motion changes no projection, bool "F": the points are all behind the camera, outside the image or on one ray."""
+    scale = system.hessian.diagonal(dim1=-2, dim2=-1).clamp_min(1e-12).rsqrt()
+    lowest: Tensor = torch.linalg.eigvalsh((scale[:, :, None] * system.hessian * scale[:, None]).nan_to_num(0.0))[:, 0]
+    return lowest < _SINGULAR
 
 
 def _closed_form(problem: PoseProblem) -> tuple[Tensor, Tensor]:

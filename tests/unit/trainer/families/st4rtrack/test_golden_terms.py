@@ -151,6 +151,35 @@ def vars_of(problem: PoseProblem) -> dict:
     return {name: getattr(problem, name) for name in problem.__slots__}
 
 
+def test_the_optimum_is_found_from_a_start_behind_the_points(pnp, monkeypatch):
+    problem = problem_of(pnp, pnp["u"])
+    behind = np.diag([-1.0, 1.0, -1.0, 1.0])  # what EPnP can answer where points are noisy
+    monkeypatch.setattr("trainer.geometry.pnp._start_of_frame", lambda *args: behind)
+    solution = solve_poses(problem)
+    assert not solution.failed.any()
+    torch.testing.assert_close(solution.world_to_camera[0], rigid(pnp["R"], pnp["t"]), atol=1e-8, rtol=0)
+
+
+def test_points_on_one_ray_tell_no_pose_and_break_nothing(pnp):
+    problem = problem_of(pnp, pnp["u"])
+    ray = torch.tensor([0.1, 0.2, 1.0]).to(problem.points) * torch.linspace(1, 2, problem.points.shape[1])[:, None].to(problem.points)
+    mixed = PoseProblem(
+        points=torch.stack([problem.points[0], ray]).float().requires_grad_(),
+        pixels=problem.pixels.expand(2, -1, -1).float(),
+        weights=problem.weights.expand(2, -1).float(),
+        intrinsics=problem.intrinsics.float(),
+        bounds=problem.bounds,
+    )
+    solution = solve_poses(mixed)
+    assert solution.failed.tolist() == [False, True]
+    poses = differentiable_poses(mixed, solution)
+    assert poses[1].equal(torch.eye(4))
+    poses.sum().backward()
+    assert mixed.points.grad.isfinite().all()
+    assert mixed.points.grad[0].abs().sum() > 0
+    assert not mixed.points.grad[1].any()
+
+
 def test_a_frame_without_a_pose_is_marked_and_constant(pnp):
     problem = problem_of(pnp, pnp["u"])
     points = problem.points.repeat(2, 1, 1)

@@ -1,8 +1,9 @@
 """Adaptation without 4D labels, measured: a tiny St4RTrack, taught on `studio`, adapts to pseudo tracks and depth of `wild`; with controls.
 
-Stand-ins, since no pretrained weights are at hand: the images of a pair carry inverse depth (3 % smooth error) and DIS flow, and depth
-labels are the truth times a random unit per frame times a smooth 8 % error. Everything else is the project's: tracks and audit by its jobs,
-losses and PnP by trainer/families/st4rtrack. Run again, it goes on where it stopped.
+Stand-ins, since no pretrained weights are at hand: the images of a pair carry points of inverse depth (3 % smooth error, a guessed focal
+length) and DIS flow, and the network begins by copying those points; depth labels are the truth times a random unit per frame times a
+smooth 8 % error. Everything else is the project's: tracks and audit by its jobs, losses and PnP by trainer/families/st4rtrack. Run again,
+it goes on where it stopped.
 """
 
 import json
@@ -18,8 +19,8 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from adaptation_clips import Window, windows
-from adaptation_runs import ARMS, adapt, measure, new_model, train_base
+from adaptation_clips import NUM_TRACKS, Window, windows
+from adaptation_runs import ARMS, adapt, copying_start, measure, new_model, train_base
 from material import machine
 from scipy.stats import t
 
@@ -46,8 +47,8 @@ MEASURES = {
     "camera_error": "place of cameras over distance moved",
     "points_relative": "error of head 2's points over distance",
 }
-RATES = (3e-5, 1e-4, 3e-4)
-ENDS = {"reweighted": True, "plain": False}  # of the base: whether moving pixels count more
+RATES = (1e-5, 3e-5, 1e-4)
+BASES = {"reweighted": True, "plain": False}  # whether moving pixels count more
 BASE = "reweighted"  # that the arms begin from
 
 
@@ -57,8 +58,7 @@ class Plan:
 
     out: Path
     seeds: int
-    first_steps: int  # of the base, with the plain confidence loss
-    second_steps: int  # of its two ends: with moving pixels reweighted, and without
+    base_steps: int
     steps: int  # of an arm
     base_rate: float
 
@@ -79,25 +79,23 @@ class Plan:
 def main(
     out: Annotated[Path, typer.Option(help="Where data, weights and results go.")] = Path("out/adaptation"),
     seeds: Annotated[int, typer.Option(help="Of weights and orders.")] = 3,
-    first_steps: Annotated[int, typer.Option(help="Of the base, moving pixels weighted like all.")] = 1200,
-    second_steps: Annotated[int, typer.Option(help="Of each of its two ends: moving pixels reweighted, and not.")] = 700,
+    base_steps: Annotated[int, typer.Option(help="Of each base: with moving pixels reweighted, and not.")] = 2000,
     steps: Annotated[int, typer.Option(help="Of an arm, one clip of 8 frames each.")] = 160,
-    base_rate: Annotated[float, typer.Option(help="Highest learning rate of the base.")] = 1e-3,
+    base_rate: Annotated[float, typer.Option(help="Highest learning rate of a base.")] = 3e-4,
     side_by_side: Annotated[int, typer.Option(help="Trainings at a time, each on one thread.")] = 2,
 ) -> None:
     """Print one JSON, and write it to OUT."""
-    plan = Plan(out=out.absolute(), seeds=seeds, first_steps=first_steps, second_steps=second_steps, steps=steps, base_rate=base_rate)
+    plan = Plan(out=out.absolute(), seeds=seeds, base_steps=base_steps, steps=steps, base_rate=base_rate)
     make_data(plan, side_by_side)
     chosen = range(seeds)
     with ProcessPoolExecutor(side_by_side, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        list(pool.map(train_first, [plan] * seeds, chosen))
-        ends = [(seed, end) for seed in chosen for end in ENDS]
-        list(pool.map(train_end, [plan] * len(ends), *zip(*ends, strict=True)))
+        bases = [(seed, base) for seed in chosen for base in BASES]
+        list(pool.map(train_one_base, [plan] * len(bases), *zip(*bases, strict=True)))
         list(pool.map(try_rate, [plan] * len(RATES), RATES))
         rate = choose_rate(plan)
         arms = [(seed, arm) for arm in ARMS for seed in chosen]
         list(pool.map(train_arm, [plan] * len(arms), *zip(*arms, strict=True), [rate] * len(arms)))
-        measured = [(seed, name) for seed in chosen for name in (*ENDS, *ARMS)]
+        measured = [(seed, name) for seed in chosen for name in (*BASES, *ARMS)]
         scores = dict(zip(measured, pool.map(scores_of, [plan] * len(measured), *zip(*measured, strict=True)), strict=True))
     result = {
         "what": "a tiny St4RTrack adapted to wild clips; differences are arm less doing nothing, on the same clips",
@@ -124,11 +122,11 @@ def make_dataset(plan: Plan, name: str) -> None:
         return
     domain, count, seed = CLIPS[name]
     root, size = plan.root(name), SIZES[domain]
-    shape = ("--clip-frames", 24, "--height", size[0], "--width", size[1], "--queries", 1024, "--split-shares", "train=1")
+    shape = ("--clip-frames", 24, "--height", size[0], "--width", size[1], "--queries", 4096, "--split-shares", "train=1")
     job("synthesize.py", "--root", root, "--domain", domain, "--num-clips", count, "--seed", seed, "--clips-per-shard", 16, *shape)
     sets: dict[str, str] = {}
     if name in LABELLED:
-        job("pseudolabel.py", "--root", root, "--labeler", "dis-flow", "--queries", 512, "--query-frames", 1)
+        job("pseudolabel.py", "--root", root, "--labeler", "dis-flow", "--queries", NUM_TRACKS, "--query-frames", 1)
         job("pseudolabel.py", "--root", root, "--labeler", "adaptation_clips:oracle_depth", "--option", f"root={root}")
         kinds = {read_label_set(str(root), found).kind: found for found in list_label_sets(str(root))}
         job("audit.py", "run", "--root", root, "--labels", kinds["tracks"], "--no-gate")
@@ -136,21 +134,13 @@ def make_dataset(plan: Plan, name: str) -> None:
     save(windows(root, **sets), file)
 
 
-def train_first(plan: Plan, seed: int) -> None:
-    """The common part of the base."""
-    if not plan.weights(seed, "first").exists():
+def train_one_base(plan: Plan, seed: int, base: str) -> None:
+    """On `studio`, with truth."""
+    if not plan.weights(seed, base).exists():
         model = new_model(seed)
-        history = train_base(model, plan.windows("studio"), seed=seed, steps=plan.first_steps, rate=plan.base_rate, reweight=False)
-        save({"weights": model.state_dict(), "loss": history}, plan.weights(seed, "first"))
-
-
-def train_end(plan: Plan, seed: int, end: str) -> None:
-    """One end of the base."""
-    if not plan.weights(seed, end).exists():
-        model = restored(plan, seed, "first")
-        rate = 0.7 * plan.base_rate
-        history = train_base(model, plan.windows("studio"), seed=seed, steps=plan.second_steps, rate=rate, reweight=ENDS[end])
-        save({"weights": model.state_dict(), "loss": history}, plan.weights(seed, end))
+        copying_start(model)
+        history = train_base(model, plan.windows("studio"), seed=seed, steps=plan.base_steps, rate=plan.base_rate, reweight=BASES[base])
+        save({"weights": model.state_dict(), "loss": history}, plan.weights(seed, base))
 
 
 def try_rate(plan: Plan, rate: float) -> None:
@@ -182,7 +172,7 @@ def scores_of(plan: Plan, seed: int, name: str) -> dict[str, list[dict[str, floa
     if not file.exists():
         model = restored(plan, seed, name)
         sets = {"adapted": with_labels(plan.windows("adapted")), "other": plan.windows("other")}
-        if name in ENDS:
+        if name in BASES:
             sets["held"] = plan.windows("held")
         save({dataset: measure(model, clips) for dataset, clips in sets.items()}, file)
     found: dict[str, list[dict[str, float]]] = torch.load(file, weights_only=False)
@@ -190,7 +180,7 @@ def scores_of(plan: Plan, seed: int, name: str) -> dict[str, list[dict[str, floa
 
 
 def summary(plan: Plan, scores: Mapping[tuple[int, str], Mapping[str, Sequence[Mapping[str, float]]]]) -> dict[str, Any]:
-    """Means, and paired differences: each arm against doing nothing, the full one against its controls, and the base's two ends."""
+    """Means, and paired differences: each arm against doing nothing, the full one against its controls, and the two bases."""
     seeds = range(plan.seeds)
 
     def values(name: str, dataset: str, measure_name: str) -> np.ndarray:

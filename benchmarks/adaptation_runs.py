@@ -25,6 +25,8 @@ MODEL = {  # linear heads, as DUSt3R's first files have: with so few patches a D
     "head_type": "linear", "input_channels": CHANNELS,
 }  # fmt: skip
 ENCODER = ("patch_embed", "enc_blocks", "enc_norm")
+COPY_CONSTANT = 60.0
+POINT, MOVED = 3, 8  # first of the three channels of an image
 CLIPS_PER_STEP, PAIRS = 2, 4  # of the base's training; one of the pairs is (0, 0)
 FAMILY = St4RTrackFamily()
 
@@ -59,10 +61,45 @@ def new_model(seed: int) -> DUSt3R:
     return model
 
 
+def copying_start(model: DUSt3R) -> None:
+    """Stand-in for pretrained weights: both heads begin by giving the points that their own image's channels hold, to 1 %.
+
+    Points pass through unchanged in channels of their own: beside a constant so large that norms, which divide by a token's deviation,
+    hardly change them, and a zero, which tells the mean that norms subtract. Blocks begin as adding nothing, and see what is not that
+    constant as it is.
+    """
+    width, patch = MODEL["enc_embed_dim"], MODEL["patch_size"]
+    constant = torch.zeros(width)
+    constant[:2] = torch.tensor([COPY_CONSTANT, -COPY_CONSTANT])
+    deviation = float(constant.square().mean().sqrt())
+    pixels = torch.arange(3 * patch**2)  # of a patch, coordinate by coordinate
+    moved = 3 + len(pixels) + pixels
+    with torch.no_grad():
+        embed, head_layers = model.patch_embed.proj, (model.downstream_head1.proj, model.downstream_head2.proj)
+        embed.weight[: 3 + 2 * len(pixels)] = 0
+        for channel, first in ((3 + pixels, POINT), (moved, MOVED)):
+            embed.weight[channel, first + pixels // patch**2, pixels % patch**2 // patch, pixels % patch] = 1
+        embed.bias.copy_(constant)
+        model.decoder_embed.weight.copy_(torch.eye(width))
+        model.decoder_embed.bias.zero_()
+        for name, norm in model.named_modules():
+            if isinstance(norm, torch.nn.LayerNorm):
+                norm.weight.fill_(deviation)
+                if "blocks" in name:
+                    norm.weight[:2] = 0
+        for layer in head_layers:
+            layer.weight.zero_()
+            layer.bias.zero_()
+            layer.weight[pixels, 3 + pixels], layer.weight[pixels, 2] = 1, -1
+        for name, parameter in model.named_parameters():
+            if "blocks" in name and name.split(".")[-2] in ("proj", "fc2"):  # the last layer of an attention, of an MLP
+                parameter.zero_()
+
+
 def train_base(model: DUSt3R, clips: Sequence[Window], *, seed: int, steps: int, rate: float, reweight: bool) -> list[float]:
     """Supervised, in pairs of the first frame with drawn ones; returns the loss of every step."""
     settings = St4RTrackLosses(adaptation=None, supervised_settings=SupervisedSettings(reweight_dynamic=reweight))
-    draw = np.random.default_rng([seed, int(reweight)])
+    draw = np.random.default_rng(seed)  # the same clips, whether reweighted or not
     optimiser, schedule = optimisation(list(model.parameters()), rate, steps)
     history = []
     for _ in range(steps):

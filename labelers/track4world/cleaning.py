@@ -23,5 +23,5 @@ def clean_mask(valid: np.ndarray, depth: np.ndarray, dynamic: np.ndarray | None 
     if dynamic is not None:
         moving = cv2.erode(dynamic.astype(np.uint8), _KERNEL)
         resting = cv2.erode((~dynamic).astype(np.uint8), _KERNEL, iterations=_STATIC_EROSIONS)
-        clean &= (moving | resting) > 0
+        clean &= np.maximum(moving, resting) > 0
     return np.asarray(clean)

@@ -108,25 +108,33 @@ def write_trajectories(uri: str, tracks: DenseTracks, colours: np.ndarray) -> in
     """
     check_array("colours", colours, "uint8", (tracks.num_tracks, 3))
     owners, seen = tracks.track_numbers, tracks.visibility
-    vertices = np.empty(int(seen.sum()), _VERTEX)
-    vertices["position"], vertices["colour"] = tracks.points[seen], colours[owners[seen]]
     follows = np.flatnonzero(seen[:-1] & seen[1:] & (owners[:-1] == owners[1:]))
-    places = np.cumsum(seen) - 1
-    edges = np.empty(len(follows), _EDGE)
-    edges["ends"] = np.stack([places[follows], places[follows + 1]], axis=1) if len(follows) else 0
-    edges["colour"] = colours[owners[follows]]
+    num_vertices = int(seen.sum())
     red_green_blue = [f"property uchar {name}" for name in _COLOURS]
     header = [
         *("ply", "format binary_little_endian 1.0"),
-        *(f"element vertex {len(vertices)}", *(f"property float {axis}" for axis in "xyz"), *red_green_blue),
-        *(f"element edge {len(edges)}", "property int vertex1", "property int vertex2", *red_green_blue),
+        *(f"element vertex {num_vertices}", *(f"property float {axis}" for axis in "xyz"), *red_green_blue),
+        *(f"element edge {len(follows)}", "property int vertex1", "property int vertex2", *red_green_blue),
         *("end_header", ""),
     ]
     with storage.publishing(uri) as path, path.open("wb") as handle:
         handle.write("\n".join(header).encode())
-        handle.write(vertices.tobytes())
-        handle.write(edges.tobytes())
-    return len(vertices)
+        _vertices(tracks, colours[owners[seen]]).tofile(handle)
+        _edges(np.cumsum(seen, dtype=np.int32) - 1, follows, colours[owners[follows]]).tofile(handle)
+    return num_vertices
+
+
+def _vertices(tracks: DenseTracks, colours: np.ndarray) -> np.ndarray:
+    vertices = np.empty(len(colours), _VERTEX)
+    vertices["position"], vertices["colour"] = tracks.points[tracks.visibility], colours
+    return vertices
+
+
+def _edges(places: np.ndarray, follows: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Edges from positions `follows` to those behind them, of which `places` are the vertices."""
+    edges = np.empty(len(follows), _EDGE)
+    edges["ends"][:, 0], edges["ends"][:, 1], edges["colour"] = places[follows], places[follows + 1], colours
+    return edges
 
 
 def _tracks(uri: str, arrays: Mapping[str, np.ndarray], num_frames: int, size: np.ndarray, space: int) -> DenseTracks:

@@ -197,7 +197,8 @@ def _describe_dense(dense: DenseSummary) -> str:
     if not dense.num_tracks:
         return f"{dense.mode}: none lasts two frames; the model is untrained or has failed, or --visible asks too much"
     text = f"{dense.num_tracks:,} {dense.mode}, {dense.num_positions:,} positions; {dense.median_length:g} frames long in the median"
-    return f"{text}, {dense.num_whole:,} from first frame to last; {dense.seen_share:.0%} of their points seen"
+    whole = f"{dense.num_whole:,} from first frame to last"
+    return f"{text}, {whole}" if dense.seen_share == 1 else f"{text}, {whole}; {dense.seen_share:.0%} of their points seen"
 
 
 if __name__ == "__main__":

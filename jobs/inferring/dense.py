@@ -31,6 +31,7 @@ from pipeline.errors import ConfigError, DataError, MemoryExhausted
 from pipeline.records.dense_tracks import DenseTracks
 from trainer.families import InferenceDefaults
 from trainer.inference import Prediction, Reconstruction
+from trainer.inference.colmap import check_cameras
 from trainer.inference.digest import take_digest
 
 PUBLISHED = InferenceDefaults(pixels=384 * 512, video_stride=1, frames=256)  # as many as the public code gives its backbone at once
@@ -66,6 +67,9 @@ def infer_densely(config: InferenceConfig, model: Track4World, info: CheckpointI
     with Reconstruction(config.out, least_confidence=config.least_confidence, visible=visible) as whole:
         try:
             bundle = engine.geometry(frames)
+            _append_geometry(whole, frames, bundle)
+            if config.colmap:
+                check_cameras(whole)
             tracks = _track(config, engine, frames, bundle)
         except torch.OutOfMemoryError as error:
             num_frames, height, width, _ = frames.shape
@@ -73,7 +77,6 @@ def infer_densely(config: InferenceConfig, model: Track4World, info: CheckpointI
                 f"{num_frames} frames of {width}x{height} do not fit into the memory of {device}: {str(error).splitlines()[0]}; take"
                 " fewer by --limit or --stride, or smaller ones by --pixels"
             ) from error
-        _append_geometry(whole, frames, bundle)
         summary = DenseSummary.of(tracks, "chained" if config.dense.reference is None else f"from frame {config.dense.reference}")
         written = _write(config, given, whole, _coloured(tracks, frames), summary)
         return Inference.of(whole, made, written=(*written, DOCUMENT), dense=summary)

@@ -96,7 +96,9 @@ class ReferenceRule:
 
     frame: int = 0
     every: int = 1  # pixels from one tracked pixel to the next
-    visible: float = VISIBLE  # score, visibility times confidence, above which a point inside the image counts as seen
+    visible: float = (
+        VISIBLE  # score, visibility times confidence, above which a point inside the image, in front of the camera, counts as seen
+    )
 
 
 def track_reference(
@@ -137,7 +139,7 @@ def track_reference(
         row, pose = rows[frame], None if geometry.camera_poses is None else _array(geometry.camera_poses[frame])
         inside = ((row.pixels >= -0.5) & (row.pixels <= np.array([width, height]) - 0.5)).all(axis=1)
         points = place(lift_pixels(row.pixels, row.depth, camera), pose)
-        log.note(numbers, row.pixels, points, score=row.score, seen=inside & (row.score > rule.visible))
+        log.note(numbers, row.pixels, points, score=row.score, seen=inside & (row.depth > 0) & (row.score > rule.visible))
     return log.finish("camera" if geometry.camera_poses is None else "world")
 
 

@@ -98,6 +98,7 @@ def test_one_frame_to_all_has_the_drivers_targets(engine, io, case):
     assert (set(tracks.starts.tolist()), set(tracks.lengths.tolist())) == ({0}, {9})
     found = tracks.in_frames(np.arange(9))
     x, y = tracks.queries[:, 1:].astype(int).T
+    depth = reprojected(tracks, ClipGeometry.of_bundle(bundle, Padding(height=50, width=70), 9))[1].reshape(-1, 9).T
     for part in centred.track_frame(frames, 0, bundle):
         world, visconf = part.maps.in_world(part.geometry).numpy(), part.maps.visconf.numpy()
         for place, frame in enumerate(part.frames):
@@ -107,7 +108,7 @@ def test_one_frame_to_all_has_the_drivers_targets(engine, io, case):
             np.testing.assert_allclose(found.points[frame].T, world[place][:, y, x], atol=1e-4)
             score = visconf[place].prod(0)[y, x]
             inside = ((found.pixels[frame] >= -0.5) & (found.pixels[frame] <= (69.5, 49.5))).all(1)
-            np.testing.assert_array_equal(found.visibility[frame], inside & (score > 0.3))
+            np.testing.assert_array_equal(found.visibility[frame], inside & (score > 0.3) & (depth[frame] > 0))
     np.testing.assert_array_equal(found.pixels[0], tracks.queries[:, 1:])
     assert found.visibility[0].all()
 

@@ -7,12 +7,14 @@ import typer
 
 from jobs import options
 from jobs.console import DONE, counted, print_summary, run_job
+from jobs.inferring.config import DenseRequest, InferenceConfig
 from jobs.inferring.frames import FrameRequest
-from jobs.inferring.job import Inference, InferenceConfig, infer
+from jobs.inferring.job import infer
+from jobs.inferring.outcome import DenseSummary, Inference
 from trainer.inference.joining import Joint
-from trainer.inference.reconstruction import VISIBLE
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+_DENSE = "Dense tracks of Track4World"
 _SHOWN_JOINTS = 6
 _SHOWN_FRAMES = 6
 _NOTED_STRETCH = 0.02  # change of aspect that is said
@@ -21,7 +23,7 @@ _NOTED_STRETCH = 0.02  # change of aspect that is said
 @app.command("infer", cls=options.command_of("walk.mp4 --checkpoint run/weights.safetensors --out /data/inferred"))
 def infer_command(
     source: Annotated[str, typer.Argument(metavar="INPUT", help="Video file, or folder of images taken in the order of their names.")],
-    checkpoint: Annotated[str, typer.Option(help="File of ours, or of π³, Pi3X or TrajVG: a path, hf://org/repo/file, or a URL.")],
+    checkpoint: Annotated[str, typer.Option(help="File of ours, or of π³, Pi3X, TrajVG, Track4World: path, hf://org/repo/file, or URL.")],
     out: Annotated[str, typer.Option(help="Folder or URL for the results.")],
     reconstruction: Annotated[
         str | None,
@@ -44,8 +46,35 @@ def infer_command(
     pixels: Annotated[
         int | None, typer.Option(help="Pixels of a frame as the model sees it, at most.", show_default="as the checkpoint was trained")
     ] = None,
-    grid: Annotated[int, typer.Option(help="Track a grid of points of each window's first frame, so many pixels apart; 0: none.")] = 20,
-    visible: Annotated[float, typer.Option(help="Score from which a tracked point counts as seen.")] = VISIBLE,
+    grid: Annotated[
+        int | None,
+        typer.Option(help="Track a grid of points of each window's first frame, so many pixels apart; 0: none.", show_default="20"),
+    ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option(help="Pixels from one dense track to the next; 1: every pixel.", show_default="4", rich_help_panel=_DENSE),
+    ] = None,
+    reference: Annotated[
+        int | None,
+        typer.Option(
+            help="Track the pixels of this frame to all frames, hidden or not.",
+            show_default="chained: tracks from frame to frame, and new ones where none passes",
+            rich_help_panel=_DENSE,
+        ),
+    ] = None,
+    round_trip: Annotated[
+        float | None,
+        typer.Option(
+            help="End a chained track where going there and back misses its start by more pixels; takes twice the time.",
+            show_default="no check",
+            rich_help_panel=_DENSE,
+        ),
+    ] = None,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Also write the dense tracks as a table.", rich_help_panel=_DENSE)] = False,
+    visible: Annotated[
+        float | None,
+        typer.Option(help="Score from which a tracked point counts as seen.", show_default="0.2; 0.3 for dense tracks"),
+    ] = None,
     min_confidence: Annotated[float, typer.Option(help="Least confidence of points in the cloud, and of those that join windows.")] = 0.1,
     rerun: Annotated[bool, typer.Option("--rerun", help="Also write a recording for the Rerun viewer (the viz extra).")] = False,
     colmap: Annotated[bool, typer.Option("--colmap", help="Also write the frames and a model in COLMAP's layout, sparse/0.")] = False,
@@ -62,6 +91,7 @@ def infer_command(
             reconstruction=reconstruction,
             request=FrameRequest(stride=stride, at_once=frames, overlap=overlap, at_most=limit, pixel_budget=pixels),
             grid_px=grid,
+            dense=DenseRequest(every_px=every, reference=reference, round_trip_px=round_trip, table=parquet),
             least_confidence=min_confidence,
             visible=visible,
             rerun=rerun,
@@ -77,14 +107,17 @@ def infer_command(
 
 def summary_rows(done: Inference, config: InferenceConfig) -> list[tuple[str, object]]:
     """Summary rows: model, defaults, frames, windows, cameras, points, tracks, files."""
-    height, width = done.size
+    made, (height, width) = done.made, done.size
     focal = "no camera sees such points: the model is untrained or failed"
     if done.focal_px is not None:
         focal = f"focal length about {done.focal_px:.0f} px by the points"
     total = done.num_frames * height * width
     return [
-        ("model", f"{done.checkpoint.model}, {done.precision} on {done.device}; licence {done.checkpoint.license or 'not stated'}"),
-        *([] if done.reconstruction is None else [("points, cameras", f"by {done.reconstruction.source}")]),
+        (
+            "model",
+            f"{made.checkpoint.model}, {made.precision} on {made.device}; licence {made.checkpoint.license or 'not stated'}",
+        ),
+        *([] if made.reconstruction is None else [("points, cameras", f"by {made.reconstruction.source}")]),
         ("defaults", _describe_defaults(done)),
         ("frames", _describe_frames(done)),
         *([("windows", _describe_windows(done))] if done.joints else []),
@@ -104,9 +137,9 @@ def _describe_lost(done: Inference) -> str:
 
 
 def _describe_defaults(done: Inference) -> str:
-    trained_on = done.checkpoint.trained_on
+    trained_on = done.made.checkpoint.trained_on
     if trained_on is None:
-        return f"the published ones of {done.checkpoint.model}: the file does not say on what it was trained"
+        return f"the published ones of {done.made.checkpoint.model}: the file does not say on what it was trained"
     ranges = ((trained_on.frames, "frames"), (trained_on.pixels, "pixels"))
     said = [f"{least:,} to {most:,} {unit}" if least < most else f"{most:,} {unit}" for (least, most), unit in ranges]
     nearest, farthest = trained_on.strides
@@ -116,22 +149,22 @@ def _describe_defaults(done: Inference) -> str:
 
 def _describe_frames(done: Inference) -> str:
     height, width = done.size
-    choice, stored = done.given.choice, done.given.stored_size
+    choice, stored = done.made.given.choice, done.made.given.stored_size
     text = f"{done.num_frames} of {width}x{height}"
     if choice.stride > 1:
         text += f", stride {choice.stride}"
     stretch = width / height / (stored[1] / stored[0])
     if abs(stretch - 1) > _NOTED_STRETCH:
         text += f"; {abs(stretch - 1):.1%} {'wider' if stretch > 1 else 'narrower'} than the input's {stored[1]}x{stored[0]}: whole patches"
-    trained_on = done.checkpoint.trained_on
+    trained_on = done.made.checkpoint.trained_on
     if trained_on is not None and not trained_on.aspect[0] <= stored[1] / stored[0] <= trained_on.aspect[1]:
         least, most = trained_on.aspect
         text += f"; of an aspect of {stored[1] / stored[0]:.2f}, and training saw {least:g} to {most:g}"
-    return text if done.given.all_taken else f"{text}; the input goes on: --limit N takes more"
+    return text if done.made.given.all_taken else f"{text}; the input goes on: --limit N takes more"
 
 
 def _describe_windows(done: Inference) -> str:
-    choice = done.given.choice
+    choice = done.made.given.choice
     errors = np.array([joint.error for joint in done.joints])
     worst = done.joints[int(errors.argmax())]
     text = f"{done.num_windows} of {choice.at_once} frames, neighbours share {choice.overlap}; error at the joints, of the depth: "
@@ -149,13 +182,23 @@ def _describe_counted(joints: tuple[Joint, ...]) -> str:
 
 
 def _describe_tracks(done: Inference) -> str:
-    if not done.tracks:
-        return f"{done.checkpoint.model} tracks nothing"
+    if done.dense is not None:
+        return _describe_dense(done.dense)
+    if not done.made.tracks:
+        return f"{done.made.checkpoint.model} tracks nothing"
     if not done.num_tracks:
         return "none was asked for"
     new = ", new ones in every window" if done.joints else ""
     inside = "" if done.focal_px is None else f", {done.num_inside} inside the frame"
     return f"{done.num_tracks}{new}{inside}; {done.seen_share:.0%} of their points seen"
+
+
+def _describe_dense(dense: DenseSummary) -> str:
+    if not dense.num_tracks:
+        return f"{dense.mode}: none lasts two frames; the model is untrained or has failed, or --visible asks too much"
+    text = f"{dense.num_tracks:,} {dense.mode}, {dense.num_positions:,} positions; {dense.median_length:g} frames long in the median"
+    whole = f"{dense.num_whole:,} from first frame to last"
+    return f"{text}, {whole}" if dense.seen_share == 1 else f"{text}, {whole}; {dense.seen_share:.0%} of their points seen"
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ SCHEMA_VERSIONS = {
     "publication": 1,
     "published_clips": 1,
     "adaptation": 1,
+    "dense_tracks": 1,
 }
 _VERSION, _KIND = b"schema_version", b"trackmill_kind"
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jobs.adapting.config import AdaptConfig
+from jobs.inferring.config import DOCUMENT, InferenceConfig
 from jobs.inferring.frames import FrameRequest
-from jobs.inferring.job import DOCUMENT, InferenceConfig, infer
+from jobs.inferring.job import infer
 from networks.weights import read_weights
 from pipeline import storage
 from pipeline.layout import Layout

@@ -26,15 +26,11 @@ def require_rerun() -> None:
         raise ConfigError(f"--rerun needs the package rerun-sdk, which is not installed: {install_command('viz')}") from error
 
 
-def write_rerun(uri: str, name: str, digest: Digest, *, times_s: np.ndarray, visible: float) -> None:
-    """Publish cameras, points, tracks and frames as .rrd.
-
-    Args:
-        times_s: "T", of all frames of the reconstruction.
-    """
+def write_rerun(uri: str, scene: ClipScene) -> None:
+    """Publish cameras, points, tracks and frames as .rrd."""
     from pipeline.drawing.rerun_file import write_recording
 
-    write_recording(storage.absolute(uri), _scene(name, digest, times_s=times_s[digest.numbers], visible=visible))
+    write_recording(storage.absolute(uri), scene)
 
 
 def preview(name: str, whole: Reconstruction, digest: Digest) -> np.ndarray:
@@ -79,7 +75,12 @@ def track_labels(digest: Digest, *, visible: float) -> TrackLabels | None:
     )
 
 
-def _scene(name: str, digest: Digest, *, times_s: np.ndarray, visible: float) -> ClipScene:
+def scene_of_digest(name: str, digest: Digest, *, times_s: np.ndarray, visible: float) -> ClipScene:
+    """Frames, cameras, depth and tracks for the viewer.
+
+    Args:
+        times_s: "K", of the digest's frames.
+    """
     labels, tracks = track_labels(digest, visible=visible), digest.tracks
     num_frames, height, width, _ = digest.frames.shape
     sample = ClipSample(

@@ -106,6 +106,12 @@ class Track4WorldEngine:
             aligned = align_to_targets(flow, clip.geometry) if align else flow
             yield lift_targets(aligned, clip.geometry, pixel_offset=self.config.pixel_offset)
 
+    def geometry(self, frames: np.ndarray) -> GeometryBundle:
+        """The backbone's geometry of a clip, uint8 "T H W 3", RGB, by one call. Raises ConfigError where there is no backbone."""
+        images = self._images(frames)
+        with arithmetic(images.device, self.config.precision):
+            return self.model.geometry(images)
+
     def encode(self, frames: np.ndarray, bundle: GeometryBundle | None = None, *, num_copies: int = 0) -> EncodedClip:
         """Features of a clip, by one call of the backbone, however long it is.
 
@@ -115,16 +121,20 @@ class Track4WorldEngine:
             num_copies: of the last frame, behind the clip; the backbone sees them too.
         Raises: DataError where frames and bundle do not fit; ConfigError without bundle and backbone.
         """
-        num_frames, device = len(frames), self.model.dot_fc1.weight.device
-        index = np.arange(num_frames + num_copies).clip(max=num_frames - 1)
-        images = torch.from_numpy(np.ascontiguousarray(frames[index])).to(device).permute(0, 3, 1, 2)[None].float() / 255
+        num_frames = len(frames)
+        images = self._images(frames[np.arange(num_frames + num_copies).clip(max=num_frames - 1)])
         padding = Padding(height=images.shape[-2], width=images.shape[-1])
         if bundle is not None and bundle.num_frames == num_frames:
             bundle = bundle.repeat_last(num_copies)
-        with arithmetic(device, self.config.precision):
+        with arithmetic(images.device, self.config.precision):
             whole = self.model.geometry(images) if bundle is None else bundle
             features = self.model.encode(images, whole)[0]
         return EncodedClip(features=features, geometry=ClipGeometry.of_bundle(whole, padding, num_frames), padding=padding)
+
+    def _images(self, frames: np.ndarray) -> Tensor:
+        """Frames uint8 "T H W 3" as images "1 T 3 H W" in [0, 1], where the weights are."""
+        images = torch.from_numpy(np.ascontiguousarray(frames)).to(self.model.dot_fc1.weight.device)
+        return images.permute(0, 3, 1, 2)[None].float() / 255
 
     def _window_flows(self, clip: EncodedClip, plan: WindowPlan) -> Iterator[PairFlow]:
         """From frame 0 to all, window by window; flows pass from each window to the next, visibility and features do not."""

@@ -106,6 +106,12 @@ class Track4WorldEngine:
             aligned = align_to_targets(flow, clip.geometry) if align else flow
             yield lift_targets(aligned, clip.geometry, pixel_offset=self.config.pixel_offset)
 
+    def geometry(self, frames: np.ndarray) -> GeometryBundle:
+        """The backbone's geometry of a clip, uint8 "T H W 3", RGB, by one call. Raises ConfigError where there is no backbone."""
+        images = self._images(frames)
+        with arithmetic(images.device, self.config.precision):
+            return self.model.geometry(images)
+
     def encode(self, frames: np.ndarray, bundle: GeometryBundle | None = None, *, num_copies: int = 0) -> EncodedClip:
         """Features of a clip, by one call of the backbone, however long it is.
 
@@ -116,8 +122,7 @@ class Track4WorldEngine:
         Raises: DataError where frames and bundle do not fit; ConfigError without bundle and backbone.
         """
         num_frames = len(frames)
-        index = np.arange(num_frames + num_copies).clip(max=num_frames - 1)
-        images = self._images(frames[index])
+        images = self._images(frames[np.arange(num_frames + num_copies).clip(max=num_frames - 1)])
         padding = Padding(height=images.shape[-2], width=images.shape[-1])
         if bundle is not None and bundle.num_frames == num_frames:
             bundle = bundle.repeat_last(num_copies)
@@ -126,16 +131,10 @@ class Track4WorldEngine:
             features = self.model.encode(images, whole)[0]
         return EncodedClip(features=features, geometry=ClipGeometry.of_bundle(whole, padding, num_frames), padding=padding)
 
-    def geometry(self, frames: np.ndarray) -> GeometryBundle:
-        """The backbone's geometry of a whole clip, uint8 "T H W 3": one unit and one world for all runs over it. Raises as `encode`."""
-        images = self._images(frames)
-        with arithmetic(images.device, self.config.precision):
-            return self.model.geometry(images)
-
     def _images(self, frames: np.ndarray) -> Tensor:
-        """Frames uint8 "T H W 3" as float32 "1 T 3 H W" in [0, 1], where the model is."""
-        pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(self.model.dot_fc1.weight.device)
-        return pixels.permute(0, 3, 1, 2)[None].float() / 255
+        """Frames uint8 "T H W 3" as images "1 T 3 H W" in [0, 1], where the weights are."""
+        images = torch.from_numpy(np.ascontiguousarray(frames)).to(self.model.dot_fc1.weight.device)
+        return images.permute(0, 3, 1, 2)[None].float() / 255
 
     def _window_flows(self, clip: EncodedClip, plan: WindowPlan) -> Iterator[PairFlow]:
         """From frame 0 to all, window by window; flows pass from each window to the next, visibility and features do not."""

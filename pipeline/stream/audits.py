@@ -7,7 +7,7 @@ from dataclasses import replace
 from pipeline import storage
 from pipeline.audit.stored.audit_set import read_audit_set
 from pipeline.errors import ConfigError
-from pipeline.labels import KINDS, is_kind, read_label_set
+from pipeline.labels import is_kind, read_label_set
 from pipeline.layout import Layout
 from pipeline.records import TrackLabels
 from pipeline.stream.config import StreamConfig
@@ -38,10 +38,9 @@ def label_sets_by_kind(root: str, names: Sequence[str]) -> dict[str, str]:
         kind = read_label_set(root, name).kind
         if kind in sets:
             raise ConfigError(f"{root}: the label sets {sets[kind]} and {name} both hold {kind}; a stream takes one set per kind")
-        if kind in KINDS and (rival := next((other for other in sets if {*KINDS[kind].fields} & {*KINDS[other].fields}), None)):
-            raise ConfigError(
-                f"{root}: the label set {sets[rival]} holds {rival}, {name} holds {kind}, and a clip has room for one of them; name one"
-            )
+        rival = _tracks_among(sets)
+        if rival is not None and is_kind(kind, TrackLabels.kind):
+            raise ConfigError(f"{root}: the label sets {rival} and {name} both hold tracks; a clip has room for one of them")
         sets[kind] = name
     return sets
 

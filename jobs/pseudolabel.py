@@ -1,4 +1,4 @@
-"""Label every clip of a dataset, with 2D tracks or depth: `python jobs/pseudolabel.py --root ROOT --labeler NAME`."""
+"""Label every clip of a dataset, with tracks, depth or flow: `python jobs/pseudolabel.py --root ROOT --labeler NAME`."""
 
 import json
 from typing import Annotated, Any, Literal

@@ -1,7 +1,10 @@
 """Track4World's label sets, end to end: labelled, killed and resumed, audited, streamed at another size, joined, shown, refused."""
 
+import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +37,7 @@ from tests.labelled_dataset import LabelledClip, write_dataset
 from tests.track4world_golden import e2e_config, fill
 
 SIZE, NUM_FRAMES, NUM_QUERIES = (50, 70), 4, 8
+REPO = Path(__file__).parents[2]
 KEYS = ["c0", "c1"]
 INLINE = Executor(name="inline", limits=Limits())
 LENIENT = ClipRules(  # weights by formula follow nothing; here it counts that what is kept comes with its weights
@@ -81,6 +85,11 @@ def labelled(tmp_path_factory, checkpoint) -> tuple[Path, str, str]:
 
 def audit_of(root: Path, label_set: str, rules: ClipRules) -> AuditingConfig:
     return AuditingConfig(root=str(root), label_set=label_set, executor=INLINE, rules=rules)
+
+
+def blocks(document: str) -> list[str]:
+    """Fenced Python code."""
+    return re.findall(r"```python\n(.*?)```", (REPO / document).read_text(), re.DOTALL)
 
 
 def samples(root: Path, **options: object) -> list[ClipSample]:
@@ -143,6 +152,20 @@ def test_flow_is_streamed_for_the_pairs_that_lie_in_the_window_in_the_pixels_of_
     assert (sample.flow_confidence.dtype, sample.flow_confidence.shape) == ("float32", (3, 25, 140))
     apart, _ = samples(root, labels=flow, num_frames=2, frame_stride=2)
     assert apart.flow_to_frame.tolist() == [-1, -1]
+
+
+def test_the_documents_code_runs(labelled):
+    root, tracks3d, flow = labelled
+    stored = dict(read_labels_as(root, flow, FlowLabels))["c1"]
+    code = next(block for block in blocks("docs/formats.md") if "FLOWSET" in block)
+    names: dict[str, Any] = {}
+    exec(code.replace("ROOT", str(root)).replace("FLOWSET", flow).replace("KEY.0007", "c1.0001"), names)
+    np.testing.assert_array_equal(names["valid"], stored.valid[1])
+    np.testing.assert_array_equal(names["flow"][names["valid"]], stored.flow[1][stored.valid[1]])
+    code = next(block for block in blocks("docs/track4world.md") if "flow_to_frame" in block).replace("/data/walks", str(root))
+    names = {"ClipStream": ClipStream, "StreamConfig": partial(StreamConfig, num_frames=3, audit_keeps=("keep", "quarantine"))}
+    exec(code.replace("track4world-1a2b3c4d", tracks3d).replace("track4world-5e6f7a8b", flow), names)
+    assert names["sample"].tracks3d_world.shape == (3, NUM_QUERIES, 3)
 
 
 def test_joined_samples_have_the_fields_of_the_kind(labelled):

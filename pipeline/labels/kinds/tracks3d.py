@@ -1,4 +1,8 @@
-"""Tracks in space: the columns of tracks, and beside them the points' positions in the world, float32, exact.
+"""Tracks in space: the columns of tracks, and beside them the points' positions in the world, float32 of 16 significant bits.
+
+The rounding moves a coordinate by at most 2^-16 of itself: 0.15 mm at 10 m, or 1/100 pixel at a focal length of 650, where tracks are
+rounded to 1/64. It leaves a byte of zeros in each number, which the encoding sets apart: of the true tracks of rendered clips (24 frames x
+256 points) the three columns take 2.7 bytes per point and frame, 4.7 unrounded.
 
 The world is that of the camera of the clip's first frame, so that labels need no camera to be understood; `scale` says whether it is in
 metres. NaN stands for a position that is not known. Values lie time-contiguous per track, as those of tracks do.
@@ -17,10 +21,18 @@ from pipeline.labels.kinds.tracks import TRACKS, by_track, list_of, values_of
 from pipeline.records import TrackLabels, Tracks3dLabels
 
 _WORLD = ("world_x", "world_y", "world_z")
+_STEP = np.uint32(2**8)  # between the bit patterns of neighbouring positions
+
+
+def rounded(positions: np.ndarray) -> np.ndarray:
+    """Positions as they are read from disk: float32 of 16 significant bits, of any shape; NaN stays NaN."""
+    bits = np.ascontiguousarray(positions, np.float32).view(np.uint32)
+    return np.where(np.isnan(positions), np.float32(np.nan), (bits + _STEP // 2 & ~(_STEP - 1)).view(np.float32))
 
 
 def _encode(labels: Tracks3dLabels) -> dict[str, Any]:
-    world = {name: by_track(labels.tracks_world[..., axis]) for axis, name in enumerate(_WORLD)}
+    stored = rounded(labels.tracks_world)
+    world = {name: by_track(stored[..., axis]) for axis, name in enumerate(_WORLD)}
     return {**TRACKS.encode(labels), **world, "scale": labels.scale}
 
 
@@ -54,6 +66,7 @@ TRACKS3D = LabelKind(
             **{name.decode(): value.decode() for name, value in TRACKS.schema.metadata.items()},
             KIND: Tracks3dLabels.kind,
             "world": "camera of the clip's first frame: x right, y down, z forward; NaN where unknown, a prediction where invisible",
+            "world_relative_error_bound": "2^-16",
             "scale": "metric: metres; relative: true but for one unknown factor of the clip",
         },
     ),

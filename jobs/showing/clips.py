@@ -133,7 +133,7 @@ def load_clip(shown: Shown, clip: ShownClip) -> LoadedClip:
     )  # fmt: skip
     labels, audit = _labels(shown, clip, len(frames)), _audit(shown, clip)
     if not isinstance(labels, TrackLabels):
-        depth, flow = (labels if isinstance(labels, record) else None for record in (DepthLabels, FlowLabels))
+        depth, flow = labels if isinstance(labels, DepthLabels) else None, labels if isinstance(labels, FlowLabels) else None
         return LoadedClip(stored=clip, frames=frames, labels=None, depth=depth, flow=flow, audit=audit)
     tracks = None if audit is None else audit.tracks
     if tracks is not None and not np.array_equal(tracks.queries, labels.queries):

@@ -75,7 +75,7 @@ class _Found:
 
     def write(self, frames: Sequence[int], tracks: np.ndarray, tracks_px: Tensor, depth: Tensor, scores: Tensor) -> None:
         """Write n of the tracks in K of the frames: "K n 2", "K n", "K n 2"."""
-        place = np.ix_(list(frames), tracks)
+        place = np.ix_(np.asarray(frames), tracks)
         for array, values in ((self.tracks_px, tracks_px), (self.depth, depth), (self.scores, scores)):
             array[place] = values.cpu().numpy()
 

@@ -71,6 +71,7 @@ class ClipSample:
     flow_confidence: npt.NDArray[np.float32] | None = None  # float32 "T H W" in [0, 1], where the labeler has one
     flow_from_frame: npt.NDArray[np.int32] | None = None  # int32 "T": index into these T frames, -1 where that frame is not in them
     flow_to_frame: npt.NDArray[np.int32] | None = None  # int32 "T": likewise
+    flow_source: str | None = None  # gt | pseudo
 
     def __post_init__(self) -> None:
         if self.supervision not in SUPERVISION:

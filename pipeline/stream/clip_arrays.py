@@ -19,7 +19,7 @@ _PURPOSE, _EVALUATION = "truth_for", "evaluation"  # what a clip's record says o
 
 
 def add_truth(sample: ClipSample, data: bytes, record: ClipRecord, framing: Framing) -> ClipSample:
-    """The sample with the arrays of its clip: cameras, depth, true tracks.
+    """The sample with the arrays of its clip: cameras, depth, flow, true tracks.
 
     Floating point comes as float32 whatever was stored (depth is kept as float16 where it fits).
 
@@ -39,6 +39,7 @@ def add_truth(sample: ClipSample, data: bytes, record: ClipRecord, framing: Fram
         pose_source=record.pose_source if "camera_to_world" in arrays else None,
         tracks3d_source="gt" if in_space else None,
         tracks3d_scale=None if not in_space else "metric" if record.is_metric else "relative",
+        flow_source="gt" if "flow" in arrays else None,
         depth_source="gt" if "depth" in arrays else None,
         depth_scale=None if "depth" not in arrays else "metric" if record.is_metric else "relative",
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import DataError
@@ -72,21 +73,23 @@ def _decode(table: pa.Table, row: int, files: Mapping[str, bytes]) -> FlowLabels
     maps = {name: decode_png(name, data, size, "uint16", channels=3) for name, data in files.items() if name.endswith(_FLOW)}
     chosen = np.array([int(name.partition(".")[0]) for name in maps], np.int64)
     decoded = [decode_flow(codes, steps) for codes in maps.values()]
-    frames = {}
-    for name in ("from_frame", "to_frame"):
-        cell = table[name][row]
-        if not cell.is_valid:
-            raise DataError(f"{name} is null in a row with status ok")
-        every = np.array(cell.as_py(), np.int32)
-        _check_frames(name, every, num_frames)
-        frames[name] = every[chosen]
     scores = {name: data for name, data in files.items() if name.endswith(_CONFIDENCE)}
     return FlowLabels(
         flow=np.stack([flow for flow, _ in decoded]) if decoded else np.zeros((0, *size, 2), np.float32),
         valid=np.stack([valid for _, valid in decoded]) if decoded else np.zeros((0, *size), bool),
+        from_frame=_frames_of(table, "from_frame", row, num_frames)[chosen],
+        to_frame=_frames_of(table, "to_frame", row, num_frames)[chosen],
         confidence=decode_scores(scores, size, num_frames=len(maps)),
-        **frames,
     )
+
+
+def _frames_of(table: pa.Table, name: str, row: int, num_frames: int) -> npt.NDArray[np.int32]:
+    cell = table[name][row]
+    if not cell.is_valid:
+        raise DataError(f"{name} is null in a row with status ok")
+    frames = np.array(cell.as_py(), np.int32)
+    _check_frames(name, frames, num_frames)
+    return frames
 
 
 def _check_frames(name: str, frames: np.ndarray, num_frames: int) -> None:
@@ -120,9 +123,10 @@ FLOW = LabelKind(
     ),
     writer_options={"row_group_size": 1, "write_statistics": ["key", "status"], "write_page_checksum": True},
     dense=True,
-    fields=("flow", "flow_valid", "flow_confidence", "flow_from_frame", "flow_to_frame"),
+    fields=("flow", "flow_valid", "flow_confidence", "flow_from_frame", "flow_to_frame", "flow_source"),
     check=_check,
     encode=_encode,
     decode=_decode,
     arrays=_arrays,
+    facts=lambda labels: {"flow_source": "pseudo"},
 )

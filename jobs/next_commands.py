@@ -6,6 +6,7 @@ Roots are written as they were given, so that a command works in the folder wher
 from collections.abc import Sequence
 
 from jobs.trackmill import command_line, options
+from pipeline.labels import is_kind
 from pipeline.records import TrackLabels
 
 LABELER = "dis-flow"  # the one that needs neither a GPU nor weights
@@ -33,7 +34,7 @@ def after_conversion(root: str) -> list[str]:
 
 def after_labels(root: str, label_set: str, *, kind: str, query_policy: str) -> list[str]:
     """Measure labels of true tracks, audit other tracks, look at depth."""
-    if kind != TrackLabels.kind:
+    if not is_kind(kind, TrackLabels.kind):
         return [command_line("show", *options(root=root, labels=label_set, out=f"{label_set}.mp4"))]
     if query_policy == "truth":
         return [command_line("evaluate labels", *options(root=root, labels=label_set, out=f"{label_set}-evaluation"))]

@@ -1,4 +1,4 @@
-"""Label every clip of a dataset, with 2D tracks or depth: `python jobs/pseudolabel.py --root ROOT --labeler NAME`."""
+"""Label every clip of a dataset, with tracks, depth or flow: `python jobs/pseudolabel.py --root ROOT --labeler NAME`."""
 
 import json
 from typing import Annotated, Any, Literal
@@ -25,7 +25,8 @@ _QueryFrames = Annotated[
         help="Frames that queries start on, spread evenly; 1 is the first frame.", show_default=f"{QUERY_FRAMES}; truth has its own"
     ),
 ]
-_COUNTED = {"tracks": ("points", " (track x frame)"), "depth": ("pixels", "")}  # what is counted of a kind's labels
+_POINTS, _PIXELS = ("points", " (track x frame)"), ("pixels", "")
+_COUNTED = {"tracks": _POINTS, "tracks3d": _POINTS, "depth": _PIXELS, "flow": _PIXELS}  # what is counted of a kind's labels
 
 ScreenName = Literal["obey", "ignore"]
 

@@ -1,4 +1,4 @@
-"""Things that turn a clip into labels: 2D tracks with visibility and confidence, or depth."""
+"""Things that turn a clip into labels: tracks with visibility and confidence, also in space, depth, or flow."""
 
 from labelers.protocol import Labeler, LabelerProvenance, kind_of
 from labelers.queries import QueryPolicy, choose_queries

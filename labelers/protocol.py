@@ -36,9 +36,11 @@ class LabelerProvenance:
 
 
 class Labeler(Protocol):
-    """Makes labels of one kind: follows points through clips (`tracks`), or measures every pixel (`depth`). No state of a clip is kept.
+    """Makes labels of one kind: follows points through clips (`tracks`, `tracks3d`), or measures every pixel (`depth`, `flow`).
 
-    A class attribute `kind` names the kind; a labeler without one makes tracks. Labels of a clip depend on that clip (frames, queries,
+    No state of a clip is kept.
+
+    An attribute `kind` names the kind; a labeler without one makes tracks. Labels of a clip depend on that clip (frames, queries,
     key) and on the labeler's options alone: not on the clips beside it.
     """
 
@@ -46,7 +48,7 @@ class Labeler(Protocol):
         """One record of the labeler's kind per clip, in order. Raises DataError for a clip that cannot be labelled.
 
         Tracks: the clip's queries come first, in their order; re-seeded ones may follow. A clip without queries gives labels of zero
-        tracks. Depth has the clip's own size; clips come without queries.
+        tracks. Depth and flow have the clip's own size; clips come without queries.
         """
         ...
 

@@ -1,9 +1,11 @@
 """Golden vectors of Track4World: weights by formula, and synthetic bundles that are a function of frame and case."""
 
+import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +29,20 @@ def arrays(name: str) -> Mapping[str, Tensor]:
 def noise(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Normal noise drawn from a name's checksum, float32."""
     return np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()))).standard_normal(shape).astype(np.float32)
+
+
+def e2e_config(backbone: str) -> dict[str, Any]:
+    """Configuration of the golden case from images: the small decoder over a small backbone of this name."""
+    table = json.loads((GOLDEN / "e2e_config.json").read_text())
+    sizes = json.loads((GOLDEN.parent / "trajvg" / "small_config.json").read_text())
+    below = {**sizes, "metric_decoder": {"dec_embed_dim": 64, "depth": 1, "out_dim": 16}}
+    return {
+        **table["decoder"],
+        "corr_radius": table["corr_radius"],
+        "seqlen": table["seqlen"],
+        "backbone": backbone,
+        "backbone_config": below,
+    }
 
 
 def fill(model: nn.Module) -> nn.Module:

@@ -16,7 +16,9 @@ from pipeline import storage
 from pipeline.errors import ConfigError
 from pipeline.export.format import ExportFormat
 from pipeline.export.placing import ExportFolder
+from pipeline.labels import read_label_set
 from pipeline.layout import Layout
+from pipeline.records import FlowLabels
 from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.plan import plan_uris, read_plan_counts
 from pipeline.stream import StreamConfig
@@ -92,6 +94,7 @@ def export(config: ExportConfig, *, dry_run: bool = False) -> ExportOutcome:
             f"{config.root} holds no plan; make it with jobs/shard.py, jobs/convert.py or jobs/synthesize.py, or check --root"
         )
     stream = with_audited_labels(config.stream)
+    _check_kinds(stream)
     folder = ExportFolder(storage.absolute(config.out), config.format.in_folders)
     identity = _identity(config, stream)
     taken, num_waiting = _taken(config, stream)
@@ -116,6 +119,13 @@ def export(config: ExportConfig, *, dry_run: bool = False) -> ExportOutcome:
     if not outcome.exported and not outcome.errors:
         raise ConfigError(_nothing_exported(outcome))
     return _outcome(documents, num_waiting=num_waiting, file=file, dry_run=False)
+
+
+def _check_kinds(stream: StreamConfig) -> None:
+    """Raise ConfigError for labels that no format has a place for."""
+    for name in stream.label_sets:
+        if read_label_set(stream.root, name).kind == FlowLabels.kind:
+            raise ConfigError(f"label set {name} holds flow, and no format of export has a place for it; leave it away")
 
 
 def _taken(config: ExportConfig, stream: StreamConfig) -> tuple[dict[int, int], int]:

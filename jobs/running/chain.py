@@ -20,6 +20,7 @@ from pipeline.audit.summing.records import AuditSummary, GateResult
 from pipeline.audit.verdict import ScreenRules
 from pipeline.drawing import IMAGE_SUFFIXES, write_image
 from pipeline.errors import ConfigError
+from pipeline.labels import is_kind
 from pipeline.layout import Layout
 from pipeline.manifest import ManifestOptions
 from pipeline.records import TrackLabels
@@ -130,7 +131,7 @@ def run_steps(config: RunConfig, steps: Steps) -> RunOutcome:
 def check_labeler(config: RunConfig) -> str:
     """Name of the labeler, as its labels record it. Raises: ConfigError for one that cannot be made as asked, or follows no points."""
     described = describe(config.labeling)
-    if described.kind != TrackLabels.kind:
+    if not is_kind(described.kind, TrackLabels.kind):
         raise ConfigError(
             f"labeler {config.labeler} makes {described.kind}, and the audit judges tracks; use jobs/shard.py and jobs/pseudolabel.py"
         )

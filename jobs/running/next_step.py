@@ -11,7 +11,7 @@ from jobs.next_commands import after_audit, after_conversion, after_labels, afte
 from jobs.running.root_status import AuditProgress, LabelProgress, RootStatus
 from jobs.trackmill import command_line, options
 from labelers import LABELERS, QueryPolicy
-from pipeline.labels.kinds import kind_named
+from pipeline.labels.kinds import is_kind, kind_named
 from pipeline.records import TrackLabels
 from pipeline.records.factories import load_factory
 from pipeline.shards.plan import read_plan_columns
@@ -64,7 +64,7 @@ def _labels_and_audits(status: RootStatus, root: str) -> NextStep:
             return NextStep(missing=f"audit {audit.audit.name} is not finished: go on", commands=_auditing(audit, root))
     judged_sets = {audit.audit.label_set for audit in status.audits}
     for labels in status.labels:
-        if labels.label_set.kind == TrackLabels.kind and labels.label_set.name not in judged_sets:
+        if is_kind(labels.label_set.kind, TrackLabels.kind) and labels.label_set.name not in judged_sets:
             name, policy = labels.label_set.name, _query_policy(labels)
             missing = "their accuracy" if policy == "truth" else "an audit"
             following = after_labels(root, name, kind=labels.label_set.kind, query_policy=policy)

@@ -14,18 +14,19 @@ from pipeline.drawing.style import levels, ramp
 from pipeline.errors import ConfigError, DataError
 from pipeline.labels import read_label_set, read_label_shard
 from pipeline.layout import Layout, committed
-from pipeline.records import ClipRecord, DepthLabels, Labels, TrackLabels
+from pipeline.records import ClipRecord, DepthLabels, FlowLabels, Labels, TrackLabels, Tracks3dLabels
 from pipeline.shards.index import ClipEntry, read_index, read_video
 from pipeline.shards.plan import plan_uris, read_plan_columns, read_plan_counts
 from pipeline.shards.tombstones import read_tombstones
 from pipeline.video.reader import read_clip_frames
 
+SHOWN_KINDS = (TrackLabels.kind, Tracks3dLabels.kind, DepthLabels.kind, FlowLabels.kind)
 MAX_FRAMES = 300  # of a longer clip only so many are drawn: they lie in memory at full size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
-    """Content to be shown: a dataset, with the tracks or the depth of a label set, judged by an audit."""
+    """Content to be shown: a dataset, with the labels of a set, judged by an audit."""
 
     root: str
     label_set: str | None = None
@@ -49,12 +50,13 @@ class ShownClip:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class LoadedClip:
-    """A clip's first frames, with the tracks that begin in them, or their depth."""
+    """A clip's first frames, with the tracks that begin in them, or their depth or flow."""
 
     stored: ShownClip
     frames: np.ndarray  # uint8 "T H W 3"
     labels: TrackLabels | None  # of these T frames, N tracks
     depth: DepthLabels | None = None  # of these T frames, where the label set holds depth
+    flow: FlowLabels | None = None  # likewise
     audit: ClipAudit | None = None
     weights: np.ndarray | None = None  # float32 "N", where the audit measured the tracks
     ncc: np.ndarray | None = None  # float32 "T N", likewise
@@ -70,7 +72,7 @@ class LoadedClip:
 def choose_shown(root: str, label_set: str | None, audit: str | None) -> Shown:
     """Check what was asked for; an audit brings its label set.
 
-    Raises: ConfigError if there is no such dataset, label set or audit, or the audit is of another label set.
+    Raises: ConfigError if there is no such dataset, label set or audit, the audit is of another label set, or its kind is not drawn.
     """
     where = storage.absolute(root)
     if not plan_uris(where):
@@ -82,8 +84,8 @@ def choose_shown(root: str, label_set: str | None, audit: str | None) -> Shown:
                 f"audit {audit} judges label set {judged}, not {label_set}; leave --labels away, or name the audit of {label_set}"
             )
         label_set = judged
-    if label_set is not None:
-        read_label_set(where, label_set)
+    if label_set is not None and (kind := read_label_set(where, label_set).kind) not in SHOWN_KINDS:
+        raise ConfigError(f"label set {label_set} holds {kind}; drawn are {', '.join(SHOWN_KINDS)}")
     return Shown(root=where, label_set=label_set, audit=audit)
 
 
@@ -131,7 +133,8 @@ def load_clip(shown: Shown, clip: ShownClip) -> LoadedClip:
     )  # fmt: skip
     labels, audit = _labels(shown, clip, len(frames)), _audit(shown, clip)
     if not isinstance(labels, TrackLabels):
-        return LoadedClip(stored=clip, frames=frames, labels=None, depth=labels, audit=audit)
+        depth, flow = labels if isinstance(labels, DepthLabels) else None, labels if isinstance(labels, FlowLabels) else None
+        return LoadedClip(stored=clip, frames=frames, labels=None, depth=depth, flow=flow, audit=audit)
     tracks = None if audit is None else audit.tracks
     if tracks is not None and not np.array_equal(tracks.queries, labels.queries):
         raise DataError(

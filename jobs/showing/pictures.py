@@ -18,16 +18,22 @@ from jobs.showing.clips import (
 )
 from pipeline.drawing import SheetCell, clip_cell, contact_sheet, draw_tracks
 from pipeline.drawing.depth import beside_depth, depth_pictures
+from pipeline.drawing.flow import beside_flow, flow_pictures
+from pipeline.drawing.sheet import Legend
 from pipeline.drawing.style import ramp
 from pipeline.labels import read_label_set
-from pipeline.records import DepthLabels
+from pipeline.records import DepthLabels, FlowLabels
+
+_LEGENDS: dict[str, Legend] = {DepthLabels.kind: "depth", FlowLabels.kind: "flow"}  # by kind; of others "tracks"
 
 
 def draw_clip(shown: Shown, key: str | None) -> tuple[np.ndarray, float]:
-    """(frames uint8 "T H W 3" with tracks drawn, or depth beside them, frames per second) of one clip, by default from the middle."""
+    """(frames uint8 "T H W 3" with tracks drawn, or depth or flow beside them, frames per second) of one clip, by default the middle."""
     clip = load_clip(shown, choose_clip(shown.root, key))
     if clip.depth is not None:
         return beside_depth(clip.frames, depth_pictures(clip.depth.depth), clip.depth.scale), clip.stored.record.fps
+    if clip.flow is not None:
+        return beside_flow(clip.frames, flow_pictures(clip.flow.flow, clip.flow.valid)), clip.stored.record.fps
     drawn = clip.frames if clip.labels is None else draw_tracks(clip.frames, clip.labels, style=clip.style)
     return drawn, clip.stored.record.fps
 
@@ -45,14 +51,14 @@ def sheet_clips(root: str, key: str | None, num_clips: int) -> list[ShownClip]:
 def draw_clips(shown: Shown, chosen: Sequence[ShownClip]) -> np.ndarray:
     """A contact sheet of these clips, uint8 "H W 3"."""
     cells = [cell for clip in chosen for cell in _cells(load_clip(shown, clip))]
-    has_depth = shown.label_set is not None and read_label_set(shown.root, shown.label_set).kind == DepthLabels.kind
+    legend = _LEGENDS.get("" if shown.label_set is None else read_label_set(shown.root, shown.label_set).kind, "tracks")
     place = f"{len(chosen)} of {count_planned(shown.root)} clips of {PurePosixPath(shown.root).name}"
     return contact_sheet(
         cells,
         title=shown.label_set or "clips",
         subtitle=place if shown.audit is None else f"{place}, judged by audit {shown.audit}",
         ramp=None if shown.audit is None else ramp(),
-        legend="depth" if has_depth else "tracks",
+        legend=legend,
     )
 
 
@@ -77,16 +83,25 @@ def audit_note(clip: LoadedClip) -> str:
 
 
 def _cells(clip: LoadedClip) -> list[SheetCell]:
-    """The clip with its tracks; or as it is, and its depth in a cell of its own."""
+    """The clip with its tracks; or as it is, and its depth or flow in a cell of its own."""
     frames = clip.stored.record.frames
     notes = [audit_note(clip), f"the first of {frames} frames" if frames > MAX_FRAMES else ""]
     key, note = clip.stored.entry.key, "   ".join(note for note in notes if note)
-    if clip.depth is None:
-        return [clip_cell(key, clip.frames, clip.labels, note=note, style=clip.style)]
-    return [clip_cell(key, clip.frames, None, note=note, legend="depth"), _depth_cell(key, clip.depth)]
+    if clip.depth is not None:
+        return [clip_cell(key, clip.frames, None, note=note, legend="depth"), _depth_cell(key, clip.depth)]
+    if clip.flow is not None:
+        return [clip_cell(key, clip.frames, None, note=note, legend="flow"), _flow_cell(key, clip.flow)]
+    return [clip_cell(key, clip.frames, clip.labels, note=note, style=clip.style)]
 
 
 def _depth_cell(key: str, labels: DepthLabels) -> SheetCell:
     pictures = depth_pictures(labels.depth)
     valid = f"{(labels.depth > 0).mean():.0%} of the pixels have depth"
     return clip_cell(f"{key} depth", pictures.frames, None, note=f"{pictures.range_text(labels.scale)}   {valid}", legend="depth")
+
+
+def _flow_cell(key: str, labels: FlowLabels) -> SheetCell:
+    pictures = flow_pictures(labels.flow, labels.valid)
+    has_pair = labels.to_frame >= 0
+    valid = f"{labels.valid[has_pair].mean():.0%} of the pixels have flow" if has_pair.any() else "no pair of frames"
+    return clip_cell(f"{key} flow", pictures.frames, None, note=f"{pictures.range_text()}   {valid}", legend="flow")

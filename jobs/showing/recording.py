@@ -39,6 +39,8 @@ def record_clip(shown: Shown, key: str | None, uri: str) -> None:
 def clip_scene(shown: Shown, stored: ShownClip) -> ClipScene:
     """All that is known of a clip: tracks of the label set, or true ones without a set; cameras, depth and 3D tracks of its truth."""
     clip = load_clip(shown, stored)
+    if clip.flow is not None:
+        raise ConfigError(f"a recording shows no flow, which label set {shown.label_set} holds; draw it with --out FILE.mp4 or FILE.png")
     sample = _sample(shown, clip)
     labels = clip.labels if shown.label_set is not None else _true_labels(sample)
     return ClipScene(

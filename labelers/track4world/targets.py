@@ -63,12 +63,12 @@ class TargetMaps:
 
     def in_world(self, geometry: ClipGeometry) -> Tensor:
         """`points` in the run's world, "K 3 H W". Raises DataError where poses are unknown."""
-        return _moved(self.points, geometry.poses()[list(self.targets)])
+        return move_points(self.points, geometry.poses()[list(self.targets)])
 
     def in_camera_of(self, frame: int, geometry: ClipGeometry) -> Tensor:
         """`points` in the axes of one frame's camera, "K 3 H W". Raises DataError where poses are unknown."""
         poses = geometry.poses()
-        return _moved(self.points, torch.linalg.solve(poses[frame], poses[list(self.targets)]))
+        return move_points(self.points, torch.linalg.solve(poses[frame], poses[list(self.targets)]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -111,6 +111,6 @@ def align_to_targets(flow: PairFlow, geometry: ClipGeometry) -> PairFlow:
     return replace(flow, flow3d=aligned, visconf=refine_confidence(flow.visconf, points, seen, aligned))
 
 
-def _moved(points: Tensor, poses: Tensor) -> Tensor:
+def move_points(points: Tensor, poses: Tensor) -> Tensor:
     """Points "K 3 H W" of K cameras by poses "K 4 4"."""
     return camera_to_world(points.permute(0, 2, 3, 1)[None], poses[None])[0].permute(0, 3, 1, 2)

@@ -69,16 +69,17 @@ def unproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
     return lift(torch.stack([x, y]), depth, intrinsics, pixel_offset=0.5)
 
 
-def lift(pixels: Tensor, depth: Tensor, intrinsics: Tensor, *, pixel_offset: float) -> Tensor:
+def lift(pixels: Tensor, depth: Tensor, intrinsics: Tensor, *, pixel_offset: float, size: tuple[int, int] | None = None) -> Tensor:
     """Pixels at depths to points "... 3 H W".
 
     Args:
-        pixels: "... 2 H W", (x, y), integers at pixel centres; of images of H x W pixels.
+        pixels: "... 2 H W", (x, y), integers at pixel centres.
         depth: "... H W".
         intrinsics: as `PinholeFit.intrinsics` gives.
         pixel_offset: of a pixel's centre from its integer. The public code adds 0 to targets and 0.5 to points: half a pixel's slip.
+        size: of the images, (H, W); None for that of the maps.
     """
-    height, width = depth.shape[-2:]
+    height, width = size or depth.shape[-2:]
     x, y = (pixels[..., 0, :, :] + pixel_offset) / width, (pixels[..., 1, :, :] + pixel_offset) / height
     (focal_x, _, centre_x), (_, focal_y, centre_y) = intrinsics[:2].tolist()
     return torch.stack([(x - centre_x) / focal_x * depth, (y - centre_y) / focal_y * depth, depth], dim=-3)

@@ -11,6 +11,8 @@ from pipeline.datasets.files import read_file
 from pipeline.errors import DataError
 from pipeline.video.images import decode_image
 
+_COUNTS = {2: "two", 3: "three"}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Pictures:
@@ -82,14 +84,20 @@ def read_png16(uri: str) -> np.ndarray:
 
 def read_npy_depth(uri: str) -> np.ndarray:
     """A NumPy file of floats, float32 "H W". Raises: DataError."""
+    return read_npy(uri, kinds="f", dimensions=2).astype(np.float32)
+
+
+def read_npy(uri: str, *, kinds: str, dimensions: int) -> np.ndarray:
+    """A NumPy file of an array of so many dimensions, whose dtype is of one of the kinds (f, b, i, u). Raises: DataError."""
     data = read_file(uri)
     try:
-        depth = np.load(io.BytesIO(data), allow_pickle=False)
+        array = np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
     except (ValueError, EOFError) as error:
         raise DataError(f"{uri}: {len(data)} bytes that are no NumPy array ({error}); download it again") from error
-    if depth.dtype.kind != "f" or depth.ndim != 2:
-        raise DataError(f"{uri}: {depth.dtype}{list(depth.shape)}, expected floats of two dimensions")
-    return depth.astype(np.float32)
+    if array.dtype.kind not in kinds or array.ndim != dimensions:
+        wanted = "floats" if kinds == "f" else "whole numbers"
+        raise DataError(f"{uri}: {array.dtype}{list(array.shape)}, expected {wanted} of {_COUNTS[dimensions]} dimensions")
+    return array
 
 
 def zero_where_invalid(depth: np.ndarray) -> np.ndarray:

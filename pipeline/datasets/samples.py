@@ -16,6 +16,7 @@ from pipeline.tables import document_bytes
 from pipeline.video.encode import EncodePolicy, encode_frames
 from pipeline.video.reader import VideoData, decode_clip
 
+_FLOW_STEPS = np.float32(64)  # per pixel
 _HALF_BELOW_M = 200.0  # depth up to here is stored as float16: its steps are 1/2048 of the value or finer
 
 
@@ -31,6 +32,8 @@ def sample_of(clip: PlannedClip, truth: TruthClip, policy: ConversionPolicy) -> 
     arrays = {name: array for name, array in arrays_of(truth).items() if FIELDS[name].stored}
     if "depth" in arrays:
         arrays["depth"] = stored_depth(arrays["depth"])
+    if "flow" in arrays:
+        arrays["flow"] = stored_flow(arrays["flow"])
     return TarSample(
         record=record, video=data, document=document_bytes(record.document(), "clip"), arrays=arrays_npz(arrays) if arrays else None
     )
@@ -39,6 +42,11 @@ def sample_of(clip: PlannedClip, truth: TruthClip, policy: ConversionPolicy) -> 
 def stored_depth(depth: np.ndarray) -> np.ndarray:
     """Depth as it is stored: float16 where all of it is below 200 m, else float32."""
     return depth.astype(np.float16 if depth.max(initial=0) < _HALF_BELOW_M else np.float32)
+
+
+def stored_flow(flow: np.ndarray) -> np.ndarray:
+    """Flow as it is stored: float32 in steps of 1/64 px, as KITTI's files have them, whose low bits are zeros that compress away."""
+    return np.rint(flow * _FLOW_STEPS) / _FLOW_STEPS
 
 
 def _video(truth: TruthClip, policy: ConversionPolicy) -> VideoData:

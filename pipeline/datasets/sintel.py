@@ -1,17 +1,20 @@
 """MPI Sintel: frames of an animated film. An evaluation set; its units of length are the film's own."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.datasets.files import FileTree, FrameFolder, FrameFolderSource, clip_frames, list_frames, read_file
+from pipeline.datasets.files import FileTree, FrameFolder, clip_frames, list_frames, read_file
+from pipeline.datasets.flow import FlowFolderSource, FlowMap
 from pipeline.datasets.pictures import read_depths, read_pictures, zero_where_invalid
 from pipeline.datasets.poses import camera_path, inverse_poses
 from pipeline.datasets.source import SequenceInfo
 from pipeline.errors import DataError
 from pipeline.records.truth import TruthClip
-from pipeline.storage import join
+from pipeline.storage import exists, join
+from pipeline.video.images import decode_image
 
 _IMAGE = re.compile(r"/training/(final|clean)/([^/]+)/frame_(\d{4})\.png$")
 _LAYOUT = "training/final/alley_1/frame_0001.png"
@@ -27,10 +30,11 @@ class SintelCamera:
     world_to_camera: np.ndarray  # float64 "4 4"
 
 
-class SintelSource(FrameFolderSource):
+class SintelSource(FlowFolderSource):
     """Both passes of the training sequences (those of the test set have no truth), all of the split `test`: they are for evaluation.
 
     Depth is rendered and kept whole, sky included: the usual limit of 70 belongs to the evaluation. Poses are world to camera.
+    Flow leaves out what the masks of invalid pixels mark, where these are there; occluded pixels have theirs.
     Sequences are named final/alley_1; the passes of a scene share a scene. Source: datasets' table, "Sintel".
     """
 
@@ -65,11 +69,21 @@ class SintelSource(FrameFolderSource):
             camera_to_world=None if path is None else path.camera_to_world,
             pose_valid=None if path is None else path.pose_valid,
             depth=depth,
+            **self._flow_fields(numbers, pictures.original_size, self._flow_reader(sequence.extra["folder"])),
             is_metric=False,
             depth_source=None if depth is None else "render",
             license=self.license,
             meta={"camera": "left", "orig_size": list(pictures.original_size), "fps": _FPS, "first_number": int(numbers[0])},
         )
+
+    def _flow_reader(self, folder: str) -> Callable[[int], FlowMap]:
+        def read(number: int) -> FlowMap:
+            vectors = read_flo(join(self._root, _sibling(folder, "flow"), f"frame_{number:04d}.flo"))
+            mask = join(self._root, _sibling(folder, "invalid"), f"frame_{number:04d}.png")
+            known = decode_image(read_file(mask), mask)[..., 0] == 0 if exists(mask) else np.ones(vectors.shape[:2], bool)
+            return FlowMap(vectors=vectors, known=known)
+
+        return read
 
     def _sequence(self, tree: FileTree, folder: FrameFolder) -> SequenceInfo:
         rendering, scene = folder.parts
@@ -98,12 +112,22 @@ def read_cam(uri: str) -> SintelCamera:
 
 def read_dpt(uri: str) -> np.ndarray:
     """A .dpt file: tag, int32 width, int32 height, float32 values; float32 "H W". Raises: DataError."""
+    return _read_tagged(uri, channels=1)[..., 0]
+
+
+def read_flo(uri: str) -> np.ndarray:
+    """A .flo file: as .dpt, with two values per pixel; float32 "H W 2". Raises: DataError."""
+    return _read_tagged(uri, channels=2)
+
+
+def _read_tagged(uri: str, *, channels: int) -> np.ndarray:
     data = read_file(uri)
     _check_tag(data, uri)
     width, height = (int(size) for size in np.frombuffer(data[4:12].ljust(8, b"\0"), "<i4"))
-    if min(width, height) < 1 or len(data) != 12 + 4 * width * height:
-        raise DataError(f"{uri}: {len(data)} bytes for {width}x{height} values, expected {12 + 4 * width * height}; download it again")
-    return np.frombuffer(data, "<f4", offset=12).reshape(height, width)
+    expected = 12 + 4 * channels * width * height
+    if min(width, height) < 1 or len(data) != expected:
+        raise DataError(f"{uri}: {len(data)} bytes for {width}x{height} pixels, expected {expected}; download it again")
+    return np.frombuffer(data, "<f4", offset=12).reshape(height, width, channels)
 
 
 def _check_tag(data: bytes, uri: str) -> None:

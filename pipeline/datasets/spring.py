@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets.files import FileTree, FrameFolder, FrameFolderSource, clip_frames, list_frames, read_file, read_table
+from pipeline.datasets.files import FileTree, FrameFolder, clip_frames, list_frames, read_file, read_table
+from pipeline.datasets.flow import FlowFolderSource, FlowMap
 from pipeline.datasets.pictures import read_depths, read_pictures, zero_where_invalid
 from pipeline.datasets.poses import camera_path, inverse_poses, pinhole
 from pipeline.datasets.source import SequenceInfo
@@ -22,10 +23,11 @@ _BASELINE_M = 0.065
 _FPS = 24.0
 
 
-class SpringSource(FrameFolderSource):
+class SpringSource(FlowFolderSource):
     """The left camera of the training sequences (those of the test set have no truth).
 
-    Depth comes from rendered disparity: HDF5 at twice the frames' resolution, in pixels of the frames. Poses are world to camera.
+    Depth comes from rendered disparity: HDF5 at twice the frames' resolution, in pixels of the frames, and so does
+    flow. Poses are world to camera.
     Source: datasets' table, "Spring".
     """
 
@@ -34,10 +36,10 @@ class SpringSource(FrameFolderSource):
     images = _IMAGE
     layout = _LAYOUT
 
-    def __init__(self, root: str, *, license: str | None = None) -> None:
+    def __init__(self, root: str, *, license: str | None = None, flow: bool = False) -> None:
         """As every folder of frames. Raises: ConfigError without h5py."""
         require_h5py()
-        super().__init__(root, license=license)
+        super().__init__(root, license=license, flow=flow)
 
     def read(self, sequence: SequenceInfo, first_frame: int, num_frames: int) -> TruthClip:
         """Frames with depth and camera. Raises: DataError."""
@@ -61,6 +63,7 @@ class SpringSource(FrameFolderSource):
             camera_to_world=None if path is None else path.camera_to_world,
             pose_valid=None if path is None else path.pose_valid,
             depth=depth,
+            **self._flow_fields(numbers, pictures.original_size, lambda number: _flow(folder, number)),
             is_metric=True,
             depth_source=None if depth is None else "render",
             license=self.license,
@@ -86,13 +89,26 @@ def require_h5py() -> Any:
 
 def read_disparity(uri: str) -> np.ndarray:
     """Disparity at the frame's resolution, float32 "H W", in its pixels: every second row and column of the file. Raises: DataError."""
+    return _read_hdf5(uri, "disparity", dimensions=2)[::2, ::2]
+
+
+def _flow(folder: str, number: int) -> FlowMap:
+    """Forward flow at the frame's resolution, in its pixels: as disparity."""
+    uri = join(folder, "flow_FW_left", f"flow_FW_left_{number:04d}.flo5")
+    vectors = _read_hdf5(uri, "flow", dimensions=3)[::2, ::2]
+    return FlowMap(vectors=vectors, known=np.isfinite(vectors).all(-1))
+
+
+def _read_hdf5(uri: str, name: str, *, dimensions: int) -> np.ndarray:
     data = read_file(uri)
     try:
         with require_h5py().File(io.BytesIO(data), "r") as file:
-            disparity = np.asarray(file["disparity"], np.float32)
+            array = np.asarray(file[name], np.float32)
     except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{uri}: {len(data)} bytes without an HDF5 array `disparity` ({error}); download it again") from error
-    return disparity[::2, ::2]
+        raise DataError(f"{uri}: {len(data)} bytes without an HDF5 array `{name}` ({error}); download it again") from error
+    if array.ndim != dimensions or (dimensions == 3 and array.shape[2] != 2):
+        raise DataError(f"{uri}: `{name}` is {list(array.shape)}; is it a file of Spring?")
+    return array
 
 
 def disparity_to_depth(disparity: np.ndarray, fx: np.ndarray | float) -> np.ndarray:

@@ -5,8 +5,9 @@ import re
 
 import numpy as np
 
-from pipeline.datasets.files import FileTree, FrameFolder, FrameFolderSource, clip_frames, list_frames, read_table
-from pipeline.datasets.pictures import read_depths, read_npy_depth, read_pictures, zero_where_invalid
+from pipeline.datasets.files import FileTree, FrameFolder, clip_frames, list_frames, read_table
+from pipeline.datasets.flow import FlowFolderSource, FlowMap
+from pipeline.datasets.pictures import read_depths, read_npy, read_npy_depth, read_pictures, zero_where_invalid
 from pipeline.datasets.poses import camera_path, ned_to_opencv, pinhole, quaternion_poses
 from pipeline.datasets.source import SequenceInfo
 from pipeline.errors import DataError
@@ -21,9 +22,10 @@ _SKY_M = 1000.0  # and beyond
 _FPS = 10.0  # nominal: the publisher names no rate
 
 
-class TartanAirSource(FrameFolderSource):
+class TartanAirSource(FlowFolderSource):
     """The left camera. Depth is rendered, float metres along z; poses are camera to world in x forward, y right, z down.
 
+    Flow is known where its mask is 0: that marks what is hidden, out of view or beyond the renderer's range in the next frame.
     Sequences are named ENV/Easy/P000; those of one environment share a scene. Source: datasets' table, "TartanAir v1".
     """
 
@@ -56,6 +58,7 @@ class TartanAirSource(FrameFolderSource):
             pose_valid=None if path is None else path.pose_valid,
             depth=depth,
             sky_mask=sky,
+            **self._flow_fields(numbers, _SIZE, lambda number: _flow(join(folder, "flow", f"{number:06d}_{number + 1:06d}"))),
             is_metric=True,
             depth_source=None if depth is None else "render",
             license=self.license,
@@ -70,6 +73,13 @@ class TartanAirSource(FrameFolderSource):
             scene=folder.parts[0],
             extra={"folder": tree.relative(trajectory), "has_depth": join(trajectory, "depth_left") in tree.folders},
         )
+
+
+def _flow(stem: str) -> FlowMap:
+    vectors, mask = read_npy(f"{stem}_flow.npy", kinds="f", dimensions=3), read_npy(f"{stem}_mask.npy", kinds="biu", dimensions=2)
+    if vectors.shape != (*mask.shape, 2):
+        raise DataError(f"{stem}_flow.npy: {list(vectors.shape)}, its mask is {list(mask.shape)}; download both again")
+    return FlowMap(vectors=vectors.astype(np.float32), known=mask == 0)
 
 
 def _poses(uri: str, numbers: np.ndarray) -> np.ndarray:

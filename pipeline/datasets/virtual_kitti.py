@@ -2,14 +2,16 @@
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 from av.error import FFmpegError
 
-from pipeline.datasets.files import FileTree, FrameFolder, FrameFolderSource, clip_frames, list_frames, read_file, read_table
+from pipeline.datasets.files import FileTree, FrameFolder, clip_frames, list_frames, read_file, read_table
+from pipeline.datasets.flow import FlowFolderSource, FlowMap
 from pipeline.datasets.pictures import read_depths, read_pictures, read_png16
 from pipeline.datasets.poses import camera_path, inverse_poses, pinhole
 from pipeline.datasets.source import SequenceInfo
@@ -26,12 +28,13 @@ _HEADER = "frame cameraID trackID left right top bottom number_pixels truncation
 _FLAGS = {"0": False, "1": True, "false": False, "true": True}
 
 
-class VirtualKittiSource(FrameFolderSource):
+class VirtualKittiSource(FlowFolderSource):
     """Both cameras. Depth is rendered, PNG of 16 bits in centimetres along z; poses are world to camera.
 
     Sequences are named Scene01/clone/Camera_0; those of one scene share a scene, as its variations show the same street.
     The parts (rgb, depth, textgt, instanceSegmentation) may lie side by side, as downloaded, or merged into one tree.
-    With the instance segmentation, vehicles that move are known. Source: datasets' table, "Virtual KITTI 2".
+    With the instance segmentation, vehicles that move are known; flow is of the part forwardFlow.
+    Source: datasets' table, "Virtual KITTI 2".
     """
 
     name = "virtual-kitti"
@@ -70,11 +73,16 @@ class VirtualKittiSource(FrameFolderSource):
             depth=depth,
             sky_mask=sky,
             dynamic_mask=dynamic,
+            **self._flow_fields(numbers, pictures.original_size, self._flow_reader(extra)),
             is_metric=True,
             depth_source=None if depth is None else "render",
             license=self.license,
             meta={"camera": extra["camera"], "orig_size": list(pictures.original_size), "fps": _FPS, "first_number": int(numbers[0])},
         )
+
+    def _flow_reader(self, extra: Mapping[str, Any]) -> Callable[[int], FlowMap]:
+        folder = self._frames(extra, "forwardFlow")
+        return lambda number: read_flow_png(join(folder, f"flow_{number:05d}.png"))
 
     def _frames(self, extra: Mapping[str, Any], part: str) -> str:
         return join(self._root, part_folder(extra["folder"], part), "frames", part, extra["camera"])
@@ -98,6 +106,21 @@ class VirtualKittiSource(FrameFolderSource):
                 "has_instances": has("instanceSegmentation"),
             },
         )
+
+
+def read_flow_png(uri: str) -> FlowMap:
+    """A PNG of 16 bits: red is u, green v, over all codes from -(W - 1) to W - 1 and -(H - 1) to H - 1; blue is 0 where unknown (sky).
+
+    Raises: DataError if it is anything else.
+    """
+    data = read_file(uri)
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3 or decoded.shape[2] != 3:
+        raise DataError(f"{uri}: {len(data)} bytes that are no PNG of three channels with 16 bits; download it again")
+    height, width = decoded.shape[:2]
+    reach = np.array([width - 1, height - 1], np.float32)
+    vectors = (decoded[..., :0:-1].astype(np.float32) * np.float32(2 / 65535) - 1) * reach
+    return FlowMap(vectors=vectors, known=decoded[..., 0] > 0)
 
 
 def part_folder(folder: str, part: str) -> str:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from pipeline.drawing.beside import BAR_HEIGHT, GAP, above_bar, beside, empty_bar
 from pipeline.drawing.legend import Font, text_width, write_line
 from pipeline.records.labels import DepthScale
 
 NO_DEPTH = np.array([88, 90, 98], np.uint8)
-_GROUND = (24, 25, 29)
 _PERCENTILES = (2, 98)  # of the logarithm of depth: what lies beyond takes the ends' colours
-_GAP, _BAR_HEIGHT, _RAMP_WIDTH = 8, 30, 96
+_RAMP_WIDTH = 96
 _FONT = Font(scale=0.42, colour=(160, 162, 170))
 _UNITS = {"metric": " m", "relative": " x an unknown factor", "inverse": ", shape only"}
 INVALID = "no depth"
@@ -42,35 +42,32 @@ def depth_pictures(depth: np.ndarray, shown: np.ndarray | None = None) -> DepthP
 
 def beside_depth(frames: np.ndarray, pictures: DepthPictures, scale: DepthScale | None) -> np.ndarray:
     """Frames uint8 "T H W 3" with their depth beside them (below, where they are wide), and a legend under both."""
-    num_frames, height, width, _ = frames.shape
-    axis = 2 if width <= 1.5 * height else 1
-    gap = np.full((num_frames, height, _GAP, 3) if axis == 2 else (num_frames, _GAP, width, 3), _GROUND, np.uint8)
-    together = np.concatenate([frames, gap, pictures.frames], axis=axis)
-    bar = np.full((_BAR_HEIGHT, together.shape[2], 3), _GROUND, np.uint8)
-    draw_depth_legend(bar, (_GAP, _BAR_HEIGHT - 10), _FONT, note=pictures.range_text(scale))
-    return np.concatenate([together, np.broadcast_to(bar, (num_frames, *bar.shape))], axis=1)
+    together = beside(frames, pictures.frames)
+    bar = empty_bar(together.shape[2])
+    draw_depth_legend(bar, (GAP, BAR_HEIGHT - 10), _FONT, note=pictures.range_text(scale))
+    return above_bar(together, bar)
 
 
 def depth_legend_width(font: Font) -> int:
     """Pixels that the legend without a note takes across."""
-    return text_width("near", font) + text_width("far", font) + text_width(INVALID, font) + _RAMP_WIDTH + 12 + 5 * _GAP
+    return text_width("near", font) + text_width("far", font) + text_width(INVALID, font) + _RAMP_WIDTH + 12 + 5 * GAP
 
 
 def draw_depth_legend(image: np.ndarray, at: tuple[int, int], font: Font, *, note: str = "") -> None:
     """Draw what the colours mean into `image`, with the baseline's left end at `at` (x, y); cut at the image's right edge."""
     x, baseline = at
-    room = image.shape[1] - _GAP
-    x += write_line(image, "near", (x, baseline), font, width=room - x) + _GAP
+    room = image.shape[1] - GAP
+    x += write_line(image, "near", (x, baseline), font, width=room - x) + GAP
     ramp = _table()[255 - np.arange(_RAMP_WIDTH) * 256 // _RAMP_WIDTH]
     ramp = ramp[: max(room - x, 0)]
     image[baseline - 11 : baseline + 1, x : x + len(ramp)] = ramp
-    x += len(ramp) + _GAP
+    x += len(ramp) + GAP
     for text in ("far", note):
         if text and room - x > _RAMP_WIDTH // 4:
-            x += write_line(image, text, (x, baseline), font, width=room - x) + _GAP
+            x += write_line(image, text, (x, baseline), font, width=room - x) + GAP
     if room - x > 12 + text_width(INVALID, font):
         image[baseline - 11 : baseline + 1, x : x + 12] = NO_DEPTH
-        write_line(image, INVALID, (x + 12 + _GAP // 2, baseline), font)
+        write_line(image, INVALID, (x + 12 + GAP // 2, baseline), font)
 
 
 def _table() -> np.ndarray:

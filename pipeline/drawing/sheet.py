@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from pipeline.drawing.depth import depth_legend_width, draw_depth_legend
+from pipeline.drawing.flow import draw_flow_legend, flow_legend_width
 from pipeline.drawing.legend import Font, draw_legend, draw_ramp, elide, legend_width, ramp_width, text_width, write_line, write_tag
 from pipeline.drawing.style import TrackStyle
 from pipeline.drawing.tracks import draw_frame
@@ -20,8 +21,12 @@ MAX_PANELS = 12
 _GAP, _MARGIN, _CAPTION, _HEADER = 8, 24, 34, 76
 _GROUND = (24, 25, 29)
 _TITLE = Font(scale=0.8)
-Legend = Literal["tracks", "depth"]
-_LEGENDS = {"tracks": (legend_width, draw_legend), "depth": (depth_legend_width, draw_depth_legend)}
+Legend = Literal["tracks", "depth", "flow"]
+_LEGENDS = {
+    "tracks": (legend_width, draw_legend),
+    "depth": (depth_legend_width, draw_depth_legend),
+    "flow": (flow_legend_width, draw_flow_legend),
+}
 _STRONG, _SOFT, _TAG = Font(), Font(colour=(160, 162, 170)), Font(scale=0.42)
 
 
@@ -50,7 +55,7 @@ def clip_cell(
         frames: uint8 "T H W 3", RGB: the whole clip.
         labels: tracks of these frames, or None for a clip without; then `note` should say why.
         note: shown behind the key, size and share visible.
-        legend: of what the sheet shows; a sheet of depth says nothing of tracks.
+        legend: of what the sheet shows; a sheet of depth or flow says nothing of tracks.
         numbers: of the frames, where they are some of a longer video; None counts them from 0.
     Raises: DataError, naming the clip, if there is no frame, or labels of another length.
     """

@@ -112,7 +112,8 @@ def join_published(folder: str, root: str) -> dict[str, int]:
     shards = sorted(committed(Layout(root).shards) - committed(Layout(root).label_set(published.name)))
     if not committed(Layout(root).shards):
         raise ConfigError(f"{root} has no shard yet; run jobs/shard.py on the same videos first")
-    write_label_set(root, read_label_set(published.folder, published.name))
+    described = read_label_set(published.folder, published.name)
+    write_label_set(root, described)
     tombstones = read_tombstones(root)
     counts: Counter[str] = Counter()
     for shard in shards:
@@ -121,7 +122,7 @@ def join_published(folder: str, root: str) -> dict[str, int]:
             found = None if entry.record is None or tombstones.cover(entry) else published.find(entry.record)
             rows.append(_label_row(entry.key, entry.record, found))
             counts[NOT_THERE if found is None else found.how] += 1
-        write_label_shard(root, published.name, shard=shard, rows=rows)
+        write_label_shard(root, published.name, shard=shard, rows=rows, kind=described.kind)
     return dict(counts)
 
 

@@ -79,6 +79,7 @@ class PublishedShard:
     """Clips of one shard that are published, in its order: labelled, cut, of the split, and not tombstoned."""
 
     shard: int
+    kind: str  # of the labels: tracks, or tracks3d
     entries: tuple[ClipEntry, ...]
     audit: AuditShard | None
 
@@ -99,7 +100,7 @@ def published_shard(publication: Publication, shard: int) -> PublishedShard:
             if audit is not None:
                 audit.check_clip(entry.key, entry.record.sha256)
             entries.append(entry)
-    return PublishedShard(shard=shard, entries=tuple(entries), audit=audit)
+    return PublishedShard(shard=shard, kind=labelled.kind, entries=tuple(entries), audit=audit)
 
 
 def write_published(publication: Publication, chosen: PublishedShard, out: str, *, made_from: str) -> None:
@@ -137,7 +138,7 @@ def joining_values(entry: ClipEntry) -> dict[str, Any]:
 
 def _write_labels(publication: Publication, chosen: PublishedShard, uri: str) -> dict[str, int]:
     """Copy the clips' rows of labels, as they are stored, with JOINING beside them; gives the clips' numbers of tracks."""
-    kind = kind_named(TrackLabels.kind)
+    kind = kind_named(chosen.kind)
     schema = pa.schema([*kind.schema, *pa.schema(JOINING)], metadata={**kind.schema.metadata, "label_set": publication.labels})
     entries = {entry.key: entry for entry in chosen.entries}
     num_tracks: dict[str, int] = {}

@@ -104,7 +104,7 @@ def query_points(sample: ClipSample, tracks: ExportTracks) -> np.ndarray:
     assert sample.camera_to_world is not None
     t, n = tracks.query_frame, np.arange(len(tracks.query_frame))
     seen = tracks.visible[t, n]
-    if sample.tracks3d_world is not None:
+    if sample.tracks3d_world is not None and sample.tracks3d_source != "pseudo":  # those of labels are in a unit of their own
         world = sample.tracks3d_world[t, tracks.chosen].astype(np.float64)
     else:
         pixels = tracks.query_px.astype(np.float64)

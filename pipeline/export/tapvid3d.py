@@ -71,7 +71,7 @@ def refuse_without_camera_tracks(sample: ClipSample, min_weight: float) -> Refus
     if sample.tracks3d is None:
         message = (
             "its tracks are not known in space: converted and rendered datasets have such tracks as their truth (leave --labels and"
-            " --audit out); labels are tracks in the image"
+            " --audit out); labels are tracks in the image, or in a world without its cameras"
         )
         return Refusal(kind="no tracks in space", message=message)
     if sample.intrinsics is None:

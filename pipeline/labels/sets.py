@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline import storage
 from pipeline.errors import ConfigError, DataError, TrackmillError
+from pipeline.labels.kinds import is_kind
 from pipeline.layout import Layout
 from pipeline.records import LabelSet, TrackLabels
 from pipeline.tables import read_document, write_document
@@ -40,7 +41,7 @@ def read_label_set(root: str, name: str, *, kind: str | None = None) -> LabelSet
     """Provenance of a label set.
 
     Args:
-        kind: what its labels must be; None for any.
+        kind: what its labels must be, such as tracks, which those of tracks3d are too; None for any.
     Raises: ConfigError, listing those that exist, if there is none of this name; ConfigError if it is of another kind.
     """
     uri = Layout(root).label_set_json(name)
@@ -59,7 +60,7 @@ def read_label_set(root: str, name: str, *, kind: str | None = None) -> LabelSet
             f"{uri}: its content belongs to label set {label_set.name}, not to {name}; it was edited or the directory renamed: undo that,"
             " or delete the directory and run jobs/pseudolabel.py again"
         )
-    if kind not in (None, label_set.kind):
+    if kind is not None and not is_kind(label_set.kind, kind):
         raise ConfigError(f"label set {name} under {root} holds {label_set.kind}, where {kind} are asked for; name a set of {kind}")
     return label_set
 

@@ -2,7 +2,7 @@
 
 from pipeline.records.clip import ClipRecord, ClipSpec
 from pipeline.records.frames import ClipFrames, FrameReader, FramesInMemory
-from pipeline.records.labels import DepthLabels, Labels, LabelSet, TrackLabels
+from pipeline.records.labels import DepthLabels, FlowLabels, Labels, LabelSet, TrackLabels, Tracks3dLabels
 from pipeline.records.sample import ClipSample
 from pipeline.records.truth import TrackTruth, TruthClip
 
@@ -12,11 +12,13 @@ __all__ = [
     "ClipSample",
     "ClipSpec",
     "DepthLabels",
+    "FlowLabels",
     "FrameReader",
     "FramesInMemory",
     "LabelSet",
     "Labels",
     "TrackLabels",
     "TrackTruth",
+    "Tracks3dLabels",
     "TruthClip",
 ]

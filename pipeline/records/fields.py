@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.records.arrays import check_array
 from pipeline.records.pixel_transforms import (
     FIXED,
+    FLOW,
     FRAMES,
     IMAGE_MASKS,
     INTRINSICS,
@@ -64,6 +65,12 @@ FIELDS: Mapping[str, ArrayField] = {
     "depth_confidence": ArrayField("float32", "T H W", MAPS),
     "sky_mask": ArrayField("bool", "T H W", MAPS, stored=True),
     "dynamic_mask": ArrayField("bool", "T H W", MAPS, stored=True),
+    # flow
+    "flow": ArrayField("float32", "T H W 2", FLOW, stored=True),
+    "flow_valid": ArrayField("bool", "T H W", MAPS, stored=True),
+    "flow_confidence": ArrayField("float32", "T H W", MAPS),
+    "flow_from_frame": ArrayField("int32", "T", stored=True, holds_frames=True),
+    "flow_to_frame": ArrayField("int32", "T", stored=True, holds_frames=True),
     # tracks
     "tracks2d": ArrayField("float32", "T N 2", POINTS_PX, stored=True),
     "tracks3d": ArrayField("float32", "T N 3", POINTS_3D, stored=True),

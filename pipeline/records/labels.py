@@ -1,4 +1,4 @@
-"""Pseudo-labels of one clip, one record per kind (TrackLabels, DepthLabels), and the identity and provenance of a labelling (LabelSet)."""
+"""Pseudo-labels of one clip, one record per kind, and the identity and provenance of a labelling (LabelSet)."""
 
 import hashlib
 import json
@@ -15,6 +15,8 @@ from pipeline.records.arrays import check_array, check_finite
 
 DepthScale: TypeAlias = Literal["metric", "relative", "inverse"]
 DEPTH_SCALES: tuple[str, ...] = get_args(DepthScale)
+WorldScale: TypeAlias = Literal["metric", "relative"]
+WORLD_SCALES: tuple[str, ...] = get_args(WorldScale)
 
 QUERY_FRAMES = 4  # frames of a clip that tracks begin in unless asked otherwise; chosen by benchmarks/query_frames.py
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -44,9 +46,7 @@ class TrackLabels:
         for name in ("visibility_score", "confidence"):
             score = getattr(self, name)
             if score is not None:
-                check_array(name, score, "float32", size)
-                if not ((score >= 0) & (score <= 1)).all():
-                    raise DataError(f"{name} must lie in [0, 1]")
+                _check_scores(name, score, size)
         if self.cycle_error_px is not None:
             check_array("cycle_error_px", self.cycle_error_px, "float32", size[1:])
 
@@ -54,6 +54,30 @@ class TrackLabels:
     def num_values(self) -> int:
         """Point-frames."""
         return int(self.visibility.size)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Tracks3dLabels(TrackLabels):
+    """Tracks that are known in space too: they are read, audited and drawn as TrackLabels wherever tracks in the image are asked for.
+
+    The world is that of the camera of the clip's first frame: its centre, its axes (x right, y down, z forward). `scale` is `metric`:
+    metres; or `relative`: true but for one unknown factor of the clip. A position is a prediction where the point is invisible, and NaN
+    in all three coordinates where it is not known in space, as of the sky.
+    """
+
+    kind: ClassVar[str] = "tracks3d"
+
+    tracks_world: npt.NDArray[np.float32]  # float32 "T N 3"
+    scale: WorldScale
+
+    def __post_init__(self) -> None:
+        TrackLabels.__post_init__(self)  # a class with slots has no super() without arguments
+        check_array("tracks_world", self.tracks_world, "float32", (*self.visibility.shape, 3))
+        known = np.isfinite(self.tracks_world)
+        if np.isinf(self.tracks_world).any() or (known.any(axis=-1) != known.all(axis=-1)).any():
+            raise DataError("tracks_world holds infinity, or positions of which some coordinates are NaN; an unknown one has three NaN")
+        if self.scale not in WORLD_SCALES:
+            raise DataError(f"the scale of tracks_world is {self.scale!r}, expected one of {', '.join(WORLD_SCALES)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -79,9 +103,7 @@ class DepthLabels:
         if self.scale not in DEPTH_SCALES:
             raise DataError(f"the scale of depth is {self.scale!r}, expected one of {', '.join(DEPTH_SCALES)}")
         if self.confidence is not None:
-            check_array("confidence", self.confidence, "float32", self.depth.shape)
-            if not ((self.confidence >= 0) & (self.confidence <= 1)).all():
-                raise DataError("confidence must lie in [0, 1]")
+            _check_scores("confidence", self.confidence, self.depth.shape)
 
     @property
     def num_values(self) -> int:
@@ -89,7 +111,47 @@ class DepthLabels:
         return int(self.depth.size)
 
 
-Labels: TypeAlias = TrackLabels | DepthLabels
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FlowLabels:
+    """Optical flow of T maps of one clip, at its stored size: one map per frame, which its pair of frames belongs to.
+
+    Map i says for each pixel of frame `from_frame[i]` how far its point is moved in frame `to_frame[i]`. A frame without a pair, such
+    as the last one of flow to the next frame, has -1 in both and no valid pixel.
+    """
+
+    kind: ClassVar[str] = "flow"
+
+    flow: npt.NDArray[np.float32]  # float32 "T H W 2", (u, v): pixels right and down; 0 where invalid
+    valid: npt.NDArray[np.bool_]  # bool "T H W"
+    from_frame: npt.NDArray[np.int32]  # int32 "T", of the clip; -1 for none
+    to_frame: npt.NDArray[np.int32]  # int32 "T", likewise
+    confidence: npt.NDArray[np.float32] | None = None  # float32 "T H W" in [0, 1], raw
+    degraded: str | None = None  # as in TrackLabels
+
+    def __post_init__(self) -> None:
+        check_array("flow", self.flow, "float32", (None, None, None, 2))
+        size = self.flow.shape[:3]
+        check_array("valid", self.valid, "bool", size)
+        for name in ("from_frame", "to_frame"):
+            check_array(name, getattr(self, name), "int32", size[:1])
+        check_finite("flow", self.flow)
+        without_pair = self.from_frame < 0
+        if ((self.to_frame < 0) != without_pair).any():
+            raise DataError("from_frame and to_frame are -1 together, or neither is")
+        if self.valid[without_pair].any():
+            raise DataError(f"map {int(np.argmax(without_pair))} has valid pixels, but no pair of frames")
+        if self.flow[~self.valid].any():
+            raise DataError("flow is 0 where it is invalid; found other values")
+        if self.confidence is not None:
+            _check_scores("confidence", self.confidence, size)
+
+    @property
+    def num_values(self) -> int:
+        """Pixels of all maps."""
+        return int(self.valid.size)
+
+
+Labels: TypeAlias = TrackLabels | DepthLabels | FlowLabels  # Tracks3dLabels are TrackLabels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,3 +188,10 @@ class LabelSet:
             identity.append(self.kind)
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return f"{self.labeler}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _check_scores(name: str, scores: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raise DataError unless `scores` are float32 of this shape and lie in [0, 1]."""
+    check_array(name, scores, "float32", shape)
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise DataError(f"{name} must lie in [0, 1]")

@@ -134,6 +134,20 @@ def mirror_maps(maps: np.ndarray, width: int) -> np.ndarray:
     return np.ascontiguousarray(maps[:, :, ::-1])
 
 
+def resize_flow(flow: np.ndarray, from_size: Size, to_size: Size) -> np.ndarray:
+    """Flow of the resized images, float32 "T H' W' 2": of the stored pixel on which a new one's centre falls, in new pixels.
+
+    Args:
+        flow: "T H W 2", (u, v) in pixels.
+    """
+    return (resize_nearest(flow, to_size) * _scale(from_size, to_size)).astype(np.float32)
+
+
+def mirror_flow(flow: np.ndarray, width: int) -> np.ndarray:
+    """Flow "T H W 2" of the mirrored images: left and right exchanged, u negated."""
+    return mirror_maps(flow, width) * np.array([-1, 1], np.float32)
+
+
 def lies_within(points_px: np.ndarray, rectangle: Crop) -> np.ndarray:
     """Whether points "... 2" lie on a rectangle, its outermost half pixels included: bool "..."."""
     x, y = points_px[..., 0] - rectangle.left, points_px[..., 1] - rectangle.top
@@ -227,6 +241,7 @@ def _same_mirror(values: np.ndarray, width: int) -> np.ndarray:
 FIXED = PixelRule(resize=_same_size, crop=_same_crop, mirror=_same_mirror)  # values of a frame, a track or a point, whatever the image
 FRAMES = PixelRule(resize=lambda frames, _, size: resize_frames(frames, size), crop=crop_maps, mirror=mirror_maps)
 MAPS = PixelRule(resize=lambda maps, _, size: resize_nearest(maps, size), crop=crop_maps, mirror=mirror_maps)
+FLOW = PixelRule(resize=resize_flow, crop=crop_maps, mirror=mirror_flow)
 IMAGE_MASKS = PixelRule(  # "H W", the same in all frames
     resize=lambda mask, _, size: resize_nearest(mask[None], size)[0],
     crop=lambda mask, crop: crop_maps(mask[None], crop)[0],

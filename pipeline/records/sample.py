@@ -11,7 +11,7 @@ from pipeline.errors import DataError
 from pipeline.records.arrays import check_finite
 from pipeline.records.clip import PoseSource
 from pipeline.records.fields import check_arrays
-from pipeline.records.labels import DepthScale
+from pipeline.records.labels import DepthScale, WorldScale
 
 Supervision = Literal["metric", "pseudo"]
 SUPERVISION: tuple[Supervision, ...] = get_args(Supervision)
@@ -50,7 +50,9 @@ class ClipSample:
     pose_signal: npt.NDArray[np.bool_] | None = None  # bool "T", from an audit: whether a loss on the camera may use the frame
     verdict: str | None = None  # keep | quarantine: of the audit on the clip
     tracks3d: npt.NDArray[np.float32] | None = None  # float32 "T N 3", camera of each frame, metres
-    tracks3d_world: npt.NDArray[np.float32] | None = None  # float32 "T N 3"
+    tracks3d_world: npt.NDArray[np.float32] | None = None  # float32 "T N 3"; of labels NaN where unknown, see Tracks3dLabels
+    tracks3d_source: str | None = None  # gt | pseudo: of both
+    tracks3d_scale: WorldScale | None = None  # metric | relative: of both
     # cameras and geometry
     intrinsics: npt.NDArray[np.float32] | None = None  # float32 "T 3 3"
     camera_to_world: npt.NDArray[np.float32] | None = None  # float32 "T 4 4"
@@ -63,6 +65,13 @@ class ClipSample:
     depth_scale: DepthScale | None = None  # metric | relative | inverse: see DepthLabels
     sky_mask: npt.NDArray[np.bool_] | None = None  # bool "T H W"
     dynamic_mask: npt.NDArray[np.bool_] | None = None  # bool "T H W"
+    # flow, by FlowLabels: a map per frame, of the pair of frames that it belongs to
+    flow: npt.NDArray[np.float32] | None = None  # float32 "T H W 2", (u, v) pixels; 0 where invalid
+    flow_valid: npt.NDArray[np.bool_] | None = None  # bool "T H W"
+    flow_confidence: npt.NDArray[np.float32] | None = None  # float32 "T H W" in [0, 1], where the labeler has one
+    flow_from_frame: npt.NDArray[np.int32] | None = None  # int32 "T": index into these T frames, -1 where that frame is not in them
+    flow_to_frame: npt.NDArray[np.int32] | None = None  # int32 "T": likewise
+    flow_source: str | None = None  # gt | pseudo
 
     def __post_init__(self) -> None:
         if self.supervision not in SUPERVISION:

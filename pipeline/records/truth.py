@@ -12,6 +12,11 @@ from pipeline.records.arrays import check_array, check_finite
 from pipeline.records.fields import FIELDS, arrays_of, check_arrays
 
 TrackSource = Literal["gt", "reprojection"]  # reprojection: from depth and poses, static points only
+_COMPANY = {
+    "camera_to_world": ("pose_valid",),
+    "flow": ("flow_valid", "flow_from_frame", "flow_to_frame"),
+    "tracks2d": ("visibility", "track_valid", "query_frame"),
+}
 TRACK_SOURCES: tuple[TrackSource, ...] = get_args(TrackSource)
 
 
@@ -33,6 +38,10 @@ class TruthClip:
     depth: npt.NDArray[np.float32] | None = None  # float32 "T H W", along z, 0 = invalid
     sky_mask: npt.NDArray[np.bool_] | None = None  # bool "T H W": no depth because infinitely far
     dynamic_mask: npt.NDArray[np.bool_] | None = None  # bool "T H W": the surface moves in the world
+    flow: npt.NDArray[np.float32] | None = None  # float32 "T H W 2", by FlowLabels, as are the next three: they come together
+    flow_valid: npt.NDArray[np.bool_] | None = None  # bool "T H W"
+    flow_from_frame: npt.NDArray[np.int32] | None = None  # int32 "T"
+    flow_to_frame: npt.NDArray[np.int32] | None = None  # int32 "T"
     tracks2d: npt.NDArray[np.float32] | None = None  # float32 "T N 2"
     tracks3d: npt.NDArray[np.float32] | None = None  # float32 "T N 3", camera of each frame
     tracks3d_world: npt.NDArray[np.float32] | None = None  # float32 "T N 3"
@@ -53,7 +62,7 @@ class TruthClip:
         self._check_company(len(self.frames))
 
     def _check_company(self, num_frames: int) -> None:
-        for name, company in (("camera_to_world", ("pose_valid",)), ("tracks2d", ("visibility", "track_valid", "query_frame"))):
+        for name, company in _COMPANY.items():
             for other in company:
                 if (getattr(self, name) is None) != (getattr(self, other) is None):
                     raise DataError(f"{name} and {other} come together: one of them is missing")

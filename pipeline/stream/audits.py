@@ -1,13 +1,13 @@
 """Trust of a stream in labels: the audit that it was told to obey, or a warning that there is none."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pipeline import storage
 from pipeline.audit.stored.audit_set import read_audit_set
 from pipeline.errors import ConfigError
-from pipeline.labels import read_label_set
+from pipeline.labels import is_kind, read_label_set
 from pipeline.layout import Layout
 from pipeline.records import TrackLabels
 from pipeline.stream.config import StreamConfig
@@ -18,23 +18,36 @@ _log = logging.getLogger(__name__)
 def with_audited_labels(config: StreamConfig) -> StreamConfig:
     """The configuration with the label set that its audit judged, where it names none of that kind.
 
-    Raises: ConfigError for an unknown label set or audit, for two sets of one kind, and for an audit of other labels.
+    Raises: ConfigError for an unknown label set or audit, for two sets of one kind (or of tracks and tracks3d), and for an audit of
+        other labels.
     """
     sets = label_sets_by_kind(config.root, config.label_sets)
     if config.audit is not None:
-        sets[TrackLabels.kind] = audited_labels(config.root, config.audit, sets.get(TrackLabels.kind))
+        judged = audited_labels(config.root, config.audit, _tracks_among(sets))
+        sets[read_label_set(config.root, judged).kind] = judged
     return replace(config, labels=tuple(sets.values()) or None)
 
 
 def label_sets_by_kind(root: str, names: Sequence[str]) -> dict[str, str]:
-    """Names of label sets by the kind of their labels. Raises ConfigError for an unknown set, and for two of one kind."""
+    """Names of label sets by the kind of their labels.
+
+    Raises: ConfigError for an unknown set, for two of one kind, and for tracks beside tracks3d, which fill the same fields.
+    """
     sets: dict[str, str] = {}
     for name in names:
         kind = read_label_set(root, name).kind
         if kind in sets:
             raise ConfigError(f"{root}: the label sets {sets[kind]} and {name} both hold {kind}; a stream takes one set per kind")
+        rival = _tracks_among(sets)
+        if rival is not None and is_kind(kind, TrackLabels.kind):
+            raise ConfigError(f"{root}: the label sets {rival} and {name} both hold tracks; a clip has room for one of them")
         sets[kind] = name
     return sets
+
+
+def _tracks_among(sets: Mapping[str, str]) -> str | None:
+    """The set of tracks, or of tracks3d."""
+    return next((name for kind, name in sets.items() if is_kind(kind, TrackLabels.kind)), None)
 
 
 def audited_labels(root: str, audit: str, labels: str | None) -> str:
@@ -50,7 +63,7 @@ def audited_labels(root: str, audit: str, labels: str | None) -> str:
 
 def announce_unjudged(config: StreamConfig) -> None:
     """Warn where tracks are streamed without an audit: there are none of other kinds."""
-    labels = None if config.audit is not None else label_sets_by_kind(config.root, config.label_sets).get(TrackLabels.kind)
+    labels = None if config.audit is not None else _tracks_among(label_sets_by_kind(config.root, config.label_sets))
     if labels is not None:
         warn_unjudged(config.root, labels)
 

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.errors import DataError
 from pipeline.labels import kind_named
 from pipeline.records import ClipRecord, ClipSample, Labels
-from pipeline.records.fields import frame_arrays, stored_shapes, take_frames_of
+from pipeline.records.fields import FIELDS, frame_arrays, frames_taken, stored_shapes, take_frames_of
 from pipeline.records.npz import read_npz
 from pipeline.records.pixel_transforms import Crop, Framing, crop_maps, lies_within
 from pipeline.shards.index import ARRAYS
@@ -19,7 +19,7 @@ _PURPOSE, _EVALUATION = "truth_for", "evaluation"  # what a clip's record says o
 
 
 def add_truth(sample: ClipSample, data: bytes, record: ClipRecord, framing: Framing) -> ClipSample:
-    """The sample with the arrays of its clip: cameras, depth, true tracks.
+    """The sample with the arrays of its clip: cameras, depth, flow, true tracks.
 
     Floating point comes as float32 whatever was stored (depth is kept as float16 where it fits).
 
@@ -33,9 +33,13 @@ def add_truth(sample: ClipSample, data: bytes, record: ClipRecord, framing: Fram
     stored = read_npz(data, shapes, shapes=shapes, what=ARRAYS, remedy="make the dataset again")
     arrays = {name: array.astype(np.float32) if array.dtype.kind == "f" else array for name, array in stored.items()}
     taken = take_frames_of(arrays, sample.frame_indices)  # frames first: what is not delivered is not resized
+    in_space = "tracks3d" in arrays or "tracks3d_world" in arrays
     return replace(
         _with_framed(sample, taken, record, framing),
         pose_source=record.pose_source if "camera_to_world" in arrays else None,
+        tracks3d_source="gt" if in_space else None,
+        tracks3d_scale=None if not in_space else "metric" if record.is_metric else "relative",
+        flow_source="gt" if "flow" in arrays else None,
         depth_source="gt" if "depth" in arrays else None,
         depth_scale=None if "depth" not in arrays else "metric" if record.is_metric else "relative",
     )
@@ -63,8 +67,13 @@ def add_labels(sample: ClipSample, labels: Labels, record: ClipRecord, framing: 
         raise DataError(f"{error}; label this shard again") from error
     without: dict[str, Any] = dict.fromkeys(kind.fields)
     arrays = kind.arrays(labels)
-    taken = arrays if kind.dense else take_frames_of(arrays, sample.frame_indices)
+    taken = _numbered(arrays, sample.frame_indices) if kind.dense else take_frames_of(arrays, sample.frame_indices)
     return _with_framed(replace(sample, **{**without, **kind.facts(labels)}), taken, record, framing)
+
+
+def _numbered(arrays: Mapping[str, np.ndarray], frames: np.ndarray) -> dict[str, np.ndarray]:
+    """Arrays of these frames, with the clip's numbers of frames as places among them."""
+    return {name: frames_taken(array, frames) if FIELDS[name].holds_frames else array for name, array in arrays.items()}
 
 
 def valid_mask(framing: Framing) -> np.ndarray:

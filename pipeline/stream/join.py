@@ -10,7 +10,7 @@ from typing import Any
 from pipeline import storage
 from pipeline.audit.stored.audit_rows import AuditShard, read_audit_shard
 from pipeline.errors import DataError
-from pipeline.labels import LabelShard, kind_named, read_label_set, read_label_shard
+from pipeline.labels import LabelShard, is_kind, kind_named, read_label_set, read_label_shard
 from pipeline.layout import Layout
 from pipeline.records import Labels, TrackLabels
 from pipeline.shards.index import ClipEntry, read_index
@@ -36,10 +36,11 @@ def join_labels(root: str | os.PathLike[str], labelset: str, audit: str | None =
 
     A sample keeps its own fields and gets these, or None; they are those of the set's kind, of tracks TrackLabels, at the stored
     video's length and size: `labels.queries` "N 3", `labels.tracks_px` "T N 2", `labels.visibility` "T N", `labels.visibility_score`
-    "T N", `labels.confidence` "T N", `labels.cycle_error_px` "N"; of depth DepthLabels: `labels.depth` "T H W", `labels.scale`,
-    `labels.confidence` "T H W". And `labels.status`: `ok`, or why there are none (`screened`,
-    `failed`, `quarantined`, or `missing` where the shard is not labelled). To keep labelled samples only, add
-    `.select(lambda sample: sample["labels.status"] == "ok")`.
+    "T N", `labels.confidence` "T N", `labels.cycle_error_px` "N"; of tracks3d also `labels.tracks_world` "T N 3" and `labels.scale`; of
+    depth DepthLabels: `labels.depth` "T H W", `labels.scale`, `labels.confidence` "T H W"; of flow FlowLabels: `labels.flow` "T H W 2",
+    `labels.valid` "T H W", `labels.from_frame` and `labels.to_frame` "T", `labels.confidence` "T H W". And `labels.status`: `ok`, or why
+    there are none (`screened`, `failed`, `quarantined`, or `missing` where the shard is not labelled). To keep labelled samples only,
+    add `.select(lambda sample: sample["labels.status"] == "ok")`.
 
     With the name of an audit there are also `labels.verdict`: `keep`, `quarantine`, `drop`, `error`, or `missing` where the shard is
     not audited; and, for clips with labels that were measured, else None: `labels.weight` "N", `labels.frame_weights` "T N",
@@ -60,7 +61,7 @@ def join_labels(root: str | os.PathLike[str], labelset: str, audit: str | None =
     kind = read_label_set(root, labelset).kind
     if audit is not None:
         audited_labels(root, audit, labelset)
-    elif kind == TrackLabels.kind:
+    elif is_kind(kind, TrackLabels.kind):
         warn_unjudged(root, labelset)
     return _Joiner(_Asked(root=root, labels=labelset, kind=kind, audit=audit), read_tombstones(root))
 

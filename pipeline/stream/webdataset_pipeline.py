@@ -11,6 +11,7 @@ from typing import Any
 import webdataset as wds
 
 from pipeline.errors import ConfigError
+from pipeline.labels import is_kind
 from pipeline.records import TrackLabels
 from pipeline.shards.index import ARRAYS, read_sample, tar_uri
 from pipeline.stream.assemble import SKIP, ItemReader, SkippedClip, explained
@@ -105,7 +106,7 @@ def _labels_of(clip: Survivor) -> Sample:
     """Fields of all label sets. Tracks among several kinds keep the names that `join_labels` gives them; the others say their kind."""
     found: Sample = {}
     for shard in clip.labels:
-        is_tracks = shard.kind == TrackLabels.kind
+        is_tracks = is_kind(shard.kind, TrackLabels.kind)
         named = label_fields(clip.entry, shard, clip.audit, kind=shard.kind, audited=is_tracks and clip.audit is not None)
         prefix = "labels." if is_tracks or len(clip.labels) == 1 else f"labels.{shard.kind}."
         found |= {prefix + name.removeprefix("labels."): value for name, value in named.items()}

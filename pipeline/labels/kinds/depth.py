@@ -10,27 +10,21 @@ floats 0.83; FFV1 video 0.44 and twice the time, and no frame could be had witho
 it moves edges by 20 % and more, and turns invalid pixels into valid ones.
 """
 
-import struct
-import zlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-import cv2
 import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import DataError
-from pipeline.labels.kinds.kind import CLIP_COLUMNS, KIND, MEMBERS, LabelKind, metadata_number
+from pipeline.labels.kinds.kind import CLIP_COLUMNS, KIND, MEMBERS, MEMBERS_TYPE, LabelKind, metadata_number
+from pipeline.labels.kinds.png import SCORE_SCALE, decode_png, decode_scores, encode_png, encode_scores
 from pipeline.records import DepthLabels
 
 STEPS_PER_OCTAVE = 1024
 _MIDDLE = 2**15  # the code of depth 1
-_SCORE_SCALE = 255
 _DEPTH, _CONFIDENCE = "depth.png", "confidence.png"
-# Filter and level: smallest but for a tenth, in half the time. Rows are predicted by the one above, which is also the fastest to undo.
-_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 3, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP)
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def encode_depth(depth: np.ndarray) -> np.ndarray:
@@ -68,53 +62,21 @@ def _encode(labels: DepthLabels) -> dict[str, Any]:
 
 def _files(labels: DepthLabels) -> Iterator[tuple[str, bytes]]:
     for index, depth in enumerate(labels.depth):
-        yield f"{index:04d}.{_DEPTH}", _png(encode_depth(depth))
+        yield f"{index:04d}.{_DEPTH}", encode_png(encode_depth(depth))
         if labels.confidence is not None:
-            yield f"{index:04d}.{_CONFIDENCE}", _png(np.rint(labels.confidence[index] * np.float32(_SCORE_SCALE)).astype(np.uint8))
-
-
-def _png(values: np.ndarray) -> bytes:
-    return bytes(cv2.imencode(".png", values, _PNG)[1])
+            yield f"{index:04d}.{_CONFIDENCE}", encode_scores(labels.confidence[index])
 
 
 def _decode(table: pa.Table, row: int, files: Mapping[str, bytes]) -> DepthLabels:
     size = (table["height"][row].as_py(), table["width"][row].as_py())
     steps = metadata_number(table, "steps_per_octave")
-    depth = [decode_depth(_image(name, data, size, np.uint16), steps) for name, data in files.items() if name.endswith(_DEPTH)]
-    scores = [_image(name, data, size, np.uint8) for name, data in files.items() if name.endswith(_CONFIDENCE)]
-    if len(scores) not in (0, len(depth)):
-        raise DataError(f"{len(scores)} confidence images for {len(depth)} of depth")
+    depth = [decode_depth(decode_png(name, data, size, "uint16"), steps) for name, data in files.items() if name.endswith(_DEPTH)]
+    scores = decode_scores({name: data for name, data in files.items() if name.endswith(_CONFIDENCE)}, size, num_frames=len(depth))
     return DepthLabels(
         depth=np.stack(depth) if depth else np.zeros((0, *size), np.float32),
         scale=table["scale"][row].as_py(),
-        confidence=np.stack(scores).astype(np.float32) / np.float32(_SCORE_SCALE) if scores else None,
+        confidence=scores,
     )
-
-
-def _image(name: str, data: bytes, size: tuple[int, int], dtype: type[np.generic]) -> np.ndarray:
-    """The grey image in a PNG of ours, checked before anything of its declared size is allocated. Raises DataError."""
-    bits = 8 * np.dtype(dtype).itemsize
-    header = struct.pack(">IIBB", size[1], size[0], bits, 0)
-    if not data.startswith(_SIGNATURE) or data[16 : 16 + len(header)] != header or not _is_sound(data):
-        raise DataError(f"{name} is damaged, or no grey PNG of {size[1]}x{size[0]} with {bits} bits")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None or image.shape != size or image.dtype != dtype:
-        raise DataError(f"{name} does not decode")
-    return np.asarray(image)
-
-
-def _is_sound(data: bytes) -> bool:
-    """Whether all chunks are there with their checksums, which OpenCV does not insist on."""
-    at = len(_SIGNATURE)
-    while at + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        end = at + 12 + length
-        if end > len(data) or struct.unpack_from(">I", data, end - 4)[0] != zlib.crc32(data[at + 4 : end - 4]):
-            return False
-        if data[at + 4 : at + 8] == b"IEND":
-            return end == len(data)
-        at = end
-    return False
 
 
 def _arrays(labels: DepthLabels) -> dict[str, np.ndarray]:
@@ -132,13 +94,13 @@ DEPTH = LabelKind(
         {
             **CLIP_COLUMNS,
             "scale": pa.string(),
-            MEMBERS: pa.list_(pa.struct({"name": pa.string(), "offset": pa.int64(), "length": pa.int64()})),
+            MEMBERS: MEMBERS_TYPE,
         },
         metadata={  # what the file says about itself, so that it can be read without this package
             KIND: DepthLabels.kind,
             "steps_per_octave": str(STEPS_PER_OCTAVE),
             "depth": f"2 ^ ((code - {_MIDDLE}) / steps_per_octave) along z; code 0 is invalid",
-            "confidence": f"code / {_SCORE_SCALE}",
+            "confidence": f"code / {SCORE_SCALE}",
             "files": "KEY.NNNN.depth.png (16 bits) and, if there is one, KEY.NNNN.confidence.png (8 bits) of frame NNNN, in the tar beside",
         },
     ),

@@ -22,18 +22,19 @@ CLIP_COLUMNS = {
 }
 KIND = "label_kind"  # in a label file's metadata; files of tracks, which are older than kinds, do not have it
 MEMBERS = "members"  # the column of a dense kind: files of the clip in the shard's sidecar tar
+MEMBERS_TYPE = pa.list_(pa.struct({"name": pa.string(), "offset": pa.int64(), "length": pa.int64()}))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelKind:
-    """One kind of labels; `Any` below is its record.
+    """One kind of labels; `Any` below is its record. A record that is also another kind's (a subclass) is taken where that is asked for.
 
     A dense kind, with a value for every pixel, keeps its arrays in a sidecar tar: one or more files per frame, whose names within the
     clip begin with the frame's number and a dot (`0007.depth.png`). Its rows have their byte ranges in the column `members`.
     """
 
     name: str
-    record: type  # TrackLabels, DepthLabels, ...
+    record: type[Any]  # TrackLabels, DepthLabels, ...
     schema: pa.Schema  # of a label file: CLIP_COLUMNS, and the kind's own
     writer_options: Mapping[str, Any] = field(default_factory=dict)  # of pyarrow's Parquet writer
     dense: bool = False

@@ -32,7 +32,8 @@ _INT32_MAX = np.iinfo(np.int32).max
 _SPLIT = ("tracks_x", "tracks_y", "visibility_score", "confidence", "cycle_error_px", "query_x", "query_y")
 
 
-def _list_of(value: pa.DataType) -> pa.DataType:
+def list_of(value: pa.DataType) -> pa.DataType:
+    """A list of values none of which is null."""
     return pa.list_(pa.field("element", value, nullable=False))
 
 
@@ -69,9 +70,9 @@ def _encode(labels: TrackLabels) -> dict[str, Any]:
     x, y = _fixed_point(labels)
     return {
         "num_tracks": labels.tracks_px.shape[1],
-        "tracks_x": _by_track(x),
-        "tracks_y": _by_track(y),
-        "visibility": _by_track(labels.visibility),
+        "tracks_x": by_track(x),
+        "tracks_y": by_track(y),
+        "visibility": by_track(labels.visibility),
         "visibility_score": _quantised(labels.visibility_score),
         "confidence": _quantised(labels.confidence),
         "cycle_error_px": labels.cycle_error_px,
@@ -100,10 +101,10 @@ def _fixed_point(labels: TrackLabels) -> np.ndarray:
 
 
 def _quantised(score: np.ndarray | None) -> np.ndarray | None:
-    return None if score is None else _by_track(np.rint(score * np.float32(SCORE_SCALE)).astype(np.uint8))
+    return None if score is None else by_track(np.rint(score * np.float32(SCORE_SCALE)).astype(np.uint8))
 
 
-def _by_track(array: np.ndarray) -> np.ndarray:
+def by_track(array: np.ndarray) -> np.ndarray:
     """ "T N" to a flat array in which each track's frames lie together."""
     return np.ascontiguousarray(array.T).ravel()
 
@@ -111,15 +112,15 @@ def _by_track(array: np.ndarray) -> np.ndarray:
 def _decode(table: pa.Table, row: int, files: Mapping[str, bytes]) -> TrackLabels:
     """Labels scaled as the table's metadata say."""
     size = (table["num_tracks"][row].as_py(), table["num_frames"][row].as_py())
-    if None in size or min(size) < 0 or len(_values(table, "tracks_x", row)) != size[0] * size[1]:
+    if None in size or min(size) < 0 or len(values_of(table, "tracks_x", row)) != size[0] * size[1]:
         raise DataError(f"num_tracks and num_frames are {size[0]} and {size[1]}, which its tracks do not fill")
     position_scale, score_scale = (metadata_number(table, name) for name in ("position_scale", "score_scale"))
     tracks = np.empty((size[1], size[0], 2), np.float32)
     for axis, name in enumerate(("tracks_x", "tracks_y")):
         # 1 / scale is a power of two for our own files, so that the product is exact
-        np.multiply(_values(table, name, row).reshape(size).T, 1 / position_scale, out=tracks[..., axis], casting="same_kind")
-    visibility = _values(table, "visibility", row).reshape(size)
-    queries = np.stack([_values(table, name, row) for name in ("query_t", "query_x", "query_y")], axis=1)
+        np.multiply(values_of(table, name, row).reshape(size).T, 1 / position_scale, out=tracks[..., axis], casting="same_kind")
+    visibility = values_of(table, "visibility", row).reshape(size)
+    queries = np.stack([values_of(table, name, row) for name in ("query_t", "query_x", "query_y")], axis=1)
     cycle_error = table["cycle_error_px"][row]
     return TrackLabels(
         queries=queries.astype(np.float32),
@@ -127,11 +128,12 @@ def _decode(table: pa.Table, row: int, files: Mapping[str, bytes]) -> TrackLabel
         visibility=np.ascontiguousarray(visibility.T),
         visibility_score=_score(table, "visibility_score", row, size=size, scale=score_scale),
         confidence=_score(table, "confidence", row, size=size, scale=score_scale),
-        cycle_error_px=_values(table, "cycle_error_px", row).copy() if cycle_error.is_valid else None,
+        cycle_error_px=values_of(table, "cycle_error_px", row).copy() if cycle_error.is_valid else None,
     )
 
 
-def _values(table: pa.Table, name: str, row: int) -> np.ndarray:
+def values_of(table: pa.Table, name: str, row: int) -> np.ndarray:
+    """The list in a cell, flat. Raises DataError if it is null."""
     cell = table[name][row]
     if not cell.is_valid:
         raise DataError(f"{name} is null in a row with status ok")
@@ -141,7 +143,7 @@ def _values(table: pa.Table, name: str, row: int) -> np.ndarray:
 def _score(table: pa.Table, name: str, row: int, *, size: tuple[int, int], scale: int) -> np.ndarray | None:
     if not table[name][row].is_valid:
         return None
-    return np.ascontiguousarray(_values(table, name, row).reshape(size).T).astype(np.float32) / np.float32(scale)
+    return np.ascontiguousarray(values_of(table, name, row).reshape(size).T).astype(np.float32) / np.float32(scale)
 
 
 def _arrays(labels: TrackLabels) -> dict[str, np.ndarray]:
@@ -158,7 +160,7 @@ TRACKS = LabelKind(
     name=TrackLabels.kind,
     record=TrackLabels,
     schema=pa.schema(
-        {**_clip_columns(), **{name: _list_of(element) for name, element in _ELEMENTS.items()}},
+        {**_clip_columns(), **{name: list_of(element) for name, element in _ELEMENTS.items()}},
         metadata={  # what the file says about itself, so that it can be read without this package
             "position_scale": str(POSITION_SCALE),
             "position_error_bound_px": str(0.5 / POSITION_SCALE),
@@ -176,7 +178,8 @@ TRACKS = LabelKind(
         "write_page_checksum": True,
     },
     has_queries=True,
-    fields=names_along("N"),  # true tracks are of other points than labelled ones: nothing that is known of those stays
+    # true tracks are of other points than labelled ones: nothing that is known of those stays
+    fields=(*names_along("N"), "tracks3d_source", "tracks3d_scale"),
     check=_check,
     encode=_encode,
     decode=_decode,

@@ -10,7 +10,7 @@ from labelers.track4world import EngineConfig, Track4WorldEngine
 from labelers.track4world.config import plan_windows
 from networks import build_model
 from pipeline.errors import ConfigError, DataError
-from tests.track4world_golden import GOLDEN, Case, arrays, fill
+from tests.track4world_golden import GOLDEN, Case, arrays, e2e_config, fill
 
 GOLDEN_CONFIG = EngineConfig(iterations=2, pixel_offset=0.0)  # the public code's half pixel
 
@@ -116,19 +116,6 @@ def test_trajvg_below_the_same_decoder_gives_the_same_flow_where_its_geometry_is
     found = [next(Track4WorldEngine(model, config).track_frame(frames)) for model in (pi3x_model, other.requires_grad_(False))]
     close(found[1].maps.pixels, found[0].maps.pixels, 1e-5)
     close(found[1].maps.in_camera_of(0, found[1].geometry), found[0].maps.in_camera_of(0, found[0].geometry), 1e-5)
-
-
-def e2e_config(backbone):
-    table = json.loads((GOLDEN / "e2e_config.json").read_text())
-    sizes = json.loads((GOLDEN.parent / "trajvg" / "small_config.json").read_text())
-    below = {**sizes, "metric_decoder": {"dec_embed_dim": 64, "depth": 1, "out_dim": 16}}
-    return {
-        **table["decoder"],
-        "corr_radius": table["corr_radius"],
-        "seqlen": table["seqlen"],
-        "backbone": backbone,
-        "backbone_config": below,
-    }
 
 
 def test_pairs_of_neighbours_aligned_and_not(model, io, case):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets.preparation import complete_tracks, resize_for_video, subsample_tracks, to_first_camera
-from pipeline.datasets.samples import stored_depth
+from pipeline.datasets.samples import stored_depth, stored_flow
 from pipeline.records.truth import TruthClip
 
 
@@ -86,3 +86,11 @@ def test_the_first_valid_camera_becomes_the_world():
 @pytest.mark.parametrize(("farthest", "dtype"), [(199.0, np.float16), (250.0, np.float32)])
 def test_depth_is_halved_where_it_stays_near(farthest, dtype):
     assert stored_depth(np.array([0, farthest], np.float32)).dtype == dtype
+
+
+def test_flow_is_stored_in_steps_of_a_64th_of_a_pixel():
+    flow = np.random.default_rng(0).normal(0, 40, (2, 3, 4, 2)).astype(np.float32)
+    stored = stored_flow(flow)
+    assert stored.dtype == "float32"
+    assert 0.9 / 128 < np.abs(stored - flow).max() <= 1 / 128
+    np.testing.assert_array_equal(stored * 64, np.rint(stored * 64))

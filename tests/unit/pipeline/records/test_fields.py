@@ -51,6 +51,8 @@ def make_sample() -> ClipSample:
         "frames": np.tile(np.stack([x, y, 0 * x], -1), (T, 1, 1, 1)).astype(np.uint8),
         "frame_indices": np.arange(T),
         "query_frame": np.array([0, 2, 1, -1, 2], np.int32),
+        "flow_from_frame": np.array([0, 1, 2], np.int32),
+        "flow_to_frame": np.array([1, 2, -1], np.int32),
         "intrinsics": np.tile(intrinsics, (T, 1, 1)).astype(np.float32),
         "camera_to_world": poses.astype(np.float32),
         "depth": depth.astype(np.float32),
@@ -167,7 +169,20 @@ def at(name: str, rows: slice, columns: slice) -> tuple[slice, ...]:
 
 
 def names_along_pixels() -> list[str]:
-    return [name for name, field in FIELDS.items() if field.axis("H") is not None]
+    """Fields whose values are those of their pixels; a flow's vectors change too."""
+    return [name for name, field in FIELDS.items() if field.axis("H") is not None and name != "flow"]
+
+
+def test_flow_goes_with_its_pixels_and_its_vectors_with_their_axes():
+    y, x = np.mgrid[:H, :W].astype(np.float32)
+    sample = replace(make_sample(), flow=np.tile(np.stack([3 + x, 2 * y], -1), (T, 1, 1, 1)))
+    cropped = crop(sample, Crop(left=3, top=-1, width=4, height=5)).flow
+    np.testing.assert_array_equal(cropped[0, 1:, :, 0], np.tile([6, 7, 8, 9], (4, 1)))
+    np.testing.assert_array_equal(cropped[0, :, 0, 1], [0, 0, 2, 4, 6])  # beyond the image there is none
+    np.testing.assert_array_equal(mirror(sample).flow[1, 5], np.stack([-(22 - x[5]), 2 * y[5]], -1))
+    resized = resize(sample, (2 * H, W // 2)).flow  # a column of two becomes one, of which the second is taken
+    np.testing.assert_array_equal(resized[2, 7], np.stack([(3 + x[3, 1::2]) / 2, np.full(W // 2, 2 * (2 * 3))], -1))
+    assert resized.dtype == "float32"
 
 
 @pytest.mark.parametrize(
@@ -209,6 +224,8 @@ def test_frames_and_tracks_are_taken_along_the_axis_that_the_table_names():
         expected = getattr(sample, name)
         if field.axes.startswith("T N"):
             expected = expected[[2, 0]][:, [4, 1, 0]]
+        elif field.holds_frames and field.axes == "T":
+            expected = {"flow_from_frame": np.array([0, 1]), "flow_to_frame": np.array([-1, -1])}[name]  # 2 and 0, to none and to 1
         elif field.axes.startswith("T"):
             expected = expected[[2, 0]]
         elif "N" not in field.axes:

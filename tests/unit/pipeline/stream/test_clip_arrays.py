@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.records import ClipRecord, ClipSample, TrackLabels
+from pipeline.records import ClipRecord, ClipSample, TrackLabels, Tracks3dLabels
 from pipeline.records.pixel_transforms import framing_of
 from pipeline.stream import clip_arrays
 
@@ -76,6 +76,30 @@ def test_pixels_follow_the_size_and_metres_do_not():
     assert sample.depth[0, :, 0].tolist() == [8, 24]  # rows 1 and 3 of 8 pixels each
     assert sample.depth[0, 0].tolist() == [value for value in range(8, 16) for _ in range(2)]
     assert sample.sky_mask.shape == (1, 2, 16)
+
+
+def test_true_flow_follows_the_window_and_the_size_and_says_what_it_is():
+    flow = np.ones((T, H, W, 2), np.float32) * np.arange(T, dtype=np.float32)[:, None, None, None]
+    frames = {"flow_from_frame": np.array([0, 1, 2, -1], np.int32), "flow_to_frame": np.array([1, 2, 3, -1], np.int32)}
+    sample = add_truth(make_sample([1, 2], size=(2, 16)), npz(flow=flow, flow_valid=flow[..., 0] > 0, **frames), RECORD)
+    assert sample.flow[:, 0, 0].tolist() == [[2, 0.5], [4, 1]]  # twice as wide, half as high
+    assert sample.flow_valid.all()
+    assert (sample.flow_from_frame.tolist(), sample.flow_to_frame.tolist()) == ([0, 1], [1, -1])
+    assert sample.flow_source == "gt"
+    assert add_truth(make_sample([0]), npz(depth=np.ones((T, H, W))), RECORD).flow_source is None
+
+
+def test_true_and_labelled_tracks_in_space_are_told_apart():
+    sample = add_truth(make_sample([1, 3]), npz(**all_arrays()), RECORD)
+    assert (sample.tracks3d_source, sample.tracks3d_scale) == ("gt", "metric")
+    queries, still = np.zeros((1, 3), np.float32), np.zeros((T, 1, 2), np.float32)
+    world = np.tile(np.arange(T, dtype=np.float32)[:, None, None], (1, 1, 3))
+    known = {"queries": queries, "tracks_px": still, "visibility": np.ones((T, 1), bool)}
+    labelled = add_labels(sample, Tracks3dLabels(**known, tracks_world=world, scale="relative"), RECORD)
+    assert (labelled.tracks3d_source, labelled.tracks3d_scale, labelled.tracks3d) == ("pseudo", "relative", None)
+    assert labelled.tracks3d_world[:, 0, 2].tolist() == [1, 3]
+    flat = add_labels(sample, TrackLabels(**known), RECORD)
+    assert (flat.tracks3d_source, flat.tracks3d_scale, flat.tracks3d_world) == (None, None, None)
 
 
 def test_a_pose_source_without_cameras_is_not_claimed():

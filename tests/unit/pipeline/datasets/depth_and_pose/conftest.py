@@ -87,6 +87,39 @@ def follow(x: np.ndarray, y: np.ndarray, depth: np.ndarray, intrinsics: np.ndarr
 
 
 @pytest.fixture(scope="session")
+def forward_flow() -> Callable[[Hall], np.ndarray]:
+    """Where the pixels of each frame but the last go in the next, float64 "T-1 H W 2"; NaN in the sky."""
+
+    def make(truth: Hall) -> np.ndarray:
+        y, x = np.mgrid[: truth.depth.shape[1], : truth.depth.shape[2]]
+        K, flow = np.tile(truth.intrinsics, (2, 1, 1)), []
+        for t in range(len(truth.depth) - 1):
+            depth = np.where(np.isfinite(truth.depth[t]), truth.depth[t], np.nan).ravel()
+            start, end = follow(x.ravel(), y.ravel(), depth, K, truth.camera_to_world[t : t + 2])
+            flow.append((end - start).reshape(*x.shape, 2))
+        return np.stack(flow)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def check_flow() -> Callable[..., None]:
+    """check_flow(clip, flow, atol=...): the clip has this flow, NaN is not valid, and its last frame has none."""
+
+    def check(clip: TruthClip, flow: np.ndarray, *, atol: float) -> None:
+        known = np.isfinite(flow).all(-1)
+        assert known.mean() > 0.1
+        assert np.abs(flow[known]).max() > 2
+        np.testing.assert_array_equal(clip.flow_valid[:-1], known)
+        np.testing.assert_allclose(clip.flow[:-1], np.where(known[..., None], flow, 0), atol=atol)
+        assert not clip.flow_valid[-1].any()
+        assert clip.flow_from_frame.tolist() == [*range(len(flow)), -1]
+        assert clip.flow_to_frame.tolist() == [*range(1, len(flow) + 1), -1]
+
+    return check
+
+
+@pytest.fixture(scope="session")
 def write_image() -> Callable[[Path, np.ndarray], Path]:
     """write_image(path, picture): RGB or 16-bit grey; the suffix tells the format."""
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.datasets.poses import inverse_poses
 from pipeline.datasets.sintel import SintelSource, read_cam, read_dpt
 from pipeline.datasets.validation import check_truth, failures
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError
 
 GOLDEN = Path(__file__).parents[4] / "golden/metrics/dataset_conversions.npz"
 SKY = 7e4  # what renders as far away is a number here
@@ -89,3 +89,29 @@ def test_what_is_no_depth_file_is_an_error(tmp_path, data, message) -> None:
     (tmp_path / "a.dpt").write_bytes(data)
     with pytest.raises(DataError, match=message):
         read_dpt(str(tmp_path / "a.dpt"))
+
+
+def test_flow_is_read_where_it_is_asked_for_and_leaves_out_what_is_marked_invalid(tmp_path, scene, write_image, forward_flow, check_flow):
+    training = tmp_path / "sintel/training"
+    write(training, scene, write_image)
+    flow = forward_flow(scene)
+    (training / "flow/alley_2").mkdir(parents=True)
+    for index, vectors in enumerate(flow):
+        stored = np.where(np.isfinite(vectors), vectors, 1e10).astype("<f4")
+        data = struct.pack("<fii", 202021.25, vectors.shape[1], vectors.shape[0]) + stored.tobytes()
+        (training / f"flow/alley_2/frame_{index + 1:04d}.flo").write_bytes(data)
+    mask = np.zeros((*flow.shape[1:3], 3), np.uint8)
+    mask[30, 50] = 255
+    write_image(training / "invalid/alley_2/frame_0001.png", mask)
+    assert SintelSource(str(tmp_path)).read(SintelSource(str(tmp_path)).sequences()[1], 0, 3).flow is None
+    source = SintelSource(str(tmp_path), flow=True)
+    final = source.sequences()[1]
+    assert final.extra["flow"]
+    flow[0, 30, 50] = np.nan
+    check_flow(source.read(final, 0, 3), flow, atol=1e-4)
+    check_flow(source.read(final, 1, 2), flow[1:], atol=1e-4)
+    (training / "flow/alley_2/frame_0002.flo").unlink()
+    with pytest.raises(DataError, match=r"flow/alley_2/frame_0002.flo: there is no such file"):
+        source.read(final, 0, 3)
+    with pytest.raises(ConfigError, match="--option flow is 'yes', expected true or false"):
+        SintelSource(str(tmp_path), flow="yes")

@@ -80,3 +80,16 @@ def test_without_h5py_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ConfigError, match=r"\.venv/bin/pip install -e '\.\[datasets\]'"):
         SpringSource(str(tmp_path))
+
+
+def test_flow_is_read_where_it_is_asked_for(tmp_path, scene, write_image, forward_flow, check_flow) -> None:
+    folder, flow = write(tmp_path, scene, write_image), forward_flow(scene)
+    (folder / "flow_FW_left").mkdir()
+    for index, vectors in enumerate(flow):
+        stored = np.full((108, 192, 2), 1e4, np.float32)  # what lies between is not to be read
+        stored[::2, ::2] = vectors
+        with h5py.File(folder / f"flow_FW_left/flow_FW_left_{index + 1:04d}.flo5", "w") as file:
+            file.create_dataset("flow", data=stored)
+    source = SpringSource(str(tmp_path), flow=True)
+    check_flow(source.read(source.sequences()[0], 0, 4), flow, atol=1e-4)
+    check_flow(source.read(source.sequences()[0], 1, 3), flow[1:], atol=1e-4)

@@ -101,3 +101,17 @@ def test_another_folder_is_refused(tmp_path) -> None:
         TartanAirSource(str(tmp_path)).sequences()
     with pytest.raises(ConfigError, match="there are no files"):
         TartanAirSource(str(tmp_path / "nowhere")).sequences()
+
+
+def test_flow_is_read_where_it_is_asked_for(tmp_path, scene, write_image, forward_flow, check_flow) -> None:
+    folder, flow = tmp_path / "office/office/Easy/P003", forward_flow(scene)
+    write(folder, scene, write_image)
+    (folder / "flow").mkdir()
+    for index, vectors in enumerate(flow):
+        np.save(folder / f"flow/{index:06d}_{index + 1:06d}_flow.npy", np.nan_to_num(vectors).astype(np.float32))
+        np.save(folder / f"flow/{index:06d}_{index + 1:06d}_mask.npy", np.where(np.isfinite(vectors[..., 0]), 0, 100).astype(np.uint8))
+    source = TartanAirSource(str(tmp_path), flow=True)
+    check_flow(source.read(source.sequences()[0], 0, 3), flow, atol=1e-4)
+    np.save(folder / "flow/000001_000002_mask.npy", np.zeros((4, 4), np.uint8))
+    with pytest.raises(DataError, match=r"000001_000002_flow.npy: \[480, 640, 2\], its mask is \[4, 4\]"):
+        source.read(source.sequences()[0], 0, 3)

@@ -138,3 +138,19 @@ def test_the_golden_text_and_depth_give_the_golden_cameras_and_sky(tmp_path, wri
         np.testing.assert_allclose(clip.intrinsics[2], golden["vkitti2/out/K"], rtol=1e-7)
         np.testing.assert_allclose(clip.depth[1, 0], golden["vkitti2/out/depth_m_canonical"], atol=1e-6)
         np.testing.assert_array_equal(clip.sky_mask[1, 0], golden["vkitti2/out/sky"])
+
+
+def test_flow_is_read_where_it_is_asked_for(tmp_path, scene, write_image, forward_flow, check_flow) -> None:
+    write(tmp_path, scene, write_image)
+    flow = forward_flow(scene)
+    height, width = flow.shape[1:3]
+    flow[(np.abs(flow) > [width - 1, height - 1]).any(-1)] = np.nan  # what the files cannot hold
+    folder = tmp_path / "vkitti_2.0.3_forwardFlow/Scene06/fog/frames/forwardFlow/Camera_0"
+    for index, vectors in enumerate(flow):
+        codes = np.rint((np.nan_to_num(vectors) / [width - 1, height - 1] + 1) / 2 * 65535)
+        write_image(folder / f"flow_{index:05d}.png", np.dstack([codes, 65535 * np.isfinite(vectors[..., 0])]).astype(np.uint16))
+    source = VirtualKittiSource(str(tmp_path), flow=True)
+    check_flow(source.read(source.sequences()[0], 0, 4), flow, atol=0.51 * 2 * (width - 1) / 65535)
+    write_image(folder / "flow_00001.png", np.zeros((height, width), np.uint16))
+    with pytest.raises(DataError, match=r"flow_00001.png: \d+ bytes that are no PNG of three channels with 16 bits"):
+        source.read(source.sequences()[0], 0, 4)

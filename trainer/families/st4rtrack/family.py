@@ -72,6 +72,10 @@ class St4RTrackFamily:
         """Always: the points of the first frame."""
         return True
 
+    def infers(self, model: Network) -> bool:
+        """Always."""
+        return True
+
     def check_shape(self, model: Network, settings: St4RTrackLosses, height: int, width: int) -> None:
         """Any multiple of the patch will do."""
 

@@ -62,6 +62,10 @@ class Track4WorldFamily:
         """Always: any pixel of the first frame."""
         return True
 
+    def infers(self, model: Network) -> bool:
+        """With a backbone; without one geometry comes from elsewhere."""
+        return _decoder(model).backbone is not None
+
     def check_shape(self, model: Network, settings: Track4WorldLosses, height: int, width: int) -> None:
         """Images must have enough anchors for the coarsest level of the correlation."""
         smallest = _decoder(model).config.smallest_side

@@ -282,6 +282,7 @@ def test_the_loop_learns_from_truth_and_tracks_stops_and_goes_on_as_if_nothing_h
     assert (tmp_path / "whole" / last).read_bytes() == (tmp_path / "parts" / last).read_bytes()
     model = load_model(str(tmp_path / "whole" / last))
     assert model.config == network(ALONE).config
+    assert [family_of("track4world").infers(one) for one in (model, network(OVER_PI3X))] == [False, True]
     with pytest.raises(ConfigError, match="has no backbone, and infers from geometry that it is given"):
         predict(model, np.zeros((2, 64, 64, 3), np.uint8))
 

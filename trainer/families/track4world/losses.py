@@ -121,4 +121,5 @@ def _terms(
 def _one_clip(truth: GeometryTruth, clip: int) -> GeometryTruth:
     """One clip of a batch, as a batch of 1."""
     parts: dict[str, Any] = {field.name: getattr(truth, field.name) for field in fields(truth)}
-    return GeometryTruth(**{name: None if part is None else part[clip : clip + 1] for name, part in parts.items()})
+    chosen: dict[str, Any] = {name: None if part is None else part[clip : clip + 1] for name, part in parts.items()}
+    return GeometryTruth(**chosen)

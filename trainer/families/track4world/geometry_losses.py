@@ -10,7 +10,7 @@ from torch import Tensor
 
 from networks.track4world.alignment import ScaleShift, fit_scale_shift, thin_by_masks
 from trainer.families.track4world.local_alignment import LocalClip, local_loss
-from trainer.families.track4world.settings import GeometryStageSettings
+from trainer.families.track4world.settings import GeometryStageSettings, GeometryStageWeights
 from trainer.geometry import assemble_rigid, point_map_intrinsics
 from trainer.losses.alignment import solve_scale
 from trainer.losses.geometry_terms import camera_losses, depth_edges, normal_loss
@@ -33,9 +33,9 @@ class GeometryStageTerms:
 
 
 def geometry_stage_terms(
-    prediction: ClipGeometry, truth: GeometryTruth, settings: GeometryStageSettings, draw: torch.Generator
+    prediction: ClipGeometry, truth: GeometryTruth, weights: GeometryStageWeights, settings: GeometryStageSettings, draw: torch.Generator
 ) -> GeometryStageTerms:
-    """All losses of one clip.
+    """All losses of one clip; normals and patches, which cost most, are 0 where they have no weight.
 
     Args:
         prediction: batch of 1, in the network's unit; gradient flows to points and cameras.
@@ -51,17 +51,19 @@ def geometry_stage_terms(
     aligned = align_points(points, fit)
     numbers = GeometrySettings(huber=settings.huber, translation_weight=settings.translation_weight, depth_edge=settings.depth_edge)
     translation, rotation = camera_losses(align_cameras(prediction.camera_to_world, fit), truth, numbers)
-    edges = depth_edges(truth.local_points[..., 2], settings.depth_edge)
-    has_normals = truth.with_normals is None or bool(truth.with_normals[0])
-    normals = normal_loss(aligned[None], truth.local_points, truth.valid & ~edges)[0] if has_normals else zero
-    intrinsics = point_map_intrinsics(truth.local_points) if truth.intrinsics is None else truth.intrinsics
-    clip = LocalClip(points=points, truth=true, valid=valid, intrinsics=intrinsics[0], scale=fit.scale)
+    normals = local = zero
+    if weights.normals > 0 and (truth.with_normals is None or bool(truth.with_normals[0])):
+        edges = depth_edges(truth.local_points[..., 2], settings.depth_edge)
+        normals = normal_loss(aligned[None], truth.local_points, truth.valid & ~edges)[0]
+    if weights.local > 0:
+        intrinsics = point_map_intrinsics(truth.local_points) if truth.intrinsics is None else truth.intrinsics
+        local = local_loss(LocalClip(points=points, truth=true, valid=valid, intrinsics=intrinsics[0], scale=fit.scale), settings, draw)
     return GeometryStageTerms(
         points=aligned_point_loss(aligned, true, valid, settings),
         poses=settings.translation_weight * translation[0] + rotation[0],
         magnitude=magnitude,
         normals=normals,
-        local=local_loss(clip, settings, draw),
+        local=local,
         aligned=torch.ones_like(zero).detach(),
     )
 

@@ -33,6 +33,7 @@ def geometry_losses(
         geometry_stage_terms(
             ClipGeometry(local_points=points[clip : clip + 1], camera_to_world=raw.camera_poses[clip : clip + 1].float()),
             _one_clip(truth, clip),
+            weights,
             settings,
             draw,
         )

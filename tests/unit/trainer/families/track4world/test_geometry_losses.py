@@ -17,7 +17,7 @@ from trainer.families.track4world.geometry_losses import (
     magnitude_loss,
 )
 from trainer.families.track4world.local_alignment import LocalClip, local_loss
-from trainer.families.track4world.settings import GeometryStageSettings
+from trainer.families.track4world.settings import GeometryStageSettings, GeometryStageWeights
 from trainer.geometry import assemble_rigid, invert_rigid, transform_points
 from trainer.losses import ClipGeometry, GeometryTruth
 
@@ -41,7 +41,7 @@ def golden_clip(golden):
 
 
 def terms_of(prediction, truth, settings=SMALL):
-    return geometry_stage_terms(prediction, truth, settings, torch.Generator().manual_seed(0))
+    return geometry_stage_terms(prediction, truth, GeometryStageWeights(), settings, torch.Generator().manual_seed(0))
 
 
 def test_terms_of_a_clip(golden):

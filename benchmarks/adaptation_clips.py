@@ -19,7 +19,7 @@ from trainer.data import ClipBatch
 from trainer.data.batches import PreparedClip, collate
 from trainer.data.preparing import prepare_truth
 from trainer.data.track_weights import visible_weights
-from trainer.families.st4rtrack.targets import nearest_pixels
+from trainer.geometry import nearest_pixels
 
 FRAMES, STRIDE = 8, 2  # of a window, from the clip's first frame on
 SIZE = (32, 40)

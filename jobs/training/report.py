@@ -64,9 +64,18 @@ def report_training(outcome: TrainOutcome, config: TrainConfig) -> int:
         ("skipped steps", f"{outcome.num_skipped} (no clip, or no number)"),
         ("weights", outcome.weights),
     ]
-    labelled = [part.root for part, _ in config.data.labelled.parts] if config.data.labelled else []
-    print_summary("Trained", rows, next_commands=after_training(config.out, outcome.weights, labelled, config.data.shape.pixels[1]))
+    print_summary("Trained", rows, next_commands=_next_commands(outcome, config))
     return training_exit(outcome)
+
+
+def _next_commands(outcome: TrainOutcome, config: TrainConfig) -> list[str]:
+    """None for a network that does not infer from images alone."""
+    with torch.device("meta"):
+        model = build_model(config.model.name, config.model.config)
+    if not family_of(config.model.name).infers(model):
+        return []
+    labelled = [part.root for part, _ in config.data.labelled.parts] if config.data.labelled else []
+    return after_training(config.out, outcome.weights, labelled, config.data.shape.pixels[1])
 
 
 def training_exit(outcome: TrainOutcome) -> int:

@@ -69,6 +69,7 @@ class GeometryBundle:
     camera_poses: Tensor | None  # float32 "B T 4 4", camera to world; None: unknown, and there are no world tracks
     mask: Tensor  # float32 "B T Hp Wp", valid where above the threshold
     mask_threshold: float
+    unit: Tensor | None = None  # float32 "B": length 1 of the bundle in the unit of what it was made of; None: not known
 
     def __post_init__(self) -> None:
         batch, size = tuple(self.points.shape[:2]), tuple(self.points.shape[-2:])
@@ -124,7 +125,8 @@ def bundle_of_backbone(raw: RawGeometry, padding: Padding) -> GeometryBundle:
 
     The clip is taken as it is: frames that are repeated to fill a window count in the mean.
     """
-    scale = raw.points.float().norm(dim=-1).flatten(1).mean(dim=1)[:, None, None] + _SMALLEST  # "B 1 1"
+    unit = raw.points.float().norm(dim=-1).flatten(1).mean(dim=1) + _SMALLEST
+    scale = unit[:, None, None]
     points = (raw.points.float() / scale[..., None, None]).permute(0, 1, 4, 2, 3)
     poses = raw.camera_poses.float().clone()
     poses[..., :3, 3] /= scale
@@ -137,6 +139,7 @@ def bundle_of_backbone(raw: RawGeometry, padding: Padding) -> GeometryBundle:
         camera_poses=poses,
         mask=_resize(mask, padding.padded)[:, :, 0],
         mask_threshold=CONFIDENCE_THRESHOLD,
+        unit=unit,
     )
 
 
@@ -155,19 +158,40 @@ def bundle_of_truth(depth: Tensor, intrinsics: Tensor, camera_poses: Tensor | No
     padding = Padding(height=depth.shape[-2], width=depth.shape[-1])
     valid = torch.isfinite(depth) & (depth > 0)
     points = _unproject(_filled(depth.float(), valid), intrinsics.float())  # "B T 3 H W"
-    norms = torch.where(valid, points.norm(dim=2), 0).flatten(1).sum(1) / valid.flatten(1).sum(1)
-    scale = norms[:, None, None] + _SMALLEST
+    unit = torch.where(valid, points.norm(dim=2), 0).flatten(1).sum(1) / valid.flatten(1).sum(1) + _SMALLEST
+    scale = unit[:, None, None]
     poses = None if camera_poses is None else camera_poses.float().clone()
     if poses is not None:
         poses[..., :3, 3] /= scale
-    grid = padding.patch_grid
     return GeometryBundle(
-        tokens=depth.new_zeros((*depth.shape[:2], grid[0] * grid[1], token_width), dtype=torch.float32),
+        tokens=_no_tokens(depth, padding, token_width),
         num_special=0,
-        patch_grid=grid,
+        patch_grid=padding.patch_grid,
         points=padding.pad(points / scale[..., None, None]),
         camera_poses=poses,
         mask=padding.pad(valid.float()),
+        mask_threshold=0.5,
+        unit=unit,
+    )
+
+
+def bundle_without_geometry(images: Tensor, *, token_width: int) -> GeometryBundle:
+    """A bundle for clips of which nothing is known but their images: tokens of zeros, all points at (0, 0, 1) and invalid, no poses.
+
+    2D flow, visibility and confidence do not depend on points; 3D flow over such a bundle means nothing.
+
+    Args:
+        images: "B T 3 H W". token_width: C, of the decoder.
+    """
+    padding = Padding(height=images.shape[-2], width=images.shape[-1])
+    points = images.new_tensor([0.0, 0.0, 1.0], dtype=torch.float32)[:, None, None].expand(*images.shape[:2], 3, *padding.padded)
+    return GeometryBundle(
+        tokens=_no_tokens(images, padding, token_width),
+        num_special=0,
+        patch_grid=padding.patch_grid,
+        points=points,
+        camera_poses=None,
+        mask=torch.zeros_like(points[:, :, 0]),
         mask_threshold=0.5,
     )
 
@@ -181,6 +205,12 @@ def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Maps "B T C h w" to another size, bilinear, without antialiasing."""
     flat = F.interpolate(maps.flatten(0, 1), size=size, mode="bilinear", align_corners=False)
     return cast(Tensor, flat.unflatten(0, maps.shape[:2]))
+
+
+def _no_tokens(like: Tensor, padding: Padding, width: int) -> Tensor:
+    """Tokens of zeros for clips "B T ...", without special ones."""
+    rows, columns = padding.patch_grid
+    return like.new_zeros((*like.shape[:2], rows * columns, width), dtype=torch.float32)
 
 
 def _filled(depth: Tensor, valid: Tensor) -> Tensor:

@@ -49,6 +49,7 @@ class Track4WorldConfig:
     dim_feature: int = 1024  # C, of the backbone's tokens
     seqlen: int = 16  # rows of the time table, targets of a window
     layer_scale: float = 1e-6  # start of the refinement blocks' scales; the public one teaches a tiny model very slowly
+    lifting_prior: bool = True  # the 3D head sees how the target's points move under the 2D step; False: zeros, for ablations
     computing: FlowComputing = FlowComputing()
 
     def __post_init__(self) -> None:

@@ -75,23 +75,29 @@ class Track4World(Network):
 
     def geometry(self, images: Tensor) -> GeometryBundle:
         """The backbone's geometry of clips "B T 3 H W" in [0, 1], without gradient. Raises ConfigError where there is no backbone."""
+        with torch.no_grad():
+            return bundle_of_backbone(self.raw_geometry(images), self._checked(images))
+
+    def raw_geometry(self, images: Tensor) -> RawGeometry:
+        """What the backbone says of clips "B T 3 H W" in [0, 1], at its own size and in its own unit; gradient flows to it.
+
+        Raises: ConfigError where there is no backbone.
+        """
         if self.backbone is None:
             raise ConfigError("this track4world was built without backbone; give it a geometry bundle, or build it with backbone pi3x")
         padding = self._checked(images)
         padded = padding.pad(images).flatten(0, 1)
         resized = F.interpolate(padded, size=padding.backbone, mode="bilinear", align_corners=False, antialias=True)
-        with torch.no_grad():
-            width, last = self.config.dim_feature, self.config.backbone_config.decoder.depth // 2 - 1
-            geometry = self.backbone.geometry(resized.unflatten(0, images.shape[:2]), (last,))
-            raw = RawGeometry(
-                tokens=geometry.pairs[0][..., -width:].unflatten(0, images.shape[:2]),
-                num_special=self.config.backbone_config.decoder.num_register_tokens,
-                patch_grid=geometry.grid,
-                points=geometry.output.local_points,
-                confidence=geometry.output.conf[..., 0],
-                camera_poses=geometry.output.camera_poses,
-            )
-            return bundle_of_backbone(raw, padding)
+        width, last = self.config.dim_feature, self.config.backbone_config.decoder.depth // 2 - 1
+        geometry = self.backbone.geometry(resized.unflatten(0, images.shape[:2]), (last,))
+        return RawGeometry(
+            tokens=geometry.pairs[0][..., -width:].unflatten(0, images.shape[:2]),
+            num_special=self.config.backbone_config.decoder.num_register_tokens,
+            patch_grid=geometry.grid,
+            points=geometry.output.local_points,
+            confidence=geometry.output.conf[..., 0],
+            camera_poses=geometry.output.camera_poses,
+        )
 
     def encode(self, images: Tensor, bundle: GeometryBundle) -> FrameFeatures:
         """Anchors' features of all frames: "B T ... h w", h = Hp/8, w = Wp/8.
@@ -231,6 +237,8 @@ class Track4World(Network):
         with full_precision(flow.device):
             after = (anchors + flow).detach()
             detail_after, lifted = sample_maps(targets.detail, after), sample_maps(targets.points, after) - points_before
+            if not self.config.lifting_prior:
+                lifted = torch.zeros_like(lifted)
         motion3d = self.flow3d_head.motion_encoder3d(codes[1], correlations[2])
         detail = self.flow3d_head(hidden.detach(), state.detail, (detail_before, detail_after), motion3d, num_targets)
         flow3d = flow3d + self.flow3d_head.step(detail, lifted).float()

@@ -183,14 +183,15 @@ def unproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
 
 
 def _geometry(truths: Sequence[PreparedTruth], with_normals: Tensor) -> GeometryTruth:
-    depth = torch.stack([truth.depth for truth in truths])
+    depth, intrinsics = torch.stack([truth.depth for truth in truths]), torch.stack([truth.intrinsics for truth in truths])
     return GeometryTruth(
-        local_points=unproject(depth, torch.stack([truth.intrinsics for truth in truths])),
+        local_points=unproject(depth, intrinsics),
         camera_to_world=torch.stack([truth.camera_to_world for truth in truths]),
         valid=depth > 0,
         pose_valid=torch.stack([truth.pose_valid for truth in truths]),
         sky_mask=_stack_or_none([truth.sky_mask for truth in truths], lambda clip: torch.zeros_like(truths[clip].depth, dtype=torch.bool)),
         with_normals=with_normals,
+        intrinsics=intrinsics,
     )
 
 

@@ -63,6 +63,9 @@ class Family(Protocol):
     def tracks(self, model: Network) -> bool:
         """Whether the model tracks query points."""
 
+    def infers(self, model: Network) -> bool:
+        """Whether `predict` needs nothing but images."""
+
     def check_shape(self, model: Network, settings: Any, height: int, width: int) -> None:
         """Raises: DataError if images of this size, in pixels, cannot be trained on."""
 

@@ -9,6 +9,7 @@ FAMILIES = {
     "pi3": "trainer.families.pi3.family:Pi3Family",
     "pi3x": "trainer.families.pi3.family:Pi3Family",
     "st4rtrack": "trainer.families.st4rtrack.family:St4RTrackFamily",
+    "track4world": "trainer.families.track4world.family:Track4WorldFamily",
     "trajvg": "trainer.families.trajvg.family:TrajVGFamily",
 }
 

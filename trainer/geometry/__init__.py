@@ -11,7 +11,7 @@ from trainer.geometry.cameras import (
     scale_motion,
     transform_points,
 )
-from trainer.geometry.maps import in_image, masked_mean, masked_median, point_map_intrinsics, sample_maps
+from trainer.geometry.maps import in_image, masked_mean, masked_median, nearest_pixels, point_map_intrinsics, sample_maps
 
 __all__ = [
     "assemble_rigid",
@@ -21,6 +21,7 @@ __all__ = [
     "masked_mean",
     "masked_median",
     "motion_to_anchor",
+    "nearest_pixels",
     "point_map_intrinsics",
     "rotation_angle",
     "sample_maps",

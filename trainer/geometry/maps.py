@@ -26,6 +26,12 @@ def sample_maps(maps: Tensor, pixels: Tensor) -> Tensor:
     return values[..., 0].mT.unflatten(0, (clips, frames))
 
 
+def nearest_pixels(places: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Columns and rows nearest to "... 2", clamped to an image of (height, width)."""
+    whole = places.round().long()
+    return whole[..., 0].clamp(0, size[1] - 1), whole[..., 1].clamp(0, size[0] - 1)
+
+
 def in_image(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     """Whether pixels "... 2" lie on an image of (height, width): bool "...", True up to half a pixel outside the outermost centres."""
     height, width = size

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from pipeline.errors import ConfigError
 
-_ENCODERS = ("encoder.", "patch_embed.", "enc_blocks.")  # of π³ and TrajVG, and of the twin networks
+# of π³ and TrajVG, of the twin networks, of Track4World's backbone
+_ENCODERS = ("encoder.", "patch_embed.", "enc_blocks.", "backbone.encoder.")
+_SCALES = "layer_scale"  # parameters of this name scale a branch's channels, whatever their shape
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +26,7 @@ class OptimiserSettings:
     learning_rate: float = 5e-5  # at the top of the cycle
     encoder_learning_rate: float = 5e-6
     betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = 0.05  # of tensors of two or more dimensions; others have none
+    weight_decay: float = 0.05  # of tensors of two or more dimensions but layer scales; others have none
     warm_share: float = 0.0  # of the steps, in which the rate rises
     start_divisor: float = 1000.0  # the first rate is the highest / this; without warm share it begins near the top
     end_divisor: float = 100.0  # the last rate is the highest / start_divisor / this
@@ -55,7 +57,7 @@ def rate_factor(step: int, steps: int, settings: OptimiserSettings) -> float:
 
 
 def make_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim.AdamW:
-    """AdamW over all parameters that are not frozen: the encoder at its own rate, tensors of fewer than two dimensions without decay.
+    """AdamW over all parameters that are not frozen: the encoder at its own rate; biases, norms and layer scales without decay.
 
     Raises: ConfigError if everything is frozen.
     """
@@ -64,7 +66,7 @@ def make_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim
         raise ConfigError("every part of the network is frozen; free one of them")
     groups = [
         _group(
-            (parameter for name, parameter in free if name.startswith(_ENCODERS) == in_encoder and (parameter.ndim >= 2) == decays),
+            (parameter for name, parameter in free if name.startswith(_ENCODERS) == in_encoder and _decays(name, parameter) == decays),
             settings.encoder_learning_rate if in_encoder else settings.learning_rate,
             settings.weight_decay if decays else 0.0,
         )
@@ -78,6 +80,10 @@ def set_rate(optimiser: torch.optim.AdamW, factor: float) -> None:
     """Set every group's rate to a share of its highest."""
     for group in optimiser.param_groups:
         group["lr"] = group["highest_lr"] * factor
+
+
+def _decays(name: str, parameter: nn.Parameter) -> bool:
+    return parameter.ndim >= 2 and not name.endswith(_SCALES)
 
 
 def _group(parameters: Iterable[nn.Parameter], rate: float, decay: float) -> dict[str, Any]:

@@ -77,9 +77,12 @@ class GeometryTruth:
     pose_valid: Tensor | None = None  # bool "B T"; None: all are known
     sky_mask: Tensor | None = None  # bool "B T H W"; None: not known
     with_normals: Tensor | None = None  # bool "B": depth good enough for normals; None: all
+    intrinsics: Tensor | None = None  # "B T 3 3", pixels, integers at centres; None: not known
 
     def __post_init__(self) -> None:
         shape = tuple(self.valid.shape)
+        if self.intrinsics is not None:
+            check_floats("intrinsics", self.intrinsics, (*shape[:2], 3, 3))
         check_floats("local_points", self.local_points, (*shape, 3))
         check_floats("camera_to_world", self.camera_to_world, (*shape[:2], 4, 4))
         for name, expected in (("valid", shape), ("pose_valid", shape[:2]), ("sky_mask", shape), ("with_normals", shape[:1])):

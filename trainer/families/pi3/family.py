@@ -65,6 +65,10 @@ class Pi3Family:
         """Never."""
         return False
 
+    def infers(self, model: Network) -> bool:
+        """Always."""
+        return True
+
     def check_shape(self, model: Network, settings: Pi3Losses, height: int, width: int) -> None:
         """Any multiple of the patch will do."""
 

@@ -21,8 +21,8 @@ from trainer.families.protocol import InferenceDefaults
 from trainer.families.st4rtrack.adaptation import poses_of_maps
 from trainer.families.st4rtrack.losses import ClipMaps, adaptation_terms, clip_maps, supervised_terms
 from trainer.families.st4rtrack.settings import St4RTrackLosses
-from trainer.families.st4rtrack.targets import maps_to_tracks, nearest_pixels, pair_targets
-from trainer.geometry import in_image, invert_rigid, transform_points
+from trainer.families.st4rtrack.targets import maps_to_tracks, pair_targets
+from trainer.geometry import in_image, invert_rigid, nearest_pixels, transform_points
 from trainer.geometry.pnp import pinhole_matrix, weiszfeld_focal
 from trainer.losses import ClipLosses, LossTerm
 from trainer.losses.settings import weights_of
@@ -70,6 +70,10 @@ class St4RTrackFamily:
 
     def tracks(self, model: Network) -> bool:
         """Always: the points of the first frame."""
+        return True
+
+    def infers(self, model: Network) -> bool:
+        """Always."""
         return True
 
     def check_shape(self, model: Network, settings: St4RTrackLosses, height: int, width: int) -> None:

@@ -20,8 +20,8 @@ from trainer.families.st4rtrack.regression import (
     reweight_dynamic,
 )
 from trainer.families.st4rtrack.settings import AdaptationSettings, AdaptationWeights, SupervisedSettings
-from trainer.families.st4rtrack.targets import maps_to_tracks, nearest_pixels, require_depth
-from trainer.geometry import in_image, invert_rigid, transform_points
+from trainer.families.st4rtrack.targets import maps_to_tracks, require_depth
+from trainer.geometry import in_image, invert_rigid, nearest_pixels, transform_points
 from trainer.geometry.pnp import pinhole_matrix, weiszfeld_focal
 from trainer.losses.settings import weights_of
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from pipeline.errors import DataError
 from trainer.data import ClipBatch
 from trainer.families.st4rtrack.regression import PairTargets
-from trainer.geometry import in_image, invert_rigid, transform_points
+from trainer.geometry import in_image, invert_rigid, nearest_pixels, transform_points
 
 
 def pair_targets(clips: ClipBatch) -> list[PairTargets]:
@@ -66,12 +66,6 @@ def maps_to_tracks(point_maps: Tensor, queries: Tensor) -> Tensor:
     """
     x, y = nearest_pixels(queries, (point_maps.shape[1], point_maps.shape[2]))
     return point_maps[:, y, x]
-
-
-def nearest_pixels(places: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Columns and rows nearest to "... 2", clamped to an image of (height, width)."""
-    whole = places.round().long()
-    return whole[..., 0].clamp(0, size[1] - 1), whole[..., 1].clamp(0, size[0] - 1)
 
 
 def require_depth(clips: ClipBatch) -> Tensor:

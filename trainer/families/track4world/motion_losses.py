@@ -9,18 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MotionWeights:
-    """Numbers of the motion stage. Decay and occluded weight are the paper's, the others its ancestor's or ours."""
-
-    decay: float = 0.8  # an iteration counts as much for each that follows it
-    occluded: float = 0.2  # of a hidden point's position, 1 of a visible one's
-    trajectory: float = 0.05
-    visibility: float = 1.0
-    confidence: float = 1.0
-    confident_px: float = 12.0  # a position as near as this is one to be confident of
-    smoothness: float = 0.1
+from trainer.families.track4world.settings import MotionSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -33,65 +22,99 @@ class TrackPrediction:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PlanarTargets:
+    """Tracks in the image, true or labelled."""
+
+    tracks_px: Tensor  # "T N 2", finite
+    visible: Tensor  # bool "T N"
+    position_trust: Tensor  # "T N" in [0, 1]: factor of a place's position and confidence; 0 where the position is not known
+    visibility_trust: Tensor  # "T N" in [0, 1]: factor of its visibility
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SpatialTargets:
+    """True tracks in space."""
+
+    source: Tensor  # "N 3", points of the source's pixels; no gradient is meant to reach them: pass them detached
+    points: Tensor  # "T N 3", in each target's camera, in the unit of `source`; finite
+    known: Tensor  # bool "T N": the point is known, and that of the source pixel is the track's
+    visible: Tensor  # bool "T N"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PlanarTerms:
-    """The three 2D terms of every iteration, before any weight: "K" each."""
+    """The three 2D terms before any weight: of every iteration "K", or over all iterations, scalars."""
 
     trajectory: Tensor
     visibility: Tensor
     confidence: Tensor
 
 
-def planar_terms(prediction: TrackPrediction, tracks_px: Tensor, visible: Tensor, weights: MotionWeights) -> PlanarTerms:
-    """Distance of positions (mean of both coordinates), and the cross-entropies of visibility and confidence.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SpatialTerms:
+    """The two 3D terms before any weight: of every iteration "K", or over all iterations, scalars."""
+
+    position: Tensor
+    smoothness: Tensor
+
+
+def planar_terms(prediction: TrackPrediction, targets: PlanarTargets, settings: MotionSettings) -> PlanarTerms:
+    """Distance of positions (mean of both coordinates), and the cross-entropies of visibility and confidence, "K" each.
 
     Confidence is asked for at visible points alone; its label, whether the same iteration's position is near the true one, is detached.
-
-    Args:
-        tracks_px: "T N 2", true. visible: bool "T N", true.
     """
-    distance = (prediction.tracks_px - tracks_px).abs().mean(dim=-1)
-    near = (prediction.tracks_px.detach() - tracks_px).norm(dim=-1) <= weights.confident_px
-    seen = visible.to(distance.dtype).expand_as(distance)
+    distance = _distances(prediction, targets)
+    near = (prediction.tracks_px.detach() - targets.tracks_px).norm(dim=-1) <= settings.confident_px
+    seen = targets.visible.to(distance.dtype).expand_as(distance)
     confidence = F.binary_cross_entropy_with_logits(prediction.confidence_logits, near.to(distance.dtype), reduction="none")
     visibility = F.binary_cross_entropy_with_logits(prediction.visibility_logits, seen, reduction="none")
+    trust = targets.position_trust
     return PlanarTerms(
-        trajectory=(position_weights(visible, weights).to(distance.dtype) * distance).mean(dim=(1, 2)),
-        visibility=visibility.mean(dim=(1, 2)),
-        confidence=(confidence * seen).mean(dim=(1, 2)),
+        trajectory=(position_weights(targets.visible, settings).to(distance.dtype) * trust * distance).mean(dim=(1, 2)),
+        visibility=(targets.visibility_trust * visibility).mean(dim=(1, 2)),
+        confidence=(confidence * seen * trust).mean(dim=(1, 2)),
     )
 
 
-def planar_loss(prediction: TrackPrediction, tracks_px: Tensor, visible: Tensor, weights: MotionWeights) -> Tensor:
-    """The paper's 2D loss: all three terms, decayed from the last iteration back. Arguments as `planar_terms`. Returns a scalar."""
-    terms = planar_terms(prediction, tracks_px, visible, weights)
-    return (decays(terms.trajectory, weights) * _weighted(terms, weights)).sum()
+def planar_loss(prediction: TrackPrediction, targets: PlanarTargets, settings: MotionSettings) -> PlanarTerms:
+    """The 2D terms over all iterations, scalars, reduced as the settings say.
 
-
-def ancestor_planar_loss(prediction: TrackPrediction, tracks_px: Tensor, visible: Tensor, weights: MotionWeights) -> Tensor:
-    """AllTracker's 2D loss: visible and hidden positions each a mean over their own; positions alone are decayed; means over iterations.
-
-    Arguments as `planar_terms`. Returns a scalar. A clip without visible, or without hidden points, lacks that mean.
+    "paper": all three are decayed from the last iteration back, and summed. "alltracker", the ancestor's: visible and hidden positions are
+    each a mean over their own, of those that are trusted at all; positions alone are decayed; means over iterations.
     """
-    terms = planar_terms(prediction, tracks_px, visible, weights)
-    distance, decay = (prediction.tracks_px - tracks_px).abs().mean(dim=-1), decays(terms.trajectory, weights)
-    seen, hidden = (torch.where(chosen, distance, 0).sum(dim=(1, 2)) / chosen.sum().clamp_min(1) for chosen in (visible, ~visible))
-    positions = weights.trajectory * (decay * (seen + weights.occluded * hidden)).mean()
-    return positions + weights.visibility * terms.visibility.mean() + weights.confidence * terms.confidence.mean()
+    terms = planar_terms(prediction, targets, settings)
+    decay = decays(terms.trajectory, settings)
+    if settings.reduction == "paper":
+        return PlanarTerms(
+            trajectory=(decay * terms.trajectory).sum(),
+            visibility=(decay * terms.visibility).sum(),
+            confidence=(decay * terms.confidence).sum(),
+        )
+    weighted = targets.position_trust * _distances(prediction, targets)
+    seen, hidden = (
+        torch.where(chosen, weighted, 0).sum(dim=(1, 2)) / (chosen & (targets.position_trust > 0)).sum().clamp_min(1)
+        for chosen in (targets.visible, ~targets.visible)
+    )
+    return PlanarTerms(
+        trajectory=(decay * (seen + settings.occluded * hidden)).mean(),
+        visibility=terms.visibility.mean(),
+        confidence=terms.confidence.mean(),
+    )
 
 
-def spatial_loss(flow3d: Tensor, source: Tensor, points: Tensor, visible: Tensor, anchors: Tensor, weights: MotionWeights) -> Tensor:
-    """The paper's 3D loss: distance of source plus flow from the true points, and smoothness of the flow, decayed. Returns a scalar.
+def spatial_loss(flow3d: Tensor, targets: SpatialTargets, anchors: Tensor, settings: MotionSettings) -> SpatialTerms:
+    """Distance of source plus flow from the true points, and roughness of the flow, decayed and summed over iterations: scalars.
 
     Args:
-        flow3d: "K T N 3", predicted at the source pixels, in the unit of `points`.
-        source: "N 3", the source's points; no gradient is meant to reach them: pass them detached.
-        points: "T N 3", true, in each target's camera.
-        visible: bool "T N".
-        anchors: int64 "A 1+k", each anchor and its neighbours, by `neighbourhoods`; at least one neighbour.
+        flow3d: "K T N 3", predicted at the source pixels, in the unit of the targets.
+        anchors: int64 "A 1+k", each anchor and its neighbours, by `neighbourhoods`; without a neighbour there is no roughness.
     """
-    distance = (source + flow3d - points).abs().mean(dim=-1)
-    terms = (position_weights(visible, weights).to(distance.dtype) * distance).mean(dim=(1, 2))
-    return (decays(terms, weights) * (terms + weights.smoothness * roughness(flow3d, anchors))).sum()
+    distance = (targets.source + flow3d - targets.points).abs().mean(dim=-1)
+    weight = position_weights(targets.visible, settings).to(distance.dtype) * targets.known
+    terms = (weight * distance).mean(dim=(1, 2))
+    rough = roughness(flow3d, anchors) if anchors.shape[1] > 1 else torch.zeros_like(terms)
+    decay = decays(terms, settings)
+    return SpatialTerms(position=(decay * terms).sum(), smoothness=(decay * rough).sum())
 
 
 def roughness(flow3d: Tensor, neighbours: Tensor) -> Tensor:
@@ -106,23 +129,24 @@ def neighbourhoods(points: Tensor, anchors: Tensor, num_neighbours: int) -> Tens
     Args:
         points: "N 3", true, at the source's time. anchors: int64 "A", places in `points`.
     """
+    if not len(anchors):
+        return anchors[:, None]
     chosen = points[anchors]
     distances = torch.cdist(chosen, chosen, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(-1)  # itself first
     nearest = distances.topk(min(num_neighbours, len(anchors) - 1) + 1, dim=1, largest=False).indices
     return anchors[nearest]
 
 
-def position_weights(visible: Tensor, weights: MotionWeights) -> Tensor:
+def position_weights(visible: Tensor, settings: MotionSettings) -> Tensor:
     """1 of visible points, `occluded` of hidden ones."""
-    return torch.where(visible, 1.0, weights.occluded)
+    return torch.where(visible, 1.0, settings.occluded)
 
 
-def decays(per_iteration: Tensor, weights: MotionWeights) -> Tensor:
+def decays(per_iteration: Tensor, settings: MotionSettings) -> Tensor:
     """Weight of each of the K iterations: 1 of the last."""
     steps = torch.arange(len(per_iteration) - 1, -1, -1, device=per_iteration.device, dtype=per_iteration.dtype)
-    return weights.decay**steps
+    return settings.decay**steps
 
 
-def _weighted(terms: PlanarTerms, weights: MotionWeights) -> Tensor:
-    planar = weights.trajectory * terms.trajectory
-    return planar + weights.visibility * terms.visibility + weights.confidence * terms.confidence
+def _distances(prediction: TrackPrediction, targets: PlanarTargets) -> Tensor:
+    return (prediction.tracks_px - targets.tracks_px).abs().mean(dim=-1)

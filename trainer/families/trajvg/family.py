@@ -100,6 +100,10 @@ class TrajVGFamily:
         """Always."""
         return True
 
+    def infers(self, model: Network) -> bool:
+        """Always."""
+        return True
+
     def check_shape(self, model: Network, settings: TrajVGLosses, height: int, width: int) -> None:
         """Images must hold the tracker's coarsest map, unless no loss needs tracks."""
         if settings.needs_tracks:

@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from networks.track4world.alignment import fit_scale_shift, refine_confidence, sample_at_targets, thin_by_mask
+from networks.track4world.alignment import (
+    fit_scale_shift,
+    fit_scale_shifts,
+    refine_confidence,
+    sample_at_targets,
+    thin_by_mask,
+    thin_by_masks,
+)
 from networks.track4world.unprojection import PinholeFit, fit_pinhole, lift, solve_pinhole, unproject
+from pipeline.metrics import fit_scale_shift as metrics_fit
 from tests.track4world_golden import GOLDEN
 
 
@@ -74,6 +82,26 @@ def test_scale_and_shift():
     assert fit_scale_shift(golden["src"], golden["tgt"], torch.zeros(40)) is None
 
 
+@pytest.mark.parametrize("truncation", [None, 0.4, 1.0])
+def test_many_fits_at_once_are_those_of_the_array_metrics(truncation, monkeypatch):
+    draw = np.random.default_rng(4)
+    source = draw.normal(size=(5, 12, 3))
+    target = 1.4 * source + [0.1, -0.3, 0.2] + draw.standard_t(1.5, size=source.shape) * 0.2
+    weight = draw.uniform(0.2, 2, size=(5, 12)) * (draw.random((5, 12)) > 0.2)
+    weight[4] = 0
+    tensors = [torch.from_numpy(part) for part in (source, target, weight)]
+    scales, shifts = fit_scale_shifts(*tensors, truncation=truncation)
+    for number in range(4):
+        expected = metrics_fit(source[number], target[number], weights=weight[number], truncation=truncation)
+        assert float(scales[number]) == pytest.approx(expected.scale, rel=1e-9)
+        assert shifts[number].tolist() == pytest.approx(expected.shift.tolist(), rel=1e-9, abs=1e-9)
+        alone = fit_scale_shift(*(part[number] for part in tensors), truncation=truncation)
+        assert (alone.scale, alone.shift) == (float(scales[number]), tuple(shifts[number].tolist()))
+    assert (float(scales[4]), shifts[4].tolist()) == (1, [0, 0, 0])
+    monkeypatch.setattr("networks.track4world.alignment._RATIOS_AT_ONCE", 400)  # a few anchor points at once
+    assert torch.equal(fit_scale_shifts(*tensors, truncation=truncation)[0], scales)
+
+
 def test_cells_are_represented_by_their_nearest_valid_pixel():
     valid = torch.ones(4, 6, dtype=torch.bool)
     valid[0, 0] = False  # of the first cell's pixels (0, 0), (0, 1), (0, 2), (1, 0), ..., centre (1.5, 1): (0, 1) and (1, 1) are nearest
@@ -82,3 +110,6 @@ def test_cells_are_represented_by_their_nearest_valid_pixel():
     assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == [(0, 1), (0, 4), (2, 1)]
     rows, columns = thin_by_mask(torch.ones(3, 3, dtype=torch.bool), 3)  # a pixel a cell
     assert (3 * rows + columns).tolist() == list(range(9))
+    rows, columns, found = thin_by_masks(torch.stack([valid, valid & False]), 2)
+    assert found.tolist() == [[True, True, True, False], [False] * 4]
+    assert list(zip(rows[0].tolist(), columns[0].tolist(), strict=True))[:3] == [(0, 1), (0, 4), (2, 1)]

@@ -47,7 +47,9 @@ def make_clips(seed: int, num_clips: int, *, labelled: bool, side: int = SIDE) -
     seen = (pixels > 0).all(-1) & (pixels < side - 1).all(-1)
     observations = TrackObservations(tracks_px=pixels, frame_weights=seen.float(), static_score=torch.ones(num_clips, TRACKS))
     valid = torch.ones(num_clips, FRAMES, side, side, dtype=torch.bool)
-    truth = GeometryTruth(local_points=plane.expand(num_clips, FRAMES, -1, -1, -1), camera_to_world=cameras, valid=valid)
+    intrinsics = torch.tensor([[FOCAL, 0, side / 2], [0, FOCAL, side / 2], [0, 0, 1]]).expand(num_clips, FRAMES, 3, 3)
+    points = plane.expand(num_clips, FRAMES, -1, -1, -1)
+    truth = GeometryTruth(local_points=points, camera_to_world=cameras, valid=valid, intrinsics=intrinsics)
     return ClipBatch(
         keys=tuple(f"{'labelled' if labelled else 'pseudo'}-{seed}-{clip}" for clip in range(num_clips)),
         datasets=("plane",) * num_clips,

@@ -28,6 +28,9 @@ STAGES = (
     "st4rtrack_pair",
     "st4rtrack_sequence",
     "st4rtrack_adapt",
+    "track4world_tiny",
+    "track4world_geometry",
+    "track4world_motion",
 )
 
 

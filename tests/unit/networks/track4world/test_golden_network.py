@@ -114,15 +114,16 @@ def test_flow_of_a_pair_after_every_iteration(small, case, io, pair, close):
         close(found.visconf[0, 0], io[f"pair_visconf_it{number}"], POINT)
 
 
-def test_gradients_reach_the_parameters_that_the_public_code_trains(small_config, case, stages):
+def test_gradients_reach_the_parameters_that_the_public_code_trains(small_config, case, stages, io):
     model = fill(build_model("track4world", {**small_config, "computing": {"gradient_checkpointing": True}}))
     parameters = dict(model.named_parameters())
     flows = model(case.images(2), case.bundle(2), num_iterations=2)
-    terms = {"2d": [one.flow for one in flows], "vis": [one.visconf for one in flows], "3d": [one.flow3d for one in flows]}
+    terms = {"2d": ("flow", "flow2d"), "vis": ("visconf", "visconf"), "3d": ("flow3d", "flow3d")}
     with np.load(GOLDEN / "small_stages.npz") as file:
         names = [str(name) for name in file["grad_names"]]
-    for loss, predictions in terms.items():
-        total = sum(prediction.abs().mean() for prediction in predictions)
+    for loss, (field, name) in terms.items():
+        # mean absolute values, with the public code's signs: a value of 1e-7 has another one on another processor
+        total = sum((getattr(one, field)[0, 0] * io[f"pair_{name}_it{number}"].sign()).mean() for number, one in enumerate(flows))
         gradients = torch.autograd.grad(total, list(parameters.values()), retain_graph=True, allow_unused=True)
         found = {name: 0.0 if grad is None else float(grad.norm()) for name, grad in zip(parameters, gradients, strict=True)}
         expected = dict(zip(names, stages[f"grad_{loss}"].tolist(), strict=True))

@@ -20,6 +20,7 @@ from pipeline.shards.plan import plan_uris, read_plan_columns, read_plan_counts
 from pipeline.shards.tombstones import read_tombstones
 from pipeline.video.reader import read_clip_frames
 
+SHOWN_KINDS = (TrackLabels.kind, DepthLabels.kind)
 MAX_FRAMES = 300  # of a longer clip only so many are drawn: they lie in memory at full size
 
 
@@ -82,8 +83,8 @@ def choose_shown(root: str, label_set: str | None, audit: str | None) -> Shown:
                 f"audit {audit} judges label set {judged}, not {label_set}; leave --labels away, or name the audit of {label_set}"
             )
         label_set = judged
-    if label_set is not None:
-        read_label_set(where, label_set)
+    if label_set is not None and (kind := read_label_set(where, label_set).kind) not in SHOWN_KINDS:
+        raise ConfigError(f"label set {label_set} holds {kind}; drawn are {' and '.join(SHOWN_KINDS)}")
     return Shown(root=where, label_set=label_set, audit=audit)
 
 
@@ -131,7 +132,8 @@ def load_clip(shown: Shown, clip: ShownClip) -> LoadedClip:
     )  # fmt: skip
     labels, audit = _labels(shown, clip, len(frames)), _audit(shown, clip)
     if not isinstance(labels, TrackLabels):
-        return LoadedClip(stored=clip, frames=frames, labels=None, depth=labels, audit=audit)
+        depth = labels if isinstance(labels, DepthLabels) else None
+        return LoadedClip(stored=clip, frames=frames, labels=None, depth=depth, audit=audit)
     tracks = None if audit is None else audit.tracks
     if tracks is not None and not np.array_equal(tracks.queries, labels.queries):
         raise DataError(

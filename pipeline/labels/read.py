@@ -16,12 +16,12 @@ from pipeline.labels.rows import STATUSES, decode_labels
 from pipeline.labels.sets import read_label_set
 from pipeline.labels.sidecar import read_files, with_files
 from pipeline.layout import Layout, committed
-from pipeline.records import DepthLabels, Labels, TrackLabels
+from pipeline.records import CameraLabels, DepthLabels, Labels, TrackLabels
 from pipeline.shards.tombstones import Tombstones, forgotten_keys, read_tombstones
 from pipeline.tables import TableShape, open_table
 
 _FILLED = ("key", "status")
-L = TypeVar("L", TrackLabels, DepthLabels)
+L = TypeVar("L", TrackLabels, DepthLabels, CameraLabels)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +103,7 @@ def read_labels_as(root: str | os.PathLike[str], labelset: str, record: type[L])
     """Key and labels of a set of any kind, as `read_labels` gives tracks.
 
     Args:
-        record: what the labels are: TrackLabels, DepthLabels.
+        record: what the labels are: TrackLabels, DepthLabels, CameraLabels.
     """
     root = os.fspath(root)
     read_label_set(root, labelset, kind=record.kind)

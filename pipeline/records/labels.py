@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_array, check_finite
+from pipeline.records.cameras import CameraLabels
 
 DepthScale: TypeAlias = Literal["metric", "relative", "inverse"]
 DEPTH_SCALES: tuple[str, ...] = get_args(DepthScale)
@@ -89,7 +90,7 @@ class DepthLabels:
         return int(self.depth.size)
 
 
-Labels: TypeAlias = TrackLabels | DepthLabels
+Labels: TypeAlias = TrackLabels | DepthLabels | CameraLabels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -37,7 +37,8 @@ def join_labels(root: str | os.PathLike[str], labelset: str, audit: str | None =
     A sample keeps its own fields and gets these, or None; they are those of the set's kind, of tracks TrackLabels, at the stored
     video's length and size: `labels.queries` "N 3", `labels.tracks_px` "T N 2", `labels.visibility` "T N", `labels.visibility_score`
     "T N", `labels.confidence` "T N", `labels.cycle_error_px` "N"; of depth DepthLabels: `labels.depth` "T H W", `labels.scale`,
-    `labels.confidence` "T H W". And `labels.status`: `ok`, or why there are none (`screened`,
+    `labels.confidence` "T H W"; of cameras CameraLabels: `labels.camera_to_world` "T 4 4", `labels.pose_valid` "T", `labels.scale`,
+    `labels.intrinsics` "T 3 3", `labels.reprojection_px` "T". And `labels.status`: `ok`, or why there are none (`screened`,
     `failed`, `quarantined`, or `missing` where the shard is not labelled). To keep labelled samples only, add
     `.select(lambda sample: sample["labels.status"] == "ok")`.
 

@@ -141,7 +141,7 @@ def test_a_labeler_of_ones_own_and_a_clip_that_is_tried_again_beside_those_that_
     with pytest.raises(ConfigError, match="--cycle follows tracks back; labeler brightness:Brightness makes depth"):
         label_dataset(replace(config, cycle=True), dry_run=True)
     monkeypatch.setattr(brightness.Brightness, "kind", "smell")
-    with pytest.raises(ConfigError, match="makes labels of kind 'smell'; there are tracks, depth"):
+    with pytest.raises(ConfigError, match="makes labels of kind 'smell'; there are tracks, depth, cameras"):
         label_dataset(config, dry_run=True)
 
 

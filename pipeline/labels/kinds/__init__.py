@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 from pipeline.errors import DataError
+from pipeline.labels.kinds.cameras import CAMERAS
 from pipeline.labels.kinds.depth import DEPTH
 from pipeline.labels.kinds.kind import KIND, LabelKind
 from pipeline.labels.kinds.tracks import TRACKS
 
-KINDS: dict[str, LabelKind] = {"tracks": TRACKS, "depth": DEPTH}
+KINDS: dict[str, LabelKind] = {"tracks": TRACKS, "depth": DEPTH, "cameras": CAMERAS}
 
 
 def kind_named(name: str) -> LabelKind:

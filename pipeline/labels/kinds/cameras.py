@@ -34,17 +34,17 @@ def _encode(labels: CameraLabels) -> dict[str, Any]:
 
 def _decode(table: pa.Table, row: int, files: Mapping[str, bytes]) -> CameraLabels:
     num_frames = table["num_frames"][row].as_py()
-    arrays = {name: _values(table, name, row, num_frames) for name in _SIZES}
+    arrays: dict[str, Any] = {}
+    for name in _SIZES:
+        if table[name][row].is_valid:
+            arrays[name] = _values(table, name, row, num_frames)
+        elif name not in _OPTIONAL:
+            raise DataError(f"{name} is null in a row with status ok")
     return CameraLabels(scale=table["scale"][row].as_py(), **arrays)
 
 
-def _values(table: pa.Table, name: str, row: int, num_frames: int) -> np.ndarray | None:
-    cell = table[name][row]
-    if not cell.is_valid:
-        if name in _OPTIONAL:
-            return None
-        raise DataError(f"{name} is null in a row with status ok")
-    values, shape = np.asarray(cell.values.to_numpy(zero_copy_only=False)), (num_frames, *_SIZES[name])
+def _values(table: pa.Table, name: str, row: int, num_frames: int) -> np.ndarray:
+    values, shape = np.asarray(table[name][row].values.to_numpy(zero_copy_only=False)), (num_frames, *_SIZES[name])
     if values.size != np.prod(shape):
         raise DataError(f"{name} holds {values.size} values, {num_frames} frames have {np.prod(shape)}")
     return values.reshape(shape).copy()

@@ -110,7 +110,7 @@ def summary_rows(outcome: RefiningOutcome) -> list[tuple[str, object]]:
     if totals.degraded:
         rows.append(("not refined", f"{counted(totals.degraded, 'clip')}, in part or whole; `notes` of the rows say why"))
     if outcome.error_px is not None:
-        rows.append(("reprojection", f"{outcome.error_px:.2f} px at the median over the set's frames"))
+        rows.append(("reprojection", f"{outcome.error_px:.2f} px at the median over their frames"))
     return rows
 
 

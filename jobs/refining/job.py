@@ -1,6 +1,6 @@
 """jobs/refine.py without its command line: the label sets that are read, the set of cameras that is made, the shards that lack it."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from jobs.refining.worker import RefinerSettings
 from pipeline import storage
 from pipeline.audit.stored.audit_set import read_audit_set
 from pipeline.errors import ConfigError
-from pipeline.labels import read_label_set, read_label_shard, write_label_set
+from pipeline.labels import read_encoded_rows, read_label_set, write_label_set
 from pipeline.layout import Layout
 from pipeline.records import CameraLabels, DepthLabels, LabelSet, TrackLabels
 from pipeline.shards.errors_table import ErrorRow, read_errors
@@ -72,7 +72,7 @@ class RefiningOutcome:
     already_done: int  # shards
     not_ready: int  # planned shards that are not cut, labelled and audited yet
     elapsed_s: float
-    error_px: float | None  # median over the frames of the whole set; None where none was measured
+    error_px: float | None  # median over the frames of this run's shards; None where none was measured
     metric_depth: bool  # the depth's set says that it is metric
     unexpected: tuple[ErrorRow, ...]
 
@@ -189,7 +189,7 @@ def _refine_missing(config: RefiningConfig, sets: InputSets, label_set: LabelSet
         already_done=len(todo.done),
         not_ready=len(todo.not_ready),
         elapsed_s=filled.elapsed_s,
-        error_px=None if dry_run else _median_error(sets.root, label_set.name, todo.ready),
+        error_px=None if dry_run else _median_error(sets.root, label_set.name, todo.missing),
         metric_depth=read_label_set(sets.root, sets.depth).configuration.get("depth_scale") == "metric",
         unexpected=tuple(row for row in read_errors(sets.root, stage) if row.unexpected),
     )
@@ -199,24 +199,15 @@ def _num_workers(config: RefiningConfig) -> int:
     return num_workers_for(config.executor, config.num_workers, num_cpus=config.num_cpus_per_worker, num_gpus=0.0)
 
 
-def _check_own_cameras(root: str, shards: tuple[int, ...]) -> None:
+def _check_own_cameras(root: str, shards: Sequence[int]) -> None:
     """Raise ConfigError if no clip of these shards has cameras of its own."""
     records = (entry.record for shard in shards for entry in read_index(root, shard))
     if not any(record is not None and record.pose_source is not None for record in records):
         raise ConfigError(f"no clip of {root} has cameras of its own to start from; name a label set of cameras with --labels")
 
 
-def _median_error(root: str, label_set: str, shards: tuple[int, ...]) -> float | None:
-    errors = [each for shard in shards for each in _errors_of(root, label_set, shard)]
-    measured = np.concatenate(errors) if errors else np.zeros(0)
-    measured = measured[~np.isnan(measured)]
-    return float(np.median(measured)) if len(measured) else None
-
-
-def _errors_of(root: str, label_set: str, shard: int) -> Iterator[np.ndarray]:
-    labels = read_label_shard(root, label_set, shard)
-    for entry in labels.entries.values():
-        if entry.status == "ok":
-            cameras = labels.labels(entry.key)
-            if isinstance(cameras, CameraLabels) and cameras.reprojection_px is not None:
-                yield cameras.reprojection_px
+def _median_error(root: str, label_set: str, shards: Sequence[int]) -> float | None:
+    columns = [read_encoded_rows(root, label_set, shard)["reprojection_px"].to_pylist() for shard in shards]
+    errors = np.array([error for column in columns for row in column for error in row or ()], np.float64)
+    errors = errors[~np.isnan(errors)]
+    return float(np.median(errors)) if len(errors) else None

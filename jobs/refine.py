@@ -18,13 +18,16 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _Static = Annotated[
     StaticName,
     typer.Option(
-        help="Which tracks count. audit: those that it finds static; mask: those off the clip's dynamic_mask; displacement: those that the"
-        " start poses keep in place; off: all."
+        help="Which tracks count. audit: those that it finds static; not-moving: also those of which it does not know; mask: those off the"
+        " clip's dynamic_mask; displacement: those that the start poses keep in place; off: all."
     ),
 ]
 _Audit = Annotated[
     str | None,
-    typer.Option(help="Audit of the tracks: clips that it keeps, and the weights of tracks.", show_default="with --static audit, theirs"),
+    typer.Option(
+        help="Audit of the tracks: clips that it keeps, and the weights of tracks.",
+        show_default="with --static audit or not-moving, theirs",
+    ),
 ]
 _NumWorkers = Annotated[
     int | None, typer.Option(help="Refiners at work.", show_default="as many as CPUs allow", rich_help_panel=options.RAY)
@@ -80,7 +83,7 @@ def refine(
         outcome = refine_dataset(config, dry_run=dry_run)
         sets = outcome.sets
         following = after_refinement(
-            root, sets.tracks, sets.depth, outcome.label_set, audit=sets.audit, metric=outcome.metric_depth and not dry_run
+            root, sets.tracks, sets.depth, outcome.label_set, audit=sets.audit, metric=outcome.metric_depth and outcome.totals.ok > 0
         )
         print_summary("cameras", summary_rows(outcome), next_commands=following)
         say_unexpected(outcome.unexpected)

@@ -164,6 +164,8 @@ def _write_audit(root: Path) -> None:
             num_frames, num_tracks = labels.visibility.shape
             measures = {name: np.ones(num_tracks, np.float32) for name in measure_names()}
             measures["static_score"][: clip.num_movers] = 0.1
+            if clip.num_movers:
+                measures["static_score"][-10:] = np.nan
             tracks = tracks_of(
                 num_tracks, num_frames, queries=labels.queries, weight=np.ones(num_tracks, np.float32), measures=measures
             )  # fmt: skip

@@ -24,8 +24,9 @@ from pipeline.stream.clip_arrays import is_withheld
 from pipeline.stream.trust import clip_trust
 from trainer.geometry.static_tracks import sample_depth, static_by_mask
 
-StaticName = Literal["audit", "mask", "displacement", "off"]
+StaticName = Literal["audit", "not-moving", "mask", "displacement", "off"]
 STATIC: tuple[StaticName, ...] = get_args(StaticName)
+BY_AUDIT: tuple[StaticName, ...] = ("audit", "not-moving")  # gates that ask an audit
 
 _FRAMES_AT_ONCE = 32  # of depth, that lie in memory together
 _REMEMBERED = 2  # shards in a worker's hands
@@ -144,6 +145,8 @@ class InputReader:
             weights = trust.weight
             if self._sets.static == "audit":
                 weights = np.where(trust.static_score >= STATIC_SCORE, weights, np.float32(0))  # unknown is not static
+            if self._sets.static == "not-moving":
+                weights = np.where(trust.static_score < STATIC_SCORE, np.float32(0), weights)  # nor is it moving
         if self._sets.static == "mask":
             if moving is None:
                 raise DataError("the clip has no dynamic_mask to tell by what moves; choose another --static")

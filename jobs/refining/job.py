@@ -15,7 +15,7 @@ from jobs.execution.units import PoolConfig
 from jobs.labeling.filling import Filled, fill_shards, num_workers_for
 from jobs.labeling.shards import num_unexpected
 from jobs.labeling.stage import LabelStage, LabelTotals
-from jobs.refining.inputs import STATIC, InputSets, StaticName
+from jobs.refining.inputs import BY_AUDIT, STATIC, InputSets, StaticName
 from jobs.refining.worker import RefinerSettings
 from pipeline import storage
 from pipeline.audit.stored.audit_set import read_audit_set
@@ -26,7 +26,9 @@ from pipeline.records import CameraLabels, DepthLabels, LabelSet, TrackLabels
 from pipeline.shards.errors_table import ErrorRow, read_errors
 from pipeline.shards.index import read_index
 from pipeline.shards.plan import plan_uris
+from pipeline.stream import StreamConfig
 from pipeline.stream.audits import audit_command, audited_labels, label_sets_by_kind
+from pipeline.stream.clip_arrays import is_withheld
 from trainer.geometry.pose_refinement import RefinementSettings
 
 _TAKEN = {TrackLabels.kind: "jobs/pseudolabel.py", DepthLabels.kind: "jobs/pseudolabel.py", CameraLabels.kind: "jobs/refine.py"}
@@ -42,7 +44,7 @@ class RefiningConfig:
     executor: Executor
     static: StaticName = "audit"
     static_share: float = 0.05  # of the depth: how far a static point may be displaced, where the gate is displacement
-    audit: str | None = None  # None: the audit that is named as the tracks are, where the gate is the audit
+    audit: str | None = None  # None: the audit that is named as the tracks are, where the gate asks one
     num_workers: int | None = None  # None: as many as the cluster's CPUs allow
     num_cpus_per_worker: float = 1.0
 
@@ -144,7 +146,7 @@ def describe(config: RefiningConfig, sets: InputSets) -> LabelSet:
 
 def _audit(config: RefiningConfig, root: str, tracks: str) -> str | None:
     """The audit that is read. Raises: ConfigError if the gate asks for one that is not there, or it judged other tracks."""
-    name = config.audit or (tracks if config.static == "audit" else None)
+    name = config.audit or (tracks if config.static in BY_AUDIT else None)
     if name is None:
         return None
     if config.audit is None and not storage.exists(Layout(root).audit_json(name)):
@@ -200,10 +202,14 @@ def _num_workers(config: RefiningConfig) -> int:
 
 
 def _check_own_cameras(root: str, shards: Sequence[int]) -> None:
-    """Raise ConfigError if no clip of these shards has cameras of its own."""
-    records = (entry.record for shard in shards for entry in read_index(root, shard))
-    if not any(record is not None and record.pose_source is not None for record in records):
-        raise ConfigError(f"no clip of {root} has cameras of its own to start from; name a label set of cameras with --labels")
+    """Raise ConfigError if no clip of these shards has cameras of its own, other than truth that is for evaluation."""
+    stream = StreamConfig(root=root)
+    records = (entry.record for shard in shards for entry in read_index(root, shard) if entry.record is not None)
+    if not any(record.pose_source is not None and not is_withheld(stream, record) for record in records):
+        raise ConfigError(
+            f"no clip of {root} has cameras of its own to start from (truth that is for evaluation does not count); name a label set of"
+            " cameras with --labels"
+        )
 
 
 def _median_error(root: str, label_set: str, shards: Sequence[int]) -> float | None:

@@ -41,6 +41,14 @@ def after_labels(root: str, label_set: str, *, kind: str, query_policy: str) -> 
     return [command_line("audit run", *options(root=root, labels=label_set))]
 
 
+def after_refinement(root: str, tracks: str, depth: str, cameras: str, *, audit: str | None, metric: bool) -> list[str]:
+    """Write clips with tracks, depth and refined cameras for a trainer, which takes metres only."""
+    if not metric:
+        return []
+    asked = options(root=root, labels=[tracks, depth, cameras], audit=audit, out=f"{cameras}-tapip3d")
+    return [command_line("export tapip3d", *asked)]
+
+
 def after_audit(root: str, audit: str, *, passes: bool, worst: str | None = None) -> list[str]:
     """Look at the tracks; then, if the gate lets them through, train on them together with rendered clips that have metric truth.
 

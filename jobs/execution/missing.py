@@ -1,6 +1,6 @@
 """Shards of a root that a stage has to do: those that lack what it makes, and those of which a part is to be done again."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.layout import committed
@@ -33,17 +33,18 @@ class ShardsToDo:
         return sum(self.sizes[shard] for shard in shards)
 
 
-def shards_to_do(root: str, *, makes: str | None, needs: str | None = None, errors: str | None = None) -> ShardsToDo:
+def shards_to_do(root: str, *, makes: str | None, needs: str | Sequence[str] | None = None, errors: str | None = None) -> ShardsToDo:
     """Look at what is there.
 
     Args:
         makes: directory of the tables that commit what the stage makes; None: it keeps nothing.
-        needs: directory of those that commit what it works on; None: the plan is all it needs.
+        needs: directory of those that commit what it works on, or several such; None: the plan is all it needs.
         errors: the stage's name in errors/, if its failures are to be tried again.
     """
     counts = read_plan_counts(root)
     sizes = dict(zip(counts.shards.tolist(), counts.counts().tolist(), strict=True))
-    ready = {*sizes} if needs is None else {*sizes} & committed(needs)
+    needed = [needs] if isinstance(needs, str) else needs or ()
+    ready = {*sizes}.intersection(*map(committed, needed))
     done = set() if makes is None else ready & committed(makes)
     again = set() if errors is None else done & {*units_to_retry(root, errors)}
     return ShardsToDo(

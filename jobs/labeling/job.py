@@ -1,25 +1,23 @@
 """jobs/pseudolabel.py without its command line: the label set, the shards that lack it, the executor."""
 
-import os
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import typer
 
-from jobs.console import ProgressLine, counted
 from jobs.execution.missing import shards_to_do
 from jobs.execution.run import Executor
 from jobs.execution.units import PoolConfig
 from jobs.labeling.compute import options_on_driver, options_on_worker
+from jobs.labeling.filling import Filled, fill_shards, num_workers_for
 from jobs.labeling.screened import SCREEN, ScreenedShards, check_screened, obeyed_screen
 from jobs.labeling.shards import num_unexpected
 from jobs.labeling.stage import LabelStage, LabelTotals
 from jobs.labeling.worker import FRAMES_IN_MEMORY, WorkerSettings
 from labelers import QueryPolicy, kind_of, make_labeler
 from pipeline import storage
-from pipeline.errors import ConfigError, StorageError
+from pipeline.errors import ConfigError
 from pipeline.labels import KINDS, LabelKind, kind_named, sets_on_other_frames, write_label_set
 from pipeline.layout import Layout
 from pipeline.records import LabelSet, TrackLabels
@@ -133,29 +131,21 @@ def _label_missing(config: LabelingConfig, root: str, label_set: LabelSet, *, sc
     shards = todo.missing
     screened = None if screen is None else check_screened(root, shards)
     num_clips = todo.num_clips(todo.fresh) + num_unexpected(root, label_set.name, todo.again)
-    totals, elapsed_s = LabelTotals(), 0.0
+    filled = Filled(totals=LabelTotals(), elapsed_s=0.0)
     if shards and not dry_run:
         write_label_set(root, label_set)
-        with config.executor.session(), ProgressLine("labelling", num_clips, "clips") as progress:
-            started = time.perf_counter()
-            labelling = LabelStage(settings=settings, label_set=label_set.name, clips_per_batch=config.clips_per_batch)
-            totals = labelling.run(config.executor, shards, pool=config.pool(_num_workers(config)), progress=progress)
-            elapsed_s = time.perf_counter() - started
-    if totals.lost_trace:
-        typer.echo(totals.lost_trace, err=True)
-    if totals.lost_shards:
-        shard, reason = sorted(totals.lost_shards.items())[0]
-        raise StorageError(
-            f"labels of {len(totals.lost_shards)} of {counted(len(shards), 'shard')} not committed; the first, {shard:06d}: {reason}"
+        labelling = LabelStage(settings=settings, label_set=label_set.name, clips_per_batch=config.clips_per_batch)
+        filled = fill_shards(
+            labelling, config.executor, shards, pool=lambda: config.pool(_num_workers(config)), num_clips=num_clips, doing="labelling"
         )
     return LabelingOutcome(
         label_set=label_set.name,
-        totals=totals,
+        totals=filled.totals,
         num_clips=num_clips,
         num_shards=len(shards),
         already_done=len(todo.done),
         not_cut=len(todo.not_ready),
-        elapsed_s=elapsed_s,
+        elapsed_s=filled.elapsed_s,
         kind=label_set.kind,
         screened=screened,
         unexpected=tuple(row for row in read_errors(root, stage) if row.unexpected),
@@ -199,17 +189,4 @@ def _known_kind(labeler: str, name: str) -> LabelKind:
 
 
 def _num_workers(config: LabelingConfig) -> int:
-    """As many as asked for, else as many as the cluster has room for; inline one. Raises: ConfigError if there is no room, now or ever."""
-    if config.executor.name == "inline":
-        return 1
-    from jobs.execution.ray_session import num_cpus, num_gpus
-
-    room = [have / need for have, need in ((num_cpus(), config.num_cpus_per_worker), (num_gpus(), config.num_gpus_per_worker)) if need]
-    fit = int(min(room, default=1))
-    may_grow = bool(os.environ.get("RAY_ADDRESS"))  # a cluster may start nodes for workers that wait; a Ray of our own will not
-    if fit < 1 and (config.num_workers is None or not may_grow):
-        raise ConfigError(
-            f"{'the cluster' if may_grow else 'this machine'} has {num_cpus()} CPUs and {num_gpus():g} GPUs: no worker of"
-            f" {config.num_cpus_per_worker:g} CPUs and {config.num_gpus_per_worker:g} GPUs fits; lower --num-cpus-per-worker or -gpus-"
-        )
-    return config.num_workers or fit
+    return num_workers_for(config.executor, config.num_workers, num_cpus=config.num_cpus_per_worker, num_gpus=config.num_gpus_per_worker)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -15,7 +15,7 @@ from jobs.execution.tasks import Died, Failed, Finished, Task
 from jobs.execution.units import PoolConfig
 from jobs.labeling.outcome import Unlabelled, encode_clip
 from jobs.labeling.shards import ItemSummary, LabelItem, LabelledRows, ShardToLabel, commit_labels, items_of, open_shard, suspect_rows
-from jobs.labeling.worker import LabelWorker, WorkerSettings
+from jobs.labeling.worker import LabelledItem
 from pipeline.border import border
 from pipeline.errors import UnexpectedError
 
@@ -50,11 +50,37 @@ class LabelTotals:
             self.lost_trace = self.lost_trace or error.trace
 
 
+class ItemWorker(Protocol):
+    """Makes the rows of items. It may be asked from several threads."""
+
+    def label_item(self, item: LabelItem) -> LabelledItem:
+        """Rows of the item's clips. A clip that fails becomes a row that says why."""
+        ...
+
+
+class StageSettings(Protocol):
+    """What every worker of a stage is sent. It must pickle."""
+
+    @property
+    def root(self) -> str:
+        """The dataset."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """The kind of the labels."""
+        ...
+
+    def make_worker(self) -> ItemWorker:
+        """Set a worker up. Raises: ConfigError if it cannot be made as asked."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelStage:
     """Stage of labelling."""
 
-    settings: WorkerSettings
+    settings: StageSettings
     label_set: str
     clips_per_batch: int = 1
 
@@ -69,11 +95,11 @@ class LabelStage:
         return run.totals
 
 
-def _make_labeler(settings: WorkerSettings) -> Callable[[LabelItem], tuple[pa.Table, ItemSummary]]:
-    return partial(_label, LabelWorker(settings))
+def _make_labeler(settings: StageSettings) -> Callable[[LabelItem], tuple[pa.Table, ItemSummary]]:
+    return partial(_label, settings.make_worker())
 
 
-def _label(worker: LabelWorker, item: LabelItem) -> tuple[pa.Table, ItemSummary]:
+def _label(worker: ItemWorker, item: LabelItem) -> tuple[pa.Table, ItemSummary]:
     with border(f"shard {item.shard:06d}"):
         labelled = worker.label_item(item)
     return labelled.table, labelled.summary

@@ -43,6 +43,10 @@ class WorkerSettings:
     cycle: bool = False  # follow every track back
     kind: str = TrackLabels.kind  # of the labels
 
+    def make_worker(self) -> "LabelWorker":
+        """The worker. Raises: ConfigError if the labeler cannot be made as asked, or its device is not there."""
+        return LabelWorker(self)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelledItem:
@@ -88,7 +92,7 @@ class LabelWorker:
             ended = self._idle_since = time.perf_counter()
         clips = [encode_clip(entry, results[entry.key], self._settings.kind) for entry in item.entries]
         waited_s = prepared.waited_s()
-        summary = _summary(clips, busy_s=max(ended - started - waited_s, 0.0), waited_s=started - idle_since + waited_s)
+        summary = item_summary(clips, busy_s=max(ended - started - waited_s, 0.0), waited_s=started - idle_since + waited_s)
         return LabelledItem(table=pa.concat_tables([clip.table for clip in clips]), summary=summary)
 
     def _prepare(self, item: LabelItem) -> _Prepared:
@@ -130,7 +134,8 @@ class LabelWorker:
         return choose_queries(reader, policy, key=entry.key, truth=truth)
 
 
-def _summary(clips: Sequence[EncodedClip], *, busy_s: float, waited_s: float) -> ItemSummary:
+def item_summary(clips: Sequence[EncodedClip], *, busy_s: float, waited_s: float) -> ItemSummary:
+    """What the driver needs to know of an item's clips."""
     statuses = [clip.row.status for clip in clips]
     return ItemSummary(
         ok=statuses.count("ok"),

@@ -69,7 +69,7 @@ class Tapip3dFormat(UsualAnswers):
 def refuse_without_geometry(sample: ClipSample) -> Refusal | None:
     """Reason against a clip without depth, intrinsics and poses of every frame, all in one unit."""
     depth_help = "name a set of metric depth with --labels (jobs/pseudolabel.py), or take a converted or rendered dataset"
-    camera_help = "cameras come with converted and rendered datasets, and with manifests that name camera files"
+    camera_help = "cameras come with converted and rendered datasets, with manifests that name camera files, and with label sets of cameras"
     if sample.depth is None:
         return Refusal(kind="no depth", message=f"it has no depth: {depth_help}")
     if sample.intrinsics is None or sample.camera_to_world is None:
@@ -81,8 +81,9 @@ def refuse_without_geometry(sample: ClipSample) -> Refusal | None:
         return Refusal(kind="unknown poses", message=message)
     if sample.depth_scale == "inverse":
         return Refusal(kind="inverse depth", message=f"its depth is known up to an affine change of 1 / depth: {depth_help}")
-    if sample.depth_source == "pseudo" and not (sample.depth_scale == "metric" and sample.is_metric):
-        cameras = "in metres" if sample.is_metric else "in a unit of their own"
+    estimated = "pseudo" in (sample.depth_source, sample.pose_source)
+    if estimated and not (sample.depth_scale == "metric" and sample.pose_scale == "metric"):
+        cameras = "in metres" if sample.pose_scale == "metric" else "in a unit of their own"
         message = f"its depth is {sample.depth_scale}, its cameras are {cameras}: points need one unit; {depth_help}"
         return Refusal(kind="depth and cameras in different units", message=message)
     return None

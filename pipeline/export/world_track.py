@@ -60,6 +60,10 @@ class WorldTrackFormat(UsualAnswers):
         if first.camera_to_world is None:
             message = "its poses are unknown, and the benchmark takes a camera without poses for one that stands still"
             return Refusal(kind="no poses", message=message)
+        if first.pose_source == "pseudo":
+            return Refusal(
+                kind="estimated poses", message="its poses are estimates, and a benchmark needs true ones: name no set of cameras"
+            )
         if not first.is_metric:
             return Refusal(kind="not in metres", message="its unit of length is unknown, and the benchmark counts metres")
         if not self.num_tracks(first):

@@ -103,7 +103,8 @@ def read_labels_as(root: str | os.PathLike[str], labelset: str, record: type[L])
     """Key and labels of a set of any kind, as `read_labels` gives tracks.
 
     Args:
-        record: what the labels are: TrackLabels, DepthLabels, ... A set of tracks3d gives Tracks3dLabels for either kind of tracks.
+        record: what the labels are: TrackLabels, DepthLabels, CameraLabels, ... A set of tracks3d gives Tracks3dLabels for either kind of
+            tracks.
     """
     root = os.fspath(root)
     read_label_set(root, labelset, kind=record.kind)

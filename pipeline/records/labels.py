@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_array, check_finite
+from pipeline.records.cameras import CameraLabels
 
 DepthScale: TypeAlias = Literal["metric", "relative", "inverse"]
 DEPTH_SCALES: tuple[str, ...] = get_args(DepthScale)
@@ -151,7 +152,7 @@ class FlowLabels:
         return int(self.valid.size)
 
 
-Labels: TypeAlias = TrackLabels | DepthLabels | FlowLabels  # Tracks3dLabels are TrackLabels
+Labels: TypeAlias = TrackLabels | DepthLabels | FlowLabels | CameraLabels  # Tracks3dLabels are TrackLabels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from pipeline.errors import DataError
 from pipeline.records.arrays import check_finite
+from pipeline.records.cameras import PoseScale
 from pipeline.records.clip import PoseSource
 from pipeline.records.fields import check_arrays
 from pipeline.records.labels import DepthScale, WorldScale
@@ -58,6 +59,7 @@ class ClipSample:
     camera_to_world: npt.NDArray[np.float32] | None = None  # float32 "T 4 4"
     pose_valid: npt.NDArray[np.bool_] | None = None  # bool "T"
     pose_source: PoseSource | None = None
+    pose_scale: PoseScale | None = None  # metric | relative: see CameraLabels
     is_metric: bool = False
     depth: npt.NDArray[np.float32] | None = None  # float32 "T H W", along z, 0 = invalid; metres where its scale is metric
     depth_confidence: npt.NDArray[np.float32] | None = None  # float32 "T H W" in [0, 1], of pseudo depth whose labeler has one

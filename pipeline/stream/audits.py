@@ -9,7 +9,7 @@ from pipeline.audit.stored.audit_set import read_audit_set
 from pipeline.errors import ConfigError
 from pipeline.labels import is_kind, read_label_set
 from pipeline.layout import Layout
-from pipeline.records import TrackLabels
+from pipeline.records import CameraLabels, TrackLabels, Tracks3dLabels
 from pipeline.stream.config import StreamConfig
 
 _log = logging.getLogger(__name__)
@@ -18,13 +18,18 @@ _log = logging.getLogger(__name__)
 def with_audited_labels(config: StreamConfig) -> StreamConfig:
     """The configuration with the label set that its audit judged, where it names none of that kind.
 
-    Raises: ConfigError for an unknown label set or audit, for two sets of one kind (or of tracks and tracks3d), and for an audit of
-        other labels.
+    Raises: ConfigError for an unknown label set or audit, for two sets of one kind (or of tracks and tracks3d), for tracks3d beside
+        cameras, and for an audit of other labels.
     """
     sets = label_sets_by_kind(config.root, config.label_sets)
     if config.audit is not None:
         judged = audited_labels(config.root, config.audit, _tracks_among(sets))
         sets[read_label_set(config.root, judged).kind] = judged
+    if Tracks3dLabels.kind in sets and CameraLabels.kind in sets:
+        raise ConfigError(
+            f"{config.root}: the points of {sets[Tracks3dLabels.kind]} are in a world of their own, which is not that of the cameras"
+            f" {sets[CameraLabels.kind]}; a stream takes one of the two"
+        )
     return replace(config, labels=tuple(sets.values()) or None)
 
 

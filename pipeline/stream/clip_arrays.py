@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.errors import DataError
 from pipeline.labels import kind_named
 from pipeline.records import ClipRecord, ClipSample, Labels
+from pipeline.records.cameras import PoseScale
 from pipeline.records.fields import FIELDS, frame_arrays, frames_taken, stored_shapes, take_frames_of
 from pipeline.records.npz import read_npz
 from pipeline.records.pixel_transforms import Crop, Framing, crop_maps, lies_within
@@ -33,15 +34,17 @@ def add_truth(sample: ClipSample, data: bytes, record: ClipRecord, framing: Fram
     stored = read_npz(data, shapes, shapes=shapes, what=ARRAYS, remedy="make the dataset again")
     arrays = {name: array.astype(np.float32) if array.dtype.kind == "f" else array for name, array in stored.items()}
     taken = take_frames_of(arrays, sample.frame_indices)  # frames first: what is not delivered is not resized
+    unit: PoseScale = "metric" if record.is_metric else "relative"
     in_space = "tracks3d" in arrays or "tracks3d_world" in arrays
     return replace(
         _with_framed(sample, taken, record, framing),
         pose_source=record.pose_source if "camera_to_world" in arrays else None,
+        pose_scale=unit if "camera_to_world" in arrays else None,
         tracks3d_source="gt" if in_space else None,
-        tracks3d_scale=None if not in_space else "metric" if record.is_metric else "relative",
+        tracks3d_scale=unit if in_space else None,
         flow_source="gt" if "flow" in arrays else None,
         depth_source="gt" if "depth" in arrays else None,
-        depth_scale=None if "depth" not in arrays else "metric" if record.is_metric else "relative",
+        depth_scale=unit if "depth" in arrays else None,
     )
 
 

@@ -38,9 +38,10 @@ def join_labels(root: str | os.PathLike[str], labelset: str, audit: str | None =
     video's length and size: `labels.queries` "N 3", `labels.tracks_px` "T N 2", `labels.visibility` "T N", `labels.visibility_score`
     "T N", `labels.confidence` "T N", `labels.cycle_error_px` "N"; of tracks3d also `labels.tracks_world` "T N 3" and `labels.scale`; of
     depth DepthLabels: `labels.depth` "T H W", `labels.scale`, `labels.confidence` "T H W"; of flow FlowLabels: `labels.flow` "T H W 2",
-    `labels.valid` "T H W", `labels.from_frame` and `labels.to_frame` "T", `labels.confidence` "T H W". And `labels.status`: `ok`, or why
-    there are none (`screened`, `failed`, `quarantined`, or `missing` where the shard is not labelled). To keep labelled samples only,
-    add `.select(lambda sample: sample["labels.status"] == "ok")`.
+    `labels.valid` "T H W", `labels.from_frame` and `labels.to_frame` "T", `labels.confidence` "T H W"; of cameras CameraLabels:
+    `labels.camera_to_world` "T 4 4", `labels.pose_valid` "T", `labels.scale`, `labels.intrinsics` "T 3 3", `labels.reprojection_px` "T".
+    And `labels.status`: `ok`, or why there are none (`screened`, `failed`, `quarantined`, or `missing` where the shard is not
+    labelled). To keep labelled samples only, add `.select(lambda sample: sample["labels.status"] == "ok")`.
 
     With the name of an audit there are also `labels.verdict`: `keep`, `quarantine`, `drop`, `error`, or `missing` where the shard is
     not audited; and, for clips with labels that were measured, else None: `labels.weight` "N", `labels.frame_weights` "T N",

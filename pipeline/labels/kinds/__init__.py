@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from pipeline.errors import DataError
+from pipeline.labels.kinds.cameras import CAMERAS
 from pipeline.labels.kinds.depth import DEPTH
 from pipeline.labels.kinds.flow import FLOW
 from pipeline.labels.kinds.kind import KIND, LabelKind
 from pipeline.labels.kinds.tracks import TRACKS
 from pipeline.labels.kinds.tracks3d import TRACKS3D
 
-KINDS: dict[str, LabelKind] = {"tracks": TRACKS, "tracks3d": TRACKS3D, "depth": DEPTH, "flow": FLOW}
+KINDS: dict[str, LabelKind] = {"tracks": TRACKS, "tracks3d": TRACKS3D, "depth": DEPTH, "flow": FLOW, "cameras": CAMERAS}
 
 
 def kind_named(name: str) -> LabelKind:

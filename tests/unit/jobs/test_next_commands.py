@@ -4,7 +4,16 @@ import shlex
 
 import pytest
 
-from jobs.next_commands import after_adaptation, after_audit, after_conversion, after_labels, after_shards, after_training, stream_lines
+from jobs.next_commands import (
+    after_adaptation,
+    after_audit,
+    after_conversion,
+    after_labels,
+    after_refinement,
+    after_shards,
+    after_training,
+    stream_lines,
+)
 from jobs.trackmill import load_command
 from trainer.loop import read_config
 
@@ -33,6 +42,7 @@ def _called_by_the_console_script(monkeypatch):
         lambda: after_labels(ROOT, "dis-flow-1", kind="tracks", query_policy="grid"),
         lambda: after_labels(ROOT, "dis-flow-1", kind="tracks", query_policy="truth"),
         lambda: after_labels(ROOT, "pi3-1", kind="depth", query_policy="grid"),
+        lambda: after_refinement(ROOT, "dis-flow-1", "pi3-1", "refine-1", audit="dis-flow-1", metric=True),
         lambda: after_audit(ROOT, "dis-flow-1", passes=True, worst="a-w0000"),
         lambda: after_audit(ROOT, "dis-flow-1", passes=False),
         lambda: after_adaptation(ROOT, "dis-flow-1", "runs/a/checkpoints/1.safetensors", "runs/a", "st4rtrack.safetensors"),

@@ -21,7 +21,7 @@ def sample(**changed) -> ClipSample:
     """A clip with all its truth."""
     whole = ClipSample(
         key="a", source="a.mp4", split="train", index=0, frames=frames_of("a"), frame_indices=np.arange(T), frame_times=np.arange(T) / 10.0,
-        supervision="metric", is_metric=True, depth_source="gt", depth_scale="metric", **truth_of(),
+        supervision="metric", is_metric=True, depth_source="gt", depth_scale="metric", pose_source="gt", pose_scale="metric", **truth_of(),
     )  # fmt: skip
     return replace(whole, **changed)
 
@@ -48,7 +48,8 @@ ZOOM = truth_of()["intrinsics"] * np.where(np.arange(9).reshape(3, 3) == 0, 1 + 
         ({"pose_valid": UNKNOWN_POSE}, "unknown poses"),
         ({"depth_source": "pseudo", "depth_scale": "inverse"}, "inverse depth"),
         ({"depth_source": "pseudo", "depth_scale": "relative"}, "depth and cameras in different units"),
-        ({"depth_source": "pseudo", "is_metric": False}, "depth and cameras in different units"),
+        ({"depth_source": "pseudo", "pose_scale": "relative"}, "depth and cameras in different units"),
+        ({"pose_source": "pseudo", "pose_scale": "relative"}, "depth and cameras in different units"),
     ],
 )
 def test_tapip3d_refuses_what_cannot_be_placed_in_one_world(changed, kind):
@@ -58,7 +59,7 @@ def test_tapip3d_refuses_what_cannot_be_placed_in_one_world(changed, kind):
 
 def test_tapip3d_takes_truth_in_any_unit_and_metric_labels():
     assert refuse_without_geometry(sample()) is None
-    assert refuse_without_geometry(sample(is_metric=False, supervision="pseudo", depth_scale="relative")) is None
+    assert refuse_without_geometry(sample(is_metric=False, supervision="pseudo", depth_scale="relative", pose_scale="relative")) is None
     assert refuse_without_geometry(sample(depth_source="pseudo")) is None
 
 
@@ -95,6 +96,7 @@ def test_tapvid3d_refuses_what_its_files_cannot_say(changed, kind):
         ({"camera_to_world": None}, "no poses"),
         ({"pose_valid": UNKNOWN_POSE}, "unknown poses"),
         ({"is_metric": False}, "not in metres"),
+        ({"pose_source": "pseudo"}, "estimated poses"),
         ({"track_valid": np.arange(T)[:, None] != np.zeros(12)}, "no whole track"),
     ],
 )

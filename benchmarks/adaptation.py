@@ -19,24 +19,25 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from adaptation_clips import NUM_TRACKS, Window, windows
-from adaptation_runs import ARMS, adapt, copying_start, measure, new_model, train_base
+from adaptation_clips import NUM_TRACKS, SIZE, Window, windows
+from adaptation_runs import ARMS, FULL, Tuning, adapt, copying_start, measure, new_model, train_base
 from material import machine
 from scipy.stats import t
 
 from networks.st4rtrack.network import DUSt3R
 from pipeline.labels import list_label_sets, read_label_set
 from trainer.evaluation import paired_difference
+from trainer.families.st4rtrack.settings import AdaptationWeights
 
 HERE = Path(__file__).parents[1]
 CLIPS = {  # name: domain, clips, seed
     "studio": ("studio", 384, 7501),
     "held": ("studio", 32, 8501),
     "adapted": ("wild", 32, 7401),
-    "chosen": ("wild", 16, 9401),  # the learning rate is chosen on them
+    "chosen": ("wild", 16, 9401),  # rate and weights of the adaptation are chosen on them
     "other": ("wild", 32, 8401),
 }
-SIZES = {"studio": (128, 160), "wild": (256, 320)}
+RENDERED = {"studio": (128, 160), "wild": (256, 320)}
 LABELLED = ("adapted", "chosen")
 MEASURES = {
     "epe_dynamic": "EPE of moving points, m",
@@ -47,7 +48,14 @@ MEASURES = {
     "camera_error": "place of cameras over distance moved",
     "points_relative": "error of head 2's points over distance",
 }
-RATES = (1e-5, 3e-5, 1e-4)
+TUNINGS = {  # the published weights, and the trajectory's for pixels of the size that they were published for (512 to a side)
+    f"rate {rate:g}, trajectory {trajectory:g}, depth {depth:g}": Tuning(
+        rate=rate, weights=AdaptationWeights(trajectory=trajectory, depth=depth)
+    )
+    for rate in (1e-5, 3e-5, 1e-4)
+    for trajectory in (0.5, 0.5 * 512 / SIZE[1])
+    for depth in (10.0, 2.0)
+}
 BASES = {"reweighted": True, "plain": False}  # whether moving pixels count more
 BASE = "reweighted"  # that the arms begin from
 
@@ -91,16 +99,18 @@ def main(
     with ProcessPoolExecutor(side_by_side, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         bases = [(seed, base) for seed in chosen for base in BASES]
         list(pool.map(train_one_base, [plan] * len(bases), *zip(*bases, strict=True)))
-        list(pool.map(try_rate, [plan] * len(RATES), RATES))
-        rate = choose_rate(plan)
+        list(pool.map(try_tuning, [plan] * len(TUNINGS), TUNINGS))
+        tried = {name: error_of(plan, name) for name in TUNINGS}
+        best = min(tried, key=lambda name: tried[name])
         arms = [(seed, arm) for arm in ARMS for seed in chosen]
-        list(pool.map(train_arm, [plan] * len(arms), *zip(*arms, strict=True), [rate] * len(arms)))
+        list(pool.map(train_arm, [plan] * len(arms), *zip(*arms, strict=True), [TUNINGS[best]] * len(arms)))
         measured = [(seed, name) for seed in chosen for name in (*BASES, *ARMS)]
         scores = dict(zip(measured, pool.map(scores_of, [plan] * len(measured), *zip(*measured, strict=True)), strict=True))
     result = {
         "what": "a tiny St4RTrack adapted to wild clips; differences are arm less doing nothing, on the same clips",
         "plan": {name: value for name, value in asdict(plan).items() if name != "out"},
-        "rate": rate,
+        "tuning": best,
+        "epe_dynamic_of_tunings": tried,
         "clips": {name: len(plan.windows(name)) for name in CLIPS},
         **summary(plan, scores),
         "machine": machine(),
@@ -121,7 +131,7 @@ def make_dataset(plan: Plan, name: str) -> None:
     if file.exists():
         return
     domain, count, seed = CLIPS[name]
-    root, size = plan.root(name), SIZES[domain]
+    root, size = plan.root(name), RENDERED[domain]
     shape = ("--clip-frames", 24, "--height", size[0], "--width", size[1], "--queries", 4096, "--split-shares", "train=1")
     job("synthesize.py", "--root", root, "--domain", domain, "--num-clips", count, "--seed", seed, "--clips-per-shard", 16, *shape)
     sets: dict[str, str] = {}
@@ -143,26 +153,25 @@ def train_one_base(plan: Plan, seed: int, base: str) -> None:
         save({"weights": model.state_dict(), "loss": history}, plan.weights(seed, base))
 
 
-def try_rate(plan: Plan, rate: float) -> None:
+def try_tuning(plan: Plan, name: str) -> None:
     """Adapt the first seed to the clips that are used for nothing else."""
-    name = f"rate_{rate:g}"
     if not plan.weights(0, name).exists():
         model, clips = restored(plan, 0, BASE), with_labels(plan.windows("chosen"))
-        history = adapt(model, ARMS["full"], clips, seed=0, steps=plan.steps, rate=rate)
+        history = adapt(model, FULL, clips, TUNINGS[name], seed=0, steps=plan.steps)
         save({"loss": history, "values": measure(model, clips)}, plan.weights(0, name))
 
 
-def choose_rate(plan: Plan) -> float:
-    """That of the lowest error on moving points."""
-    found = {rate: torch.load(plan.weights(0, f"rate_{rate:g}"), weights_only=False)["values"] for rate in RATES}
-    return min(RATES, key=lambda rate: float(np.nanmean([clip["epe_dynamic"] for clip in found[rate]])))
+def error_of(plan: Plan, name: str) -> float:
+    """Of moving points after `try_tuning`."""
+    values = torch.load(plan.weights(0, name), weights_only=False)["values"]
+    return float(np.nanmean([clip["epe_dynamic"] for clip in values]))
 
 
-def train_arm(plan: Plan, seed: int, arm: str, rate: float) -> None:
+def train_arm(plan: Plan, seed: int, arm: str, tuning: Tuning) -> None:
     """From the base."""
     if not plan.weights(seed, arm).exists():
         model = restored(plan, seed, BASE)
-        history = adapt(model, ARMS[arm], with_labels(plan.windows("adapted")), seed=seed, steps=plan.steps, rate=rate)
+        history = adapt(model, ARMS[arm], with_labels(plan.windows("adapted")), tuning, seed=seed, steps=plan.steps)
         save({"weights": model.state_dict(), "loss": history}, plan.weights(seed, arm))
 
 

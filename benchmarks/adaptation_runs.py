@@ -35,18 +35,27 @@ FAMILY = St4RTrackFamily()
 class Arm:
     """One way of adapting."""
 
-    weights: AdaptationWeights = AdaptationWeights()
+    without: str | None = None  # the term whose weight is 0
     adapt: Adapt = "all"
     tracks: Literal["audited", "shuffled", "true"] = "audited"
     depth: Literal["labels", "shuffled"] = "labels"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tuning:
+    """What is chosen on clips that are used for nothing else."""
+
+    rate: float
+    weights: AdaptationWeights
+
+
+FULL = Arm()
 ARMS = {
-    "full": Arm(),
+    "full": FULL,
     "tracking": Arm(adapt="tracking"),
-    "no trajectory": Arm(weights=AdaptationWeights(trajectory=0)),
-    "no depth": Arm(weights=AdaptationWeights(depth=0)),
-    "no alignment": Arm(weights=AdaptationWeights(alignment=0)),
+    "no trajectory": Arm(without="trajectory"),
+    "no depth": Arm(without="depth"),
+    "no alignment": Arm(without="alignment"),
     "shuffled tracks": Arm(tracks="shuffled"),
     "shuffled depth": Arm(depth="shuffled"),
     "true tracks": Arm(tracks="true"),
@@ -113,18 +122,18 @@ def train_base(model: DUSt3R, clips: Sequence[Window], *, seed: int, steps: int,
     return history
 
 
-def adapt(model: DUSt3R, arm: Arm, clips: Sequence[Window], *, seed: int, steps: int, rate: float) -> list[float]:
+def adapt(model: DUSt3R, arm: Arm, clips: Sequence[Window], tuning: Tuning, *, seed: int, steps: int) -> list[float]:
     """Adapt to clips without truth, one a step; encoder frozen; returns the loss of every step."""
     settings = St4RTrackLosses(
         supervised=None,
-        adaptation=arm.weights,
+        adaptation=tuning.weights if arm.without is None else replace(tuning.weights, **{arm.without: 0.0}),
         adaptation_settings=AdaptationSettings(adapt=arm.adapt),
     )
     start = copy.deepcopy(model).eval().requires_grad_(False)
     for name in ENCODER:
         model.get_submodule(name).requires_grad_(False)
     draw = np.random.default_rng([seed, 7])
-    optimiser, schedule = optimisation([p for p in model.parameters() if p.requires_grad], rate, steps)
+    optimiser, schedule = optimisation([p for p in model.parameters() if p.requires_grad], tuning.rate, steps)
     order: list[int] = []
     history = []
     for _ in range(steps):

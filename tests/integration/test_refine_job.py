@@ -101,13 +101,13 @@ def test_a_killed_job_ends_with_the_bytes_of_an_undisturbed_one(refined, publish
     assert refine_dataset(asked(root), dry_run=False).num_shards == 0
 
 
-def test_three_workers_on_ray_make_the_bytes_of_one_in_this_process(refined, published, local_ray):
+def test_two_workers_on_ray_make_the_bytes_of_one_in_this_process(refined, published, local_ray):
     root, outcome = refined
     directory = root / "labels" / outcome.label_set
     before = published(directory)
     for path in directory.glob("0*"):
         path.unlink()
-    config = asked(root, executor="ray", num_workers=3, num_cpus_per_worker=0.3)
+    config = asked(root, executor="ray", num_workers=2, num_cpus_per_worker=0.5)
     assert refine_dataset(config, dry_run=False).totals.ok == 4
     assert published(directory) == before
 

@@ -30,8 +30,8 @@ TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not soak'
 test: setup
 	mkdir -p out
 	nice -n 15 $(MAKE) --silent lint > out/lint.txt 2>&1 & lint=$$!; \
-	nice -n 15 env $(TESTS) tests/unit/pipeline tests/unit/jobs > out/unit_pipeline.txt 2>&1 & pipeline=$$!; \
-	nice -n 15 env $(TESTS) tests/unit --ignore tests/unit/pipeline --ignore tests/unit/jobs > out/unit_tests.txt 2>&1 & unit=$$!; \
+	nice -n 15 env $(TESTS) tests/unit/pipeline tests/unit/jobs tests/unit/networks > out/unit_pipeline.txt 2>&1 & pipeline=$$!; \
+	nice -n 15 env $(TESTS) tests/unit --ignore tests/unit/pipeline --ignore tests/unit/jobs --ignore tests/unit/networks > out/unit_tests.txt 2>&1 & unit=$$!; \
 	$(TESTS) tests/integration/test_[a-m]*.py > out/integration_tests.txt 2>&1 & first=$$!; \
 	$(TESTS) tests/integration/test_[n-z]*.py; second=$$?; \
 	wait $$first; first=$$?; wait $$pipeline; pipeline=$$?; wait $$unit; unit=$$?; wait $$lint; lint=$$?; \

@@ -69,7 +69,7 @@ def test_offline_on_ray_gives_the_bytes_of_one_process(root, checkpoints, run_jo
 
 
 def test_a_wrong_checkpoint_ends_the_job_before_it_begins(root, checkpoints, run_job):
-    command = ("pseudolabel.py", "--root", root, "--labeler", "cotracker3-offline")
+    command = ("pseudolabel.py", "--root", root, "--labeler", "cotracker3-offline", "--executor", "inline")
     done = run_job(*command, "--checkpoint", checkpoints / "online.pth", code=2)
     assert "cotracker3-online" in done.stderr
     done = run_job(*command, "--checkpoint", root / "dataset.json", code=2)

@@ -203,7 +203,7 @@ LIMITED = """
     from pipeline.records import ClipFrames, FramesInMemory
     labeler = make_labeler("cotracker3-offline", checkpoint=sys.argv[1], height=64, width=96, iterations=1, correlation_mb=4000)
     frames = np.random.default_rng(0).integers(0, 255, (12, 64, 96, 3)).astype(np.uint8)
-    queries = np.column_stack([np.zeros(600), np.linspace(0, 95, 600), np.linspace(0, 63, 600)]).astype(np.float32)
+    queries = np.column_stack([np.zeros(300), np.linspace(0, 95, 300), np.linspace(0, 63, 300)]).astype(np.float32)
     labeler.label([ClipFrames(key="warm", reader=FramesInMemory(frames), queries=queries[:2])])
     for limit_mb in map(int, sys.argv[2:]):
         used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
@@ -216,11 +216,11 @@ LIMITED = """
 
 
 def test_out_of_memory_goes_down_the_ladder_and_says_so(checkpoints):
-    """Real allocations fail here: the process may map only so much more memory; correlations ask for 1.1 GB at first."""
-    command = [sys.executable, "-c", textwrap.dedent(LIMITED), checkpoints["offline"], "40", "400", "4000"]
+    """Real allocations fail here: the process may map only so much more memory; correlations ask for 0.5 GB at first."""
+    command = [sys.executable, "-c", textwrap.dedent(LIMITED), checkpoints["offline"], "30", "200", "4000"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     run = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, env=environment)
     said = dict(line.split(" ", 1) for line in run.stdout.splitlines())
-    assert "MemoryExhausted clip big: out of memory on the last rung" in said["40"], run
-    assert "out of memory: one clip and one direction" in said["400"], run
+    assert "MemoryExhausted clip big: out of memory on the last rung" in said["30"], run
+    assert "out of memory: one clip and one direction" in said["200"], run
     assert said["4000"] == "None", run

@@ -11,65 +11,36 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import torch
 import typer
+from full_size import noise_network, peak_memory, seconds_of, spread
 
-from networks import build_model
 from networks.layers.computing import PRECISIONS, Precision, forward_precision
 from networks.st4rtrack.network import TwinNetwork
 from trainer.families.st4rtrack.family import pair_maps
 
 PAIR_SIZE = (288, 512)  # height and width that the public weights were trained on
 CLIP_SIZE = (144, 256)  # of the public script that adapts
-_NOISE = 1 << 20  # numbers that are drawn, and repeated
-Result = TypeVar("Result")
 OUTPUTS = ("point_map_1", "confidence_1", "point_map_2", "confidence_2")
 
 
 def measure(case: str, *, precision: Precision, device: str, frames: int, repeats: int) -> dict[str, object]:
     """One case in this process; the network has random weights."""
     where = torch.device(device)
-    model = _random_network(where)
-    before = _status_mib("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: making weights had one too
-    if where.type != "cpu":
-        torch.get_device_module(where).reset_peak_memory_stats(where)
-    with torch.inference_mode(), forward_precision(where, precision):
-        found = _pair(model, where, repeats) if case == "pair" else _clip(model, where, frames, repeats)
-    found |= {"weights_mib": round(before, 1), "peak_mib": round(_status_mib("VmHWM"), 1)}
-    if where.type != "cpu":
-        found["device_peak_mib"] = round(torch.get_device_module(where).max_memory_allocated(where) / 2**20, 1)
-    return found
-
-
-def _random_network(where: torch.device) -> TwinNetwork:
-    """The public size with noise for weights, which takes a tenth of the time of proper fresh ones."""
-    with torch.device("meta"):
-        model = build_model("st4rtrack")
+    model = noise_network("st4rtrack", where)
     assert isinstance(model, TwinNetwork)
-    model.to_empty(device=where)
-    noise = torch.randn(_NOISE, generator=torch.Generator().manual_seed(0)).to(where)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if weight.ndim < 2:
-                weight.fill_(float(name.endswith("weight")))
-                continue
-            scale = (weight.numel() / len(weight)) ** -0.5
-            for part in weight.view(-1).split(_NOISE):
-                torch.mul(noise[: len(part)], scale, out=part)
-    return model.eval()
+    with peak_memory(where) as memory, torch.inference_mode(), forward_precision(where, precision):
+        found = _pair(model, where, repeats) if case == "pair" else _clip(model, where, frames, repeats)
+    return {**found, **memory}
 
 
 def _pair(model: TwinNetwork, where: torch.device, repeats: int) -> dict[str, object]:
     """Seconds of one pair of the public size."""
     images = _images(2, PAIR_SIZE, where) * 2 - 1
-    seconds = [_seconds(lambda: model(images[:1], images[1:]), where)[0] for _ in range(repeats)]
-    return {"size": list(PAIR_SIZE), "seconds": _spread(seconds)}
+    seconds = [seconds_of(lambda: model(images[:1], images[1:]), where)[0] for _ in range(repeats)]
+    return {"size": list(PAIR_SIZE), "seconds": spread(seconds)}
 
 
 def _clip(model: TwinNetwork, where: torch.device, frames: int, repeats: int) -> dict[str, object]:
@@ -77,8 +48,8 @@ def _clip(model: TwinNetwork, where: torch.device, frames: int, repeats: int) ->
     images = _images(frames, CLIP_SIZE, where)
     once, twice, difference = [], [], 0.0
     for _ in range(repeats):
-        fast, together = _seconds(lambda: pair_maps(model, images[None], pairs_at_once=1), where)
-        slow, apart = _seconds(lambda: [model(images[:1] * 2 - 1, image[None] * 2 - 1) for image in images], where)
+        fast, together = seconds_of(lambda: pair_maps(model, images[None], pairs_at_once=1), where)
+        slow, apart = seconds_of(lambda: [model(images[:1] * 2 - 1, image[None] * 2 - 1) for image in images], where)
         once.append(fast)
         twice.append(slow)
         for name in OUTPUTS:
@@ -87,37 +58,16 @@ def _clip(model: TwinNetwork, where: torch.device, frames: int, repeats: int) ->
     return {
         "size": list(CLIP_SIZE),
         "frames": frames,
-        "encoded_once_s": _spread(once),
-        "pair_by_pair_s": _spread(twice),
+        "encoded_once_s": spread(once),
+        "pair_by_pair_s": spread(twice),
         "ratio": round(statistics.median(slow / fast for fast, slow in zip(once, twice, strict=True)), 3),
         "largest_difference": difference,
     }
 
 
-def _seconds(call: Callable[[], Result], where: torch.device) -> tuple[float, Result]:
-    if where.type == "cpu":
-        began = time.process_time()
-        result = call()
-        return time.process_time() - began, result
-    torch.accelerator.synchronize(where)
-    began = time.perf_counter()
-    result = call()
-    torch.accelerator.synchronize(where)
-    return time.perf_counter() - began, result
-
-
 def _images(count: int, size: tuple[int, int], where: torch.device) -> torch.Tensor:
     """Noise "count 3 H W" in [0, 1]."""
     return torch.rand(count, 3, *size, generator=torch.Generator().manual_seed(0)).to(where)
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    return {"median": round(statistics.median(values), 2), "min": round(min(values), 2), "max": round(max(values), 2)}
-
-
-def _status_mib(name: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
 def main(

@@ -1,0 +1,69 @@
+"""Networks at their public size with noise for weights, and what a call of one takes: seconds and peak memory."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from networks import build_model
+
+_NOISE = 1 << 20  # numbers that are drawn, and repeated
+Result = TypeVar("Result")
+
+
+def noise_network(name: str, where: torch.device, config: dict[str, Any] | None = None) -> torch.nn.Module:
+    """A network of `build_model` with noise, which takes a tenth of the time of proper fresh weights."""
+    with torch.device("meta"):
+        model = build_model(name, config)
+    model.to_empty(device=where)
+    model.fill_constants()
+    noise = torch.randn(_NOISE, generator=torch.Generator().manual_seed(0)).to(where)
+    with torch.no_grad():
+        for entry, weight in model.named_parameters():
+            if weight.ndim < 2:
+                weight.fill_(float(entry.endswith("weight")))
+                continue
+            scale = (weight.numel() / len(weight)) ** -0.5
+            for part in weight.view(-1).split(_NOISE):
+                torch.mul(noise[: len(part)], scale, out=part)
+    return model.eval()
+
+
+@contextmanager
+def peak_memory(where: torch.device) -> Iterator[dict[str, float]]:
+    """Fills in what lay in memory before, mostly weights, and the peak, MiB; of the accelerator too, where there is one."""
+    found = {"weights_mib": round(_status_mib("VmRSS"), 1)}
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: making weights had one too
+    if where.type != "cpu":
+        torch.get_device_module(where).reset_peak_memory_stats(where)
+    yield found
+    found["peak_mib"] = round(_status_mib("VmHWM"), 1)
+    if where.type != "cpu":
+        found["device_peak_mib"] = round(torch.get_device_module(where).max_memory_allocated(where) / 2**20, 1)
+
+
+def seconds_of(call: Callable[[], Result], where: torch.device) -> tuple[float, Result]:
+    """Of computing, all threads together, on a CPU; of the clock elsewhere. And what was computed."""
+    if where.type == "cpu":
+        began = time.process_time()
+        result = call()
+        return time.process_time() - began, result
+    torch.accelerator.synchronize(where)
+    began = time.perf_counter()
+    result = call()
+    torch.accelerator.synchronize(where)
+    return time.perf_counter() - began, result
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median and range."""
+    return {"median": round(statistics.median(values), 2), "min": round(min(values), 2), "max": round(max(values), 2)}
+
+
+def _status_mib(name: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024

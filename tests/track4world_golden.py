@@ -26,6 +26,11 @@ def arrays(name: str) -> Mapping[str, Tensor]:
         return {key: torch.from_numpy(file[key]) for key in file.files if file[key].dtype.kind != "U"}
 
 
+def frames_of(io: Mapping[str, Tensor], num_frames: int) -> np.ndarray:
+    """The first frames of a file of golden vectors, uint8 "T H W 3"."""
+    return io["images"][:num_frames].permute(0, 2, 3, 1).numpy()
+
+
 def noise(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Normal noise drawn from a name's checksum, float32."""
     return np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()))).standard_normal(shape).astype(np.float32)

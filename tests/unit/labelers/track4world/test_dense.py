@@ -1,6 +1,5 @@
 """Dense tracks by the engine: the public code's chain from end to end, and tracks of one frame to all in one world."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -13,39 +12,14 @@ from labelers.track4world.chaining import ChainRule
 from labelers.track4world.dense import ReferenceRule, chain_clip, chain_steps, frame_geometry, pixel_intrinsics, track_reference
 from labelers.track4world.integer_chaining import chain_integer
 from labelers.track4world.targets import ClipGeometry
-from networks import build_model
 from networks.track4world import Padding
 from pipeline.errors import DataError
-from tests.track4world_golden import GOLDEN, Case, arrays, fill
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+from tests.track4world_golden import frames_of
 
 
 @pytest.fixture(scope="module")
-def io():
-    return arrays("small_io.npz")
-
-
-@pytest.fixture(scope="module")
-def case(io):
-    return Case(name="small", io=io, token_width=64)
-
-
-@pytest.fixture(scope="module")
-def engine():
-    config = json.loads((GOLDEN / "small_config.json").read_text())
-    model = fill(build_model("track4world", {**config, "backbone": "none"})).requires_grad_(False)
+def engine(model):
     return Track4WorldEngine(model, EngineConfig(iterations=2, pixel_offset=0.0))
-
-
-def frames_of(io, num_frames):
-    return io["images"][:num_frames].permute(0, 2, 3, 1).numpy()
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """Both drivers against the public code's: windows, pairs, their targets; and what is ours: any reference, any pair, no lost frame."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -10,41 +8,13 @@ from labelers.track4world import EngineConfig, Track4WorldEngine
 from labelers.track4world.config import plan_windows
 from networks import build_model
 from pipeline.errors import ConfigError, DataError
-from tests.track4world_golden import GOLDEN, Case, arrays, e2e_config, fill
+from tests.track4world_golden import arrays, e2e_config, fill, frames_of
 
 GOLDEN_CONFIG = EngineConfig(iterations=2, pixel_offset=0.0)  # the public code's half pixel
 
 
 def close(actual, expected, atol):
     torch.testing.assert_close(actual, expected, atol=atol, rtol=0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def io():
-    return arrays("small_io.npz")
-
-
-@pytest.fixture(scope="module")
-def case(io):
-    return Case(name="small", io=io, token_width=64)
-
-
-@pytest.fixture(scope="module")
-def model():
-    config = json.loads((GOLDEN / "small_config.json").read_text())
-    return fill(build_model("track4world", {**config, "backbone": "none"})).requires_grad_(False)
-
-
-def frames_of(io, num_frames):
-    return io["images"][:num_frames].permute(0, 2, 3, 1).numpy()
 
 
 def gathered(parts, num_frames, value):

@@ -27,14 +27,6 @@ HEIGHT, WIDTH = SIZE
 CONFIG = EngineConfig(iterations=1)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> str:
     path = str(tmp_path_factory.mktemp("track4world") / "small.safetensors")

@@ -7,7 +7,6 @@ the ratio of the two times is what to read. Both give the same maps, and the lar
 """
 
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Annotated
 import torch
 import typer
 from full_size import noise_network, peak_memory, seconds_of, spread
+from material import machine
 
 from networks.layers.computing import PRECISIONS, Precision, forward_precision
 from networks.st4rtrack.network import TwinNetwork
@@ -87,9 +87,7 @@ def main(
         done = subprocess.run([sys.executable, __file__, *options], stdout=subprocess.PIPE, text=True, check=True)
         results[f"{name} {kind}"] = json.loads(done.stdout)
         typer.echo(f"{name} {kind}: {done.stdout.strip()}", err=True)
-    machine = {"cpu": platform.processor() or platform.machine(), "threads": torch.get_num_threads(), "device": device}
-    versions = {"python": platform.python_version(), "torch": torch.__version__}
-    typer.echo(json.dumps({**results, "machine": machine, "versions": versions}, indent=1))
+    typer.echo(json.dumps({**results, "machine": {**machine(), "torch": torch.__version__, "device": device}}, indent=1))
 
 
 if __name__ == "__main__":

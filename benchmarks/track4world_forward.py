@@ -6,7 +6,6 @@ computing (of all threads together) on a CPU, and of the clock elsewhere.
 """
 
 import json
-import platform
 import subprocess
 import sys
 from typing import Annotated
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 import typer
 from full_size import noise_network, peak_memory, seconds_of, spread
+from material import machine
 
 from labelers.track4world.config import EngineConfig
 from labelers.track4world.engine import Track4WorldEngine
@@ -68,9 +68,7 @@ def main(
         done = subprocess.run([sys.executable, __file__, *options], stdout=subprocess.PIPE, text=True, check=True)
         results[f"{part} {height}x{width}"] = json.loads(done.stdout)
         typer.echo(f"{part} {height}x{width}: {done.stdout.strip()}", err=True)
-    machine = {"cpu": platform.processor() or platform.machine(), "threads": torch.get_num_threads(), "device": device}
-    versions = {"python": platform.python_version(), "torch": torch.__version__}
-    typer.echo(json.dumps({**results, "machine": machine, "versions": versions}, indent=1))
+    typer.echo(json.dumps({**results, "machine": {**machine(), "torch": torch.__version__, "device": device}}, indent=1))
 
 
 if __name__ == "__main__":

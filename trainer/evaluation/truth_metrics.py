@@ -158,7 +158,7 @@ def world_points(depth: np.ndarray, intrinsics: np.ndarray, camera_to_world: np.
 
 def measure_camera_tracks(predicted: PredictedTracks, sample: ClipSample, chosen: ChosenTracks, *, visible: float) -> Tapvid3dMetrics:
     """TAPVid-3D's AJ, APD and OA after its median scaling; thresholds are pixels at the true depth."""
-    positions, seen, known = _truth(sample, chosen)
+    positions, seen, known = true_tracks(sample, chosen)
     truth = Tracks3d(positions=positions, visible=seen & known, valid=known)
     assert sample.intrinsics is not None, "thresholds need focal lengths"
     height, width = sample.frames.shape[1:3]
@@ -167,21 +167,20 @@ def measure_camera_tracks(predicted: PredictedTracks, sample: ClipSample, chosen
     return tapvid3d_metrics(truth, prediction, focal_px=focal)
 
 
-def measure_world_tracks(predicted: np.ndarray, camera_to_world: np.ndarray, sample: ClipSample, chosen: ChosenTracks) -> WorldTrackMetrics:
-    """WorldTrack's APD and end-point error after its median scaling, over tracks that are known in every frame.
+def measure_world_tracks(predicted: np.ndarray, sample: ClipSample, chosen: ChosenTracks) -> WorldTrackMetrics:
+    """WorldTrack's APD and end-point error after its median scaling, over tracks that are known in every frame, in truth and prediction.
 
     Args:
-        predicted: "T N 3", in the camera of each frame.
-        camera_to_world: predicted poses "T 4 4": tracks and cameras are judged together.
+        predicted: "T N 3", in the camera of the first frame: by predicted poses, so that tracks and cameras are judged together.
     """
     assert sample.camera_to_world is not None, "tracks reach the first camera by true poses"
-    positions, _, known = _truth(sample, chosen)
-    whole = known.all(axis=0) & np.isfinite(positions).all(axis=(0, 2))
+    positions, _, known = true_tracks(sample, chosen)
+    whole = known.all(axis=0) & np.isfinite(positions).all(axis=(0, 2)) & np.isfinite(predicted).all(axis=(0, 2))
     truth = tracks_in_first_camera(np.where(whole[:, None], positions, 0.0), sample.camera_to_world)
-    return world_track_metrics(tracks_in_first_camera(predicted, camera_to_world), truth, tracks=whole)
+    return world_track_metrics(predicted, truth, tracks=whole)
 
 
-def _truth(sample: ClipSample, chosen: ChosenTracks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def true_tracks(sample: ClipSample, chosen: ChosenTracks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions "T N 3", visible and known "T N" of the chosen tracks."""
     assert sample.tracks3d is not None, "tracks are measured where they are known"
     assert sample.visibility is not None, "tracks are measured where they are known"

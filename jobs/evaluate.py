@@ -32,6 +32,7 @@ WORLD_TRACK_PIXELS = 512 * 288  # of a frame, as St4RTrack's published figures h
 
 SimilarityName = Literal["sim3", "sim3_repository"]
 ModeName = Literal["first", "strided"]
+GeometryName = Literal["model", "truth"]
 KindName = Literal["tracks", "tracks3d", "flow", "cameras"]
 DepthRangeName = Literal["sintel", "bonn", "kitti", "nyu"]
 
@@ -144,6 +145,9 @@ def model_command(
     point_frames: Annotated[int, typer.Option(help="Frames of a clip whose points are compared.")] = 4,
     points: Annotated[int, typer.Option(help="Points of these frames together, at most, on an even grid.")] = 20_000,
     icp_distance: Annotated[float, typer.Option(help="Largest distance of an ICP match, in the truth's unit; 0 for no ICP.")] = 0.1,
+    geometry: Annotated[
+        GeometryName, typer.Option(help="Points and cameras: the model's, or the truth for a Track4World without a backbone.")
+    ] = "model",
     flow_frame: Annotated[int, typer.Option(help="Frame of a clip that scene_flow goes to from the first: 4, or 16 for the long one.")] = 4,
     depth_range: Annotated[
         DepthRangeName | None, typer.Option(help="Depths that count, as in the tables of this dataset.", show_default="all")
@@ -167,6 +171,7 @@ def model_command(
             point_frames=point_frames,
             max_points=points,
             icp_distance=icp_distance or None,
+            geometry=geometry,
             flow_frame=flow_frame,
             depth_range=depth_range,
             seed=seed,
@@ -269,6 +274,8 @@ def model_summary_rows(evaluation: ModelEvaluation, out: str | None) -> list[tup
         rows += [("model", f"{one.source}: {one.about}, {evaluation.precision}") for one in evaluation.subjects]
     else:
         rows += [("labels", f"{one.source}: {one.about}") for one in evaluation.subjects]
+    if config.settings.geometry == "truth":
+        rows.append(("geometry", "is given: poses, depth and points are the truth's, motion alone is the model's"))
     left_out = dict(evaluation.left_out)
     if evaluation.clip_errors or evaluation.num_unreadable:
         left_out["cannot be measured"] = len({error.key for error in evaluation.clip_errors}) + evaluation.num_unreadable

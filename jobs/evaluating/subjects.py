@@ -17,11 +17,21 @@ from pipeline.labels import LabelShard, read_label_set, read_label_shard
 from pipeline.layout import Layout
 from pipeline.records import ClipSample
 from pipeline.shards.index import ClipEntry
-from trainer.evaluation import TRACKING, ClipScores, EvaluationSettings, choose_tracks, lacks_truth, measure_clip, measure_labels
+from trainer.evaluation import (
+    TRACKING,
+    ClipScores,
+    EvaluationSettings,
+    choose_tracks,
+    known_geometry,
+    lacks_truth,
+    measure_clip,
+    measure_labels,
+)
 from trainer.families import family_of
 from trainer.inference import predict
 
 NO_TRUTH = "no poses, depth or tracks in space"
+NO_GEOMETRY = "not every frame has a true pose and depth"
 
 
 class OpenSubject(Protocol):
@@ -76,10 +86,13 @@ class LoadedModel:
             return NO_TRUTH
         height, width = sample.frames.shape[1:3]
         size = fitted_size(width / height, self.settings.pixel_budget, patch=self.patch)
+        geometry = known_geometry(sample, size) if self.settings.geometry == "truth" else None
+        if geometry is None and self.settings.geometry == "truth":
+            return NO_GEOMETRY
         asked = not set(TRACKING).isdisjoint(self.settings.protocols)
         chosen = choose_tracks(sample, size, at_most=self.settings.num_tracks) if asked else None
         queries = None if chosen is None else chosen.queries
-        prediction = predict(self.model, resize_frames(sample.frames, size), queries, precision=self.precision)
+        prediction = predict(self.model, resize_frames(sample.frames, size), queries, precision=self.precision, geometry=geometry)
         return measure_clip(prediction, sample, chosen, self.settings)
 
 

@@ -21,7 +21,7 @@ from trainer.evaluation.measures import (
     paired_difference,
     summarise,
 )
-from trainer.evaluation.truth_metrics import choose_tracks
+from trainer.evaluation.truth_metrics import choose_tracks, known_geometry
 
 __all__ = [
     "ALL_PROTOCOLS",
@@ -38,6 +38,7 @@ __all__ = [
     "PairedDifference",
     "Protocol",
     "choose_tracks",
+    "known_geometry",
     "lacks_truth",
     "measure_clip",
     "measure_labels",

@@ -39,6 +39,7 @@ WORLD_TRACK_PROTOCOLS = ("world_track", "world_reconstruction")  # of the WorldT
 MOTION_PROTOCOLS = ("fixed_bubbles", "scene_flow")  # of Track4World
 ALL_PROTOCOLS = (*PROTOCOL_NAMES, *WORLD_TRACK_PROTOCOLS, *MOTION_PROTOCOLS)
 TRACKING = ("tracks3d", "world_track", *MOTION_PROTOCOLS)  # protocols for which a model is asked for tracks
+GEOMETRIES = ("model", "truth")
 POSES = ("ate", "rpe_trans", "rpe_rot_deg")
 PAIRS = ("rra_30", "rta_30", "auc_30")
 DEPTHS = tuple(f"{value}_{alignment}" for alignment in ("scale", "scale_shift") for value in ("abs_rel", "delta_1"))
@@ -66,6 +67,7 @@ class EvaluationSettings:
     """Settings of an evaluation. The defaults are the field's where it has any; the others are ours."""
 
     protocols: tuple[str, ...] = PROTOCOL_NAMES  # what is measured
+    geometry: str = "model"  # where points and cameras come from: "model", or "truth" for one that has no geometry of its own
     pixel_budget: int = PIXEL_BUDGET  # of a frame as the model sees it
     num_tracks: int | None = 512  # at most, thinned evenly, of the true tracks that are seen in the first frame; None: all
     visible: float = VISIBLE  # score above which a predicted point counts as seen
@@ -89,6 +91,8 @@ class EvaluationSettings:
             )
         if self.world_sim3 not in SIM3:
             raise ConfigError(f"evaluation: world_sim3 is {self.world_sim3!r}, expected {' or '.join(SIM3)}")
+        if self.geometry not in GEOMETRIES:
+            raise ConfigError(f"evaluation: geometry is {self.geometry!r}, expected {' or '.join(GEOMETRIES)}")
         if not 0 <= self.visible < 1:
             raise ConfigError(f"evaluation: visible is {self.visible}, expected a score from 0 to below 1")
         if self.icp_distance is not None and not self.icp_distance > 0:

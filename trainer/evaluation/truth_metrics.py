@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from pipeline.metrics import (
     PointMapMetrics,
@@ -26,6 +27,7 @@ from pipeline.metrics import (
 from pipeline.metrics.world_tracks import tracks_in_first_camera
 from pipeline.records import ClipSample
 from pipeline.records.pixel_transforms import resize_intrinsics, resize_nearest, resize_points
+from trainer.families.protocol import KnownGeometry
 from trainer.inference.prediction import PredictedTracks
 
 
@@ -69,6 +71,21 @@ def choose_tracks(sample: ClipSample, size: tuple[int, int], *, at_most: int | N
     if at_most is not None and len(index) > at_most:
         index = index[np.linspace(0, len(index) - 1, at_most).round().astype(np.int64)]
     return ChosenTracks(index=index, queries=resize_points(sample.tracks2d[0, index], (height, width), size))
+
+
+def known_geometry(sample: ClipSample, size: tuple[int, int]) -> KnownGeometry | None:
+    """Depth and cameras of a clip at the model's size (H, W); None where not every frame has both.
+
+    Each pixel takes the nearest stored depth.
+    """
+    if sample.depth is None or sample.intrinsics is None or sample.camera_to_world is None:
+        return None
+    depth = resize_nearest(sample.depth, size)
+    if not (depth > 0).any(axis=(1, 2)).all() or not (sample.pose_valid is None or sample.pose_valid.all()):
+        return None
+    intrinsics = resize_intrinsics(sample.intrinsics, sample.frames.shape[1:3], size)
+    arrays = {"depth": depth, "intrinsics": intrinsics, "camera_to_world": sample.camera_to_world}
+    return KnownGeometry(**{name: torch.from_numpy(np.ascontiguousarray(array, np.float32))[None] for name, array in arrays.items()})
 
 
 def measure_trajectory(camera_to_world: np.ndarray, sample: ClipSample) -> TrajectoryMetrics:

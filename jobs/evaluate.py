@@ -10,7 +10,7 @@ import typer
 
 from jobs import options
 from jobs.console import counted, error_exit, print_summary, run_job, say_unexpected
-from jobs.evaluating.job import EvaluatingConfig, Evaluation, evaluate_labels
+from jobs.evaluating.job import EvaluatingConfig, Evaluation, evaluate_labels, measured_kind
 from jobs.evaluating.model_job import ModelEvaluatingConfig, ModelEvaluation, evaluate_models
 from jobs.evaluating.model_report import model_document
 from jobs.evaluating.model_tables import print_model_tables
@@ -22,15 +22,18 @@ from jobs.execution.units import Limits
 from networks.inputs import PIXEL_BUDGET
 from pipeline import storage
 from pipeline.drawing import write_image
+from pipeline.records import TrackLabels
 from pipeline.tables import write_document
 from trainer.evaluation import ALL_PROTOCOLS, PROTOCOL_NAMES, WORLD_TRACK_PROTOCOLS, EvaluationSettings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-MODEL_DOCUMENT = "model_evaluation.json"
+MODEL_DOCUMENT, LABEL_DOCUMENT = "model_evaluation", "label_scores"  # kinds, and names of files
 WORLD_TRACK_PIXELS = 512 * 288  # of a frame, as St4RTrack's published figures have it
 
 SimilarityName = Literal["sim3", "sim3_repository"]
 ModeName = Literal["first", "strided"]
+GeometryName = Literal["model", "truth"]
+KindName = Literal["tracks", "tracks3d", "flow", "cameras"]
 DepthRangeName = Literal["sintel", "bonn", "kitti", "nyu"]
 
 
@@ -39,36 +42,51 @@ def evaluate() -> None:
     """Measure against ground truth."""
 
 
-@app.command("labels", cls=options.command_of("--root /data/wild --labels LABELSET --out /data/evaluation"))
+@app.command(
+    "labels",
+    cls=options.command_of(
+        "--root /data/wild --labels LABELSET --out /data/evaluation",
+        "--root /data/walks --labels CAMERAS --labels REFINED",
+    ),
+)
 def labels_command(
     root: options.Root,
-    labels: Annotated[list[str], typer.Option(help="Label set, made with --query-policy truth; repeat it to compare.")],
+    labels: Annotated[list[str], typer.Option(help="Label set; of tracks made with --query-policy truth. Repeat it to compare.")],
+    kind: Annotated[
+        KindName | None, typer.Option(help="What the sets are measured as: tracks in space also as tracks.", show_default="what they are")
+    ] = None,
     split: options.Split = None,
     out: Annotated[
-        str | None, typer.Option(help="Folder or URL for evaluation.json and evaluation.png.", show_default="nothing is written")
+        str | None,
+        typer.Option(help="Folder or URL: evaluation.json, .png; of other kinds label_scores.json.", show_default="nothing is written"),
     ] = None,
-    mode: Annotated[ModeName, typer.Option(help="Frames that count: those after the query; or all but the query's.")] = "first",
-    clips: Annotated[int, typer.Option(help="Clips in the printed table, the worst ones if there are more; 0 for none.")] = 24,
+    mode: Annotated[ModeName, typer.Option(help="Frames of tracks that count: those after the query; or all but the query's.")] = "first",
+    clips: Annotated[int, typer.Option(help="Clips in the table of tracks, the worst ones if there are more; 0 for none.")] = 24,
     executor: options.Executor = "inline",
     clip_time_limit: options.ClipTimeLimit = 600.0,
     max_attempts: options.MaxAttempts = 2,
     max_error_rate: options.MaxErrorRate = 0.05,
 ) -> None:  # fmt: skip
-    """Label sets against true tracks (TAP-Vid's AJ, delta_avg and OA; median error; survival), all on the same clips."""
+    """Label sets against truth, all on the same clips: tracks (TAP-Vid), tracks in space (APD), flow (EPE), cameras (ATE, RPE)."""
 
     def body() -> int:
+        executes = Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit))
+        folder = None if out is None else storage.absolute(out)
+        if measured_kind(root, labels, kind) != TrackLabels.kind:
+            scoring = ModelEvaluatingConfig(root=root, label_sets=tuple(labels), split=split, out=folder, executor=executes)
+            return evaluate_and_report(scoring, out, max_error_rate)
         config = EvaluatingConfig(
             root=root,
             label_sets=tuple(labels),
             split=split,
             query_mode=mode,
-            out=None if out is None else storage.absolute(out),
-            executor=Executor(name=executor, limits=Limits(attempts=max_attempts, part_s=clip_time_limit)),
+            out=folder,
+            executor=executes,
         )
         evaluation = evaluate_labels(config)
         print_tables(evaluation, num_clips=clips)
-        if out is not None:
-            write_evaluation(storage.absolute(out), evaluation)
+        if folder is not None:
+            write_evaluation(folder, evaluation)
         print_summary("evaluation", summary_rows(evaluation, out))
         say_unexpected(evaluation.unexpected)
         return error_exit(len(evaluation.clip_errors), evaluation.num_clips, max_error_rate, see="the warnings above")
@@ -127,6 +145,10 @@ def model_command(
     point_frames: Annotated[int, typer.Option(help="Frames of a clip whose points are compared.")] = 4,
     points: Annotated[int, typer.Option(help="Points of these frames together, at most, on an even grid.")] = 20_000,
     icp_distance: Annotated[float, typer.Option(help="Largest distance of an ICP match, in the truth's unit; 0 for no ICP.")] = 0.1,
+    geometry: Annotated[
+        GeometryName, typer.Option(help="Points and cameras: the model's, or the truth for a Track4World without a backbone.")
+    ] = "model",
+    flow_frame: Annotated[int, typer.Option(help="Frame of a clip that scene_flow goes to from the first: 4, or 16 for the long one.")] = 4,
     depth_range: Annotated[
         DepthRangeName | None, typer.Option(help="Depths that count, as in the tables of this dataset.", show_default="all")
     ] = None,
@@ -149,6 +171,8 @@ def model_command(
             point_frames=point_frames,
             max_points=points,
             icp_distance=icp_distance or None,
+            geometry=geometry,
+            flow_frame=flow_frame,
             depth_range=depth_range,
             seed=seed,
         )
@@ -172,11 +196,12 @@ def model_command(
 
 
 def evaluate_and_report(config: ModelEvaluatingConfig, out: str | None, max_error_rate: float) -> int:
-    """Measure checkpoints, print and write what was found. Returns the exit code."""
+    """Measure checkpoints, or label sets of other kinds than tracks; print and write what was found. Returns the exit code."""
     evaluation = evaluate_models(config)
     print_model_tables(evaluation)
     if out is not None:
-        write_document(storage.join(storage.absolute(out), MODEL_DOCUMENT), model_document(evaluation), "model_evaluation")
+        name = document_name(config)
+        write_document(storage.join(storage.absolute(out), f"{name}.json"), model_document(evaluation), name)
     print_summary("evaluation", model_summary_rows(evaluation, out))
     say_unexpected(evaluation.unexpected)
     errors = len({error.key for error in evaluation.clip_errors}) + evaluation.num_unreadable
@@ -234,12 +259,23 @@ def world_track_command(
     run_job(body)
 
 
+def document_name(config: ModelEvaluatingConfig) -> str:
+    """Kind of the document, and its file's name without the suffix."""
+    return MODEL_DOCUMENT if config.checkpoints else LABEL_DOCUMENT
+
+
 def model_summary_rows(evaluation: ModelEvaluation, out: str | None) -> list[tuple[str, object]]:
     """Summary rows: clips that were evaluated, and clips that were not."""
     config = evaluation.config
-    clips = f"{len(evaluation.keys)} of {evaluation.num_clips}, split {config.split or 'all'}; the same for every checkpoint"
+    what = "checkpoint" if config.checkpoints else "set"
+    clips = f"{len(evaluation.keys)} of {evaluation.num_clips}, split {config.split or 'all'}; the same for every {what}"
     rows: list[tuple[str, object]] = [("clips", clips)]
-    rows += [("model", f"{one.info.source}: {one.info.model}, {evaluation.precision}") for one in evaluation.checkpoints]
+    if config.checkpoints:
+        rows += [("model", f"{one.source}: {one.about}, {evaluation.precision}") for one in evaluation.subjects]
+    else:
+        rows += [("labels", f"{one.source}: {one.about}") for one in evaluation.subjects]
+    if config.settings.geometry == "truth":
+        rows.append(("geometry", "is given: poses, depth and points are the truth's, motion alone is the model's"))
     left_out = dict(evaluation.left_out)
     if evaluation.clip_errors or evaluation.num_unreadable:
         left_out["cannot be measured"] = len({error.key for error in evaluation.clip_errors}) + evaluation.num_unreadable
@@ -247,7 +283,12 @@ def model_summary_rows(evaluation: ModelEvaluation, out: str | None) -> list[tup
         rows.append(("left out", ", ".join(f"{count} {reason}" for reason, count in left_out.items())))
     if pseudo := evaluation.pose_sources.get("pseudo"):
         rows.append(("poses", f"of {counted(pseudo, 'clip')} come from another method, not from truth: read their values as relative ones"))
-    rows.append(("written", f"{out}/{MODEL_DOCUMENT}" if out else "nothing; --out DIR keeps the numbers of every clip, and the settings"))
+    rows.append(
+        (
+            "written",
+            f"{out}/{document_name(config)}.json" if out else "nothing; --out DIR keeps the numbers of every clip, and the settings",
+        )
+    )
     return rows
 
 

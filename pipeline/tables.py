@@ -39,6 +39,7 @@ SCHEMA_VERSIONS = {
     "inference": 1,
     "model_evaluation": 1,
     "evaluated_shard": 1,
+    "label_scores": 1,
     "export": 1,
     "exported_clip": 1,
     "exported_shard": 1,

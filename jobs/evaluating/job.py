@@ -15,7 +15,7 @@ from jobs.execution.run import Executor
 from jobs.execution.units import Limits
 from pipeline import storage
 from pipeline.errors import ConfigError
-from pipeline.labels import read_label_set
+from pipeline.labels import is_kind, read_label_set
 from pipeline.layout import Layout
 from pipeline.metrics.error_histogram import ErrorHistogram
 from pipeline.metrics.label_comparison import comparison_settings
@@ -24,7 +24,9 @@ from pipeline.records import LabelSet, TrackLabels
 from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.plan import plan_uris, read_plan_counts
 from pipeline.tables import read_document
+from trainer.evaluation import SCORED
 
+MEASURED_KINDS = (TrackLabels.kind, *SCORED)
 _LOG = logging.getLogger(__name__)
 
 
@@ -82,6 +84,23 @@ class Evaluation:
     def keys(self) -> tuple[str, ...]:
         """The clips that were measured."""
         return tuple(clip.key for clip in self.sets[0].clips)
+
+
+def measured_kind(root: str, label_sets: Sequence[str], asked: str | None) -> str:
+    """The kind that label sets are measured as: what is asked for, else their own; tracks, where only some are known in space.
+
+    Raises: ConfigError for a set that does not exist or is not of the kind asked for, for sets of several kinds, and for a kind that
+        nothing measures.
+    """
+    root = storage.absolute(root)
+    kinds = {name: read_label_set(root, name, kind=asked).kind for name in label_sets}
+    kind = asked or next((kind for kind in kinds.values() if all(is_kind(other, kind) for other in kinds.values())), None)
+    found = ", ".join(f"{name} of {kind}" for name, kind in kinds.items())
+    if kind is None:
+        raise ConfigError(f"label sets of several kinds cannot be compared: {found}; name sets of one kind")
+    if kind not in MEASURED_KINDS:
+        raise ConfigError(f"no truth is compared with {found}; labels of {', '.join(MEASURED_KINDS)} are measured")
+    return kind
 
 
 def evaluate_labels(config: EvaluatingConfig) -> Evaluation:

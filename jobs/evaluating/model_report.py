@@ -1,10 +1,10 @@
-"""The evaluation of models as a JSON document: the numbers, clip by clip, and the settings that they were computed with."""
+"""The evaluation of models, or of label sets of other kinds than tracks, as a JSON document: every clip's values, and the settings."""
 
 import math
 from dataclasses import asdict
 from typing import Any
 
-from jobs.evaluating.model_job import CheckpointScores, ModelEvaluation
+from jobs.evaluating.model_job import ModelEvaluation, SubjectScores
 from jobs.evaluating.model_tables import differences, subsets_of
 from pipeline.shards.dataset import code_version
 from trainer.evaluation import MEASURES, PROTOCOLS, ClipScores, summarise
@@ -13,7 +13,7 @@ from trainer.evaluation import MEASURES, PROTOCOLS, ClipScores, summarise
 def model_document(evaluation: ModelEvaluation) -> dict[str, Any]:
     """All of an evaluation in JSON types; an undefined value is null. Holds no clock time and no local path."""
     config = evaluation.config
-    first = evaluation.checkpoints[0]
+    first = evaluation.subjects[0]
     return {
         "settings": {
             **asdict(config.settings),
@@ -31,15 +31,15 @@ def model_document(evaluation: ModelEvaluation) -> dict[str, Any]:
         "pose_sources": evaluation.pose_sources,
         "left_out": evaluation.left_out,
         "errors": [asdict(error) for error in evaluation.clip_errors],
-        "checkpoints": [_of_checkpoint(one) for one in evaluation.checkpoints],
-        "differences_from_first": [_differences(first, other) for other in evaluation.checkpoints[1:]],
+        "checkpoints" if config.checkpoints else "label_sets": [_of_subject(one) for one in evaluation.subjects],
+        "differences_from_first": [_differences(first, other) for other in evaluation.subjects[1:]],
     }
 
 
-def _of_checkpoint(one: CheckpointScores) -> dict[str, Any]:
+def _of_subject(one: SubjectScores) -> dict[str, Any]:
     means = summarise(one.clips)
     return {
-        "checkpoint": one.info.document(),
+        **one.identity,
         "mean": {name: _number(mean.value) for name, mean in means.items()},
         "clips_where_defined": {name: mean.num_defined for name, mean in means.items()},
         "mean_of_subset": {
@@ -56,13 +56,14 @@ def _of_clip(clip: ClipScores) -> dict[str, Any]:
         "subset": clip.subset,
         "num_frames": clip.num_frames,
         "num_tracks": clip.num_tracks,
+        "flow_points": clip.flow_points,
         "valid_pixels": clip.valid_pixels,
         "values": {name: _number(value) for name, value in clip.values.items()},
         "undefined": dict(clip.undefined),
     }
 
 
-def _differences(first: CheckpointScores, other: CheckpointScores) -> dict[str, Any]:
+def _differences(first: SubjectScores, other: SubjectScores) -> dict[str, Any]:
     found = {measure.name: differences(first, other, measure) for measure in MEASURES}
     return {
         name: {

@@ -1,83 +1,59 @@
-"""Measuring one checkpoint as a stage: a unit is a shard, a part is a clip, and each process loads the model once."""
+"""Measuring one checkpoint, or one label set, as a stage: a unit is a shard, a part is a clip."""
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
 import numpy as np
 
-from jobs.devices import choose_device, choose_precision
 from jobs.evaluating.shard_results import ShardResults, error_documents
-from jobs.loading_models import CheckpointInfo, load_checkpoint
-from networks.building import Network
-from networks.inputs import fitted_size, resize_frames
-from networks.layers.computing import ForwardPrecision
+from jobs.evaluating.subjects import OpenSubject, Subject
 from pipeline.border import begin_part, border
 from pipeline.errors import DataError
 from pipeline.metrics import RelativePoseErrors
 from pipeline.records import ClipSample
 from pipeline.records.views import take_frames
 from pipeline.shards.errors_table import ErrorRow
+from pipeline.shards.index import ClipEntry
 from pipeline.shards.suspects import hold_back_suspects
 from pipeline.stream import ClipStream, StreamConfig
 from pipeline.stream.assemble import assemble
 from pipeline.stream.survivors import Survivor
-from trainer.evaluation import TRACKING, ClipScores, EvaluationSettings, choose_tracks, lacks_truth, measure_clip
-from trainer.families import family_of
-from trainer.inference import predict
+from trainer.evaluation import ClipScores, EvaluationSettings
 
 READING = "reading"  # the stage of errors of clips that could not be read
-NO_TRUTH = "no poses, depth or tracks in space"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Computing:
-    """The checkpoint, and where and how it computes."""
-
-    checkpoint: str
-    device: str  # auto, or a device of torch
-    precision: str  # auto, or one of FORWARD_PRECISIONS
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    model: Network
-    info: CheckpointInfo
-    precision: ForwardPrecision
-    patch: int  # pixels, of which sides of its images are multiples
 
 
 @dataclass(kw_only=True, slots=True)
 class ModelStage:
-    """One checkpoint on the clips of a shard that have truth. The model is loaded when it is first needed, once in each process."""
+    """One subject on the clips of a shard that have truth."""
 
-    computing: Computing
+    subject: Subject
     stream: StreamConfig  # every clip once, in plan order
     settings: EvaluationSettings
     spans: Mapping[int, range]  # shard -> its places in the stream
     results: ShardResults
     first_frames: int | None = None  # of each clip, at most; None: all that the stream delivers
-    _loaded: _Loaded | None = field(default=None, init=False)
 
     def run(self, unit: int, crashed: Mapping[str, str]) -> dict[str, Any]:
-        loaded = self._load()
+        subject = self.subject.opened(unit, self.settings)
         clips, errors = list[ClipScores](), list[ErrorRow]()
         left_out, pose_sources = Counter[str](), Counter[str]()
         survivors = list(self._survivors(unit))
         for survivor in survivors:
             begin_part(survivor.entry.key)
             sample = self._read(survivor, crashed.get(survivor.entry.key))
-            found = sample if isinstance(sample, ErrorRow) else self._scores(loaded, sample)
+            found = sample if isinstance(sample, ErrorRow) else self._scores(subject, survivor.entry, sample)
             if isinstance(found, ErrorRow):
                 errors.append(found)
             elif isinstance(found, ClipScores) and isinstance(sample, ClipSample):
                 clips.append(found)
                 pose_sources.update([sample.pose_source] if sample.pose_source else [])
             else:
-                left_out.update([NO_TRUTH])
+                left_out.update([str(found)])
         begin_part(None)
         hold_back_suspects(errors, len(survivors))
         document = {
@@ -85,8 +61,8 @@ class ModelStage:
             "left_out": dict(left_out),
             "pose_sources": dict(pose_sources),
             "errors": error_documents(errors),
-            "checkpoint": loaded.info.document(),
-            "precision": loaded.precision,
+            "precision": subject.precision,
+            **subject.identity,
         }
         return self.results.publish(unit, document)
 
@@ -100,15 +76,7 @@ class ModelStage:
         survivor = next(survivor for survivor in self._survivors(unit) if survivor.entry.key == part)
         sample = self._read(survivor, None)
         if isinstance(sample, ClipSample):
-            self._scores(self._load(), sample)
-
-    def _load(self) -> _Loaded:
-        if self._loaded is None:
-            device = choose_device(self.computing.device)
-            model, info = load_checkpoint(self.computing.checkpoint, device)
-            patch = family_of(info.model).patch_size(model)
-            self._loaded = _Loaded(model, info, choose_precision(self.computing.precision, device), patch)
-        return self._loaded
+            self._scores(self.subject.opened(unit, self.settings), survivor.entry, sample)
 
     def _survivors(self, shard: int) -> Iterator[Survivor]:
         span = self.spans[shard]
@@ -126,22 +94,12 @@ class ModelStage:
         except DataError as error:
             return ErrorRow.of(error, stage=READING, key=entry.key, source=entry.source)
 
-    def _scores(self, loaded: _Loaded, sample: ClipSample) -> ClipScores | ErrorRow | None:
-        """None for a clip without truth."""
+    def _scores(self, subject: OpenSubject, entry: ClipEntry, sample: ClipSample) -> ClipScores | ErrorRow | str:
         try:
             with border(f"clip {sample.key}"):
-                return None if lacks_truth(sample) else self._measured(loaded, sample)
+                return subject.scores(entry, sample)
         except DataError as error:
             return ErrorRow.of(error, stage="measuring", key=sample.key, source=sample.source)
-
-    def _measured(self, loaded: _Loaded, sample: ClipSample) -> ClipScores:
-        height, width = sample.frames.shape[1:3]
-        size = fitted_size(width / height, self.settings.pixel_budget, patch=loaded.patch)
-        asked = not set(TRACKING).isdisjoint(self.settings.protocols)
-        chosen = choose_tracks(sample, size, at_most=self.settings.num_tracks) if asked else None
-        queries = None if chosen is None else chosen.queries
-        prediction = predict(loaded.model, resize_frames(sample.frames, size), queries, precision=loaded.precision)
-        return measure_clip(prediction, sample, chosen, self.settings)
 
 
 def scores_document(clip: ClipScores) -> dict[str, Any]:
@@ -155,6 +113,7 @@ def scores_document(clip: ClipScores) -> dict[str, Any]:
         "undefined": dict(clip.undefined),
         "valid_pixels": clip.valid_pixels,
         "num_tracks": clip.num_tracks,
+        "flow_points": clip.flow_points,
         "pairs": pairs
         and {
             "rotation_deg": _without_nan(pairs.rotation_deg.tolist()),
@@ -175,6 +134,7 @@ def scores_of_document(document: Mapping[str, Any]) -> ClipScores:
         undefined=document["undefined"],
         valid_pixels=document["valid_pixels"],
         num_tracks=document["num_tracks"],
+        flow_points=document["flow_points"],
         pairs=pairs
         and RelativePoseErrors(
             rotation_deg=np.array(_with_nan(pairs["rotation_deg"]), np.float64),

@@ -1,4 +1,4 @@
-"""Models against truth, as tables for people: one for each protocol, and what changed from the first checkpoint to the others."""
+"""Models and label sets against truth, as tables for people: one a protocol, and what changed from the first to the others."""
 
 import math
 import sys
@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.console import counted
-from jobs.evaluating.model_job import CheckpointScores, ModelEvaluation
+from jobs.evaluating.model_job import ModelEvaluation, SubjectScores
 from pipeline.metrics.averages import DefinedMean
 from trainer.evaluation import (
     CLIPS_FOR_INTERVAL,
@@ -26,28 +26,32 @@ _ENOUGH_PAIRS = 6  # fewer clips agree by chance too often to call one model bet
 
 
 def print_model_tables(evaluation: ModelEvaluation) -> None:
-    """Print every table that has a value, and the differences if there are several checkpoints."""
+    """Print every table that has a value, and the differences if there are several to compare."""
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
-    means = [summarise(one.clips) for one in evaluation.checkpoints]
+    means = [summarise(one.clips) for one in evaluation.subjects]
     shown = [protocol for protocol in PROTOCOLS if any(mean[each.name].num_defined for mean in means for each in protocol.measures)]
     for protocol in shown:
         console.print(protocol_table(evaluation, protocol, means))
-    for other in evaluation.checkpoints[1:]:
-        console.print(difference_table(evaluation.checkpoints[0], other, shown))
+    for other in evaluation.subjects[1:]:
+        console.print(difference_table(evaluation.subjects[0], other, shown))
 
 
 def protocol_table(evaluation: ModelEvaluation, protocol: Protocol, means: list[dict[str, DefinedMean]]) -> Table:
-    """One row a checkpoint, and below it one for each part of a benchmark. A value from fewer clips than there are says from how many."""
+    """One row a checkpoint or label set, and below it one for each part of a benchmark. Columns without a value are left out.
+
+    A value from fewer clips than there are says from how many.
+    """
     table = Table(title=f"{protocol.title}; {counted(len(evaluation.keys), 'clip')}", title_justify="left")
-    table.add_column("checkpoint", overflow="fold")
-    for measure in protocol.measures:
+    table.add_column("checkpoint" if evaluation.config.checkpoints else "label set", overflow="fold")
+    measures = [measure for measure in protocol.measures if any(mean[measure.name].num_defined for mean in means)]
+    for measure in measures:
         table.add_column(measure.head, justify="right")
-    for one, mean in zip(evaluation.checkpoints, means, strict=True):
-        table.add_row(short_name(one), *(_cell(measure, mean[measure.name]) for measure in protocol.measures))
+    for one, mean in zip(evaluation.subjects, means, strict=True):
+        table.add_row(one.short_name, *(_cell(measure, mean[measure.name]) for measure in measures))
         for subset, clips in subsets_of(one.clips).items():
             of_subset = summarise(clips)
-            if any(of_subset[measure.name].num_defined for measure in protocol.measures):
-                cells = [_cell(measure, of_subset[measure.name]) for measure in protocol.measures]
+            if any(of_subset[measure.name].num_defined for measure in measures):
+                cells = [_cell(measure, of_subset[measure.name]) for measure in measures]
                 table.add_row(f"  {subset}, {len(clips)} clips", *cells)
     return table
 
@@ -58,9 +62,9 @@ def subsets_of(clips: Sequence[ClipScores]) -> dict[str, list[ClipScores]]:
     return {name: [clip for clip in clips if clip.subset == name] for name in names}
 
 
-def difference_table(first: CheckpointScores, other: CheckpointScores, protocols: list[Protocol]) -> Table:
+def difference_table(first: SubjectScores, other: SubjectScores, protocols: list[Protocol]) -> Table:
     """Paired over clips: the mean difference, its 95 % interval, and the change in percent."""
-    table = Table(title=f"{short_name(other)} minus {short_name(first)}, clip by clip", title_justify="left")
+    table = Table(title=f"{other.short_name} minus {first.short_name}, clip by clip", title_justify="left")
     for head in ("measure", "difference", "95 % interval", "change", "clips"):
         table.add_column(head, justify="left" if head == "measure" else "right")
     for measure in (measure for protocol in protocols for measure in protocol.measures):
@@ -73,14 +77,9 @@ def difference_table(first: CheckpointScores, other: CheckpointScores, protocols
     return table
 
 
-def differences(first: CheckpointScores, other: CheckpointScores, measure: Measure) -> PairedDifference:
+def differences(first: SubjectScores, other: SubjectScores, measure: Measure) -> PairedDifference:
     """Other minus first on the clips where both are defined."""
     return paired_difference([clip.values[measure.name] for clip in first.clips], [clip.values[measure.name] for clip in other.clips])
-
-
-def short_name(one: CheckpointScores) -> str:
-    """The end of a checkpoint's path, which tells it from others beside it."""
-    return "/".join(one.info.source.rstrip("/").rsplit("/", 2)[-2:])
 
 
 def _verdict(measure: Measure, found: PairedDifference) -> str:

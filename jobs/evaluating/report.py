@@ -10,6 +10,7 @@ from jobs.evaluating.job import Evaluation, SetEvaluation
 from jobs.evaluating.measures import LabelMeasures, mean_measures, pooled_counts, pooled_measures
 from pipeline.metrics.label_comparison import comparison_settings
 from pipeline.metrics.tapvid_counts import fractions_of
+from pipeline.records import LabelSet
 from pipeline.shards.dataset import code_version
 
 
@@ -26,9 +27,9 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _of_set(one: SetEvaluation) -> dict[str, Any]:
-    label_set = one.label_set
-    provenance = {
+def provenance(label_set: LabelSet) -> dict[str, Any]:
+    """Who made a label set, and how, in JSON types."""
+    return {
         "labeler": label_set.labeler,
         "configuration": dict(label_set.configuration),
         "checkpoint": label_set.checkpoint,
@@ -37,7 +38,11 @@ def _of_set(one: SetEvaluation) -> dict[str, Any]:
         "versions": dict(label_set.versions),
         "license": label_set.license,
     }
-    document = {"name": label_set.name, "provenance": provenance, "clips": [_of_clip(clip) for clip in one.clips]}
+
+
+def _of_set(one: SetEvaluation) -> dict[str, Any]:
+    label_set = one.label_set
+    document = {"name": label_set.name, "provenance": provenance(label_set), "clips": [_of_clip(clip) for clip in one.clips]}
     if not one.clips:
         return document
     means = mean_measures(one.clips)

@@ -15,7 +15,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.labels import LabelShard, read_label_shard
 from pipeline.layout import Layout
 from pipeline.metrics.error_histogram import ErrorHistogram
-from pipeline.metrics.label_comparison import LabelComparison, compare_labels, match_queries
+from pipeline.metrics.label_comparison import LabelComparison, compare_labels, match_true_queries
 from pipeline.records import ClipRecord, TrackLabels, TrackTruth
 from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.index import ARRAYS, ClipEntry, read_index
@@ -128,13 +128,11 @@ def _compare(labelled: ShardOfSet, record: ClipRecord, truth: TrackTruth, *, que
         raise DataError(f"clip {record.key} is not labelled by {labelled.name}")
     labelled.labels.check_clip(record.key, record.sha256)
     labels = labelled.labels.tracks(record.key)
-    tracks = match_queries(labels.queries, truth)
+    try:
+        tracks = match_true_queries(labels.queries, truth)
+    except ConfigError as error:
+        raise ConfigError(f"label set {labelled.name}, clip {record.key}: {error}") from error
     matched = np.flatnonzero(tracks >= 0)
-    if len(tracks) and not len(matched):
-        raise ConfigError(
-            f"label set {labelled.name}, clip {record.key}: none of its {len(tracks)} queries is a true point of the clip, so nothing can"
-            " be measured; label the dataset with jobs/pseudolabel.py --query-policy truth"
-        )
     chosen = TrackLabels(queries=labels.queries[matched], tracks_px=labels.tracks_px[:, matched], visibility=labels.visibility[:, matched])
     try:
         comparison = compare_labels(chosen, truth.chosen(tracks[matched]), height=record.height, width=record.width, query_mode=query_mode)

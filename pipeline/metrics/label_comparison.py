@@ -36,6 +36,17 @@ def match_queries(queries: np.ndarray, truth: TrackTruth) -> np.ndarray:
     return matched
 
 
+def match_true_queries(queries: np.ndarray, truth: TrackTruth) -> np.ndarray:
+    """As `match_queries`. Raises: ConfigError if there are queries and none of them has a true track."""
+    tracks = match_queries(queries, truth)
+    if len(tracks) and not (tracks >= 0).any():
+        raise ConfigError(
+            f"none of its {len(tracks)} queries is a true point of the clip, so nothing can be measured; label the dataset with"
+            " jobs/pseudolabel.py --query-policy truth"
+        )
+    return tracks
+
+
 def _codes(positions: np.ndarray) -> np.ndarray:
     """Positions float32 "N 2" as one whole number each, the same for equal positions."""
     normalised = np.ascontiguousarray(positions, np.float32) + np.float32(0)  # -0 equals 0

@@ -126,7 +126,7 @@ def scene_flow_metrics(prediction: SceneFlow, truth: SceneFlow, *, valid: Bools,
     elif not valid.any():
         undefined |= dict.fromkeys(MEASURES_2D, "no pixel is valid")
     else:
-        measured |= _measures_2d(prediction.target_px[valid], truth.target_px[valid])
+        measured |= pixel_measures(prediction.target_px[valid], truth.target_px[valid])
     return SceneFlowMetrics(**measured, num_pixels=int(valid.sum()), alignment=alignment, undefined=undefined)
 
 
@@ -140,6 +140,18 @@ def pool_scene_flow(pairs: Sequence[SceneFlowMetrics]) -> SceneFlowMetrics:
     reason = "it is undefined in every pair" if pairs else "there are no pairs"
     undefined = {name: reason for name, value in means.items() if np.isnan(value)}
     return SceneFlowMetrics(**means, num_pixels=sum(weights), alignment=None, undefined=undefined)
+
+
+def pixel_measures(target_px: np.ndarray, true_target_px: np.ndarray) -> dict[str, float]:
+    """MEASURES_2D of positions in the second frame, absolute pixels "N 2" each, at least one."""
+    error = _norm(target_px.astype(np.float64) - true_target_px)
+    relative = error / (_norm(true_target_px) + EPSILON)
+    return {
+        "epe_2d_px": float(error.mean()),
+        "accuracy_1px": float(np.mean(error < 1)),
+        "accuracy_3px": float(np.mean(error < 3)),
+        "outliers_2d": float(np.mean((error > 3) & (relative > 0.05))),
+    }
 
 
 def _aligned(prediction: SceneFlow, truth: SceneFlow, valid: np.ndarray, fit_grid: int | None) -> ScaleShift:
@@ -167,17 +179,6 @@ def _measures_3d(prediction: SceneFlow, truth: SceneFlow, valid: np.ndarray, ali
         "outliers_3d": float(np.mean((error > 0.30) | (relative > 0.10))),
         "points_abs_rel": float(np.mean(distance / (true_norm + EPSILON))),
         "points_delta1": float(np.mean(distance < 0.25 * np.minimum(norm, true_norm))),
-    }
-
-
-def _measures_2d(target_px: np.ndarray, true_target_px: np.ndarray) -> dict[str, float]:
-    error = _norm(target_px.astype(np.float64) - true_target_px)
-    relative = error / (_norm(true_target_px) + EPSILON)
-    return {
-        "epe_2d_px": float(error.mean()),
-        "accuracy_1px": float(np.mean(error < 1)),
-        "accuracy_3px": float(np.mean(error < 3)),
-        "outliers_2d": float(np.mean((error > 3) & (relative > 0.05))),
     }
 
 

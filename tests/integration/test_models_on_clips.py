@@ -178,7 +178,7 @@ def test_an_evaluation_does_what_is_missing_and_ends_with_the_same_bytes(work, m
     (kept,) = (work / executor / "whole/shards").rglob("*.json")
     report = (work / executor / "whole/model_evaluation.json").read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr("jobs.evaluating.model_stage.load_checkpoint", None)  # nothing is left to be measured
+        patch.setattr("jobs.evaluating.subjects.load_checkpoint", None)  # nothing is left to be measured
         run(evaluate_app, "model", *small, "--out", work / executor / "whole")
     assert (work / executor / "whole/model_evaluation.json").read_bytes() == report
     before = kept.read_bytes()

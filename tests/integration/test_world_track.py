@@ -97,7 +97,7 @@ def test_the_first_frames_count_and_what_is_done_is_kept(work, run_job, monkeypa
     document = measured(work, "short")
     assert (document["settings"]["first_frames"], document["settings"]["num_tracks"]) == (3, None)
     assert [clip["num_frames"] for clip in document["checkpoints"][0]["clips"]] == [3]
-    monkeypatch.setattr("jobs.evaluating.model_stage.load_checkpoint", None)  # nothing is left to be measured
+    monkeypatch.setattr("jobs.evaluating.subjects.load_checkpoint", None)  # nothing is left to be measured
     run_job("evaluate.py", "worldtrack", *short, "--out", work / "short")
     assert (work / "short/model_evaluation.json").read_bytes() == report
 

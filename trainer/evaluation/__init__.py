@@ -1,4 +1,4 @@
-"""Evaluation of models on clips with truth: camera poses, depth of videos, point maps, and tracks in space."""
+"""Evaluation of models and label sets on clips with truth: camera poses, depth of videos, point maps, flow, and tracks in space."""
 
 from trainer.evaluation.clip_scores import (
     ALL_PROTOCOLS,
@@ -10,6 +10,7 @@ from trainer.evaluation.clip_scores import (
     lacks_truth,
     measure_clip,
 )
+from trainer.evaluation.label_scores import SCORED, measure_labels
 from trainer.evaluation.measures import (
     CLIPS_FOR_INTERVAL,
     MEASURES,
@@ -20,7 +21,7 @@ from trainer.evaluation.measures import (
     paired_difference,
     summarise,
 )
-from trainer.evaluation.truth_metrics import choose_tracks
+from trainer.evaluation.truth_metrics import choose_tracks, known_geometry
 
 __all__ = [
     "ALL_PROTOCOLS",
@@ -28,6 +29,7 @@ __all__ = [
     "MEASURES",
     "PROTOCOLS",
     "PROTOCOL_NAMES",
+    "SCORED",
     "TRACKING",
     "WORLD_TRACK_PROTOCOLS",
     "ClipScores",
@@ -36,8 +38,10 @@ __all__ = [
     "PairedDifference",
     "Protocol",
     "choose_tracks",
+    "known_geometry",
     "lacks_truth",
     "measure_clip",
+    "measure_labels",
     "paired_difference",
     "summarise",
 ]

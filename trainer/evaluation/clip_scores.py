@@ -4,10 +4,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from networks.inputs import PIXEL_BUDGET
 from pipeline.errors import ConfigError, DataError
 from pipeline.metrics import DepthProtocol, RelativePoseErrors, depth_metrics, published_protocol, resize_to_truth
+from pipeline.metrics.world_tracks import tracks_in_first_camera
 from pipeline.records import ClipSample
+from trainer.evaluation.motion import FIXED_BUBBLES, SCENE_FLOW, TracksInSpace, fixed_bubble_scores, flow_scores, measure_scene_flow
 from trainer.evaluation.truth_metrics import (
     ChosenTracks,
     Score,
@@ -32,14 +36,17 @@ from trainer.inference.reconstruction import VISIBLE
 
 PROTOCOL_NAMES = ("poses", "video_depth", "point_maps", "tracks3d")  # measured unless asked for otherwise
 WORLD_TRACK_PROTOCOLS = ("world_track", "world_reconstruction")  # of the WorldTrack benchmark
-ALL_PROTOCOLS = (*PROTOCOL_NAMES, *WORLD_TRACK_PROTOCOLS)
-TRACKING = ("tracks3d", "world_track")  # protocols for which a model is asked for tracks
+MOTION_PROTOCOLS = ("fixed_bubbles", "scene_flow")  # of Track4World
+ALL_PROTOCOLS = (*PROTOCOL_NAMES, *WORLD_TRACK_PROTOCOLS, *MOTION_PROTOCOLS)
+TRACKING = ("tracks3d", "world_track", *MOTION_PROTOCOLS)  # protocols for which a model is asked for tracks
+GEOMETRIES = ("model", "truth")
 POSES = ("ate", "rpe_trans", "rpe_rot_deg")
 PAIRS = ("rra_30", "rta_30", "auc_30")
 DEPTHS = tuple(f"{value}_{alignment}" for alignment in ("scale", "scale_shift") for value in ("abs_rel", "delta_1"))
 CLOUDS = ("accuracy", "completion", "normal_consistency")
 CAMERA_TRACKS = ("average_jaccard_3d", "average_pts_within_3d", "occlusion_accuracy")
 WORLD_TRACKS = ("world_apd", "world_epe_m")
+LABELLED = ("labelled_poses", "labelled_tracks", "labelled_flow")  # of label sets: shares of what the truth knows
 VALUES = (
     *POSES,
     *PAIRS,
@@ -49,6 +56,9 @@ VALUES = (
     *WORLD_TRACKS,
     *WORLD_TRACK,
     *WORLD_RECONSTRUCTION,
+    *FIXED_BUBBLES,
+    *SCENE_FLOW,
+    *LABELLED,
 )
 
 
@@ -57,6 +67,7 @@ class EvaluationSettings:
     """Settings of an evaluation. The defaults are the field's where it has any; the others are ours."""
 
     protocols: tuple[str, ...] = PROTOCOL_NAMES  # what is measured
+    geometry: str = "model"  # where points and cameras come from: "model", or "truth" for one that has no geometry of its own
     pixel_budget: int = PIXEL_BUDGET  # of a frame as the model sees it
     num_tracks: int | None = 512  # at most, thinned evenly, of the true tracks that are seen in the first frame; None: all
     visible: float = VISIBLE  # score above which a predicted point counts as seen
@@ -65,11 +76,12 @@ class EvaluationSettings:
     point_frames: int = 4  # spread over a clip, whose points are compared
     max_points: int = 20_000  # of these frames together, thinned evenly
     icp_distance: float | None = 0.1  # largest distance of an ICP match in the truth's unit; None leaves ICP out
+    flow_frame: int = 4  # scene flow goes from the first frame to this one
     world_sim3: str = "sim3"  # the similarity of world_track; "sim3_repository": with the scale as the public evaluation has it
     seed: int = 0  # of the drawn frames, and of RANSAC
 
     def __post_init__(self) -> None:
-        for name, least in {"num_tracks": 1, "pose_frames": 2, "point_frames": 1, "max_points": 100, "seed": 0}.items():
+        for name, least in {"num_tracks": 1, "pose_frames": 2, "point_frames": 1, "flow_frame": 1, "max_points": 100, "seed": 0}.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigError(f"evaluation: {name} is {value}, expected at least {least}")
@@ -79,6 +91,8 @@ class EvaluationSettings:
             )
         if self.world_sim3 not in SIM3:
             raise ConfigError(f"evaluation: world_sim3 is {self.world_sim3!r}, expected {' or '.join(SIM3)}")
+        if self.geometry not in GEOMETRIES:
+            raise ConfigError(f"evaluation: geometry is {self.geometry!r}, expected {' or '.join(GEOMETRIES)}")
         if not 0 <= self.visible < 1:
             raise ConfigError(f"evaluation: visible is {self.visible}, expected a score from 0 to below 1")
         if self.icp_distance is not None and not self.icp_distance > 0:
@@ -92,7 +106,7 @@ class EvaluationSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ClipScores:
-    """One model on one clip. `values` has every one of VALUES; NaN where undefined, `undefined` says which and why."""
+    """One model, or one label set, on one clip. `values` has every one of VALUES; NaN where undefined, `undefined` says which and why."""
 
     key: str
     subset: str = ""  # the part of a benchmark that the clip is of, whose means are taken apart
@@ -101,6 +115,7 @@ class ClipScores:
     undefined: Mapping[str, str] = field(default_factory=dict)
     valid_pixels: int = 0  # with a true depth: the clip's weight in a mean of depth
     num_tracks: int = 0  # asked for
+    flow_points: int = 0  # whose flow was measured: the clip's weight in a mean of flow
     pairs: RelativePoseErrors | None = None  # of frames, to be pooled over clips
 
     def __post_init__(self) -> None:
@@ -119,44 +134,70 @@ def measure_clip(prediction: Prediction, sample: ClipSample, chosen: ChosenTrack
     Args:
         chosen: the true tracks that the model was asked for; None if it was asked for none.
     """
-    asked, found = settings.protocols, {name: Score(name, math.nan, "not asked for") for name in VALUES}
-    pairs = None
+    asked, found = settings.protocols, list[Score]()
+    pairs, flow_points = None, 0
     if "poses" in asked:
-        pairs = _pose_pairs(prediction, sample, settings)
-        found |= _by_name(_pose_scores(prediction, sample, pairs))
+        pairs = pose_pairs(prediction.camera_to_world, sample, settings)
+        found += pose_scores(prediction.camera_to_world, sample, pairs)
     if "video_depth" in asked:
-        found |= _by_name(_depth_scores(prediction, sample, settings))
+        found += _depth_scores(prediction, sample, settings)
     if "point_maps" in asked:
-        found |= _by_name(_point_map_scores(prediction, sample, settings))
+        found += _point_map_scores(prediction, sample, settings)
     if "tracks3d" in asked:
-        found |= _by_name(_track_scores(prediction, sample, chosen, settings))
+        found += _track_scores(prediction, sample, chosen, settings)
     if "world_track" in asked:
-        found |= _by_name(world_track_scores(prediction, sample, chosen, sim3=settings.world_sim3))
+        found += world_track_scores(prediction, sample, chosen, sim3=settings.world_sim3)
     if "world_reconstruction" in asked:
-        found |= _by_name(world_reconstruction_scores(prediction, sample, seed=settings.seed))
+        found += world_reconstruction_scores(prediction, sample, seed=settings.seed)
+    if "fixed_bubbles" in asked:
+        found += _bubble_scores(prediction, sample, chosen)
+    if "scene_flow" in asked:
+        flow = measure_scene_flow(prediction, sample, chosen, frame=settings.flow_frame)
+        found += flow_scores(flow)
+        flow_points = 0 if isinstance(flow, str) else flow.num_pixels
+    return clip_scores(
+        sample,
+        found,
+        pairs=pairs,
+        valid_pixels=_valid_pixels(sample, settings),
+        num_tracks=0 if chosen is None else len(chosen.index),
+        flow_points=flow_points,
+    )
+
+
+def clip_scores(
+    sample: ClipSample,
+    found: Iterable[Score],
+    *,
+    pairs: RelativePoseErrors | None = None,
+    valid_pixels: int = 0,
+    num_tracks: int = 0,
+    flow_points: int = 0,
+) -> ClipScores:
+    """The scores of a clip, with those that were not asked for."""
+    scores = {name: Score(name, math.nan, "not asked for") for name in VALUES} | {each.name: each for each in found}
     return ClipScores(
         key=sample.key,
         subset=str(sample.extra.get("subset", "")),
         num_frames=len(sample.frames),
-        values={each.name: each.value for each in found.values()},
-        undefined={each.name: each.why or "not defined for this clip" for each in found.values() if math.isnan(each.value)},
-        valid_pixels=_valid_pixels(sample, settings),
-        num_tracks=0 if chosen is None else len(chosen.index),
+        values={each.name: each.value for each in scores.values()},
+        undefined={each.name: each.why or "not defined for this clip" for each in scores.values() if math.isnan(each.value)},
+        valid_pixels=valid_pixels,
+        num_tracks=num_tracks,
+        flow_points=flow_points,
         pairs=pairs,
     )
 
 
-def _by_name(found: Iterable[Score]) -> dict[str, Score]:
-    return {each.name: each for each in found}
-
-
-def _pose_pairs(prediction: Prediction, sample: ClipSample, settings: EvaluationSettings) -> RelativePoseErrors | None:
+def pose_pairs(camera_to_world: np.ndarray, sample: ClipSample, settings: EvaluationSettings) -> RelativePoseErrors | None:
+    """Angular errors of poses "T 4 4" between frames that are drawn; None where fewer than two true poses are known."""
     if sample.camera_to_world is None:
         return None
-    return measure_relative_poses(prediction.camera_to_world, sample, count=settings.pose_frames, seed=settings.seed)
+    return measure_relative_poses(camera_to_world, sample, count=settings.pose_frames, seed=settings.seed)
 
 
-def _pose_scores(prediction: Prediction, sample: ClipSample, pairs: RelativePoseErrors | None) -> Iterator[Score]:
+def pose_scores(camera_to_world: np.ndarray, sample: ClipSample, pairs: RelativePoseErrors | None) -> Iterator[Score]:
+    """Scores of poses "T 4 4" and of their pairs."""
     if pairs is None:
         yield from undefined_scores(PAIRS, "fewer than two true poses")
     else:
@@ -164,7 +205,7 @@ def _pose_scores(prediction: Prediction, sample: ClipSample, pairs: RelativePose
     if sample.camera_to_world is None:
         yield from undefined_scores(POSES, "no true poses")
         return
-    metrics = measure_trajectory(prediction.camera_to_world, sample)
+    metrics = measure_trajectory(camera_to_world, sample)
     for name in POSES:
         yield Score(name, getattr(metrics, name), metrics.undefined.get(name))
 
@@ -214,9 +255,21 @@ def _track_scores(prediction: Prediction, sample: ClipSample, chosen: ChosenTrac
         fields = ("average_jaccard", "average_pts_within_thresh", "occlusion_accuracy")
         for name, source in zip(CAMERA_TRACKS, fields, strict=True):
             yield Score(name, float(getattr(metrics, source)), metrics.undefined.get(source))
+    yield from world_scores(tracks_in_first_camera(prediction.tracks.camera, prediction.camera_to_world), sample, chosen)
+
+
+def world_scores(world: np.ndarray, sample: ClipSample, chosen: ChosenTracks) -> Iterator[Score]:
+    """WorldTrack's scores of tracks "T N 3" in the camera of the first frame."""
     if sample.camera_to_world is None or (sample.pose_valid is not None and not sample.pose_valid.all()):
         yield from undefined_scores(WORLD_TRACKS, "not every frame has a true pose")
         return
-    world = measure_world_tracks(prediction.tracks.camera, prediction.camera_to_world, sample, chosen)
-    yield Score("world_apd", world.apd, world.undefined.get("apd"))
-    yield Score("world_epe_m", world.epe_m, world.undefined.get("epe_m"))
+    metrics = measure_world_tracks(world, sample, chosen)
+    yield Score("world_apd", metrics.apd, metrics.undefined.get("apd"))
+    yield Score("world_epe_m", metrics.epe_m, metrics.undefined.get("epe_m"))
+
+
+def _bubble_scores(prediction: Prediction, sample: ClipSample, chosen: ChosenTracks | None) -> Iterator[Score]:
+    if chosen is None or prediction.tracks is None:
+        yield from undefined_scores(FIXED_BUBBLES, "no true tracks to ask for" if chosen is None else "the model tracks nothing")
+        return
+    yield from fixed_bubble_scores(TracksInSpace.of_prediction(prediction.tracks, prediction.camera_to_world), sample, chosen)

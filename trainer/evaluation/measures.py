@@ -11,7 +11,7 @@ from pipeline.metrics.averages import DefinedMean, defined_mean
 from trainer.evaluation.clip_scores import ClipScores
 from trainer.evaluation.truth_metrics import pair_values
 
-Pooling = Literal["pixels", "pairs"]
+Pooling = Literal["pixels", "pairs", "flow"]
 _RESAMPLINGS = 10_000
 CLIPS_FOR_INTERVAL = 5  # resampling fewer says more of the resampling than of other clips
 
@@ -24,7 +24,7 @@ class Measure:
     head: str  # of the column
     better: Literal["lower", "higher"]
     percent: bool = False  # a fraction, printed times 100
-    pooled: Pooling | None = None  # over clips: None, the plain mean; weighted by valid pixels; all pairs of frames together
+    pooled: Pooling | None = None  # over clips: the plain mean; weighted by valid pixels or points of flow; all pairs together
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +64,7 @@ PROTOCOLS = (
             _share("rra_30", "RRA@30", "pairs"),
             _share("rta_30", "RTA@30", "pairs"),
             _share("auc_30", "AUC@30", "pairs"),
+            _share("labelled_poses", "labelled"),
         ),
     ),
     Protocol(
@@ -97,6 +98,32 @@ PROTOCOLS = (
             _share("occlusion_accuracy", "OA"),
             _share("world_apd", "world APD"),
             _lower("world_epe_m", "world EPE"),
+            _share("labelled_tracks", "labelled"),
+        ),
+    ),
+    Protocol(
+        name="fixed_bubbles",
+        title="3D tracks as Track4World (APD within 1, 4, 16, 64, 256 cm after a scale and shift by seen, or hidden points; percent)",
+        measures=(
+            _share("bubble_apd_camera_visible", "camera, seen"),
+            _share("bubble_apd_camera_occluded", "camera, hidden"),
+            _share("bubble_apd_world_visible", "world, seen"),
+            _share("bubble_apd_world_occluded", "world, hidden"),
+        ),
+    ),
+    Protocol(
+        name="scene_flow",
+        title="scene flow as Track4World (one scale and shift a pair of frames; all points together; metres, pixels, percent)",
+        measures=(
+            _lower("flow_epe_3d_m", "EPE3D", "flow"),
+            _share("flow_accuracy_strict_3d", "AccS", "flow"),
+            _share("flow_accuracy_relaxed_3d", "AccR", "flow"),
+            Measure(name="flow_outliers_3d", head="Out3D", better="lower", percent=True, pooled="flow"),
+            _lower("flow_epe_2d_px", "EPE2D", "flow"),
+            _share("flow_accuracy_1px", "<1 px", "flow"),
+            _share("flow_accuracy_3px", "<3 px", "flow"),
+            Measure(name="flow_outliers_2d", head="Out2D", better="lower", percent=True, pooled="flow"),
+            _share("labelled_flow", "labelled"),
         ),
     ),
     Protocol(
@@ -121,11 +148,11 @@ MEASURES: tuple[Measure, ...] = tuple(measure for protocol in PROTOCOLS for meas
 def summarise(clips: Sequence[ClipScores]) -> dict[str, DefinedMean]:
     """Each measure over clips, by name; clips in which it is undefined are left out and counted."""
     pooled = pair_values([clip.pairs for clip in clips if clip.pairs is not None])
-    pixels = [clip.valid_pixels for clip in clips]
+    weights = {"pixels": [clip.valid_pixels for clip in clips], "flow": [clip.flow_points for clip in clips]}
     means: dict[str, DefinedMean] = {}
     for measure in MEASURES:
         values = [clip.values[measure.name] for clip in clips]
-        mean = defined_mean(values, weights=pixels if measure.pooled == "pixels" else None)
+        mean = defined_mean(values, weights=weights.get(measure.pooled or ""))
         if measure.pooled == "pairs" and mean.num_defined:
             mean = DefinedMean(value=pooled[measure.name], num_defined=mean.num_defined, num_dropped=mean.num_dropped)
         means[measure.name] = mean

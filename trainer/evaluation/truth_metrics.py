@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from pipeline.metrics import (
     PointMapMetrics,
@@ -26,6 +27,7 @@ from pipeline.metrics import (
 from pipeline.metrics.world_tracks import tracks_in_first_camera
 from pipeline.records import ClipSample
 from pipeline.records.pixel_transforms import resize_intrinsics, resize_nearest, resize_points
+from trainer.families.protocol import KnownGeometry
 from trainer.inference.prediction import PredictedTracks
 
 
@@ -69,6 +71,21 @@ def choose_tracks(sample: ClipSample, size: tuple[int, int], *, at_most: int | N
     if at_most is not None and len(index) > at_most:
         index = index[np.linspace(0, len(index) - 1, at_most).round().astype(np.int64)]
     return ChosenTracks(index=index, queries=resize_points(sample.tracks2d[0, index], (height, width), size))
+
+
+def known_geometry(sample: ClipSample, size: tuple[int, int]) -> KnownGeometry | None:
+    """Depth and cameras of a clip at the model's size (H, W); None where not every frame has both.
+
+    Each pixel takes the nearest stored depth.
+    """
+    if sample.depth is None or sample.intrinsics is None or sample.camera_to_world is None:
+        return None
+    depth = resize_nearest(sample.depth, size)
+    if not (depth > 0).any(axis=(1, 2)).all() or not (sample.pose_valid is None or sample.pose_valid.all()):
+        return None
+    intrinsics = resize_intrinsics(sample.intrinsics, sample.frames.shape[1:3], size)
+    arrays = {"depth": depth, "intrinsics": intrinsics, "camera_to_world": sample.camera_to_world}
+    return KnownGeometry(**{name: torch.from_numpy(np.ascontiguousarray(array, np.float32))[None] for name, array in arrays.items()})
 
 
 def measure_trajectory(camera_to_world: np.ndarray, sample: ClipSample) -> TrajectoryMetrics:
@@ -158,7 +175,7 @@ def world_points(depth: np.ndarray, intrinsics: np.ndarray, camera_to_world: np.
 
 def measure_camera_tracks(predicted: PredictedTracks, sample: ClipSample, chosen: ChosenTracks, *, visible: float) -> Tapvid3dMetrics:
     """TAPVid-3D's AJ, APD and OA after its median scaling; thresholds are pixels at the true depth."""
-    positions, seen, known = _truth(sample, chosen)
+    positions, seen, known = true_tracks(sample, chosen)
     truth = Tracks3d(positions=positions, visible=seen & known, valid=known)
     assert sample.intrinsics is not None, "thresholds need focal lengths"
     height, width = sample.frames.shape[1:3]
@@ -167,21 +184,20 @@ def measure_camera_tracks(predicted: PredictedTracks, sample: ClipSample, chosen
     return tapvid3d_metrics(truth, prediction, focal_px=focal)
 
 
-def measure_world_tracks(predicted: np.ndarray, camera_to_world: np.ndarray, sample: ClipSample, chosen: ChosenTracks) -> WorldTrackMetrics:
-    """WorldTrack's APD and end-point error after its median scaling, over tracks that are known in every frame.
+def measure_world_tracks(predicted: np.ndarray, sample: ClipSample, chosen: ChosenTracks) -> WorldTrackMetrics:
+    """WorldTrack's APD and end-point error after its median scaling, over tracks that are known in every frame, in truth and prediction.
 
     Args:
-        predicted: "T N 3", in the camera of each frame.
-        camera_to_world: predicted poses "T 4 4": tracks and cameras are judged together.
+        predicted: "T N 3", in the camera of the first frame: by predicted poses, so that tracks and cameras are judged together.
     """
     assert sample.camera_to_world is not None, "tracks reach the first camera by true poses"
-    positions, _, known = _truth(sample, chosen)
-    whole = known.all(axis=0) & np.isfinite(positions).all(axis=(0, 2))
+    positions, _, known = true_tracks(sample, chosen)
+    whole = known.all(axis=0) & np.isfinite(positions).all(axis=(0, 2)) & np.isfinite(predicted).all(axis=(0, 2))
     truth = tracks_in_first_camera(np.where(whole[:, None], positions, 0.0), sample.camera_to_world)
-    return world_track_metrics(tracks_in_first_camera(predicted, camera_to_world), truth, tracks=whole)
+    return world_track_metrics(predicted, truth, tracks=whole)
 
 
-def _truth(sample: ClipSample, chosen: ChosenTracks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def true_tracks(sample: ClipSample, chosen: ChosenTracks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions "T N 3", visible and known "T N" of the chosen tracks."""
     assert sample.tracks3d is not None, "tracks are measured where they are known"
     assert sample.visibility is not None, "tracks are measured where they are known"

@@ -22,6 +22,15 @@ class InferenceDefaults:
     frames: int = 64  # reconstructed at once; the published scripts take all at once, whatever memory that needs
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class KnownGeometry:
+    """True geometry of one video of T frames, for a model that has none of its own."""
+
+    depth: Tensor  # float32 "1 T H W", along z; 0 where unknown
+    intrinsics: Tensor  # float32 "1 T 3 3", pixels, integers at centres
+    camera_to_world: Tensor  # float32 "1 T 4 4"
+
+
 class LossSettings(Protocol):
     """The losses of one stage: a frozen dataclass of the family's own, parsed from the `losses` section of a configuration."""
 
@@ -81,10 +90,11 @@ class Family(Protocol):
     def pictures(self, clips: ClipBatch, output: Any) -> Mapping[str, np.ndarray]:
         """Pictures of the first clip, uint8 "H W 3" RGB each, by name."""
 
-    def predict(self, model: Network, images: Tensor, query_points: Tensor | None) -> ModelOutput:
+    def predict(self, model: Network, images: Tensor, query_points: Tensor | None, geometry: KnownGeometry | None = None) -> ModelOutput:
         """Geometry of one video, and tracks if points are asked for and the model tracks.
 
         Args:
             images: "1 T 3 H W" in [0, 1].
             query_points: "1 N 2", (x, y) in pixels of frame 0; None: geometry alone.
+            geometry: of these frames, given only to a model that does not infer from images alone.
         """

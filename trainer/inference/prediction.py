@@ -1,6 +1,6 @@
 """A model's prediction for one video: the record, on the CPU, and the forward pass that makes it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from networks.pi3 import ModelOutput
 from pipeline.errors import ConfigError, DataError, MemoryExhausted
 from pipeline.records.arrays import check_array
 from trainer.families import family_of
+from trainer.families.protocol import KnownGeometry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -73,6 +74,7 @@ def predict(
     queries: npt.NDArray[np.float32] | None = None,
     *,
     precision: ForwardPrecision = "float32",
+    geometry: KnownGeometry | None = None,
 ) -> Prediction:
     """Reconstruct T frames at once, and follow points of frame 0 if there are any and the model can.
 
@@ -82,8 +84,9 @@ def predict(
         frames: uint8 "T H W 3", RGB, H and W multiples of the model's patch.
         queries: float32 "N 2", (x, y) in pixels of frame 0; None or no row: geometry alone.
         precision: of encoder, decoder and transformer heads; dense heads, poses and tracker compute in float32 in any case.
-    Raises: ConfigError for another precision; DataError if the prediction is not finite; MemoryExhausted if it does not fit into the
-        device's memory.
+        geometry: of these frames, for a model that does not infer from images alone.
+    Raises: ConfigError for another precision, or for geometry that the model has no use for; DataError if the prediction is not finite;
+        MemoryExhausted if it does not fit into the device's memory.
     """
     if precision not in FORWARD_PRECISIONS:
         raise ConfigError(f"precision is {precision!r}, expected one of {', '.join(FORWARD_PRECISIONS)}")
@@ -93,7 +96,7 @@ def predict(
     try:
         with torch.inference_mode(), forward_precision(device, precision):
             images = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2)[None].float() / 255
-            output, asked = _forward(model, images, queries)
+            output, asked = _forward(model, images, queries, geometry)
         return _record(frames, output, asked)
     except torch.OutOfMemoryError as error:
         num_frames, height, width, _ = frames.shape
@@ -105,13 +108,19 @@ def predict(
         model.train(was_training)
 
 
-def _forward(model: Network, images: Tensor, queries: np.ndarray | None) -> tuple[ModelOutput, np.ndarray | None]:
+def _forward(
+    model: Network, images: Tensor, queries: np.ndarray | None, geometry: KnownGeometry | None
+) -> tuple[ModelOutput, np.ndarray | None]:
     """The output, and the queries that it answers."""
     family = family_of(model_name(model))
+    if geometry is not None:
+        if family.infers(model):
+            raise ConfigError(f"this {model_name(model)} predicts geometry from images; leave --geometry truth to one without a backbone")
+        geometry = KnownGeometry(**{field.name: getattr(geometry, field.name).to(images.device) for field in fields(geometry)})
     if queries is None or not len(queries) or not family.tracks(model):
-        return family.predict(model, images, None), None
+        return family.predict(model, images, None, geometry), None
     asked = np.asarray(queries, np.float32)
-    return family.predict(model, images, torch.from_numpy(asked)[None].to(images.device)), asked
+    return family.predict(model, images, torch.from_numpy(asked)[None].to(images.device), geometry), asked
 
 
 def _record(frames: np.ndarray, output: ModelOutput, queries: np.ndarray | None) -> Prediction:

@@ -12,7 +12,7 @@ from networks.pi3 import ModelOutput, expect_backbone
 from pipeline.errors import ConfigError
 from trainer.data import ClipBatch
 from trainer.families.pictures import draw_reconstruction
-from trainer.families.protocol import InferenceDefaults
+from trainer.families.protocol import InferenceDefaults, KnownGeometry
 from trainer.losses import ClipLosses, GeometrySettings, GeometryWeights, compare_geometry, geometry_losses
 from trainer.losses.settings import any_weight
 
@@ -89,7 +89,7 @@ class Pi3Family:
         """Frames, depth, and the points from above."""
         return draw_reconstruction(clips, output)
 
-    def predict(self, model: Network, images: Tensor, query_points: Tensor | None) -> ModelOutput:
+    def predict(self, model: Network, images: Tensor, query_points: Tensor | None, geometry: KnownGeometry | None = None) -> ModelOutput:
         """Geometry; query points are not tracked."""
         output: ModelOutput = model(images)
         return output

@@ -17,7 +17,7 @@ from networks.st4rtrack.network import EncodedImages, St4RTrack, TwinNetwork
 from pipeline.errors import ConfigError
 from trainer.data import ClipBatch
 from trainer.families.pictures import draw_reconstruction
-from trainer.families.protocol import InferenceDefaults
+from trainer.families.protocol import InferenceDefaults, KnownGeometry
 from trainer.families.st4rtrack.adaptation import poses_of_maps
 from trainer.families.st4rtrack.losses import ClipMaps, adaptation_terms, clip_maps, supervised_terms
 from trainer.families.st4rtrack.settings import St4RTrackLosses
@@ -111,7 +111,7 @@ class St4RTrackFamily:
         geometry = world_of_maps(clip_maps(output, len(clips.keys))[0], clips.query_points[0])
         return draw_reconstruction(clips, geometry)
 
-    def predict(self, model: Network, images: Tensor, query_points: Tensor | None) -> ModelOutput:
+    def predict(self, model: Network, images: Tensor, query_points: Tensor | None, geometry: KnownGeometry | None = None) -> ModelOutput:
         """Geometry in the first camera's axes, the kept start's if there is one; tracks are head 1 nearest to the queries."""
         twin, queries = _twin(model), None if query_points is None else query_points[0]
         maps, *held = (clip_maps(pair_maps(one, images, pairs_at_once=_PAIRS_AT_ONCE), 1)[0] for one in (twin, *twin.kept_start))

@@ -17,10 +17,10 @@ from networks.track4world.features import Window
 from networks.track4world.network import Track4World, padding_of
 from pipeline.errors import ConfigError, DataError
 from trainer.data import ClipBatch
-from trainer.families.protocol import InferenceDefaults
+from trainer.families.protocol import InferenceDefaults, KnownGeometry
 from trainer.families.track4world.losses import geometry_losses, planar_losses, spatial_losses
 from trainer.families.track4world.pictures import draw_motion
-from trainer.families.track4world.prediction import predict_clip
+from trainer.families.track4world.prediction import given_bundle, predict_clip
 from trainer.families.track4world.reading import TrackReadings, read_tracks
 from trainer.families.track4world.settings import Track4WorldLosses
 from trainer.families.track4world.targets import batch_bundle
@@ -109,9 +109,10 @@ class Track4WorldFamily:
         """Frames with the tracks that count and with the predicted ones, depth, points and tracks from above, as far as they are known."""
         return draw_motion(clips, output.bundle, output.readings)
 
-    def predict(self, model: Network, images: Tensor, query_points: Tensor | None) -> ModelOutput:
-        """Geometry of the backbone, and hybrid tracks."""
-        return predict_clip(_decoder(model), images, query_points)
+    def predict(self, model: Network, images: Tensor, query_points: Tensor | None, geometry: KnownGeometry | None = None) -> ModelOutput:
+        """Geometry of the backbone, or the given one where there is none, and hybrid tracks."""
+        decoder = _decoder(model)
+        return predict_clip(decoder, images, query_points, None if geometry is None else given_bundle(decoder, geometry))
 
 
 def dense_flows(model: Track4World, clips: ClipBatch, bundle: GeometryBundle, num_iterations: int) -> list[DenseFlow]:

@@ -7,18 +7,24 @@ from torch import Tensor
 
 from networks.pi3 import ModelOutput
 from networks.pi3.geometry import camera_to_world
-from networks.track4world import DenseFlow
+from networks.track4world import DenseFlow, GeometryBundle, bundle_of_truth
 from networks.track4world.correlation import anchor_grid
 from networks.track4world.network import Track4World, padding_of
 from networks.track4world.unprojection import PinholeFit, fit_pinhole, lift, unproject
 from pipeline.errors import ConfigError
+from trainer.families.protocol import KnownGeometry
 from trainer.geometry import nearest_pixels
 
 _ITERATIONS = 4
 _CENTRE = 0.5  # of a pixel from its edge
 
 
-def predict_clip(model: Track4World, images: Tensor, queries: Tensor | None) -> ModelOutput:
+def given_bundle(model: Track4World, geometry: KnownGeometry) -> GeometryBundle:
+    """True geometry below the decoder. Raises: DataError for a frame without a single valid depth."""
+    return bundle_of_truth(geometry.depth, geometry.intrinsics, geometry.camera_to_world, token_width=model.config.dim_feature)
+
+
+def predict_clip(model: Track4World, images: Tensor, queries: Tensor | None, bundle: GeometryBundle | None = None) -> ModelOutput:
     """Points unprojected by the camera that is fitted to the clip, and hybrid tracks: pixels of the 2D flow at depths of the 3D flow.
 
     All frames are the targets of one window. Visibility is visibility times confidence, as the public evaluation takes it.
@@ -26,14 +32,15 @@ def predict_clip(model: Track4World, images: Tensor, queries: Tensor | None) -> 
     Args:
         images: "1 T 3 H W" in [0, 1].
         queries: "1 N 2", (x, y) in frame 0; None: no tracks.
-    Raises: ConfigError for a network without backbone, whose geometry is not to be had from images.
+        bundle: geometry of these frames; None: the backbone's.
+    Raises: ConfigError for a network without backbone and a call without bundle: geometry is not to be had from images.
     """
-    if model.backbone is None:
+    if model.backbone is None and bundle is None:
         raise ConfigError(
-            "this track4world has no backbone, and infers from geometry that it is given (labelers.track4world takes a bundle of truth);"
-            " train one with model.config.backbone pi3x or trajvg to infer from images"
+            "this track4world has no backbone, and infers from geometry that it is given (evaluate model --geometry truth, or a bundle for"
+            " labelers.track4world); train one with model.config.backbone pi3x or trajvg to infer from images"
         )
-    bundle, padding = model.geometry(images), padding_of(images)
+    bundle, padding = model.geometry(images) if bundle is None else bundle, padding_of(images)
     points, score = padding.crop(bundle.points[0]), padding.crop(bundle.mask[0])
     camera = fit_pinhole(points, score > bundle.mask_threshold)
     intrinsics = camera.intrinsics((padding.height, padding.width))

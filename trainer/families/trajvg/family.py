@@ -12,7 +12,7 @@ from networks.trajvg import TrajVG
 from pipeline.errors import ConfigError
 from trainer.data import ClipBatch
 from trainer.families.pictures import draw_reconstruction
-from trainer.families.protocol import InferenceDefaults
+from trainer.families.protocol import InferenceDefaults, KnownGeometry
 from trainer.families.trajvg.coupling import CouplingTerms, labelled_coupling, self_supervised_coupling
 from trainer.families.trajvg.settings import CouplingWeights, TrackingWeights, TrajVGLosses
 from trainer.families.trajvg.tracking import NormalisedTracks, normalise_tracks, static_tau, track_loss, visibility_loss
@@ -126,7 +126,7 @@ class TrajVGFamily:
         """Frames with tracks, depth, points and tracks from above."""
         return draw_reconstruction(clips, output)
 
-    def predict(self, model: Network, images: Tensor, query_points: Tensor | None) -> ModelOutput:
+    def predict(self, model: Network, images: Tensor, query_points: Tensor | None, geometry: KnownGeometry | None = None) -> ModelOutput:
         """Geometry, and tracks of the query points."""
         if query_points is None:
             return _trajvg(model).geometry(images).output

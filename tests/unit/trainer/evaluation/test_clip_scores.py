@@ -28,8 +28,8 @@ def test_a_right_prediction_in_another_world_and_unit_is_right():
     for name in ("rra_30", "rta_30", "delta_1_scale", "average_jaccard_3d", "average_pts_within_3d", "occlusion_accuracy", "world_apd"):
         assert found.values[name] == 1, name
     assert found.values["normal_consistency_mean"] == pytest.approx(1, abs=1e-3)
-    assert set(found.undefined.values()) == {"not asked for"}  # the protocols of the WorldTrack benchmark
-    assert not {name for name in found.undefined if not name.startswith(("world_track_", "world_points_"))}
+    assert set(found.undefined.values()) == {"not asked for"}  # the protocols of WorldTrack and Track4World
+    assert not {name for name in found.undefined if not name.startswith(("world_track_", "world_points_", "bubble_", "flow_", "labelled_"))}
     assert (found.num_tracks, found.valid_pixels) == (N, T * H * W)
 
 

@@ -178,7 +178,7 @@ def summary_rows(root: str, outcome: ShardingOutcome) -> list[tuple[str, object]
     rows: list[tuple[str, object]] = [
         ("root", root),
         ("sources", plan.sources),
-        ("clips", f"{plan.clips} of {counted(plan.frames, 'frame')} in {counted(plan.shards, 'shard')}"),
+        ("clips", f"{plan.clips}, {counted(plan.frames, 'frame')} in all, in {counted(plan.shards, 'shard')}"),
         ("new", f"{counted(added.clips, 'clip')} in {counted(added.shards, 'shard')}" if added.clips else "nothing"),
     ]
     if not plan.registered:

@@ -31,7 +31,7 @@ def _summary_rows(outcome: ConvertingOutcome, root: str) -> list[tuple[str, obje
         ("root", root),
         ("dataset", f"{outcome.dataset}, licence: {outcome.license or 'unknown'}"),
         ("sequences", plan.sources),
-        ("clips", f"{plan.clips} of {counted(plan.frames, 'frame')} in {counted(plan.shards, 'shard')}"),
+        ("clips", f"{plan.clips}, {counted(plan.frames, 'frame')} in all, in {counted(plan.shards, 'shard')}"),
     ]
     if estimate is not None and estimate.error is None:
         hours = estimate.clip_cpu_s * plan.clips / 3600

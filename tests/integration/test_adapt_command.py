@@ -175,7 +175,7 @@ def test_a_video_of_one_frame_and_tracks_that_nobody_trusts_end_it_with_a_word(t
 def test_a_dry_run_tries_weights_and_stage_and_writes_nothing(trackmill, make_video, checkpoint, tmp_path):
     video = make_video(num_frames=60)
     done = trackmill("adapt", video, "--root", tmp_path / "root", "--checkpoint", checkpoint, *CLIPS, *SMALL, "--dry-run")
-    assert named(done.stdout, "clips") == "2 of 60 frames in 1 shard"
+    assert named(done.stdout, "clips") == "2, 60 frames in all, in 1 shard"
     assert named(done.stdout, "adapt").endswith(f"licence {LICENSE}")
     assert named(done.stdout, "train") == "1,312 steps on windows of 3 to 3 frames, float32"
     assert not (tmp_path / "root").exists()

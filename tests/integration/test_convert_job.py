@@ -40,7 +40,7 @@ def test_six_clips_with_their_truth_lie_in_three_shards(undisturbed):
         np.testing.assert_allclose(sample.depth, WALL_M, atol=2e-3)
         assert sample.supervision == "metric"
         assert sample.license == "Apache-2.0 (CoTracker3_Kubric)"
-    assert "6 of 36 frames in 3 shards" in shown
+    assert "6, 36 frames in all, in 3 shards" in shown
     assert "none failed" in shown
     checks = json.loads((root / "checks.json").read_text())["checks"]
     assert {check["name"]: check["failed"] for check in checks}["projection"] == 0

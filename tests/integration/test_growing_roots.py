@@ -173,7 +173,7 @@ def test_a_limit_is_a_total_and_may_be_raised(videos, tmp_path, shard, published
 def test_a_dry_run_publishes_nothing(videos, tmp_path, shard):
     root, folder = tmp_path / "root", into(tmp_path / "videos", videos[:2])
     done = shard(root, folder, "--dry-run")
-    assert "4 of 48 frames in 2 shards" in done.stdout
+    assert "4, 48 frames in all, in 2 shards" in done.stdout
     assert not root.exists()
 
 

@@ -83,7 +83,7 @@ def test_a_run_without_one_good_video_ends_with_too_many_errors(trackmill, tmp_p
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(trackmill, videos, tmp_path):
     done = trackmill("run", videos, "--root", tmp_path / "root", "--executor", "inline", "--dry-run")
-    assert named(done.stdout, "clips") == "3 of 90 frames in 1 shard"
+    assert named(done.stdout, "clips") == "3, 90 frames in all, in 1 shard"
     assert not (tmp_path / "root").exists()
 
 

@@ -48,7 +48,7 @@ def test_a_folder_becomes_shards_that_plain_tools_read(videos, tmp_path, run_job
         "--license",
         "CC0",
     )
-    assert "8 of 156 frames in 2 shards" in done.stdout
+    assert "8, 156 frames in all, in 2 shards" in done.stdout
     samples = list(webdataset.WebDataset(str(root / "shards/{000000..000001}.tar"), shardshuffle=False))
     assert len(samples) == 8
     for sample in samples:
@@ -170,7 +170,7 @@ def test_tars_of_others_are_registered_where_they_lie(make_video, tmp_path, run_
         tar.add(make_video("b.mp4", num_frames=9), "00000_2.mp4")
     root = tmp_path / "root"
     done = run_job("shard.py", tmp_path / "*.tar", "--preset", "webdataset", "--root", root, "--executor", "inline")
-    assert "2 of 21 frames in 1 shard" in done.stdout
+    assert "2, 21 frames in all, in 1 shard" in done.stdout
     assert not list(root.rglob("*.tar"))
     rows = duckdb.sql(f"select sample_key, tar, frames, video from '{root}/shards/*.parquet'").fetchall()
     assert rows == [("00000_1", "root://0/00000.tar", 12, "foreign"), ("00000_2", "root://0/00000.tar", 9, "foreign")]

@@ -40,7 +40,7 @@ def test_clips_with_all_their_truth_can_be_streamed(undisturbed):
         assert sample.extra["truth_for"] == "training"
         assert sample.dynamic_mask.any()
         np.testing.assert_array_equal(sample.sky_mask, sample.depth == 0)
-    assert "4 of 24 frames in 2 shards" in shown
+    assert "4, 24 frames in all, in 2 shards" in shown
     assert "none failed" in shown
     checks = json.loads((root / "checks.json").read_text())["checks"]
     assert {check["name"]: check["failed"] for check in checks}["static_world"] == 0

@@ -10,7 +10,7 @@ from tests.track4world_golden import GOLDEN, Case, arrays, fill
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _one_thread():
+def _one_torch_thread():  # beside that of OpenCV, in the conftest above
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

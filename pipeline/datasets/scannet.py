@@ -2,15 +2,13 @@
 
 import posixpath
 import re
-from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.datasets.files import FileTree, FrameFile, FrameFolder, FrameFolderSource, clip_frames, list_frames, read_table
+from pipeline.datasets.files import FileTree, FrameFolder, FrameFolderSource, clip_frames, list_frames, read_matrices, read_table
 from pipeline.datasets.pictures import read_depths, read_pictures, read_png16
 from pipeline.datasets.poses import camera_path
 from pipeline.datasets.source import SequenceInfo
-from pipeline.errors import DataError
 from pipeline.records.truth import TruthClip
 from pipeline.storage import join
 
@@ -41,7 +39,7 @@ class ScanNetSource(FrameFolderSource):
         depth = read_depths([join(folder, "depth", f"{frame.number}.png") for frame in chosen], read_png16)
         pictures = read_pictures([frame.uri for frame in chosen], size=depth.shape[1:])
         intrinsics = read_table(join(folder, "intrinsic/intrinsic_depth.txt"), columns=4)[:3, :3]
-        path = camera_path(_poses(folder, chosen), where=join(folder, "pose"))
+        path = camera_path(read_matrices([join(folder, "pose", f"{frame.number}.txt") for frame in chosen]), where=join(folder, "pose"))
         numbers = np.array([frame.number for frame in chosen])
         return TruthClip(
             frames=pictures.frames,
@@ -66,14 +64,3 @@ class ScanNetSource(FrameFolderSource):
             scene=name.rpartition("_")[0] if numbered else None,
             extra={"folder": tree.relative(posixpath.dirname(folder.uri))},
         )
-
-
-def _poses(folder: str, chosen: Sequence[FrameFile]) -> np.ndarray:
-    poses = []
-    for frame in chosen:
-        uri = join(folder, "pose", f"{frame.number}.txt")
-        pose = read_table(uri, columns=4)
-        if pose.shape != (4, 4):
-            raise DataError(f"{uri}: {len(pose)} rows, expected the 4 of a pose; export the scan again")
-        poses.append(pose)
-    return np.stack(poses)

@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.datasets.files import FileTree, FrameFolder, FrameFolderSource, clip_frames, list_frames, read_matrices, read_table
 from pipeline.datasets.pictures import read_depths, read_pictures, read_png16
 from pipeline.datasets.poses import camera_path
+from pipeline.datasets.recordings import FrameChoice
 from pipeline.datasets.source import SequenceInfo
 from pipeline.records.truth import TruthClip
 from pipeline.storage import join
@@ -31,10 +32,19 @@ class ScanNetSource(FrameFolderSource):
     images = _IMAGE
     layout = _LAYOUT
 
+    def __init__(self, root: str, *, license: str | None = None, every: int = 1, first: int = 0) -> None:
+        """As every folder of frames; `every` and `first` as FrameChoice has them."""
+        super().__init__(root, license=license)
+        self._choice = FrameChoice(every=every, first=first)
+
+    def sequences(self) -> list[SequenceInfo]:
+        """As every folder of frames, with the frames that are taken."""
+        return [self._choice.of(sequence) for sequence in super().sequences()]
+
     def read(self, sequence: SequenceInfo, first_frame: int, num_frames: int) -> TruthClip:
         """Frames with depth and camera. Raises: DataError."""
         folder = join(self._root, sequence.extra["folder"])
-        listed = list_frames(join(folder, "color"), _IMAGE)
+        listed = self._choice.taken(list_frames(join(folder, "color"), _IMAGE))
         chosen = clip_frames(listed, sequence, first_frame=first_frame, num_frames=num_frames)
         depth = read_depths([join(folder, "depth", f"{frame.number}.png") for frame in chosen], read_png16)
         pictures = read_pictures([frame.uri for frame in chosen], size=depth.shape[1:])
@@ -51,7 +61,13 @@ class ScanNetSource(FrameFolderSource):
             is_metric=True,
             depth_source="sensor",
             license=self.license,
-            meta={"camera": "color", "orig_size": list(pictures.original_size), "fps": _FPS, "first_number": int(numbers[0])},
+            meta={
+                "camera": "color",
+                "orig_size": list(pictures.original_size),
+                "fps": _FPS,
+                "stride": self._choice.every,
+                "first_number": int(numbers[0]),
+            },
         )
 
     def _sequence(self, tree: FileTree, folder: FrameFolder) -> SequenceInfo:

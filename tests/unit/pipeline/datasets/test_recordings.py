@@ -50,6 +50,7 @@ def test_the_frames_that_are_asked_for_are_taken(root, options, taken):
 
 def test_what_is_taken_tells_conversions_apart(root):
     assert Numbers(root).sequences() != Numbers(root, first=10).sequences()
+    assert Numbers(root, every=4).sequences() != Numbers(root, every=4, first=3).sequences()
     with pytest.raises(DataError, match="10 frames found, 5 when the dataset was listed"):
         Numbers(root).read(Numbers(root, every=2).sequences()[0], 0, 5)
 

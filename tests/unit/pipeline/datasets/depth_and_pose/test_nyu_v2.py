@@ -8,7 +8,7 @@ from pipeline.datasets.source import clip_frames_of, min_frames_of
 from pipeline.errors import ConfigError, DataError
 
 
-def test_each_picture_is_a_clip_of_its_own(tmp_path, hall, write_image) -> None:
+def test_each_picture_is_a_clip_of_its_own(tmp_path, hall, write_image, convert) -> None:
     scene = hall(30, 40, num_frames=2)
     files = []
     (tmp_path / "nyu_depths").mkdir()
@@ -26,6 +26,8 @@ def test_each_picture_is_a_clip_of_its_own(tmp_path, hall, write_image) -> None:
     np.testing.assert_allclose(clip.depth[0], np.where(np.isfinite(scene.depth[1]), scene.depth[1], 0), rtol=1e-6)
     assert clip.intrinsics is None
     assert clip.is_metric
+    stored = convert(source, clip_frames=1, min_frames=1)
+    assert [sample.frames.shape for sample in stored.samples] == [(1, 30, 40, 3)] * 2
     np.save(tmp_path / "nyu_depths/00001.npy", np.ones((40, 30), np.float32))
     with pytest.raises(DataError, match=r"00001\.npy: depth of 30x40 pixels, expected 40x30"):
         source.read(first, 0, 1)

@@ -15,7 +15,7 @@ from pipeline.datasets.frame_annotations import annotated_depth, annotation_reco
 from pipeline.datasets.pictures import image_suffix, read_pictures
 from pipeline.datasets.poses import camera_path, inverse_poses, pixel_centre_intrinsics, world_to_camera
 from pipeline.datasets.source import SequenceInfo
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError
 from pipeline.records.truth import TruthClip
 from pipeline.storage import absolute, glob, join
 from pipeline.video.images import decode_image
@@ -41,6 +41,10 @@ class Co3dSource:
     keep_images: bool = field(default=True, init=False)
     clip_frames: int = field(default=0, init=False)
     min_frames: int = field(default=1, init=False)
+
+    def __post_init__(self) -> None:
+        if type(self.min_quality) not in (int, float):
+            raise ConfigError(f"--option min_quality is {self.min_quality!r}, expected a number, such as 0.5")
 
     def sequences(self) -> Sequence[SequenceInfo]:
         """The sequences of all categories. Raises: ConfigError if there is no category, DataError for a file that cannot be read."""

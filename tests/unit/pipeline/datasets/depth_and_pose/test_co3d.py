@@ -98,6 +98,8 @@ def test_sequences_of_doubtful_cameras_are_left_out(tmp_path, scene, write_image
         Co3dSource(str(tmp_path)).sequences()
     kept = Co3dSource(str(tmp_path), min_quality=-1.0)
     assert kept.read(kept.sequences()[0], 0, 4).depth is None
+    with pytest.raises(ConfigError, match="--option min_quality is 'good', expected a number"):
+        Co3dSource(str(tmp_path), min_quality="good")
 
 
 def test_bad_lists_and_annotations_are_errors(tmp_path, scene, write_image) -> None:

@@ -28,8 +28,9 @@ class Co3dSource:
     """`CATEGORY/frame_annotations.jgz`, `sequence_annotations.jgz` and `set_lists/`, and the files that the records name, from the root.
 
     Sequences whose cameras are doubtful are left out: those of a `viewpoint_quality_score` of `min_quality` or less, or without one.
-    The few-view lists say which sequences are for testing. Depth counts where the file's own mask of reliable depth has it; its unit is the
-    reconstruction's. Sequences are named apple/110_13051_23361 and are whole clips, for evaluation; give `--clip-frames` for training.
+    The few-view lists say which sequences are for testing; those that they do not name are for training. Depth counts where the file's own
+    mask of reliable depth has it; its unit is the reconstruction's. Sequences are named apple/110_13051_23361 and are whole clips, for
+    evaluation; give `--clip-frames` for training.
     Source: datasets' table, "Co3Dv2"; lists and scores from general knowledge, not checked against a download.
     """
 
@@ -56,7 +57,7 @@ class Co3dSource:
                 SequenceInfo(
                     name=f"{category}/{name}",
                     num_frames=len(records),
-                    split=splits.get(name),
+                    split=splits.get(name, "train"),
                     extra={"category": category, "sequence": name},
                 )
                 for name, records in _sequences_of(uri).items()

@@ -96,7 +96,9 @@ def test_sequences_of_doubtful_cameras_are_left_out(tmp_path, scene, write_image
     write(tmp_path, scene, write_image, scores={"110_13051_23361": score, "another": 3.0}, with_depth=False)
     with pytest.raises(ConfigError, match="no co3d sequence found"):
         Co3dSource(str(tmp_path)).sequences()
+    (tmp_path / "apple/set_lists/set_lists_fewview_dev.json").write_text('{"train": [], "val": [], "test": []}')
     kept = Co3dSource(str(tmp_path), min_quality=-1.0)
+    assert kept.sequences()[0].split == "train"
     assert kept.read(kept.sequences()[0], 0, 4).depth is None
     with pytest.raises(ConfigError, match="--option min_quality is 'good', expected a number"):
         Co3dSource(str(tmp_path), min_quality="good")

@@ -10,8 +10,8 @@ from pipeline.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FrameChoice:
-    """Which frames of each recording are taken. Raises: ConfigError for numbers that cannot be."""
+class Thinning:
+    """Which frames of each recording are converted. Raises: ConfigError for numbers that cannot be."""
 
     every: int = 1  # frames 0, N, 2N, ... alone: keyframes of evaluations
     first: int = 0  # of these at most so many; 0: all
@@ -22,8 +22,8 @@ class FrameChoice:
                 raise ConfigError(f"--option {name} is {value!r}, expected a whole number from {least} on")
 
     def of(self, sequence: SequenceInfo) -> SequenceInfo:
-        """A recording with the frames that are taken; the choice, where it is one, belongs to the identity of what is converted."""
-        if self == FrameChoice():
+        """A recording with the frames that are taken; the thinning, where there is one, belongs to the identity of what is converted."""
+        if self == Thinning():
             return sequence
         extra = {**sequence.extra, "every": self.every, "first": self.first}
         return replace(sequence, num_frames=len(self.taken(range(sequence.num_frames))), extra=extra)
@@ -42,18 +42,18 @@ class RecordingSource(FrameFolderSource):
     first_frames: ClassVar[int] = 0  # `first`, unless asked for otherwise
 
     def __init__(self, root: str, *, license: str | None = None, every: int = 1, first: int | None = None) -> None:
-        """As every folder of frames; `every` and `first` as FrameChoice has them, by default as many as the benchmark counts."""
+        """As every folder of frames; `every` and `first` as Thinning has them, by default as many as the benchmark counts."""
         super().__init__(root, license=license)
-        self._choice = FrameChoice(every=every, first=self.first_frames if first is None else first)
+        self._thinning = Thinning(every=every, first=self.first_frames if first is None else first)
 
     def sequences(self) -> list[SequenceInfo]:
         """As every folder of frames, with the frames that are taken."""
-        return [self._choice.of(sequence) for sequence in super().sequences()]
+        return [self._thinning.of(sequence) for sequence in super().sequences()]
 
     def _chosen(self, frames: Sequence[Frame], sequence: SequenceInfo, first_frame: int, num_frames: int) -> Sequence[Frame]:
         """Those of all frames of a recording that make the clip. Raises: DataError."""
-        return clip_frames(self._choice.taken(frames), sequence, first_frame=first_frame, num_frames=num_frames)
+        return clip_frames(self._thinning.taken(frames), sequence, first_frame=first_frame, num_frames=num_frames)
 
     def _meta(self, size: tuple[int, int], fps: float, **more: Any) -> dict[str, Any]:
         """What is noted of a clip: (H, W) of its files, the recording's rate, and how many of its frames one of the clip stands for."""
-        return {"orig_size": list(size), "fps": fps, "stride": self._choice.every, **more}
+        return {"orig_size": list(size), "fps": fps, "stride": self._thinning.every, **more}

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.datasets.files import FileTree, FrameFolder, FrameFolderSource, clip_frames, list_frames, read_matrices, read_table
 from pipeline.datasets.pictures import read_depths, read_pictures, read_png16
 from pipeline.datasets.poses import camera_path
-from pipeline.datasets.recordings import FrameChoice
+from pipeline.datasets.recordings import Thinning
 from pipeline.datasets.source import SequenceInfo
 from pipeline.records.truth import TruthClip
 from pipeline.storage import join
@@ -33,18 +33,18 @@ class ScanNetSource(FrameFolderSource):
     layout = _LAYOUT
 
     def __init__(self, root: str, *, license: str | None = None, every: int = 1, first: int = 0) -> None:
-        """As every folder of frames; `every` and `first` as FrameChoice has them."""
+        """As every folder of frames; `every` and `first` as Thinning has them."""
         super().__init__(root, license=license)
-        self._choice = FrameChoice(every=every, first=first)
+        self._thinning = Thinning(every=every, first=first)
 
     def sequences(self) -> list[SequenceInfo]:
         """As every folder of frames, with the frames that are taken."""
-        return [self._choice.of(sequence) for sequence in super().sequences()]
+        return [self._thinning.of(sequence) for sequence in super().sequences()]
 
     def read(self, sequence: SequenceInfo, first_frame: int, num_frames: int) -> TruthClip:
         """Frames with depth and camera. Raises: DataError."""
         folder = join(self._root, sequence.extra["folder"])
-        listed = self._choice.taken(list_frames(join(folder, "color"), _IMAGE))
+        listed = self._thinning.taken(list_frames(join(folder, "color"), _IMAGE))
         chosen = clip_frames(listed, sequence, first_frame=first_frame, num_frames=num_frames)
         depth = read_depths([join(folder, "depth", f"{frame.number}.png") for frame in chosen], read_png16)
         pictures = read_pictures([frame.uri for frame in chosen], size=depth.shape[1:])
@@ -65,7 +65,7 @@ class ScanNetSource(FrameFolderSource):
                 "camera": "color",
                 "orig_size": list(pictures.original_size),
                 "fps": _FPS,
-                "stride": self._choice.every,
+                "stride": self._thinning.every,
                 "first_number": int(numbers[0]),
             },
         )

@@ -13,7 +13,7 @@ from jobs.execution.units import Limits
 from jobs.pseudolabel import parse_options
 from jobs.shard import parse_shares
 from pipeline.datasets.planning import ConversionPolicy
-from pipeline.datasets.source import DATASETS, clip_frames_of, make_source
+from pipeline.datasets.source import DATASETS, clip_frames_of, make_source, min_frames_of
 from pipeline.datasets.validation import finding_names
 from pipeline.errors import ConfigError
 from pipeline.shards.dataset import shard_size
@@ -34,10 +34,13 @@ def convert_dataset(
     path: Annotated[str, typer.Argument(metavar="PATH", help="Folder that holds the dataset in its published layout.")],
     root: options.NewRoot,
     clip_frames: Annotated[
-        int | None, typer.Option(help="Frames per clip; 0 makes every sequence one clip.", show_default="48; of worldtrack 64")
+        int | None, typer.Option(help="Frames per clip; 0 makes every sequence one clip.", show_default="48, or as the benchmark has it")
     ] = None,
     clip_stride: options.ClipStride = None,
-    min_frames: Annotated[int, typer.Option(help="Frames; shorter sequences are errors, shorter tails are left out.")] = 6,
+    min_frames: Annotated[
+        int | None,
+        typer.Option(help="Frames; shorter sequences are errors, shorter tails are left out.", show_default="6; of benchmarks 1"),
+    ] = None,
     long_side: Annotated[
         int | None, typer.Option(help="Shrink frames and truth to this long side, in pixels.", show_default="the source's size")
     ] = None,
@@ -76,7 +79,7 @@ def convert_dataset(
             policy=ConversionPolicy(
                 clip_frames=clip_frames_of(source, clip_frames),
                 clip_stride=clip_stride,
-                min_frames=min_frames,
+                min_frames=min_frames_of(source, min_frames),
                 long_side=long_side,
                 quality=quality,
                 reprojected_tracks=reprojected_tracks,

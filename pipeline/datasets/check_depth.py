@@ -12,6 +12,8 @@ _TOLERANCE_M, _TOLERANCE = 0.05, 0.02  # a point within the larger of 5 cm and 2
 _GRID = 24  # points along the longer side of the image, for depth between views
 _FEWEST_PIXELS = 50
 _MOVES = 0.08  # of the depth: where the camera moves less, poses are not told from none
+_OFF = 0.05  # of the depth: a point so far behind the surface seen there may be hidden by it; in front of it there should be none
+_RARELY = 4.0  # points behind are believed to be hidden where they are so many times those in front: wrong poses make both alike
 _SHARP = 0.5  # a shift fits far better if it divides the error by two or more ...
 _NOTABLE = 5e-4  # ... and the error without it is at least this share of the depth
 
@@ -70,9 +72,16 @@ def subpixel_offset(evidence: Evidence) -> Measurement | None:
 
 
 def depth_between_views(evidence: Evidence) -> Measurement | None:
-    """Median of |z - depth| / depth of static pixels carried into another frame by depth, cameras and poses."""
+    """Median of |z - depth| / depth of static pixels carried into another frame by depth, cameras and poses.
+
+    Points behind the surface seen there are left out as hidden, which in views from far apart most are, unless too many lie in front.
+    """
     errors = _errors_between_views(evidence)
-    return None if errors is None else median_of(errors, fewest=_FEWEST_PIXELS)
+    if errors is None:
+        return None
+    in_front, behind = (errors < -_OFF).sum(), (errors > _OFF).sum()
+    believed = behind > _RARELY * in_front
+    return median_of(np.abs(errors[errors <= _OFF] if believed else errors), fewest=_FEWEST_PIXELS)
 
 
 def motion_unexplained(evidence: Evidence) -> Measurement | None:
@@ -81,20 +90,22 @@ def motion_unexplained(evidence: Evidence) -> Measurement | None:
     if evidence.camera_to_world is None or with_poses is None:
         return None
     standing = np.tile(np.eye(4), (len(evidence.camera_to_world), 1, 1))
-    still = depth_between_views(replace(evidence, camera_to_world=standing))
+    errors = _errors_between_views(replace(evidence, camera_to_world=standing))
+    still = None if errors is None else median_of(np.abs(errors), fewest=_FEWEST_PIXELS)
     if still is None or still.figure < _MOVES:
         return None
     return Measurement(with_poses.figure / still.figure, with_poses.samples)
 
 
 def _errors_between_views(evidence: Evidence) -> np.ndarray | None:
+    """Errors "K", positive behind the surface, of pixels carried from each of some frames to a later one and back."""
     valid = np.flatnonzero(evidence.pose_valid)
     if evidence.depth is None or evidence.intrinsics is None or evidence.camera_to_world is None or len(valid) < 2:
         return None
     views = _Views(evidence.depth, evidence.intrinsics, evidence.camera_to_world, evidence.dynamic_mask)
     steps = {max(1, len(valid) // 3), max(1, 2 * len(valid) // 3)}
     pairs = [(valid[start], valid[start + step]) for step in sorted(steps) for start in (0, len(valid) // 2) if start + step < len(valid)]
-    return np.concatenate([_carried(views, int(start), int(end)) for start, end in pairs])
+    return np.concatenate([_carried(views, int(start), int(end)) for pair in pairs for start, end in (pair, pair[::-1])])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +119,7 @@ class _Views:
 
 
 def _carried(views: _Views, start: int, end: int) -> np.ndarray:
-    """Relative errors "K" of a grid of the pixels of frame `start`, seen from frame `end`."""
+    """Relative errors (z - depth) / depth "K" of a grid of the pixels of frame `start`, seen from frame `end`."""
     height, width = views.depth.shape[1:]
     here, there = slice(start, start + 1), slice(end, end + 1)
     step = max(1, max(height, width) // _GRID)
@@ -122,7 +133,7 @@ def _carried(views: _Views, start: int, end: int) -> np.ndarray:
     pixels = project(moved, views.intrinsics[there])
     z, found = moved[..., 2], nearest(views.depth[there], pixels)
     counted = inside(pixels, (height, width)) & (z > NEAR_M) & (found > 0)
-    return np.asarray(np.abs(z - found)[counted] / found[counted])
+    return np.asarray((z - found)[counted] / found[counted])
 
 
 def _bilinear(depth: np.ndarray, pixels: np.ndarray) -> np.ndarray:

@@ -1,9 +1,6 @@
 """Dynamic Replica: stereo videos of people in scanned rooms, with depth, cameras, and true tracks for the left camera."""
 
-import gzip
-import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -11,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.files import check_sequences, clip_frames, read_file
-from pipeline.datasets.pictures import read_depths, read_pictures, read_png16
-from pipeline.datasets.poses import Viewpoint, float16_bits_to_depth, pixel_centre_intrinsics, world_to_camera
+from pipeline.datasets.frame_annotations import annotated_depth, annotation_records, viewpoint_of
+from pipeline.datasets.pictures import read_pictures
+from pipeline.datasets.poses import pixel_centre_intrinsics, world_to_camera
 from pipeline.datasets.projection import NEAR_M, camera_from_world, project
 from pipeline.datasets.source import SequenceInfo
 from pipeline.datasets.torch_files import load_pth
@@ -22,7 +20,6 @@ from pipeline.records.truth import TruthClip
 from pipeline.storage import absolute, exists, join
 
 _SPLITS = {"train": "train", "valid": "val", "test": "test", "real": None}
-_SPACE = re.compile(r"[\s,]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class DynamicReplicaSource:
             uri = self._annotations(split)
             if exists(uri):
                 counts: dict[tuple[str, str], int] = {}
-                for record in _records(uri):
+                for record in annotation_records(uri):
                     place = (str(record["sequence_name"]), str(record["camera_name"]))
                     counts[place] = counts.get(place, 0) + 1
                 found += [
@@ -78,22 +75,10 @@ class DynamicReplicaSource:
         return join(absolute(self.path), split, f"frame_annotations_{split}.jgz")
 
 
-def _records(uri: str) -> Iterator[dict[str, Any]]:
-    """The records of an annotation file one after the other: all of them at once would be gigabytes of Python objects."""
-    try:
-        text = gzip.decompress(read_file(uri)).decode()
-        decoder, place = json.JSONDecoder(), text.index("[") + 1
-        while text[(place := _SPACE.match(text, place).end())] != "]":  # type: ignore[union-attr]  # the pattern matches anywhere
-            record, place = decoder.raw_decode(text, place)
-            yield record
-    except (OSError, EOFError, ValueError, IndexError) as error:
-        raise DataError(f"{uri}: not a gzipped JSON list of frame records ({error}); fetch it again") from error
-
-
 @lru_cache(maxsize=2)
 def _records_of(uri: str, name: str, camera: str) -> tuple[dict[str, Any], ...]:
     """Records of one sequence and camera by frame number; kept while its clips are read, since finding them reads the whole file."""
-    found = [record for record in _records(uri) if (record["sequence_name"], record["camera_name"]) == (name, camera)]
+    found = [record for record in annotation_records(uri) if (record["sequence_name"], record["camera_name"]) == (name, camera)]
     return tuple(sorted(found, key=lambda record: int(record["frame_number"])))
 
 
@@ -111,27 +96,14 @@ def _with_pictures(records: Sequence[Mapping[str, Any]], folder: str, license: s
 
 def _with_camera_and_depth(truth: TruthClip, records: Sequence[Mapping[str, Any]], folder: str) -> TruthClip:
     size = truth.frames.shape[1:3]
-    views = [_viewpoint(record["viewpoint"]) for record in records]
-    uris = [join(folder, record["depth"]["path"]) for record in records]
-    scales = [float(record["depth"]["scale_adjustment"]) for record in records]
-    stored = read_depths(uris, read_png16, size=size)
+    views = [viewpoint_of(record) for record in records]
     return replace(
         truth,
         intrinsics=np.stack([pixel_centre_intrinsics(view, size) for view in views]).astype(np.float32),
         camera_to_world=np.linalg.inv(np.stack([world_to_camera(view) for view in views])).astype(np.float32),
         pose_valid=np.ones(len(views), bool),
-        depth=np.stack([float16_bits_to_depth(depth, scale) for depth, scale in zip(stored, scales, strict=True)]),
+        depth=annotated_depth(records, folder, size),
         depth_source="gt",
-    )
-
-
-def _viewpoint(document: Mapping[str, Any]) -> Viewpoint:
-    return Viewpoint(
-        rotation=np.array(document["R"], np.float64),
-        translation=np.array(document["T"], np.float64),
-        focal_length=np.array(document["focal_length"], np.float64),
-        principal_point=np.array(document["principal_point"], np.float64),
-        intrinsics_format=str(document["intrinsics_format"]),
     )
 
 

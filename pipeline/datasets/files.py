@@ -6,7 +6,7 @@ import posixpath
 import re
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, TypeVar
@@ -57,6 +57,11 @@ class FileTree:
     def folders(self) -> frozenset[str]:
         """Uris of the folders that hold files themselves."""
         return frozenset(posixpath.dirname(uri) for uri in self.files)
+
+    @cached_property
+    def by_name(self) -> Mapping[str, str]:
+        """Uris by the files' own names; of two files of one name the last."""
+        return {posixpath.basename(uri): uri for uri in self.files}
 
     def frame_folders(self, pattern: re.Pattern[str]) -> list[FrameFolder]:
         """Folders of files whose whole uri ends as `pattern` says; its last group is the frame's number."""
@@ -161,6 +166,17 @@ def read_table(uri: str, *, columns: int, header_lines: int = 0) -> np.ndarray:
     if table.ndim != 2 or table.shape[1] != columns:
         raise DataError(f"{uri}: a table of shape {list(table.shape)}, expected {columns} numbers in every row; is it this dataset's file?")
     return table
+
+
+def read_matrices(uris: Sequence[str]) -> np.ndarray:
+    """One 4x4 matrix from each text file, float64 "T 4 4". Raises: DataError."""
+    matrices = []
+    for uri in uris:
+        matrix = read_table(uri, columns=4)
+        if matrix.shape != (4, 4):
+            raise DataError(f"{uri}: {len(matrix)} rows, expected the 4 of a pose; download or export it again")
+        matrices.append(matrix)
+    return np.stack(matrices)
 
 
 def _lines(text: str) -> list[str]:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from pipeline.datasets.files import read_file
 from pipeline.errors import DataError
 from pipeline.video.images import decode_image
 
+_ROOM_M = 10.0
 _COUNTS = {2: "two", 3: "three"}
 
 
@@ -53,6 +55,19 @@ def _size(picture: np.ndarray) -> str:
     return f"{picture.shape[1]}x{picture.shape[0]}"
 
 
+def image_suffix(uris: Sequence[str]) -> Literal["jpg", "png"]:
+    """What the image files of one clip are. Raises: DataError if they are of two kinds."""
+    found = {uri.rpartition(".")[2].lower() for uri in uris}
+    if found not in ({"jpg"}, {"png"}):
+        raise DataError(f"{uris[0]}: kinds {', '.join(sorted(found))} of image files in one clip, expected jpg or png; remove the others")
+    return "jpg" if "jpg" in found else "png"
+
+
+def png_files(frames: np.ndarray) -> tuple[bytes, ...]:
+    """Pictures "T H W 3" as PNG files, which lose nothing: of frames that are not those of the source's own files."""
+    return tuple(cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))[1].tobytes() for frame in frames)
+
+
 def read_depths(uris: Sequence[str], read: Callable[[str], np.ndarray], *, size: tuple[int, int] | None = None) -> np.ndarray:
     """Depth maps of several files, dtype of the first, "T H W".
 
@@ -80,6 +95,12 @@ def read_png16(uri: str) -> np.ndarray:
         found = "what does not decode" if decoded is None else f"{decoded.dtype}{list(decoded.shape)}"
         raise DataError(f"{uri}: {found}, expected a PNG of one channel with 16 bits; was it saved anew by another program?")
     return decoded
+
+
+def read_room_depth(uri: str) -> np.ndarray:
+    """Metres of a 16-bit PNG in millimetres, float32 "H W"; 0 beyond 10 m, as evaluations of indoor scenes have it. Raises: DataError."""
+    depth = read_png16(uri).astype(np.float32) / np.float32(1000)
+    return np.where(depth > _ROOM_M, 0, depth).astype(np.float32)
 
 
 def read_npy_depth(uri: str) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.datasets.files import FileTree, check_sequences, clip_frames, count_frames, read_file, read_table
 from pipeline.datasets.pictures import read_depths, read_pictures, read_png16
 from pipeline.datasets.poses import camera_path, pinhole, quaternion_poses
+from pipeline.datasets.recordings import Thinning
 from pipeline.datasets.source import SequenceInfo
 from pipeline.errors import DataError
 from pipeline.records.truth import TruthClip
@@ -90,9 +91,9 @@ class RgbdSource:
     prefix: str  # of the sequences' folders
     fx_fy_cx_cy: tuple[float, float, float, float]  # pixels
 
-    def __init__(self, root: str, *, license: str | None = None) -> None:
-        """`root` holds the sequences, at any depth; `license` replaces the note on the provider's terms."""
-        self._root = absolute(root)
+    def __init__(self, root: str, *, license: str | None = None, every: int = 1, first: int = 0) -> None:
+        """`root` holds the sequences, at any depth; `license` replaces the note on the provider's terms; `every`, `first`: Thinning."""
+        self._root, self._thinning = absolute(root), Thinning(every=every, first=first)
         self.license: str | None = license or self.terms
 
     def sequences(self) -> list[SequenceInfo]:
@@ -105,12 +106,12 @@ class RgbdSource:
             num_frames = count_frames(partial(_num_frames, join(self._root, relative)))
             found.append(SequenceInfo(name=folder.parts[0], num_frames=num_frames, split="test", extra={"folder": relative}))
         layout = f"{self.prefix}NAME/rgb/1341846313.592026.png"
-        return check_sequences(self.name, self._root, sequences=found, layout=layout)
+        return check_sequences(self.name, self._root, sequences=[self._thinning.of(sequence) for sequence in found], layout=layout)
 
     def read(self, sequence: SequenceInfo, first_frame: int, num_frames: int) -> TruthClip:
         """Frames, as their files, with depth and camera. Raises: DataError."""
         folder = join(self._root, sequence.extra["folder"])
-        chosen = clip_frames(_frames(folder), sequence, first_frame=first_frame, num_frames=num_frames)
+        chosen = clip_frames(self._thinning.taken(_frames(folder)), sequence, first_frame=first_frame, num_frames=num_frames)
         pictures = read_pictures([frame.colour.uri for frame in chosen], keep_files=True)
         depth = read_depths([frame.depth.uri for frame in chosen], read_png16, size=pictures.original_size)
         times_s = np.array([frame.colour.time_s for frame in chosen])
@@ -128,7 +129,13 @@ class RgbdSource:
             is_metric=True,
             depth_source="sensor",
             license=self.license,
-            meta={"camera": "rgb", "orig_size": list(pictures.original_size), "fps": _FPS, "first_time_s": float(times_s[0])},
+            meta={
+                "camera": "rgb",
+                "orig_size": list(pictures.original_size),
+                "fps": _FPS,
+                "stride": self._thinning.every,
+                "first_time_s": float(times_s[0]),
+            },
         )
 
 

@@ -2,15 +2,14 @@
 
 import posixpath
 import re
-from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.datasets.files import FileTree, FrameFile, FrameFolder, FrameFolderSource, clip_frames, list_frames, read_table
+from pipeline.datasets.files import FileTree, FrameFolder, FrameFolderSource, clip_frames, list_frames, read_matrices, read_table
 from pipeline.datasets.pictures import read_depths, read_pictures, read_png16
 from pipeline.datasets.poses import camera_path
+from pipeline.datasets.recordings import Thinning
 from pipeline.datasets.source import SequenceInfo
-from pipeline.errors import DataError
 from pipeline.records.truth import TruthClip
 from pipeline.storage import join
 
@@ -33,15 +32,24 @@ class ScanNetSource(FrameFolderSource):
     images = _IMAGE
     layout = _LAYOUT
 
+    def __init__(self, root: str, *, license: str | None = None, every: int = 1, first: int = 0) -> None:
+        """As every folder of frames; `every` and `first` as Thinning has them."""
+        super().__init__(root, license=license)
+        self._thinning = Thinning(every=every, first=first)
+
+    def sequences(self) -> list[SequenceInfo]:
+        """As every folder of frames, with the frames that are taken."""
+        return [self._thinning.of(sequence) for sequence in super().sequences()]
+
     def read(self, sequence: SequenceInfo, first_frame: int, num_frames: int) -> TruthClip:
         """Frames with depth and camera. Raises: DataError."""
         folder = join(self._root, sequence.extra["folder"])
-        listed = list_frames(join(folder, "color"), _IMAGE)
+        listed = self._thinning.taken(list_frames(join(folder, "color"), _IMAGE))
         chosen = clip_frames(listed, sequence, first_frame=first_frame, num_frames=num_frames)
         depth = read_depths([join(folder, "depth", f"{frame.number}.png") for frame in chosen], read_png16)
         pictures = read_pictures([frame.uri for frame in chosen], size=depth.shape[1:])
         intrinsics = read_table(join(folder, "intrinsic/intrinsic_depth.txt"), columns=4)[:3, :3]
-        path = camera_path(_poses(folder, chosen), where=join(folder, "pose"))
+        path = camera_path(read_matrices([join(folder, "pose", f"{frame.number}.txt") for frame in chosen]), where=join(folder, "pose"))
         numbers = np.array([frame.number for frame in chosen])
         return TruthClip(
             frames=pictures.frames,
@@ -53,7 +61,13 @@ class ScanNetSource(FrameFolderSource):
             is_metric=True,
             depth_source="sensor",
             license=self.license,
-            meta={"camera": "color", "orig_size": list(pictures.original_size), "fps": _FPS, "first_number": int(numbers[0])},
+            meta={
+                "camera": "color",
+                "orig_size": list(pictures.original_size),
+                "fps": _FPS,
+                "stride": self._thinning.every,
+                "first_number": int(numbers[0]),
+            },
         )
 
     def _sequence(self, tree: FileTree, folder: FrameFolder) -> SequenceInfo:
@@ -66,14 +80,3 @@ class ScanNetSource(FrameFolderSource):
             scene=name.rpartition("_")[0] if numbered else None,
             extra={"folder": tree.relative(posixpath.dirname(folder.uri))},
         )
-
-
-def _poses(folder: str, chosen: Sequence[FrameFile]) -> np.ndarray:
-    poses = []
-    for frame in chosen:
-        uri = join(folder, "pose", f"{frame.number}.txt")
-        pose = read_table(uri, columns=4)
-        if pose.shape != (4, 4):
-            raise DataError(f"{uri}: {len(pose)} rows, expected the 4 of a pose; export the scan again")
-        poses.append(pose)
-    return np.stack(poses)

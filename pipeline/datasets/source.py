@@ -13,10 +13,18 @@ from pipeline.records.truth import TruthClip
 # (overrides its own) and, where the source holds pickles, `trust_pickle`.
 DATASETS = {
     "bonn": "pipeline.datasets.rgbd:BonnSource",
+    "co3d": "pipeline.datasets.co3d:Co3dSource",
+    "dtu": "pipeline.datasets.dtu:DtuSource",
     "dynamic-replica": "pipeline.datasets.dynamic_replica:DynamicReplicaSource",
+    "eth3d": "pipeline.datasets.eth3d:Eth3dSource",
+    "kitti_depth": "pipeline.datasets.kitti_depth:KittiDepthSource",
     "kubric": "pipeline.datasets.kubric:KubricSource",
+    "nrgbd": "pipeline.datasets.nrgbd:NrgbdSource",
+    "nyu_v2": "pipeline.datasets.nyu_v2:NyuV2Source",
     "point-odyssey": "pipeline.datasets.point_odyssey:PointOdysseySource",
+    "real_estate10k": "pipeline.datasets.real_estate10k:RealEstate10kSource",
     "scannet": "pipeline.datasets.scannet:ScanNetSource",
+    "seven_scenes": "pipeline.datasets.seven_scenes:SevenScenesSource",
     "sintel": "pipeline.datasets.sintel:SintelSource",
     "spring": "pipeline.datasets.spring:SpringSource",
     "tapvid3d": "pipeline.datasets.tapvid3d:TapVid3dSource",
@@ -25,7 +33,7 @@ DATASETS = {
     "virtual-kitti": "pipeline.datasets.virtual_kitti:VirtualKittiSource",
     "worldtrack": "pipeline.datasets.world_track:WorldTrackSource",
 }
-CLIP_FRAMES = 48  # unless asked for otherwise
+CLIP_FRAMES, MIN_FRAMES = 48, 6  # unless asked for otherwise
 _KEYWORDS = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -81,6 +89,11 @@ class TruthSource(Protocol):
 def clip_frames_of(source: TruthSource, asked: int | None) -> int:
     """Frames of a clip, 0 for whole sequences: as asked; else what a benchmark's reader prescribes (`clip_frames`); else 48."""
     return int(getattr(source, "clip_frames", CLIP_FRAMES)) if asked is None else asked
+
+
+def min_frames_of(source: TruthSource, asked: int | None) -> int:
+    """Fewest frames of a clip: as asked; else what a benchmark's reader prescribes (`min_frames`); else 6."""
+    return int(getattr(source, "min_frames", MIN_FRAMES)) if asked is None else asked
 
 
 def make_source(name: str, path: str, /, **options: Any) -> TruthSource:

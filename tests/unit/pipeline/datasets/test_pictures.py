@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.datasets.pictures import decode_pictures, read_pictures
+from pipeline.datasets.pictures import decode_pictures, image_suffix, png_files, read_pictures, read_room_depth
 from pipeline.errors import DataError
 from pipeline.video.images import decode_image
 
@@ -37,3 +37,22 @@ def test_other_sizes_and_broken_files_are_named() -> None:
     for data in (b"", small[:30]):
         with pytest.raises(DataError, match=f"c: {len(data)} bytes that are no readable image"):
             decode_image(data, "c")
+
+
+def test_pictures_that_are_no_files_of_the_source_are_stored_without_loss() -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (2, 5, 7, 3), np.uint8)
+    for data, frame in zip(png_files(frames), frames, strict=True):
+        np.testing.assert_array_equal(decode_image(data, "png"), frame)
+
+
+def test_image_files_of_a_clip_are_of_one_kind() -> None:
+    assert image_suffix(["a.JPG", "b.jpg"]) == "jpg"
+    assert image_suffix(["a.png"]) == "png"
+    for uris in (["a.jpg", "b.png"], ["a.bmp"]):
+        with pytest.raises(DataError, match=r"a\.\w+: kinds .* of image files in one clip, expected jpg or png"):
+            image_suffix(uris)
+
+
+def test_depth_of_a_room_ends_at_ten_metres(tmp_path) -> None:
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".png", np.array([[0, 1, 2500, 10000, 10001, 65535]], np.uint16))[1].tobytes())
+    np.testing.assert_allclose(read_room_depth(str(tmp_path / "a.png")), [[0, 0.001, 2.5, 10, 0, 0]])

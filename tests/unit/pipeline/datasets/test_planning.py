@@ -1,9 +1,10 @@
+import pickle
 from dataclasses import dataclass
 
 import pytest
 
 from pipeline.datasets.planning import ConversionPolicy, identity_of, plan_sequences, sequence_of
-from pipeline.datasets.source import SequenceInfo, make_source
+from pipeline.datasets.source import DATASETS, SequenceInfo, make_source
 from pipeline.errors import ConfigError
 
 
@@ -99,3 +100,13 @@ def test_sources_are_made_by_name_with_their_options(tmp_path):
         make_source("point-odyssey", str(tmp_path), trust_pickle=True)
     with pytest.raises(ConfigError, match="cannot import 'nowhere'"):
         make_source("nowhere:Source", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_source_bears_its_name_travels_to_workers_and_refuses_a_folder_without_its_files(name, tmp_path):
+    (tmp_path / "notes.md").write_text("nothing of a dataset")
+    source = pickle.loads(pickle.dumps(make_source(name, str(tmp_path))))
+    assert source.name == name
+    assert source.license
+    with pytest.raises(ConfigError, match=f"no {name} sequence found, expected files such as"):
+        source.sequences()

@@ -152,3 +152,37 @@ def test_a_failure_says_what_was_found_and_expected(truth):
     message = str(failures(check_truth(replace(truth, visibility=~truth.visibility)))[0])
     assert message.startswith("visibility_inverted: depth_at_tracks is ")
     assert "expected at most 0.02, as visibility_inverted would explain" in message
+
+
+def orbit(num_frames: int = 8) -> TruthClip:
+    """A ball of radius 1 in a round room, seen from all around at a distance of 3: views from opposite sides share almost nothing."""
+    height, width, focal = 48, 64, 60.0
+    y, x = np.mgrid[:height, :width]
+    rays = np.stack([(x - 31.5) / focal, (y - 23.5) / focal, np.ones(x.shape)], axis=-1)
+    poses, depth = np.tile(np.eye(4), (num_frames, 1, 1)), np.empty((num_frames, height, width))
+    for index, angle in enumerate(2 * np.pi * np.arange(num_frames) / num_frames):
+        poses[index, :3, :3] = [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
+        poses[index, :3, 3] = (0.2, 0.3, 0.1) - 3 * poses[index, :3, 2]
+        directions, origin = rays @ poses[index, :3, :3].T, poses[index, :3, 3]
+        a, to_ball, to_room = (directions**2).sum(-1), directions @ origin, directions @ (origin - (1.5, 0.5, 1))
+        near = to_ball**2 - a * (origin @ origin - 1)
+        far = to_room**2 - a * (((origin - (1.5, 0.5, 1)) ** 2).sum() - 49)
+        depth[index] = np.where(near > 0, -to_ball - np.sqrt(np.maximum(near, 0)), -to_room + np.sqrt(far)) / a
+    return TruthClip(
+        frames=np.zeros((num_frames, height, width, 3), np.uint8),
+        frame_times=np.arange(num_frames) / 10,
+        intrinsics=np.tile(np.array([[focal, 0, 31.5], [0, focal, 23.5], [0, 0, 1]], np.float32), (num_frames, 1, 1)),
+        camera_to_world=poses.astype(np.float32),
+        pose_valid=np.ones(num_frames, bool),
+        depth=depth.astype(np.float32),
+        is_metric=True,
+    )
+
+
+def test_views_that_hide_one_another_pass_and_a_turn_the_other_way_does_not():
+    truth = orbit()
+    checks = check_truth(truth)
+    assert "depth_between_views" in [check.name for check in checks]
+    assert not failures(checks)
+    other_way = truth.camera_to_world[[0, *range(len(truth.frames) - 1, 0, -1)]]
+    assert "depth_between_views" in found(replace(truth, camera_to_world=other_way))

@@ -65,6 +65,14 @@ def test_a_recording_comes_back_with_its_own_files(tmp_path, scene, write_image,
     assert clip.depth_source == "sensor"
 
 
+def test_every_second_pair_is_counted_after_colour_and_depth_are_associated(tmp_path, scene, write_image) -> None:
+    write(tmp_path / "rgbd_dataset_freiburg3_walking_xyz", scene, write_image)  # frame 2 has no depth
+    source = TumSource(str(tmp_path), every=2)
+    (sequence,) = source.sequences()
+    np.testing.assert_array_equal(source.read(sequence, 0, 2).frames, scene.frames[[0, 3]])
+    assert sequence.num_frames == 2
+
+
 def test_points_project_where_they_are(tmp_path, scene, write_image, worst_projection_px) -> None:
     write(tmp_path / "rgbd_dataset_freiburg3_sitting_xyz", scene, write_image)
     source = TumSource(str(tmp_path))

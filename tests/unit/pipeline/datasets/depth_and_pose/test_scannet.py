@@ -86,6 +86,17 @@ def test_lost_poses_are_marked_lost(tmp_path, scene, colour, write_image) -> Non
     assert source.read(sequence, 3, 1).camera_to_world is None
 
 
+def test_every_second_frame_of_a_scan_and_of_these_the_first_two(tmp_path, scene, colour, write_image) -> None:
+    write(tmp_path / "scene0707_00", scene, colour, write_image)
+    source = ScanNetSource(str(tmp_path), every=2, first=2)
+    (sequence,) = source.sequences()
+    clip = source.read(sequence, 0, 2)
+    np.testing.assert_allclose(clip.camera_to_world, scene.camera_to_world[[0, 2]], atol=1e-6)
+    np.testing.assert_allclose(clip.frame_times, [0, 2 / 30])
+    assert (sequence.num_frames, clip.meta["stride"]) == (2, 2)
+    assert ScanNetSource(str(tmp_path)).sequences()[0].extra == {"folder": "scene0707_00"}  # as before: conversions can be continued
+
+
 def test_world_to_camera_poses_would_be_seen(tmp_path, scene, colour, write_image, worst_projection_px) -> None:
     write(tmp_path / "scene0000_00", scene, colour, write_image, poses=np.linalg.inv(scene.camera_to_world))
     source = ScanNetSource(str(tmp_path))

@@ -65,7 +65,10 @@ def geometry_losses(
     output: ModelOutput, compared: LabelledGeometry, weights: GeometryWeights, settings: GeometrySettings
 ) -> tuple[LossTerm, ...]:
     """π³'s losses under names such as "geometry/points"; translation and rotation, the parts of the camera loss, for logs."""
-    logits = output.conf[..., 0] if weights.confidence > 0 else None
+    logits = None
+    if weights.confidence > 0:
+        assert output.conf is not None, "the family asks the network for what is weighed"
+        logits = output.conf[..., 0]
     terms = geometry_terms(compared.aligned, compared.normalised, settings, logits, normals=weights.normals > 0)
     named = [(name, weight, getattr(terms, name)) for name, weight in weights_of(weights).items()]
     named += [("translation", 0.0, terms.translation), ("rotation", 0.0, terms.rotation)]

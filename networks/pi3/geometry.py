@@ -47,9 +47,9 @@ class ConvGeometry(Backbone):
     def __init__(self, config: ModelConfig) -> None:
         check_sizes(config, backbone_faults, conv_head_faults)
         super().__init__(config)
-        patch, again = config.encoder.patch_size, config.computing.gradient_checkpointing
-        self.point_head = ConvHead(config.point_head, patch_size=patch, gradient_checkpointing=again)
-        self.conf_head = ConvHead(config.conf_head, patch_size=patch, gradient_checkpointing=again)
+        patch, again, at_once = config.encoder.patch_size, config.computing.gradient_checkpointing, config.computing.frames_at_once
+        self.point_head = ConvHead(config.point_head, patch_size=patch, gradient_checkpointing=again, frames_at_once=at_once)
+        self.conf_head = ConvHead(config.conf_head, patch_size=patch, gradient_checkpointing=again, frames_at_once=at_once)
 
     def geometry(self, images: Tensor, pairs: Sequence[int] = (), *, confidence: bool = True) -> Geometry:
         """Images "B T 3 H W" in [0, 1] to geometry, and the asked-for pairs of decoder blocks.

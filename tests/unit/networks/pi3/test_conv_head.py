@@ -60,5 +60,4 @@ def test_a_few_frames_at_a_time_give_the_same_maps_and_gradients(frames_at_once:
 
 def test_memory_is_that_of_a_few_frames() -> None:
     recomputed, in_parts = train(FRAMES)[2], train(1)[2]
-    print(kept, recomputed, in_parts)
     assert in_parts < recomputed / 4

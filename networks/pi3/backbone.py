@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from networks.building import Network
-from networks.layers.blocks import rotary_angles, token_positions
+from networks.layers.blocks import Block, rotary_angles, token_positions
+from networks.layers.compiling import compile_blocks
 from networks.layers.computing import full_precision
 from networks.pi3.config import ModelConfig
 from networks.pi3.heads import CameraHead
@@ -51,6 +52,8 @@ class Backbone(Network):
         self.conf_decoder = TransformerHead(config.point_decoder, gradient_checkpointing=again)
         self.camera_decoder = TransformerHead(config.camera_decoder, gradient_checkpointing=again)
         self.camera_head = CameraHead(config.camera_head.dim)
+        if config.computing.compile:
+            compile_blocks(self, (Block,))
 
     def fill_constants(self) -> None:
         """Write the images' statistics."""

@@ -5,12 +5,14 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
+from networks.layers.compiling import compile_blocks
 from networks.layers.computing import checkpointed, full_precision
 from networks.layers.fusion import Scratch, resize_bilinear
 from networks.pi3.config import ModelConfig, TrackDecoderConfig, backbone_faults, check_sizes, conv_head_faults, tracking_faults
 from networks.pi3.geometry import ConvGeometry, Geometry, ModelOutput, camera_to_world
 from networks.trajvg.correlation import check_map_size
 from networks.trajvg.track_head import TrackHead, check_queries, grid_queries
+from networks.trajvg.tracker import CrossBlock, SelfBlock
 
 
 class TrajVG(ConvGeometry):
@@ -25,6 +27,8 @@ class TrajVG(ConvGeometry):
         )
         self.track_decoder.gradient_checkpointing = again
         self.track_head = TrackHead(config.track_head, neighbour_mb=config.computing.neighbour_mb, gradient_checkpointing=again)
+        if config.computing.compile:
+            compile_blocks(self.track_head, (SelfBlock, CrossBlock))
 
     def forward(self, images: Tensor, query_points: Tensor | None = None, *, confidence: bool = True) -> ModelOutput:
         """Reconstruct clips and track points.

@@ -1,6 +1,6 @@
 """Losses of B clips, term by term, and π³'s supervised losses among them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -31,6 +31,10 @@ class ClipLosses:
     def total(self) -> Tensor:
         """The weighted sum, "B"."""
         return torch.stack([term.weight * term.values for term in self.terms if term.weight > 0]).sum(0)
+
+    def detached(self) -> "ClipLosses":
+        """The same numbers, which keep no graph alive."""
+        return replace(self, terms=tuple(replace(term, values=term.values.detach()) for term in self.terms))
 
     def non_finite_clips(self) -> tuple[str, ...]:
         """Clips whose total is NaN or infinite, each with the terms that are."""

@@ -110,7 +110,7 @@ def test_a_step_has_a_batch(tmp_path: Path) -> None:
 
 
 class Dealt(Planes):
-    """Of two processes each takes half of a step's clips: in its first step labelled ones, then pseudo ones; in the second all, then none."""
+    """Half of a step's clips for each of two processes: of step 0 labelled ones, then pseudo ones; of step 1 all, then none."""
 
     def __iter__(self) -> Iterator[StepBatch]:
         for whole in super().__iter__():

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 import torch
 from torch import distributed, multiprocessing
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+from torch.nn.parallel import DistributedDataParallel
 
 from networks.weights import read_weights
 from pipeline.errors import ConfigError
 from tests.unit.trainer.loop.rendered import Planes, share
 from tests.unit.trainer.loop.test_run import FORKED, make_config, run
 from trainer.data import StepBatch
-from trainer.loop import read_journal, train
+from trainer.loop import read_journal, train, train_step
 from trainer.loop.checkpoints import read_state
 from trainer.loop.config import CheckpointSettings
 from trainer.loop.optimisation import OptimiserSettings
@@ -120,14 +122,31 @@ class Dealt(Planes):
             yield from (StepBatch(step=whole.step, labelled=part.get("labelled"), pseudo=part.get("pseudo")) for part in parts)
 
 
+class Counting(DistributedDataParallel):
+    """Counts the exchanges of gradients, one for all parameters of so small a network."""
+
+    exchanges = 0
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.register_comm_hook(None, self.exchange)
+
+    @staticmethod
+    def exchange(_: object, bucket: distributed.GradBucket) -> torch.futures.Future[torch.Tensor]:
+        Counting.exchanges += 1
+        return allreduce_hook(distributed.group.WORLD, bucket)
+
+
 def train_in_place(rank: int, out: str) -> None:
     """In a process of its own, one of two."""
     torch.set_num_threads(1)
+    train_step.DistributedDataParallel = Counting
     distributed.init_process_group("gloo", init_method=f"file://{out}/meeting", rank=rank, world_size=2)
     process = ProcessRank(device=torch.device("cpu"), rank=rank, world_size=2)
     config = make_config(Path(out), steps=2, optimiser=GENTLY, accumulate=2)
     train(config, process, open_batches=lambda state: Dealt(state, rank=rank, world_size=2))
     distributed.destroy_process_group()
+    assert Counting.exchanges == 2  # of two steps, in four batches
 
 
 def test_processes_that_accumulate_equal_one_with_all_clips(tmp_path: Path) -> None:

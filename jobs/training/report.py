@@ -7,7 +7,7 @@ from jobs.next_commands import after_training
 from networks import build_model
 from networks.building import Network
 from pipeline.stream import MixtureConfig
-from trainer.data import StepBatch, StepLoader
+from trainer.data import DataConfig, StepBatch, StepLoader
 from trainer.families import family_of
 from trainer.loop import TrainConfig, TrainOutcome
 from trainer.loop.optimisation import freeze, make_optimiser
@@ -31,10 +31,12 @@ def report_stage(config: TrainConfig) -> int:
         ("frozen", ", ".join(config.frozen) or "nothing"),
         ("begins from", config.model.start or "fresh weights"),
         ("losses", ", ".join(config.loss_settings.names)),
-        ("labelled", _datasets(config.data.labelled, config.data.labelled_clips)),
-        ("pseudo", _datasets(config.data.pseudo, config.data.pseudo_clips)),
+        ("labelled", _datasets(config.data.labelled, config.data.labelled_clips, config.data)),
+        ("pseudo", _datasets(config.data.pseudo, config.data.pseudo_clips, config.data)),
+        ("images", _images(config.data)),
         ("first step", _described(first)),
         ("steps", config.steps),
+        ("batches per step", f"{config.accumulate} of each process"),
         ("out", config.out),
     ]
     print_summary("Would train", rows)
@@ -94,5 +96,14 @@ def _described(batch: StepBatch) -> str:
     return f"{', '.join(found)}, of {counted(num_frames, 'frame')} of {width}x{height}"
 
 
-def _datasets(mixture: MixtureConfig | None, clips: int) -> str:
-    return "none" if mixture is None else f"{counted(clips, 'clip')} per step and process of {', '.join(mixture.names)}"
+def _datasets(mixture: MixtureConfig | None, clips: int, data: DataConfig) -> str:
+    if mixture is None:
+        return "none"
+    both = sum(number for side, number in ((data.labelled, data.labelled_clips), (data.pseudo, data.pseudo_clips)) if side is not None)
+    number = f"{counted(clips, 'clip')} per batch and process" if data.max_images is None else f"{clips} in {counted(both, 'clip')}"
+    return f"{number} of {', '.join(mixture.names)}"
+
+
+def _images(data: DataConfig) -> str:
+    limit = "" if data.max_images is None else f", at most {data.max_images} per batch and process"
+    return "{} to {} frames of a clip".format(*data.shape.frames) + limit

@@ -85,6 +85,7 @@ class Pi3DepthLabeler:
         try:
             with torch.inference_mode(), forward_precision(self._device, self._precision):
                 output = self._geometry(torch.from_numpy(frames).to(self._device).permute(0, 3, 1, 2)[None].float() / 255)
+            assert output.conf is not None, "asked for by default"
             depth = depth_of(resize_maps(output.local_points[0, ..., 2], (height, width)), "relative")
             confidence = resize_maps(output.conf[0, ..., 0].float().sigmoid(), (height, width)).cpu().numpy()
         except torch.OutOfMemoryError as error:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from networks.building import Network
-from networks.layers.blocks import rotary_angles, token_positions
+from networks.layers.blocks import Block, rotary_angles, token_positions
+from networks.layers.compiling import compile_blocks
 from networks.layers.computing import full_precision
 from networks.pi3.config import ModelConfig
 from networks.pi3.heads import CameraHead
@@ -26,7 +27,7 @@ class BackboneFeatures:
 
     grid: tuple[int, int]  # (h, w), patches of a frame
     point_tokens: Tensor  # "BT P C"
-    conf_tokens: Tensor  # "BT P C"
+    conf_tokens: Tensor | None  # "BT P C"; None where confidence was not asked for
     camera_poses: Tensor  # float32 "B T 4 4", camera to world
     pairs: list[Tensor]  # float32 "BT L 2C" each: the asked-for pairs of decoder blocks, registers first
 
@@ -51,13 +52,15 @@ class Backbone(Network):
         self.conf_decoder = TransformerHead(config.point_decoder, gradient_checkpointing=again)
         self.camera_decoder = TransformerHead(config.camera_decoder, gradient_checkpointing=again)
         self.camera_head = CameraHead(config.camera_head.dim)
+        if config.computing.compile:
+            compile_blocks(self, (Block,))
 
     def fill_constants(self) -> None:
         """Write the images' statistics."""
         self.image_mean.copy_(torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1))
         self.image_std.copy_(torch.tensor(IMAGE_STD).view(1, 3, 1, 1))
 
-    def features(self, images: Tensor, pairs: Sequence[int] = ()) -> BackboneFeatures:
+    def features(self, images: Tensor, pairs: Sequence[int] = (), *, confidence: bool = True) -> BackboneFeatures:
         """Images "B T 3 H W" in [0, 1], H and W multiples of the patch, to features. Raises DataError for another shape."""
         check_images(images, self.config.encoder.patch_size)
         num_frames, patch = images.shape[1], self.config.encoder.patch_size
@@ -68,7 +71,9 @@ class Backbone(Network):
         decoded = self.decoder(
             torch.cat([registers.to(patches.dtype), patches], dim=1), self._angles(positions, self.decoder_head_size), num_frames, pairs
         )
-        point, conf, camera = (self._head(head, decoded.last, positions) for head in self._heads())
+        point = self._head(self.point_decoder, decoded.last, positions)
+        conf = self._head(self.conf_decoder, decoded.last, positions) if confidence else None
+        camera = self._head(self.camera_decoder, decoded.last, positions)
         with full_precision(images.device):
             poses = self.camera_head(camera.float()).unflatten(0, (-1, num_frames))
         return BackboneFeatures(grid=grid, point_tokens=point, conf_tokens=conf, camera_poses=poses, pairs=decoded.pairs)
@@ -77,9 +82,6 @@ class Backbone(Network):
     def decoder_head_size(self) -> int:
         """Channels of one of the decoder's heads."""
         return self.config.decoder.dim // self.config.decoder.num_heads
-
-    def _heads(self) -> tuple[TransformerHead, TransformerHead, TransformerHead]:
-        return self.point_decoder, self.conf_decoder, self.camera_decoder
 
     def _head(self, head: TransformerHead, tokens: Tensor, positions: Tensor) -> Tensor:
         sizes = self.config.camera_decoder if head is self.camera_decoder else self.config.point_decoder

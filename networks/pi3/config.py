@@ -116,9 +116,10 @@ class MetricDecoderConfig:
 class ComputingConfig:
     """Options that change memory and time, not results."""
 
-    gradient_checkpointing: bool = False  # recompute blocks in the backward pass
+    gradient_checkpointing: bool = False  # recompute blocks, and dense heads a few frames at a time, in the backward pass
+    compile: bool = False  # torch.compile the transformer blocks; each shape of step is served, the first steps take minutes more
     neighbour_mb: float = 256.0  # working memory of the search for neighbours
-    frames_at_once: int = 8  # through the track decoder
+    frames_at_once: int = 8  # through a convolutional dense head, and through the track decoder
 
     def __post_init__(self) -> None:
         if not self.neighbour_mb > 0 or self.frames_at_once < 1:

@@ -23,7 +23,7 @@ class ModelOutput:
 
     points: Tensor  # "B T H W 3", in the world frame that the network chooses (frame 0 is not its origin)
     local_points: Tensor  # "B T H W 3", in each frame's camera
-    conf: Tensor  # "B T H W 1", logit
+    conf: Tensor | None  # "B T H W 1", logit; None where it was not asked for
     camera_poses: Tensor  # "B T 4 4", camera to world
     traj3d_camera: list[Tensor] | None = None  # "B T N 3" each, in the camera of frame t
     traj3d_world: list[Tensor] | None = None  # "B T N 3" each, in the world frame
@@ -47,25 +47,31 @@ class ConvGeometry(Backbone):
     def __init__(self, config: ModelConfig) -> None:
         check_sizes(config, backbone_faults, conv_head_faults)
         super().__init__(config)
-        patch, again = config.encoder.patch_size, config.computing.gradient_checkpointing
-        self.point_head = ConvHead(config.point_head, patch_size=patch, gradient_checkpointing=again)
-        self.conf_head = ConvHead(config.conf_head, patch_size=patch, gradient_checkpointing=again)
+        patch, again, at_once = config.encoder.patch_size, config.computing.gradient_checkpointing, config.computing.frames_at_once
+        self.point_head = ConvHead(config.point_head, patch_size=patch, gradient_checkpointing=again, frames_at_once=at_once)
+        self.conf_head = ConvHead(config.conf_head, patch_size=patch, gradient_checkpointing=again, frames_at_once=at_once)
 
-    def geometry(self, images: Tensor, pairs: Sequence[int] = ()) -> Geometry:
-        """Images "B T 3 H W" in [0, 1] to geometry, and the asked-for pairs of decoder blocks."""
-        features = self.features(images, pairs)
+    def geometry(self, images: Tensor, pairs: Sequence[int] = (), *, confidence: bool = True) -> Geometry:
+        """Images "B T 3 H W" in [0, 1] to geometry, and the asked-for pairs of decoder blocks.
+
+        Args:
+            confidence: False leaves the confidence branch out, and `conf` None.
+        """
+        features = self.features(images, pairs, confidence=confidence)
         with full_precision(images.device):
             xy, log_depth = self.point_head(features.point_tokens.float(), features.grid)
             points = decode_points(xy.permute(0, 2, 3, 1), log_depth.clamp(max=MAX_LOG_DEPTH).permute(0, 2, 3, 1))
             local_points = points.unflatten(0, images.shape[:2])
-            conf = self.conf_head(features.conf_tokens.float(), features.grid)[0].permute(0, 2, 3, 1).unflatten(0, images.shape[:2])
             output = ModelOutput(
                 points=camera_to_world(local_points, features.camera_poses),
                 local_points=local_points,
-                conf=conf,
+                conf=None if features.conf_tokens is None else self._confidence(features.conf_tokens, features.grid, images.shape[:2]),
                 camera_poses=features.camera_poses,
             )
         return Geometry(output=output, grid=features.grid, pairs=features.pairs)
+
+    def _confidence(self, tokens: Tensor, grid: tuple[int, int], batch_frames: tuple[int, ...]) -> Tensor:
+        return self.conf_head(tokens.float(), grid)[0].permute(0, 2, 3, 1).unflatten(0, batch_frames)
 
 
 def decode_points(xy: Tensor, log_depth: Tensor) -> Tensor:

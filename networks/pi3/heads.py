@@ -32,12 +32,16 @@ class LinearHead(nn.Module):
 
 
 class ConvHead(nn.Module):
-    """Three doublings, a resize to the image, one small block per output; the position in the image is appended before each."""
+    """Three doublings, a resize to the image, one small block per output; the position in the image is appended before each.
 
-    def __init__(self, config: ConvHeadConfig, *, patch_size: int, gradient_checkpointing: bool = False) -> None:
+    Frames do not see each other, and a few go through at a time. With gradient checkpointing only their tokens and maps are kept, so that
+    what lies between, the largest tensors of the network, exists for those few frames alone.
+    """
+
+    def __init__(self, config: ConvHeadConfig, *, patch_size: int, gradient_checkpointing: bool = False, frames_at_once: int = 8) -> None:
         super().__init__()
-        self.patch_size, self.using_uv = patch_size, config.using_uv
-        self.gradient_checkpointing = gradient_checkpointing
+        self.patch_size, self.using_uv, self.dim_out = patch_size, config.using_uv, config.dim_out
+        self.gradient_checkpointing, self.frames_at_once = gradient_checkpointing, frames_at_once
         extra = 2 if config.using_uv else 0
         widths = (config.dim_proj, *config.dim_upsample)
         self.upsample_blocks = nn.ModuleList(
@@ -47,14 +51,21 @@ class ConvHead(nn.Module):
 
     def forward(self, tokens: Tensor, grid: tuple[int, int]) -> list[Tensor]:
         """Patch tokens "BT h*w C" of a grid (h, w) to maps "BT dim H W", one per output."""
+        step = lambda part: self._frames(part, grid)  # noqa: E731  binds the grid, which checkpointing need not see
+        parts = tokens.split(self.frames_at_once)
+        maps = torch.cat([checkpointed(step, part, enabled=self.gradient_checkpointing) for part in parts])
+        return list(maps.split(self.dim_out, dim=1))
+
+    def _frames(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        """All outputs of some frames, "F sum(dim) H W"."""
         size = (grid[0] * self.patch_size, grid[1] * self.patch_size)
         aspect = size[1] / size[0]
         maps = tokens.transpose(1, 2).unflatten(2, grid)
         for block in self.upsample_blocks:
-            maps = checkpointed(block, self._with_uv(maps, aspect), enabled=self.gradient_checkpointing)
+            maps = block(self._with_uv(maps, aspect))
         maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
         maps = self._with_uv(maps, aspect)
-        return [checkpointed(block, maps, enabled=self.gradient_checkpointing) for block in self.output_block]
+        return torch.cat([block(maps) for block in self.output_block], dim=1)
 
     def shrink_initial_weights(self) -> None:
         """Begin with depths near 1."""

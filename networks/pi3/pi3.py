@@ -28,18 +28,21 @@ class Pi3(Backbone):
         self.point_head = LinearHead(width, patch, 3)
         self.conf_head = LinearHead(width, patch, 1)
 
-    def forward(self, images: Tensor, query_points: Tensor | None = None) -> ModelOutput:
+    def forward(self, images: Tensor, query_points: Tensor | None = None, *, confidence: bool = True) -> ModelOutput:
         """Reconstruct clips.
 
         Args:
             images: "B T 3 H W" in [0, 1], H and W multiples of 14.
             query_points: not used: π³ tracks nothing, and is called like a model that does.
+            confidence: False leaves the confidence branch out, and `conf` None.
         """
-        features = self.features(images)
+        features = self.features(images, confidence=confidence)
         with full_precision(images.device):
             raw = self.point_head(features.point_tokens.float(), features.grid).permute(0, 2, 3, 1)
             local_points = decode_points(raw[..., :2], raw[..., 2:]).unflatten(0, images.shape[:2])
-            conf = self.conf_head(features.conf_tokens.float(), features.grid).permute(0, 2, 3, 1).unflatten(0, images.shape[:2])
+            conf = None
+            if features.conf_tokens is not None:
+                conf = self.conf_head(features.conf_tokens.float(), features.grid).permute(0, 2, 3, 1).unflatten(0, images.shape[:2])
             points = camera_to_world(local_points, features.camera_poses)
         return ModelOutput(points=points, local_points=local_points, conf=conf, camera_poses=features.camera_poses)
 
@@ -68,9 +71,9 @@ class Pi3X(ConvGeometry):
             if name.startswith(CARRIED):
                 parameter.requires_grad_(False)
 
-    def forward(self, images: Tensor, query_points: Tensor | None = None) -> ModelOutput:
+    def forward(self, images: Tensor, query_points: Tensor | None = None, *, confidence: bool = True) -> ModelOutput:
         """Reconstruct clips from images "B T 3 H W" in [0, 1]; `query_points` is not used: Pi3X tracks nothing."""
-        return self.geometry(images).output
+        return self.geometry(images, confidence=confidence).output
 
 
 class MetricDecoder(nn.Module):

@@ -116,7 +116,7 @@ class RawGeometry:
     num_special: int
     patch_grid: tuple[int, int]
     points: Tensor  # "B T Hb Wb 3", in each frame's camera
-    confidence: Tensor  # "B T Hb Wb", logit
+    confidence: Tensor | None  # "B T Hb Wb", logit; None where it was not asked for
     camera_poses: Tensor  # "B T 4 4", camera to world
 
 
@@ -125,6 +125,7 @@ def bundle_of_backbone(raw: RawGeometry, padding: Padding) -> GeometryBundle:
 
     The clip is taken as it is: frames that are repeated to fill a window count in the mean.
     """
+    assert raw.confidence is not None, "a bundle's mask is the backbone's confidence"
     unit = raw.points.float().norm(dim=-1).flatten(1).mean(dim=1) + _SMALLEST
     scale = unit[:, None, None]
     points = (raw.points.float() / scale[..., None, None]).permute(0, 1, 4, 2, 3)

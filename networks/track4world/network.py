@@ -78,9 +78,11 @@ class Track4World(Network):
         with torch.no_grad():
             return bundle_of_backbone(self.raw_geometry(images), self._checked(images))
 
-    def raw_geometry(self, images: Tensor) -> RawGeometry:
+    def raw_geometry(self, images: Tensor, *, confidence: bool = True) -> RawGeometry:
         """What the backbone says of clips "B T 3 H W" in [0, 1], at its own size and in its own unit; gradient flows to it.
 
+        Args:
+            confidence: False leaves it out, for those who make no bundle.
         Raises: ConfigError where there is no backbone.
         """
         if self.backbone is None:
@@ -89,13 +91,14 @@ class Track4World(Network):
         padded = padding.pad(images).flatten(0, 1)
         resized = F.interpolate(padded, size=padding.backbone, mode="bilinear", align_corners=False, antialias=True)
         width, last = self.config.dim_feature, self.config.backbone_config.decoder.depth // 2 - 1
-        geometry = self.backbone.geometry(resized.unflatten(0, images.shape[:2]), (last,))
+        geometry = self.backbone.geometry(resized.unflatten(0, images.shape[:2]), (last,), confidence=confidence)
+        logits = geometry.output.conf
         return RawGeometry(
             tokens=geometry.pairs[0][..., -width:].unflatten(0, images.shape[:2]),
             num_special=self.config.backbone_config.decoder.num_register_tokens,
             patch_grid=geometry.grid,
             points=geometry.output.local_points,
-            confidence=geometry.output.conf[..., 0],
+            confidence=None if logits is None else logits[..., 0],
             camera_poses=geometry.output.camera_poses,
         )
 

@@ -5,12 +5,14 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
+from networks.layers.compiling import compile_blocks
 from networks.layers.computing import checkpointed, full_precision
 from networks.layers.fusion import Scratch, resize_bilinear
 from networks.pi3.config import ModelConfig, TrackDecoderConfig, backbone_faults, check_sizes, conv_head_faults, tracking_faults
 from networks.pi3.geometry import ConvGeometry, Geometry, ModelOutput, camera_to_world
 from networks.trajvg.correlation import check_map_size
 from networks.trajvg.track_head import TrackHead, check_queries, grid_queries
+from networks.trajvg.tracker import CrossBlock, SelfBlock
 
 
 class TrajVG(ConvGeometry):
@@ -25,13 +27,16 @@ class TrajVG(ConvGeometry):
         )
         self.track_decoder.gradient_checkpointing = again
         self.track_head = TrackHead(config.track_head, neighbour_mb=config.computing.neighbour_mb, gradient_checkpointing=again)
+        if config.computing.compile:
+            compile_blocks(self.track_head, (SelfBlock, CrossBlock))
 
-    def forward(self, images: Tensor, query_points: Tensor | None = None) -> ModelOutput:
+    def forward(self, images: Tensor, query_points: Tensor | None = None, *, confidence: bool = True) -> ModelOutput:
         """Reconstruct clips and track points.
 
         Args:
             images: "B T 3 H W" in [0, 1], H and W multiples of 14.
             query_points: "B N 2", (x, y) in pixels of frame 0; None for a grid of one point every 16 pixels.
+            confidence: False leaves the confidence branch out, and `conf` None.
         Returns:
             Geometry and tracks. Unless the configuration says otherwise the tracker sees point maps detached, so a loss on tracks in
             camera frames moves neither point head nor point decoder; world tracks also carry gradient to the poses.
@@ -40,7 +45,7 @@ class TrajVG(ConvGeometry):
         if query_points is None:
             query_points = grid_queries(images)
         check_queries(query_points, images)
-        geometry = self.geometry(images, self.config.track_decoder.intermediate_layer_idx)
+        geometry = self.geometry(images, self.config.track_decoder.intermediate_layer_idx, confidence=confidence)
         return self._track(geometry, query_points)
 
     def check_trackable(self, height: int, width: int) -> None:

@@ -1,4 +1,4 @@
-"""Random draws of a training step: length and size of its clips, and of each clip window, crop and colours.
+"""Random draws of a training step: length, size and number of its clips, and of each clip window, crop and colours.
 
 All are functions of the seed and the step alone. Colours change by one 3 x 4 matrix per clip, so that what has one colour in all
 frames keeps having one.
@@ -12,9 +12,9 @@ import numpy as np
 
 from networks.inputs import fitted_size
 from pipeline.records.pixel_transforms import Crop
-from trainer.data.config import AugmentConfig, ShapeConfig
+from trainer.data.config import AugmentConfig, DataConfig, ShapeConfig
 
-_SHAPE, _CLIP = 1, 2  # keep the two kinds of draws apart
+_SHAPE, _CLIP, _SIDES = 1, 2, 3  # keep the kinds of draws apart
 _LUMA = np.array([0.299, 0.587, 0.114])
 _MID_GREY = 127.5
 
@@ -28,19 +28,57 @@ class StepShape:
     width: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepClips:
+    """Clips of either side in the batch of one rank, the same on all ranks."""
+
+    labelled: int
+    pseudo: int
+
+
 def step_shape(config: ShapeConfig, seed: int, step: int, *, patch: int) -> StepShape:
     """The shape of one step's clips.
 
     Args:
         patch: pixels of the network's patch: sides are multiples of it.
     """
-    draw = np.random.default_rng([seed, _SHAPE, step])
-    least, most = config.frames
-    frames = least + int(draw.integers(most - least + 1))
+    frames, draw = _draw_frames(config, seed, step)
     pixels = draw.uniform(*config.pixels)
     aspect = math.exp(draw.uniform(math.log(config.aspect[0]), math.log(config.aspect[1])))
     height, width = fitted_size(aspect, pixels, patch=patch, most_pixels=config.pixels[1])
     return StepShape(frames=frames, height=height, width=width)
+
+
+def _draw_frames(config: ShapeConfig, seed: int, step: int) -> tuple[int, np.random.Generator]:
+    """T of a step, and the generator that its size is drawn from."""
+    draw = np.random.default_rng([seed, _SHAPE, step])
+    least, most = config.frames
+    return least + int(draw.integers(most - least + 1)), draw
+
+
+def step_clips(config: DataConfig, step: int) -> StepClips:
+    """Number of one step's clips, see `shared_clips`."""
+    frames, _ = _draw_frames(config.shape, config.seed, step)
+    return shared_clips(config, frames, chance=np.random.default_rng([config.seed, _SIDES, step]).random())
+
+
+def shared_clips(config: DataConfig, frames: int, *, chance: float) -> StepClips:
+    """Clips of either side in a step of T frames.
+
+    With `max_images` they are as many as it holds: more than half of it is used, and never more than all. A side's share of them is
+    rounded up or down by chance, so that it is right over many steps; where two clips fit, each side has one at least.
+
+    Args:
+        chance: uniform in [0, 1).
+    """
+    labelled, pseudo = config.labelled_clips if config.labelled else 0, config.pseudo_clips if config.pseudo else 0
+    if config.max_images is None:
+        return StepClips(labelled=labelled, pseudo=pseudo)
+    total = config.max_images // frames
+    drawn = math.floor(total * labelled / (labelled + pseudo) + chance)
+    if labelled and pseudo and total > 1:
+        drawn = min(max(drawn, 1), total - 1)
+    return StepClips(labelled=drawn, pseudo=total - drawn)
 
 
 def clip_draws(seed: int, step: int, side: int, place: int) -> np.random.Generator:

@@ -68,8 +68,9 @@ class DataConfig:
 
     labelled: MixtureConfig | None = None  # datasets with cameras, depth and true tracks
     pseudo: MixtureConfig | None = None  # label sets, with or without audit; their truth, if any, is left on disk
-    labelled_clips: int = 3  # per step and rank; ours: three to one
+    labelled_clips: int = 3  # per batch and rank; ours: three to one
     pseudo_clips: int = 1
+    max_images: int | None = None  # clips x frames of a batch and rank: as many clips as it holds, in the ratio above; None: as said above
     num_tracks: int = 256  # N; ours
     shape: ShapeConfig = ShapeConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -83,6 +84,10 @@ class DataConfig:
             raise ConfigError(
                 f"labelled_clips {self.labelled_clips}, pseudo_clips {self.pseudo_clips}, num_tracks {self.num_tracks}, seed"
                 f" {self.seed}; expected at least 1, 1, 1 and 0; to do without one side leave its mixture out"
+            )
+        if self.max_images is not None and self.max_images < self.shape.frames[1]:
+            raise ConfigError(
+                f"max_images is {self.max_images}, and shape.frames allows {self.shape.frames[1]}; raise the one, or lower the other"
             )
         for part, _ in self.labelled.parts if self.labelled else ():
             _check_labelled(part)

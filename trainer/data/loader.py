@@ -22,9 +22,9 @@ _STEPS_AHEAD = 2
 class StepLoader:
     """This rank's StepBatch of every step, without end.
 
-    Every `iter()` begins at step 0, or where `load_state_dict` set it. Length and size are functions of the seed and the step; windows,
-    tracks and changes also of the clip's place in the step among all ranks. The same global batch dealt to other ranks, or read by other
-    numbers of workers, is the same clips with the same draws.
+    Every `iter()` begins at step 0, or where `load_state_dict` set it. Length, size and number of clips are functions of the seed and
+    the step; windows, tracks and changes also of the clip's place in the step among all ranks. The same global batch dealt to other
+    ranks, or read by other numbers of workers, is the same clips with the same draws.
 
     `state_dict()` counts the steps that were delivered, not what was read ahead; all ranks' states are equal after the same step.
     """
@@ -67,7 +67,7 @@ class StepLoader:
             for side, stream, workers in zip(self._sides, self._streams, self._workers, strict=True)
         }
         while True:
-            batches = {side.kind: self._batch(side, clips[side.kind]) for side in self._sides}
+            batches = {side.kind: self._batch(clips[side.kind], side.clips_of(self._step)) for side in self._sides}
             self._step += 1
             yield StepBatch(step=self._step - 1, labelled=batches.get("labelled"), pseudo=batches.get("pseudo"))
 
@@ -111,8 +111,8 @@ class StepLoader:
         followed = cast(Iterator[_StreamItem], stream.follow(cast(Iterable[ClipSample], items)))
         return (item.item for item in followed)
 
-    def _batch(self, side: Side, clips: Iterator[PreparedClip | SkippedClip]) -> ClipBatch | None:
-        items = list(islice(clips, side.num_clips))
+    def _batch(self, clips: Iterator[PreparedClip | SkippedClip], num_clips: int) -> ClipBatch | None:
+        items = list(islice(clips, num_clips))
         found = [item for item in items if isinstance(item, PreparedClip)]
         self.num_skipped += len(items) - len(found)
         return collate(found, self.config.without_normals)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count, islice
 from typing import Any, Literal
 
 import cv2
@@ -13,7 +14,7 @@ from pipeline.errors import ConfigError, DataError, TrackmillError
 from pipeline.records import ClipSample
 from pipeline.stream import ClipStream, MixtureConfig, MixtureStream
 from pipeline.stream.assemble import SkippedClip
-from trainer.data.augmentation import clip_draws, step_shape
+from trainer.data.augmentation import StepClips, clip_draws, shared_clips, step_clips, step_shape
 from trainer.data.batches import PreparedClip
 from trainer.data.config import DataConfig
 from trainer.data.preparing import prepare_labelled, prepare_pseudo
@@ -22,6 +23,15 @@ _log = logging.getLogger(__name__)
 
 Kind = Literal["labelled", "pseudo"]
 _SIDE = {"labelled": 0, "pseudo": 1}
+_ALMOST_ONE = 1 - 1e-9
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slot:
+    """Place of one clip in the training."""
+
+    step: int
+    place: int  # among this rank's clips of the step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,9 +40,25 @@ class Side:
 
     kind: Kind
     mixture: MixtureConfig  # with this rank
-    num_clips: int  # per step and rank
     config: DataConfig
     patch: int  # pixels: sides of images are multiples of it
+
+    @property
+    def num_clips(self) -> int:
+        """Of this rank in its largest step, by which reading ahead is measured."""
+        shortest = self.config.shape.frames[0]
+        return max(self._of(shared_clips(self.config, shortest, chance=chance)) for chance in (0.0, _ALMOST_ONE))
+
+    def clips_of(self, step: int) -> int:
+        """Number of this rank's clips in one step."""
+        return self._of(step_clips(self.config, step))
+
+    def slots(self, first_step: int) -> Iterator[Slot]:
+        """Places of this rank's clips, one after the other, without end."""
+        return (Slot(step=step, place=place) for step in count(first_step) for place in range(self.clips_of(step)))
+
+    def _of(self, clips: StepClips) -> int:
+        return clips.labelled if self.kind == "labelled" else clips.pseudo
 
 
 def sides(config: DataConfig, *, patch: int, rank: int, world_size: int) -> tuple[Side, ...]:
@@ -40,11 +66,11 @@ def sides(config: DataConfig, *, patch: int, rank: int, world_size: int) -> tupl
     found = []
     if config.labelled is not None:
         mixture = replace(config.labelled, rank=rank, world_size=world_size)
-        found.append(Side(kind="labelled", mixture=mixture, num_clips=config.labelled_clips, config=config, patch=patch))
+        found.append(Side(kind="labelled", mixture=mixture, config=config, patch=patch))
     if config.pseudo is not None:
         parts = tuple((replace(part, arrays=False, evaluation_truth=False), weight) for part, weight in config.pseudo.parts)
         mixture = replace(config.pseudo, parts=parts, rank=rank, world_size=world_size)
-        found.append(Side(kind="pseudo", mixture=mixture, num_clips=config.pseudo_clips, config=config, patch=patch))
+        found.append(Side(kind="pseudo", mixture=mixture, config=config, patch=patch))
     return tuple(found)
 
 
@@ -84,16 +110,17 @@ class PreparedClips(IterableDataset[PreparedClip | SkippedClip | TrackmillError]
             if self._state is not None:
                 stream.load_state_dict(self._state)
             budget = _SkipBudget(self._side.mixture)
-            for turn, item in enumerate(stream.items(worker=number, num_workers=num_workers)):
-                yield self._prepare_or_skip(item, number + turn * num_workers, budget)
+            slots = islice(self._side.slots(self._first_step), number, None, num_workers)
+            for item, slot in zip(stream.items(worker=number, num_workers=num_workers), slots, strict=False):
+                yield self._prepare_or_skip(item, slot, budget)
         except TrackmillError as error:
             yield error
 
-    def _prepare_or_skip(self, item: ClipSample | SkippedClip, number: int, budget: "_SkipBudget") -> PreparedClip | SkippedClip:
+    def _prepare_or_skip(self, item: ClipSample | SkippedClip, slot: Slot, budget: "_SkipBudget") -> PreparedClip | SkippedClip:
         if isinstance(item, SkippedClip):
             return item
         try:
-            clip = prepare(self._side, item, first_step=self._first_step, number=number)
+            clip = prepare(self._side, item, slot)
         except DataError as error:
             budget.record(item, error)
             return SkippedClip(key=item.key, index=item.index)
@@ -101,18 +128,12 @@ class PreparedClips(IterableDataset[PreparedClip | SkippedClip | TrackmillError]
         return clip
 
 
-def prepare(side: Side, sample: ClipSample, *, first_step: int, number: int) -> PreparedClip:
-    """The clip as its step takes it.
-
-    Args:
-        number: of the clip among this rank's, counted from the first of `first_step`.
-    """
+def prepare(side: Side, sample: ClipSample, slot: Slot) -> PreparedClip:
+    """The clip as its step takes it."""
     config, mixture = side.config, side.mixture
-    steps, slot = divmod(number, side.num_clips)
-    step = first_step + steps
-    draw = clip_draws(config.seed, step, _SIDE[side.kind], slot * mixture.world_size + mixture.rank)
+    draw = clip_draws(config.seed, slot.step, _SIDE[side.kind], slot.place * mixture.world_size + mixture.rank)
     to_clip = prepare_labelled if side.kind == "labelled" else prepare_pseudo
-    return to_clip(sample, step_shape(config.shape, config.seed, step, patch=side.patch), config, draw)
+    return to_clip(sample, step_shape(config.shape, config.seed, slot.step, patch=side.patch), config, draw)
 
 
 def limit_worker_threads(_: int) -> None:

@@ -18,7 +18,7 @@ from trainer.losses import ClipLosses
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipShares:
-    """Factor of one clip of each side, such that the gradients' mean over all processes is that of the mean over all clips."""
+    """Factor of one clip of each side, such that a step's gradients, averaged over all processes, are those of the mean over its clips."""
 
     labelled: float
     pseudo: float
@@ -26,15 +26,20 @@ class ClipShares:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class StepLosses:
-    """This process's part of a step."""
+    """Losses of one batch of a step, of this process."""
 
-    total: Tensor  # scalar; its mean over processes is the loss of the step
+    total: Tensor  # scalar; summed over batches and averaged over processes it is the loss of the step
     labelled: ClipLosses | None
     pseudo: ClipLosses | None
 
     def sides(self) -> Iterator[ClipLosses]:
         """Sides with clips."""
         yield from (side for side in (self.labelled, self.pseudo) if side is not None)
+
+    def detached(self) -> "StepLosses":
+        """The same numbers, which keep no graph alive."""
+        labelled, pseudo = (None if side is None else side.detached() for side in (self.labelled, self.pseudo))
+        return StepLosses(total=self.total.detach(), labelled=labelled, pseudo=pseudo)
 
 
 class Objective(nn.Module):

@@ -124,6 +124,7 @@ def _forward(
 
 
 def _record(frames: np.ndarray, output: ModelOutput, queries: np.ndarray | None) -> Prediction:
+    assert output.conf is not None, "a family predicts confidence"
     tracks = None
     if queries is not None:
         assert output.traj3d_world is not None, "the family says that it tracks"

@@ -19,6 +19,8 @@ from trainer.families import LossSettings, family_of
 from trainer.loop.optimisation import OptimiserSettings
 
 SHIPPED = Path(__file__).parents[2] / "configs"  # beside our packages, in a checkout and where a wheel was installed
+_SINCE_THEN = {"accumulate": 1}  # what a run did before there was the setting
+_DATA_SINCE_THEN = {"max_images": None}
 FILLED_IN = ("fit", "on_error", "split", "num_frames")  # by `parse_data_config`, in other ways than StreamConfig would
 
 
@@ -64,6 +66,7 @@ class TrainConfig:
     out: str  # folder or URL of the run: configuration, losses, checkpoints
     steps: int
     data: DataConfig
+    accumulate: int = 1  # batches of each process that make a step, whose clips count as those of one batch
     model: ModelSettings = ModelSettings()
     frozen: tuple[str, ...] = ()  # parts of the network that stay as they are, such as encoder, decoder
     losses: LossSettings | None = None  # of the model's family; None: its defaults, filled in when the configuration is made
@@ -90,6 +93,8 @@ class TrainConfig:
             raise ConfigError(f"losses are {type(self.losses).__name__}, expected {settings_type.__name__}, of model {self.model.name}")
         if self.steps < 1 or min(self.seed, self.loader_workers) < 0:
             raise ConfigError(f"steps is {self.steps}, seed {self.seed}, loader_workers {self.loader_workers}; expected 1, 0 and 0 or more")
+        if self.accumulate < 1:
+            raise ConfigError(f"accumulate is {self.accumulate}, expected 1 or more: batches that make a step")
         check_choices(self)
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ConfigError(f"ema_decay is {self.ema_decay}, expected between 0 and 1, or null for no average")
@@ -141,7 +146,7 @@ def stored_config_table(table: Mapping[str, Any]) -> dict[str, Any]:
     """A table that `config_table` of this or an earlier version gave, as this one would give it."""
     data = table["data"]
     parts = {name: data[name] and [with_recorded_fit(part) for part in data[name]] for name in ("labelled", "pseudo")}
-    return {**table, "data": {**data, **parts}}
+    return {**_SINCE_THEN, **table, "data": {**_DATA_SINCE_THEN, **data, **parts}}
 
 
 def _part_tables(mixture: MixtureConfig | None) -> list[dict[str, Any]] | None:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -146,13 +147,13 @@ class _Loop:
         batches = iter(source)
         for number in range(state.step, self.config.steps):
             began = time.perf_counter()
-            batch = next(batches)
-            report = train_step(batch, number, wait_s=time.perf_counter() - began)
-            licenses |= _licenses(batch)
+            taken = list(islice(batches, self.config.accumulate))
+            report = train_step(taken, number, wait_s=time.perf_counter() - began)
+            licenses |= {license for batch in taken for license in _licenses(batch)}
             guarded, skipped = guarded + (report.outcome == "guarded"), skipped + (report.outcome == "skipped")
             loss = report.loss
             self.log.log_step(report)
-            self.log.draw_step(number, batch, preview_objective)
+            self.log.draw_step(number, taken[0], preview_objective)
             done = number + 1
             if done % self.config.checkpoints.every_steps == 0 or done == self.config.steps:
                 licenses = set().union(*gather_over_processes(licenses, self.process))

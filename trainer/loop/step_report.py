@@ -68,18 +68,18 @@ class StepReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TermSums:
-    """One process's losses, to be added to those of the others."""
+    """Losses of one side of a batch, to be added to those of others."""
 
     sums: Mapping[str, tuple[float, int]]  # by term: sum over clips, and how many
 
 
-def term_sums(sides: Iterable[ClipLosses]) -> TermSums:
-    """Sums of every term."""
-    return TermSums(sums={term.name: (float(term.values.detach().sum()), len(term.values)) for side in sides for term in side.terms})
+def term_sums(sides: Iterable[ClipLosses]) -> list[TermSums]:
+    """Sums of every term, of each side of each batch."""
+    return [TermSums(sums={term.name: (float(term.values.sum()), len(term.values)) for term in side.terms}) for side in sides]
 
 
 def mean_terms(parts: Iterable[TermSums]) -> dict[str, float | None]:
-    """Means over the clips of all processes; None where one is not finite."""
+    """Means over the clips of all batches and processes; None where one is not finite."""
     totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for part in parts:
         for name, (value, count) in part.sums.items():

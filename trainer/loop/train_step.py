@@ -1,7 +1,9 @@
-"""One step of training: losses, gradient, guards, optimiser."""
+"""One step of training: losses, gradient of one batch or several, guards, optimiser."""
 
 import logging
 import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -9,11 +11,12 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from networks.building import Network
-from trainer.data import ClipBatch, StepBatch
+from trainer.data import StepBatch
 from trainer.families import ClipShares, Objective, StepLosses, family_of
 from trainer.loop.config import TrainConfig
 from trainer.loop.optimisation import WeightAverage, make_optimiser, rate_factor, set_rate
 from trainer.loop.step_report import (
+    Item,
     Outcome,
     ProcessRank,
     StepReport,
@@ -23,6 +26,7 @@ from trainer.loop.step_report import (
     sum_over_processes,
     term_sums,
 )
+from trainer.losses import ClipLosses
 
 _log = logging.getLogger(__name__)
 
@@ -53,25 +57,26 @@ class TrainStep:
             objective if process.world_size == 1 else DistributedDataParallel(objective, find_unused_parameters=True)
         )
 
-    def __call__(self, batch: StepBatch, step: int, *, wait_s: float) -> StepReport:
-        """Take one step.
+    def __call__(self, batches: Sequence[StepBatch], step: int, *, wait_s: float) -> StepReport:
+        """Take one step. The loss of a side is the mean over all its clips, of all batches and processes alike.
 
         Args:
-            batch: this process's clips, on any device.
-            wait_s: seconds spent waiting for the batch.
+            batches: this process's, on any device; every process has as many.
+            wait_s: seconds spent waiting for them.
         """
         began = time.perf_counter()
         factor = rate_factor(step, self.config.steps, self.config.optimiser)
         set_rate(self.optimiser, factor)
-        counts = sum_over_processes([_num_clips(batch.labelled), _num_clips(batch.pseudo)], self.process)
+        counts = sum_over_processes([sum(side) for side in zip(*(_num_clips(batch) for batch in batches), strict=True)], self.process)
         terms, loss = {}, None
         if not sum(counts):
             done = _UpdateResult(outcome="skipped", gradient_norm=None, reason="no clip of this step could be read")
         else:
-            losses = self._objective(batch.to(self.process.device), self._shares(counts))
-            loss = sum_over_processes([float(losses.total.detach()) / self.process.world_size], self.process)[0]
-            done = self._update(losses, loss)
-            terms = mean_terms(gather_over_processes(term_sums(losses.sides()), self.process))
+            parts = self._backward(batches, self._shares(counts))
+            loss = sum_over_processes([sum(float(part.total) for part in parts) / self.process.world_size], self.process)[0]
+            sides = [side for part in parts for side in part.sides()]
+            done = self._update(sides, loss)
+            terms = mean_terms(self._gather(term_sums(sides)))
         if done.reason is not None and self.process.leads:
             _log.warning("step %d: %s: %s", step, done.outcome, done.reason)
         return StepReport(
@@ -92,29 +97,35 @@ class TrainStep:
         labelled, pseudo = (self.process.world_size / count if count else 0.0 for count in counts)
         return ClipShares(labelled=labelled, pseudo=pseudo)
 
-    def _update(self, losses: StepLosses, loss: float) -> _UpdateResult:
+    def _backward(self, batches: Sequence[StepBatch], shares: ClipShares) -> list[StepLosses]:
+        """Losses of every batch, and the sum of their gradients; one batch's activations at a time."""
+        self.optimiser.zero_grad(set_to_none=True)
+        *first, last = batches
+        with self._no_exchange():
+            found = [self._add_gradient(batch, shares) for batch in first]
+        return [*found, self._add_gradient(last, shares)]
+
+    def _add_gradient(self, batch: StepBatch, shares: ClipShares) -> StepLosses:
+        losses: StepLosses = self._objective(batch.to(self.process.device), shares)
+        losses.total.backward()
+        return losses.detached()
+
+    def _no_exchange(self) -> AbstractContextManager[None]:
+        """Within it processes keep their gradients: they exchange them once per step, in the last batch's backward pass."""
+        return self._objective.no_sync() if isinstance(self._objective, DistributedDataParallel) else nullcontext()
+
+    def _update(self, sides: Sequence[ClipLosses], loss: float) -> _UpdateResult:
         """One update. Decisions are taken from numbers that all processes share, so that all take the same."""
         if finite_or_none(loss) is None:
-            broken = [
-                found
-                for rank in gather_over_processes([name for side in losses.sides() for name in side.non_finite_clips()], self.process)
-                for found in rank
-            ]
-            return _UpdateResult(
-                outcome="skipped", gradient_norm=None, reason=f"the loss is {loss}; clips: {', '.join(broken) or 'none alone'}"
-            )
+            broken = self._gather([name for side in sides for name in side.non_finite_clips()])
+            return self._skip(f"the loss is {loss}; clips: {', '.join(broken) or 'none alone'}")
         guarded = self.config.loss_guard is not None and loss > self.config.loss_guard
-        self.optimiser.zero_grad(set_to_none=True)
-        (losses.total * 0 if guarded else losses.total).backward()
+        if guarded:
+            self.optimiser.zero_grad(set_to_none=False)
         norm = finite_or_none(float(torch.nn.utils.clip_grad_norm_(self._trainable, self.config.optimiser.clip_norm)))
         if norm is None:
-            self.optimiser.zero_grad(set_to_none=True)
-            keys = [
-                key for rank in gather_over_processes([key for side in losses.sides() for key in side.keys], self.process) for key in rank
-            ]
-            return _UpdateResult(
-                outcome="skipped", gradient_norm=None, reason=f"the gradient is not finite; one of the clips {', '.join(keys)}"
-            )
+            keys = self._gather([key for side in sides for key in side.keys])
+            return self._skip(f"the gradient is not finite; one of the clips {', '.join(keys)}")
         self.optimiser.step()
         if self.average is not None:
             self.average.update(self.model)
@@ -122,11 +133,21 @@ class TrainStep:
             return _UpdateResult(outcome="stepped", gradient_norm=norm)
         return _UpdateResult(outcome="guarded", gradient_norm=norm, reason=f"the loss is {loss:.4g}, more than {self.config.loss_guard:g}")
 
+    def _skip(self, reason: str) -> _UpdateResult:
+        """Drop the gradients."""
+        self.optimiser.zero_grad(set_to_none=True)
+        return _UpdateResult(outcome="skipped", gradient_norm=None, reason=reason)
+
+    def _gather(self, items: list[Item]) -> list[Item]:
+        """Items of all processes, in the order of their ranks."""
+        return [item for found in gather_over_processes(items, self.process) for item in found]
+
 
 def make_objective(model: Network, config: TrainConfig) -> Objective:
     """The objective of a configuration, by its model's family."""
     return Objective(family_of(config.model.name), model, config.loss_settings, precision=config.precision)
 
 
-def _num_clips(clips: ClipBatch | None) -> int:
-    return 0 if clips is None else len(clips.keys)
+def _num_clips(batch: StepBatch) -> tuple[int, ...]:
+    """Clips of the labelled and of the pseudo side."""
+    return tuple(0 if clips is None else len(clips.keys) for clips in (batch.labelled, batch.pseudo))

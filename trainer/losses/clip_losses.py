@@ -1,6 +1,6 @@
 """Losses of B clips, term by term, and π³'s supervised losses among them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -31,6 +31,10 @@ class ClipLosses:
     def total(self) -> Tensor:
         """The weighted sum, "B"."""
         return torch.stack([term.weight * term.values for term in self.terms if term.weight > 0]).sum(0)
+
+    def detached(self) -> "ClipLosses":
+        """The same numbers, which keep no graph alive."""
+        return replace(self, terms=tuple(replace(term, values=term.values.detach()) for term in self.terms))
 
     def non_finite_clips(self) -> tuple[str, ...]:
         """Clips whose total is NaN or infinite, each with the terms that are."""
@@ -65,7 +69,10 @@ def geometry_losses(
     output: ModelOutput, compared: LabelledGeometry, weights: GeometryWeights, settings: GeometrySettings
 ) -> tuple[LossTerm, ...]:
     """π³'s losses under names such as "geometry/points"; translation and rotation, the parts of the camera loss, for logs."""
-    logits = output.conf[..., 0] if weights.confidence > 0 else None
+    logits = None
+    if weights.confidence > 0:
+        assert output.conf is not None, "the family asks the network for what is weighed"
+        logits = output.conf[..., 0]
     terms = geometry_terms(compared.aligned, compared.normalised, settings, logits, normals=weights.normals > 0)
     named = [(name, weight, getattr(terms, name)) for name, weight in weights_of(weights).items()]
     named += [("translation", 0.0, terms.translation), ("rotation", 0.0, terms.rotation)]

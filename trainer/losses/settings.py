@@ -29,7 +29,7 @@ class GeometryWeights:
     points: float = 1.0
     normals: float = 1.0
     camera: float = 0.1
-    confidence: float = 0.05
+    confidence: float = 0.05  # 0: the network does not compute confidence
 
     def __post_init__(self) -> None:
         check_weights(self)

@@ -73,8 +73,9 @@ class Pi3Family:
         """Any multiple of the patch will do."""
 
     def forward(self, model: Network, clips: ClipBatch, settings: Pi3Losses) -> ModelOutput:
-        """Geometry."""
-        return self.predict(model, clips.images, None)
+        """Geometry, confidence only where its loss counts."""
+        output: ModelOutput = model(clips.images, confidence=settings.geometry.confidence > 0)
+        return output
 
     def labelled_losses(self, output: ModelOutput, clips: ClipBatch, settings: Pi3Losses) -> ClipLosses:
         """π³'s losses."""

@@ -77,8 +77,9 @@ class Track4WorldFamily:
         decoder, has_truth = _decoder(model), clips.geometry is not None
         if clips.images.shape[1] < 2:
             raise DataError(f"clips {', '.join(clips.keys)} of 1 frame, in which nothing moves: set data.shape.frames to 2 or more")
-        raw = decoder.raw_geometry(clips.images) if has_truth and settings.learns_geometry else None
-        if has_truth and not settings.learns_motion_from_labels:
+        needs_flow = not has_truth or settings.learns_motion_from_labels
+        raw = decoder.raw_geometry(clips.images, confidence=needs_flow) if has_truth and settings.learns_geometry else None
+        if not needs_flow:
             return StageOutput(raw=raw)
         bundle = _bundle(decoder, clips, raw)
         flows = dense_flows(decoder, clips, bundle, settings.motion_settings.iterations)

@@ -110,8 +110,11 @@ class TrajVGFamily:
             _trajvg(model).check_trackable(height, width)
 
     def forward(self, model: Network, clips: ClipBatch, settings: TrajVGLosses) -> ModelOutput:
-        """Geometry, and tracks where a loss needs them."""
-        return self.predict(model, clips.images, clips.query_points if settings.needs_tracks else None)
+        """Geometry; tracks and confidence where a loss needs them."""
+        if not settings.needs_tracks:
+            return _trajvg(model).geometry(clips.images, confidence=settings.needs_confidence).output
+        output: ModelOutput = model(clips.images, clips.query_points, confidence=settings.needs_confidence)
+        return output
 
     def labelled_losses(self, output: ModelOutput, clips: ClipBatch, settings: TrajVGLosses) -> ClipLosses:
         """π³'s losses, the tracker's, L_cons and L_cam."""

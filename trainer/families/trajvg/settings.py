@@ -139,6 +139,11 @@ class TrajVGLosses:
         return self.self_supervised_weight > 0 and any_weight(self.self_supervised)
 
     @property
+    def needs_confidence(self) -> bool:
+        """Whether the network must compute confidence."""
+        return self.geometry is not None and self.geometry.confidence > 0
+
+    @property
     def needs_tracks(self) -> bool:
         """Whether the network must track."""
         return any_weight(self.tracking) or any_weight(self.coupling) or self.learns_from_pseudo_labels

@@ -57,6 +57,9 @@ def steps(config, number, **options) -> list[StepBatch]:
 def assert_equal(one: StepBatch, other: StepBatch) -> None:
     assert one.step == other.step
     for first, second in ((one.labelled, other.labelled), (one.pseudo, other.pseudo)):
+        assert (first is None) == (second is None)
+        if first is None:
+            continue
         assert first.keys == second.keys
         assert torch.equal(first.images, second.images)
         assert torch.equal(first.observations.tracks_px, second.observations.tracks_px)
@@ -93,6 +96,24 @@ def test_a_restored_state_goes_on_as_if_nothing_had_happened(config):
     for one, other in zip(undisturbed[3:], steps(config, 4, start=state, num_workers=2), strict=True):
         assert_equal(one, other)
     assert StepLoader(config, patch=14, start=state).state_dict() == state
+
+
+def test_steps_of_an_image_budget_go_on_with_any_workers_and_in_step_on_all_ranks(config):
+    config = replace(config, max_images=5)  # two clips of 2 frames, one of 3 or 4
+    undisturbed = steps(config, 8)
+    sizes = [[side.images.shape[:2] for side in (batch.labelled, batch.pseudo) if side] for batch in undisturbed]
+    assert {2.5 < sum(clips * frames for clips, frames in step) <= 5 for step in sizes} == {True}
+    assert {len(step) for step in sizes} == {1, 2}  # one side alone, or both
+    loaders = [StepLoader(config, patch=14, rank=rank, world_size=2) for rank in range(2)]
+    for one, two in zip(*(islice(loader, 4) for loader in loaders), strict=True):
+        assert [side and side.images.shape for side in (one.labelled, one.pseudo)] == [
+            side and side.images.shape for side in (two.labelled, two.pseudo)
+        ]
+    assert loaders[0].state_dict() == loaders[1].state_dict()
+    loader = StepLoader(config, patch=14)
+    list(islice(loader, 3))
+    for one, other in zip(undisturbed[3:], steps(config, 5, start=loader.state_dict(), num_workers=2), strict=True):
+        assert_equal(one, other)
 
 
 def test_two_ranks_take_what_one_with_twice_the_clips_would(config):

@@ -3,8 +3,9 @@ import pytest
 
 from networks.inputs import fitted_size
 from pipeline.errors import ConfigError
-from trainer.data.augmentation import clip_draws, step_shape
-from trainer.data.config import ShapeConfig
+from pipeline.stream import MixtureConfig, StreamConfig
+from trainer.data.augmentation import clip_draws, step_clips, step_shape
+from trainer.data.config import DataConfig, ShapeConfig
 
 
 def test_shapes_stay_within_their_bounds_and_use_them():
@@ -46,6 +47,41 @@ def test_one_size_can_be_asked_for():
 )
 def test_sizes_by_hand(pixels, aspect, most, expected):
     assert fitted_size(aspect, pixels, patch=14, most_pixels=most) == expected
+
+
+def budgeted(max_images: int | None, **changes) -> DataConfig:
+    sides = {
+        "labelled": MixtureConfig(parts=((StreamConfig(root="/studio"), 1.0),)),
+        "pseudo": MixtureConfig(parts=((StreamConfig(root="/wild", labels="x"), 1.0),)),
+    }
+    return DataConfig(**{**sides, "labelled_clips": 3, "pseudo_clips": 1, "max_images": max_images, **changes})
+
+
+@pytest.mark.parametrize("changes", [{}, {"pseudo": None}, {"labelled": None}])
+def test_every_step_fills_its_image_budget_and_none_exceeds_it(changes):
+    config = budgeted(24, **changes)
+    drawn = [(step_shape(config.shape, config.seed, step, patch=14).frames, step_clips(config, step)) for step in range(500)]
+    images = [frames * (clips.labelled + clips.pseudo) for frames, clips in drawn]
+    assert (min(images), max(images)) == (13, 24)  # of 13 frames one clip fits
+    assert {frames for frames, _ in drawn} == set(range(2, 25))
+    assert all(clips.pseudo == 0 for _, clips in drawn) == (config.pseudo is None)
+    assert all(clips.labelled == 0 for _, clips in drawn) == (config.labelled is None)
+
+
+def test_both_sides_come_in_their_ratio():
+    config = budgeted(24)
+    drawn = [step_clips(config, step) for step in range(2000)]
+    alone = [clips for clips in drawn if clips.labelled + clips.pseudo == 1]
+    assert sum(clips.pseudo for clips in alone) / len(alone) == pytest.approx(0.25, abs=0.05)
+    assert all(clips.labelled and clips.pseudo for clips in drawn if clips.labelled + clips.pseudo > 1)
+    largest = [clips for clips in drawn if clips.labelled + clips.pseudo == 12]  # of 2 frames
+    assert {(clips.labelled, clips.pseudo) for clips in largest} == {(9, 3)}
+
+
+def test_without_a_budget_the_numbers_of_clips_are_those_of_the_configuration():
+    assert {(step_clips(budgeted(None), step).labelled, step_clips(budgeted(None), step).pseudo) for step in range(50)} == {(3, 1)}
+    with pytest.raises(ConfigError, match="max_images is 23, and shape.frames allows 24"):
+        budgeted(23)
 
 
 def test_clips_draw_apart():

@@ -12,7 +12,7 @@ from trainer.data.config import ShapeConfig
 from trainer.families import family_of
 from trainer.families.trajvg import TrajVGLosses
 from trainer.loop import read_config
-from trainer.loop.config import config_table
+from trainer.loop.config import config_table, stored_config_table
 from trainer.loop.optimisation import freeze
 from trainer.loop.run import check_image_sizes
 from trainer.loop.train_step import make_objective
@@ -92,6 +92,13 @@ def test_an_unknown_stage_lists_the_shipped_ones(given: str) -> None:
     with pytest.raises(ConfigError, match="there is no file") as error:
         read_config(given)
     assert str(error.value).endswith("shipped configurations: " + ", ".join(sorted(STAGES)))
+
+
+def test_a_stored_run_from_before_accumulation_and_image_budgets_had_neither() -> None:
+    table = config_table(read_config("tiny"))
+    del table["accumulate"], table["data"]["max_images"]
+    stored = stored_config_table(table)
+    assert (stored["accumulate"], stored["data"]["max_images"]) == (1, None)
 
 
 def test_single_values_can_be_changed() -> None:

@@ -56,3 +56,18 @@ def test_what_no_loss_weighs_is_not_computed() -> None:
     assert {term.name for term in losses.labelled.terms} == {f"geometry/{name}" for name in ("points", "camera", "translation", "rotation")}
     assert objective.predict(clips).traj3d_camera is None
     assert Objective(objective.family, objective.model, TrajVGLosses()).predict(clips).traj3d_camera is not None
+
+
+@pytest.mark.parametrize("name", ["trajvg", "pi3"])
+@pytest.mark.parametrize("weight", [0.0, 0.05])
+def test_the_confidence_branch_runs_only_where_its_loss_counts(name: str, weight: float) -> None:
+    model, family, ran = build_model(name, TINY), family_of(name), []
+    for part in ("conf_decoder", "conf_head"):
+        model.get_submodule(part).register_forward_hook(lambda *_, part=part: ran.append(part))
+    settings = family.settings_type(geometry=GeometryWeights(confidence=weight))
+    clips = make_clips(0, 1, labelled=True)
+    losses = Objective(family, model, settings)(StepBatch(step=0, labelled=clips, pseudo=None), ClipShares(labelled=1.0, pseudo=0.0))
+    assert ran == (["conf_decoder", "conf_head"] if weight else [])
+    assert ("geometry/confidence" in {term.name for term in losses.labelled.terms}) == (weight > 0)
+    with torch.no_grad():
+        assert family.predict(model, clips.images, None).conf.shape == (1, 2, 42, 42, 1)  # inference always has it

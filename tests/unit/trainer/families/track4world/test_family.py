@@ -96,10 +96,12 @@ def test_both_stages_in_one_step_share_one_pass_of_the_backbone(monkeypatch):
     model, clips = network(OVER_PI3X), make_clips(0, 1, labelled=True, side=SIDE)
     calls = []
     whole = type(model).raw_geometry
-    monkeypatch.setattr(type(model), "raw_geometry", lambda *given: calls.append(1) or whole(*given))
+    monkeypatch.setattr(type(model), "raw_geometry", lambda *given, **options: calls.append(1) or whole(*given, **options))
     settings = only(geometry=GeometryStageWeights(), planar=PlanarWeights())
     output = family_of("track4world").forward(model, clips, settings)
     assert (len(calls), output.raw.points.requires_grad, output.bundle.points.requires_grad) == (1, True, False)
+    geometry_alone = family_of("track4world").forward(model, clips, only(geometry=GeometryStageWeights()))
+    assert geometry_alone.raw.confidence is None  # which only a bundle's mask needs
 
 
 def test_a_small_backbone_learns_the_geometry_of_a_clip():

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from networks.layers.computing import Precision
+from pipeline import storage
 from pipeline.errors import ConfigError
 from pipeline.records.parsing import check_choices, parse_record, plain_table
 from pipeline.stream import MixtureConfig, StreamConfig
@@ -130,6 +131,17 @@ def find_config(given: str | os.PathLike[str]) -> Path:
     raise ConfigError(f"there is no file {given}; give the path of a YAML file, or one of the shipped configurations: {names}")
 
 
+def with_absolute_paths(config: TrainConfig) -> TrainConfig:
+    """The same stage with its local paths made absolute; URLs stay. A process of another working directory reads and writes the same files."""
+    start = config.model.start
+    return dataclasses.replace(
+        config,
+        out=storage.absolute(config.out),
+        model=dataclasses.replace(config.model, start=None if start is None else storage.absolute(start)),
+        data=dataclasses.replace(config.data, labelled=_absolute_roots(config.data.labelled), pseudo=_absolute_roots(config.data.pseudo)),
+    )
+
+
 def config_table(config: TrainConfig) -> dict[str, Any]:
     """The whole configuration as `read_config` understands it, defaults written out."""
     table = plain_table(config)
@@ -138,10 +150,22 @@ def config_table(config: TrainConfig) -> dict[str, Any]:
 
 
 def stored_config_table(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A table that `config_table` of this or an earlier version gave, as this one would give it."""
-    data = table["data"]
-    parts = {name: data[name] and [with_recorded_fit(part) for part in data[name]] for name in ("labelled", "pseudo")}
-    return {**table, "data": {**data, **parts}}
+    """A table that `config_table` of this or an earlier version gave, as this one gives it `with_absolute_paths`."""
+    data, model = table["data"], table["model"]
+    parts = {name: data[name] and [_stored_part(part) for part in data[name]] for name in ("labelled", "pseudo")}
+    start = model["start"] and storage.absolute(model["start"])
+    return {**table, "data": {**data, **parts}, "model": {**model, "start": start}}
+
+
+def _stored_part(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {**with_recorded_fit(part), "root": storage.absolute(part["root"])}
+
+
+def _absolute_roots(mixture: MixtureConfig | None) -> MixtureConfig | None:
+    if mixture is None:
+        return None
+    parts = tuple((dataclasses.replace(part, root=storage.absolute(part.root)), weight) for part, weight in mixture.parts)
+    return dataclasses.replace(mixture, parts=parts)
 
 
 def _part_tables(mixture: MixtureConfig | None) -> list[dict[str, Any]] | None:

@@ -19,16 +19,16 @@ from pipeline.errors import ConfigError, DataError
 from trainer.data import StepBatch, StepLoader
 from trainer.data.config import ShapeConfig
 from trainer.families import Family, LossSettings, family_of
-from trainer.loop.checkpoints import Learner, RunState, checkpoint_steps, load_checkpoint, read_state, save_checkpoint
-from trainer.loop.config import TrainConfig, config_table, stored_config_table
+from trainer.loop.checkpoints import Learner, RunState, load_checkpoint, save_checkpoint
+from trainer.loop.config import TrainConfig, config_table
 from trainer.loop.logs import OnStep, StepLog
 from trainer.loop.optimisation import freeze
+from trainer.loop.resuming import check_same_start, run_start, saved_state
 from trainer.loop.step_report import ProcessRank, gather_over_processes
 from trainer.loop.train_step import TrainStep, make_objective
 
 _ASPECTS = 65  # that are tried between the least and the most
 _log = logging.getLogger(__name__)
-_CHANGEABLE = ("out", "checkpoints", "logs", "loader_workers")  # between a run and its continuation
 
 
 def check_image_sizes(family: Family, model: Network, shape: ShapeConfig, losses: LossSettings) -> None:
@@ -81,9 +81,11 @@ def train(
         resume: go on from the newest checkpoint in `config.out`; without one the run begins.
         open_batches: from a saved state (None: the beginning) to batches; None reads `config.data`.
         on_step: called with every step's report, in the leading process.
-    Raises: ConfigError, before anything is written, if there is a run already or it was of another configuration.
+    Raises: ConfigError, before anything is written, if there is a run already, it was of another configuration, or processes differ in
+        what they see of it.
     """
     saved = saved_state(config, resume=resume)
+    check_same_start(gather_over_processes(run_start(config, saved), process), config.out)
     family = family_of(config.model.name)
     model, start_license = _make_model(config, fresh=saved is None or family.keeps_start(config.loss_settings))
     check_image_sizes(family, model, config.data.shape, config.loss_settings)
@@ -110,26 +112,6 @@ def train(
         num_guarded=state.num_guarded,
         num_skipped=state.num_skipped,
     )
-
-
-def saved_state(config: TrainConfig, *, resume: bool) -> RunState | None:
-    """The state that a run begins from; None for the beginning.
-
-    Raises: ConfigError if there is a run and it is not to be resumed, or is one of another configuration.
-    """
-    steps = checkpoint_steps(config.out)
-    if not steps:
-        return None
-    if not resume:
-        raise ConfigError(f"{config.out} holds a run of {steps[-1]} steps; go on with --resume, or name another --out")
-    state = read_state(config.out, steps[-1])
-    mine, theirs = config_table(config), stored_config_table(state.config)
-    changed = [name for name in sorted({*mine, *theirs} - set(_CHANGEABLE)) if mine.get(name) != theirs.get(name)]
-    if changed:
-        raise ConfigError(
-            f"{config.out} was trained with another {', '.join(changed)}; resume with its config.yaml, or begin anew with another --out"
-        )
-    return state
 
 
 @dataclass(kw_only=True, slots=True)

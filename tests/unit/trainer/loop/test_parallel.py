@@ -3,10 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 from torch import distributed, multiprocessing
 
 from networks.weights import read_weights
+from pipeline.errors import ConfigError
 from tests.unit.trainer.loop.rendered import Planes, share
 from tests.unit.trainer.loop.test_run import FORKED, losses, make_config
 from trainer.loop import train
@@ -46,6 +48,9 @@ def train_in_place(rank: int, world_size: int, out: str) -> None:
     config = make_config(Path(out), steps=STEPS, optimiser=gently)
     train(config, process, open_batches=lambda state: Uneven(state, rank=rank, world_size=world_size))
     if world_size > 1:
+        apart = replace(config, out=out if rank == 0 else f"{out}/disk_of_another_machine")
+        with pytest.raises(ConfigError, match=r"process 0 would go on at step 3, process 1 at the beginning: .*`out`.*disk that all"):
+            train(apart, process, resume=True)
         distributed.destroy_process_group()
 
 

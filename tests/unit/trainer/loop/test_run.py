@@ -20,7 +20,7 @@ from trainer.loop import TrainOutcome, read_journal, train
 from trainer.loop.checkpoints import checkpoint_steps, read_state
 from trainer.loop.config import CheckpointSettings, LogSettings, ModelSettings, TrainConfig, config_table
 from trainer.loop.optimisation import OptimiserSettings
-from trainer.loop.run import saved_state
+from trainer.loop.resuming import saved_state
 from trainer.loop.step_report import ProcessRank, StepReport
 
 STEPS = 5

@@ -10,8 +10,10 @@ from pipeline.stream import MixtureConfig
 from trainer.data import StepBatch, StepLoader
 from trainer.families import family_of
 from trainer.loop import TrainConfig, TrainOutcome
+from trainer.loop.checkpoints import best_weights
 from trainer.loop.optimisation import freeze, make_optimiser
-from trainer.loop.run import check_image_sizes
+from trainer.loop.run import check_image_sizes, open_validation
+from trainer.loop.step_report import ProcessRank
 from trainer.loop.train_step import make_objective
 
 _MOST_LOST = 0.5  # of the steps of a run; beyond, it has not trained
@@ -34,6 +36,7 @@ def report_stage(config: TrainConfig) -> int:
         ("labelled", _datasets(config.data.labelled, config.data.labelled_clips)),
         ("pseudo", _datasets(config.data.pseudo, config.data.pseudo_clips)),
         ("first step", _described(first)),
+        ("validation", _validation(config, model)),
         ("steps", config.steps),
         ("out", config.out),
     ]
@@ -64,6 +67,9 @@ def report_training(outcome: TrainOutcome, config: TrainConfig) -> int:
         ("skipped steps", f"{outcome.num_skipped} (no clip, or no number)"),
         ("weights", outcome.weights),
     ]
+    if outcome.best is not None:
+        best = outcome.best
+        rows.append(("best", f"{best_weights(config.out, best)}: {best.measure} is {best.value:.4g} after step {best.step}"))
     print_summary("Trained", rows, next_commands=_next_commands(outcome, config))
     return training_exit(outcome)
 
@@ -92,6 +98,17 @@ def _described(batch: StepBatch) -> str:
         return "none of its clips can be used; the warnings above say why"
     _, num_frames, _, height, width = some.images.shape
     return f"{', '.join(found)}, of {counted(num_frames, 'frame')} of {width}x{height}"
+
+
+def _validation(config: TrainConfig, model: Network) -> str:
+    """Clips of each part, once they were found."""
+    validation = open_validation(config, ProcessRank(device=torch.device("cpu")), model)
+    if validation is None:
+        return "none"
+    parts = zip(validation.settings.parts, validation.num_clips, strict=True)
+    found = ", ".join(f"{counted(num_clips, 'clip')} of {part.dataset}" for part, num_clips in parts)
+    best = "" if validation.settings.best is None else f"; the best by {validation.settings.best} is kept"
+    return f"{found} every {counted(validation.settings.every_steps, 'step')}{best}"
 
 
 def _datasets(mixture: MixtureConfig | None, clips: int) -> str:

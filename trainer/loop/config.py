@@ -18,6 +18,7 @@ from trainer.data import parse_data_config
 from trainer.data.config import DataConfig, with_recorded_fit
 from trainer.families import LossSettings, family_of
 from trainer.loop.optimisation import OptimiserSettings
+from trainer.loop.validation import ValidationSettings, parse_validation
 
 SHIPPED = Path(__file__).parents[2] / "configs"  # beside our packages, in a checkout and where a wheel was installed
 FILLED_IN = ("fit", "on_error", "split", "num_frames")  # by `parse_data_config`, in other ways than StreamConfig would
@@ -75,6 +76,7 @@ class TrainConfig:
     loader_workers: int = 2  # processes that decode and prepare clips ahead; 0: none but this. What they give does not depend on it
     seed: int = 0  # of fresh weights; data have their own
     checkpoints: CheckpointSettings = CheckpointSettings()
+    validation: ValidationSettings | None = None  # on clips with truth while training; None: none
     logs: LogSettings = LogSettings()
 
     @property
@@ -112,6 +114,8 @@ def read_config(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Tr
     try:
         if "data" in table:
             table["data"] = parse_data_config(table["data"])
+            if table.get("validation") is not None:
+                table["validation"] = parse_validation(table["validation"], table["data"].shape.pixels[1])
         if table.get("losses") is not None:
             table["losses"] = parse_record(_loss_settings(table), table["losses"], "losses")
         return parse_record(TrainConfig, table, "")
@@ -132,12 +136,16 @@ def find_config(given: str | os.PathLike[str]) -> Path:
 
 
 def with_absolute_paths(config: TrainConfig) -> TrainConfig:
-    """The same stage with its local paths made absolute; URLs stay. A process of another working directory reads and writes the same files."""
-    start = config.model.start
+    """The same stage with its local paths made absolute, for processes of another working directory; URLs stay."""
+    start, validation = config.model.start, config.validation
+    if validation is not None:
+        parts = tuple(dataclasses.replace(part, root=storage.absolute(part.root)) for part in validation.parts)
+        validation = dataclasses.replace(validation, parts=parts)
     return dataclasses.replace(
         config,
         out=storage.absolute(config.out),
         model=dataclasses.replace(config.model, start=None if start is None else storage.absolute(start)),
+        validation=validation,
         data=dataclasses.replace(config.data, labelled=_absolute_roots(config.data.labelled), pseudo=_absolute_roots(config.data.pseudo)),
     )
 

@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from pipeline.errors import ConfigError
-from trainer.loop.checkpoints import RunState, checkpoint_steps, read_state
+from pipeline.records.parsing import plain_table
+from trainer.loop.checkpoints import BestCheckpoint, RunState, checkpoint_steps, read_state
 from trainer.loop.config import TrainConfig, config_table, stored_config_table
 
-_CHANGEABLE = ("out", "checkpoints", "logs", "loader_workers")  # between a run and its continuation
+_log = logging.getLogger(__name__)
+_CHANGEABLE = ("out", "checkpoints", "validation", "logs", "loader_workers")  # between a run and its continuation
 
 
 def saved_state(config: TrainConfig, *, resume: bool) -> RunState | None:
@@ -29,7 +32,20 @@ def saved_state(config: TrainConfig, *, resume: bool) -> RunState | None:
         raise ConfigError(
             f"{config.out} was trained with another {', '.join(changed)}; resume with its config.yaml, or begin anew with another --out"
         )
-    return state
+    return replace(state, best=_best_so_far(config, state, steps))
+
+
+def _best_so_far(config: TrainConfig, state: RunState, steps: Sequence[int]) -> BestCheckpoint | None:
+    """The best checkpoint; None where it is gone, or is best by what is no longer measured."""
+    best, validation, before = state.best, config.validation, state.config.get("validation")
+    if best is None or validation is None or before is None:
+        return None
+    if best.step in steps and best.measure == validation.best and plain_table(validation.best_part()) in before["parts"]:
+        return best
+    _log.warning(
+        "the best checkpoint so far, of step %d by %s, is gone or was measured otherwise; the next one begins anew", best.step, best.measure
+    )
+    return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,9 +13,7 @@ from trainer.loop.config import ModelSettings, TrainConfig, config_table, stored
 from trainer.loop.resuming import check_same_start, run_start
 
 CONFIG = TrainConfig(out="runs/a", steps=4, data=make_data())
-STATE = RunState(
-    step=2, config=config_table(CONFIG), data={"step": 2}, num_guarded=0, num_skipped=0, licenses=("CC0",), start_license=None
-)
+STATE = RunState(step=2, config=config_table(CONFIG), data={"step": 2}, num_guarded=0, num_skipped=0, licenses=("CC0",), start_license=None)
 
 
 def test_processes_must_begin_at_the_same_step_of_the_same_run() -> None:

@@ -116,7 +116,5 @@ def write_tensors(uri: str, tensors: Mapping[str, Tensor], header: Mapping[str, 
         try:
             safetensors.torch.save_file(dict(tensors), path, metadata=None if header is None else dict(header))
         except safetensors.SafetensorError as error:  # how the library tells of a full disk
-            raise StorageError(
-                f"cannot write {uri}: {error}; free some space, or look at the disk, then go on from what is there"
-            ) from error
+            raise StorageError(f"cannot write {uri}: {error}; see to the disk, then run the same command again") from error
         path.chmod(mode)  # the library's files are for their owner alone

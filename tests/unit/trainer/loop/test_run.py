@@ -30,6 +30,7 @@ from trainer.loop.step_report import ProcessRank, StepReport
 from trainer.loop.validation import ValidationPart, ValidationSettings
 
 STEPS = 5
+BEST_BY = "abs_rel_scale"
 FORKED = multiprocessing.get_context("forkserver")  # its processes are copies of one that has loaded torch, and has computed nothing
 FORKED.set_forkserver_preload(["tests.unit.trainer.loop.rendered", "trainer.loop"])
 
@@ -67,7 +68,9 @@ def losses(out: Path) -> list[float]:
 
 def make_validation(root: str) -> ValidationSettings:
     evaluation = EvaluationSettings(protocols=("poses", "video_depth"), pixel_budget=1500)
-    return ValidationSettings(parts=(ValidationPart(root=root, num_clips=4, evaluation=evaluation),), every_steps=2, best="studio/abs_rel_scale")
+    return ValidationSettings(
+        parts=(ValidationPart(root=root, num_clips=4, evaluation=evaluation),), every_steps=2, best=f"studio/{BEST_BY}"
+    )
 
 
 def kill_while_writing(out: str, root: str) -> None:
@@ -134,9 +137,13 @@ def test_validation_moves_no_weight_and_finds_what_evaluate_finds(undisturbed: P
 
 
 def test_the_best_checkpoint_is_the_one_with_the_lowest_error(validated: Path) -> None:
-    lowest = min(read_validation(str(validated)), key=lambda row: row["measures"]["abs_rel_scale"])
+    lowest = min(read_validation(str(validated)), key=lambda row: row["measures"][BEST_BY])
     found = json.loads((validated / "checkpoints/best.json").read_text())
-    assert (found["step"], found["value"], found["measure"]) == (lowest["step"], lowest["measures"]["abs_rel_scale"], "studio/abs_rel_scale")
+    assert (found["step"], found["value"], found["measure"]) == (
+        lowest["step"],
+        lowest["measures"][BEST_BY],
+        f"studio/{BEST_BY}",
+    )
     assert (validated / "checkpoints" / found["weights"]).is_file()
     assert found["weights"] == f"{found['step']:08d}.average.safetensors"
     state = read_state(str(validated), STEPS)

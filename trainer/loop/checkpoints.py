@@ -102,10 +102,13 @@ def write_checkpoint(out: str, state: RunState, copy: LearnerCopy, *, keep: int)
 
 
 def publish_best(out: str, best: BestCheckpoint | None) -> None:
-    """Write which checkpoint is best; nothing where none is. A run goes on from what the state of its newest checkpoint says of it."""
-    if best is not None:
+    """Write which checkpoint is best, or remove the file where none is. A run goes on from what the state of its newest checkpoint says."""
+    uri = storage.join(out, "checkpoints", "best.json")
+    if best is None:
+        storage.remove(uri)
+    else:
         weights = best_weights(out, best).rsplit("/", 1)[-1]
-        _publish_json(storage.join(out, "checkpoints", "best.json"), {"kind": "best_checkpoint", "weights": weights, **asdict(best)})
+        _publish_json(uri, {"kind": "best_checkpoint", "weights": weights, **asdict(best)})
 
 
 def best_weights(out: str, best: BestCheckpoint) -> str:

@@ -21,13 +21,14 @@ from trainer.loop.config import config_table, with_absolute_paths
 from trainer.loop.step_report import ProcessRank
 from trainer.loop.validation import Validation, ValidationPart, ValidationSettings, check_validation
 
+TINY_STAGE = Path(__file__).parents[4] / "configs/tiny.yaml"
 ALONE_ON_CPU = ProcessRank(device=torch.device("cpu"))
 POSES = EvaluationSettings(protocols=("poses",), pixel_budget=1600)
 
 
 def read(tmp_path: Path, validation: Any) -> Any:
     path = tmp_path / "stage.yaml"
-    path.write_text(yaml.safe_dump({**yaml.safe_load(Path("configs/tiny.yaml").read_text()), "validation": validation}))
+    path.write_text(yaml.safe_dump({**yaml.safe_load(TINY_STAGE.read_text()), "validation": validation}))
     return read_config(path)
 
 

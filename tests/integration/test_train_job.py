@@ -83,7 +83,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(stage: Path) -> None:
     assert "step 5/5: loss " in first.output
     assert "waiting for data" in first.output
     assert f"{stage}/whole/checkpoints" in first.output
-    assert "studio/rpe_trans is" in first.output
+    assert "studio/rpe_trans" in first.output
     command = [sys.executable, f"{REPO}/jobs/train.py", "--config", str(config), "--out", str(killed), "--device", "cpu"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)

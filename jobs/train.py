@@ -14,6 +14,7 @@ from jobs.execution.ray_session import num_gpus, ray_session
 from jobs.training import StepLine, report_stage, report_training
 from pipeline.errors import ConfigError, install_command
 from trainer.loop import TrainConfig, TrainOutcome, read_config, train
+from trainer.loop.config import with_absolute_paths
 from trainer.loop.step_report import ProcessRank
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -60,6 +61,7 @@ def train_command(
         settings = read_config(config, change or ())
         if out is not None:
             settings = dataclasses.replace(settings, out=out)
+        settings = with_absolute_paths(settings)  # Ray's workers have a working directory of their own
         if num_workers < 1:
             raise ConfigError(f"--num-workers is {num_workers}, expected 1 or more")
         if executor == "inline" and num_workers > 1:

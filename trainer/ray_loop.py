@@ -12,9 +12,10 @@ import ray.train.torch
 import torch
 
 from pipeline.errors import TrackmillError
-from trainer.loop.config import TrainConfig
+from trainer.loop.config import TrainConfig, with_absolute_paths
 from trainer.loop.logs import OnStep
-from trainer.loop.run import TrainOutcome, saved_state, train
+from trainer.loop.resuming import saved_state
+from trainer.loop.run import TrainOutcome, train
 from trainer.loop.step_report import ProcessRank
 from trainer.ray_results import ReportForwarder, RunResults
 
@@ -36,6 +37,7 @@ def train_with_ray(config: TrainConfig, workers: TrainWorkers, *, resume: bool =
         resume: as for `train`; a run that lost a process resumes by itself.
         on_step: called here with every step's report, up to a second late.
     """
+    config = with_absolute_paths(config)  # workers have another working directory
     saved_state(config, resume=resume)  # raises for a user's mistake before anything starts
     results: Any = ray.remote(RunResults).options(num_cpus=0).remote()
     with tempfile.TemporaryDirectory(prefix="trackmill-train-") as folder, ReportForwarder(results, on_step):

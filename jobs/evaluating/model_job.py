@@ -28,7 +28,7 @@ from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.plan import PlanCounts, plan_uris, read_plan_counts
 from pipeline.stream import StreamConfig
 from pipeline.tables import read_document
-from trainer.evaluation import ClipScores, EvaluationSettings
+from trainer.evaluation import ClipScores, EvaluationSettings, stream_of_truth
 
 _LOG = logging.getLogger(__name__)
 _SETTINGS = ("split", "num_frames", "frame_stride", "first_frames", "device", "precision", "num_gpus_per_worker")  # that results depend on
@@ -73,17 +73,8 @@ class ModelEvaluatingConfig:
     @property
     def stream(self) -> StreamConfig:
         """Every clip once, in plan order, with all truth."""
-        return StreamConfig(
-            root=self.root,
-            split=self.split,
-            num_frames=self.num_frames if self.first_frames is None else None,
-            frame_stride=self.frame_stride,
-            seed=self.settings.seed,
-            epochs=1,
-            shuffle=False,
-            fit="stretch",  # figures are of whole pictures
-            evaluation_truth=True,
-        )
+        num_frames = self.num_frames if self.first_frames is None else None
+        return stream_of_truth(self.root, split=self.split, num_frames=num_frames, frame_stride=self.frame_stride, seed=self.settings.seed)
 
     def subjects(self) -> tuple[Subject, ...]:
         """What is measured, in the order asked for."""

@@ -8,7 +8,6 @@ from jobs.devices import choose_device, choose_precision
 from jobs.evaluating.report import provenance
 from jobs.loading_models import CheckpointInfo, load_checkpoint
 from networks.building import Network
-from networks.inputs import fitted_size, resize_frames
 from networks.layers.computing import ForwardPrecision
 from networks.weights import read_weights
 from pipeline import storage
@@ -17,21 +16,8 @@ from pipeline.labels import LabelShard, read_label_set, read_label_shard
 from pipeline.layout import Layout
 from pipeline.records import ClipSample
 from pipeline.shards.index import ClipEntry
-from trainer.evaluation import (
-    TRACKING,
-    ClipScores,
-    EvaluationSettings,
-    choose_tracks,
-    known_geometry,
-    lacks_truth,
-    measure_clip,
-    measure_labels,
-)
+from trainer.evaluation import ClipScores, EvaluationSettings, measure_labels, measure_model
 from trainer.families import family_of
-from trainer.inference import predict
-
-NO_TRUTH = "no poses, depth or tracks in space"
-NO_GEOMETRY = "not every frame has a true pose and depth"
 
 
 class OpenSubject(Protocol):
@@ -74,7 +60,6 @@ class LoadedModel:
     model: Network
     info: CheckpointInfo
     precision: ForwardPrecision
-    patch: int  # pixels, of which sides of its images are multiples
     settings: EvaluationSettings
 
     @property
@@ -82,18 +67,7 @@ class LoadedModel:
         return {"checkpoint": self.info.document()}
 
     def scores(self, entry: ClipEntry, sample: ClipSample) -> ClipScores | str:
-        if lacks_truth(sample):
-            return NO_TRUTH
-        height, width = sample.frames.shape[1:3]
-        size = fitted_size(width / height, self.settings.pixel_budget, patch=self.patch)
-        geometry = known_geometry(sample, size) if self.settings.geometry == "truth" else None
-        if geometry is None and self.settings.geometry == "truth":
-            return NO_GEOMETRY
-        asked = not set(TRACKING).isdisjoint(self.settings.protocols)
-        chosen = choose_tracks(sample, size, at_most=self.settings.num_tracks) if asked else None
-        queries = None if chosen is None else chosen.queries
-        prediction = predict(self.model, resize_frames(sample.frames, size), queries, precision=self.precision, geometry=geometry)
-        return measure_clip(prediction, sample, chosen, self.settings)
+        return measure_model(self.model, sample, self.settings, precision=self.precision)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -116,8 +90,8 @@ class Checkpoint:
         if self._loaded is None:
             device = choose_device(self.device)
             model, info = load_checkpoint(self.source, device)
-            patch = family_of(info.model).patch_size(model)
-            self._loaded = LoadedModel(model, info, choose_precision(self.precision, device), patch, settings)
+            family_of(info.model).patch_size(model)  # raises for a model whose images cannot be made of frames
+            self._loaded = LoadedModel(model, info, choose_precision(self.precision, device), settings)
         return self._loaded
 
 

@@ -10,8 +10,10 @@ from pipeline.stream import MixtureConfig
 from trainer.data import DataConfig, StepBatch, StepLoader
 from trainer.families import family_of
 from trainer.loop import TrainConfig, TrainOutcome
+from trainer.loop.checkpoints import best_weights
 from trainer.loop.optimisation import freeze, make_optimiser
-from trainer.loop.run import check_image_sizes
+from trainer.loop.run import check_image_sizes, open_validation
+from trainer.loop.step_report import ProcessRank
 from trainer.loop.train_step import make_objective
 
 _MOST_LOST = 0.5  # of the steps of a run; beyond, it has not trained
@@ -35,6 +37,7 @@ def report_stage(config: TrainConfig) -> int:
         ("pseudo", _datasets(config.data.pseudo, config.data.pseudo_clips, config.data)),
         ("images", _images(config.data)),
         ("first step", _described(first)),
+        ("validation", _validation(config, model)),
         ("steps", config.steps),
         ("batches per step", f"{config.accumulate} of each process"),
         ("out", config.out),
@@ -66,6 +69,9 @@ def report_training(outcome: TrainOutcome, config: TrainConfig) -> int:
         ("skipped steps", f"{outcome.num_skipped} (no clip, or no number)"),
         ("weights", outcome.weights),
     ]
+    if outcome.best is not None:
+        best = outcome.best
+        rows.append(("best", f"{best_weights(config.out, best)}: {best.measure} is {best.value:.4g} after step {best.step}"))
     print_summary("Trained", rows, next_commands=_next_commands(outcome, config))
     return training_exit(outcome)
 
@@ -107,3 +113,12 @@ def _datasets(mixture: MixtureConfig | None, clips: int, data: DataConfig) -> st
 def _images(data: DataConfig) -> str:
     limit = "" if data.max_images is None else f", at most {data.max_images} per batch and process"
     return "{} to {} frames of a clip".format(*data.shape.frames) + limit
+def _validation(config: TrainConfig, model: Network) -> str:
+    """Clips of each part, once they were found."""
+    validation = open_validation(config, ProcessRank(device=torch.device("cpu")), model)
+    if validation is None:
+        return "none"
+    parts = zip(validation.settings.parts, validation.num_clips, strict=True)
+    found = ", ".join(f"{counted(num_clips, 'clip')} of {part.dataset}" for part, num_clips in parts)
+    best = "" if validation.settings.best is None else f"; the best by {validation.settings.best} is kept"
+    return f"{found} every {counted(validation.settings.every_steps, 'step')}{best}"

@@ -3,14 +3,17 @@
 from networks.weights.fitting import PUBLISHED, license_of, training_shape_of, warn_non_commercial
 from networks.weights.loading import StartReport, build_with_weights, load_model, load_weights, plan_start, start_from
 from networks.weights.reading import WeightFile, read_weights
-from networks.weights.saving import TrainingShape, save_weights
+from networks.weights.saving import TrainingShape, WeightCopy, copy_to_host, copy_weights, save_weights, write_tensors, write_weights
 
 __all__ = [
     "PUBLISHED",
     "StartReport",
     "TrainingShape",
+    "WeightCopy",
     "WeightFile",
     "build_with_weights",
+    "copy_to_host",
+    "copy_weights",
     "warn_non_commercial",
     "license_of",
     "load_model",
@@ -20,4 +23,6 @@ __all__ = [
     "save_weights",
     "start_from",
     "training_shape_of",
+    "write_tensors",
+    "write_weights",
 ]

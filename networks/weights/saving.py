@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import safetensors
 import safetensors.torch
+from torch import Tensor
 
 from networks.building import Network
 from networks.registry import model_name
 from networks.weights.reading import WeightFile
 from pipeline import storage
-from pipeline.errors import ConfigError, FormatError
+from pipeline.errors import ConfigError, FormatError, StorageError
 from pipeline.records.parsing import parse_record
 
 SCHEMA_VERSION = 1
@@ -68,6 +70,27 @@ def read_description(file: WeightFile) -> Description | None:
         raise ConfigError(f"{file.source}: its header's entry {_ENTRY!r} cannot be read ({error!r}); fetch or save it again") from error
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class WeightCopy:
+    """Weights of a network as they were at one moment, in the memory of the host."""
+
+    tensors: Mapping[str, Tensor]  # by public name, each its own memory
+    description: Description
+
+
+def copy_weights(model: Network, *, license: str | None = None, trained_on: TrainingShape | None = None) -> WeightCopy:
+    """Copy every entry to the host, with what a file's header says of it. Arguments as `save_weights`."""
+    description = Description(model=model_name(model), config=model.sizes(), license=license, trained_on=trained_on)
+    second_names = model.aliases()  # one tensor lies in a file once
+    entries = {name: entry for name, entry in model.state_dict().items() if name not in second_names}
+    return WeightCopy(tensors={name: copy_to_host(entry) for name, entry in entries.items()}, description=description)
+
+
+def copy_to_host(tensor: Tensor) -> Tensor:
+    """A copy on the CPU that shares no memory with the tensor."""
+    return tensor.detach().to("cpu", copy=True).contiguous()
+
+
 def save_weights(uri: str, model: Network, *, license: str | None = None, trained_on: TrainingShape | None = None) -> None:
     """Write every entry under its public name, in its own dtype, with a description in the header that builds the model again.
 
@@ -77,11 +100,21 @@ def save_weights(uri: str, model: Network, *, license: str | None = None, traine
         trained_on: shape of the clips of the training; None leaves it out of the header.
     Raises: StorageError if it cannot be written.
     """
-    description = Description(model=model_name(model), config=model.sizes(), license=license, trained_on=trained_on)
-    second_names = model.aliases()  # one tensor lies in a file once
-    tensors = {name: entry.detach().cpu().contiguous() for name, entry in model.state_dict().items() if name not in second_names}
+    write_weights(uri, copy_weights(model, license=license, trained_on=trained_on))
+
+
+def write_weights(uri: str, copy: WeightCopy) -> None:
+    """Write weights that were copied, as `save_weights` does."""
+    write_tensors(uri, copy.tensors, header_of(copy.description))
+
+
+def write_tensors(uri: str, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file, whole or not at all. Raises StorageError, naming it."""
     with storage.publishing(uri) as path:
         path.touch()
         mode = path.stat().st_mode
-        safetensors.torch.save_file(tensors, path, metadata=header_of(description))
+        try:
+            safetensors.torch.save_file(dict(tensors), path, metadata=None if header is None else dict(header))
+        except safetensors.SafetensorError as error:  # how the library tells of a full disk
+            raise StorageError(f"cannot write {uri}: {error}; see to the disk, then run the same command again") from error
         path.chmod(mode)  # the library's files are for their owner alone

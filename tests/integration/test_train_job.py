@@ -1,4 +1,7 @@
-"""jobs/train.py as a user runs it: on rendered clips and on pseudo tracks, killed with SIGKILL in mid-epoch, and resumed."""
+"""jobs/train.py as a user runs it: on rendered clips and on pseudo tracks, killed with SIGKILL in mid-epoch, and resumed.
+
+All paths are relative ones.
+"""
 
 import contextlib
 import os
@@ -21,7 +24,7 @@ from jobs.pseudolabel import app as label_app
 from jobs.synthesize import app as synthesize_app
 from jobs.train import app
 from tests.unit.trainer.loop.rendered import TINY
-from trainer.loop import read_journal
+from trainer.loop import read_journal, read_validation
 from trainer.loop.checkpoints import checkpoint_steps
 
 REPO = Path(__file__).parents[2]
@@ -43,18 +46,23 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
         invoke(synthesize_app, "--root", folder / domain, "--domain", domain, *rendered, *whole)
     labelled = invoke(label_app, "--root", folder / "wild", "--labeler", "dis-flow", "--query-policy", "truth", "--executor", "inline")
     config = {
-        "out": str(folder / "run"),
+        "out": "run",
         "steps": STEPS,
         "model": {"name": "trajvg", "config": TINY},
         "data": {
-            "labelled": [{"root": str(folder / "studio")}],
-            "pseudo": [{"root": str(folder / "wild"), "labels": labelled.stdout.split()[-1]}],
+            "labelled": [{"root": "studio"}],
+            "pseudo": [{"root": "wild", "labels": labelled.stdout.split()[-1]}],
             "labelled_clips": 2,
             "num_tracks": 8,
             "shape": {"frames": [2, 3], "pixels": [1500, 2400], "aspect": [1.0, 1.4]},
         },
         "frozen": ["conf_decoder", "conf_head"],
         "losses": {"coupling_settings": {"gate": {"gates": []}}},
+        "validation": {
+            "every_steps": 4,
+            "parts": [{"root": "studio", "split": "train", "evaluation": {"protocols": ["poses"]}}],
+            "best": "studio/rpe_trans",
+        },
         "checkpoints": {"every_steps": 2},
         "logs": {"every_steps": 1},
         "loader_workers": 0,
@@ -63,14 +71,22 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _in_its_folder(stage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(stage)
+
+
 def test_a_killed_training_ends_as_an_undisturbed_one(stage: Path) -> None:
     torch.set_num_threads(1)
-    config, whole, killed = stage / "stage.yaml", stage / "whole", stage / "killed"
+    config, whole, killed = Path("stage.yaml"), Path("whole"), Path("killed")
     first = invoke(app, "--config", config, "--out", whole, "--device", "cpu")
     assert "step 5/5: loss " in first.output
     assert "waiting for data" in first.output
-    command = [sys.executable, "jobs/train.py", "--config", str(config), "--out", str(killed), "--device", "cpu"]
-    process = subprocess.Popen(command, cwd=REPO, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
+    assert f"{stage}/whole/checkpoints" in first.output
+    assert "studio/rpe_trans" in first.output
+    command = [sys.executable, f"{REPO}/jobs/train.py", "--config", str(config), "--out", str(killed), "--device", "cpu"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     while not checkpoint_steps(str(killed)) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -81,10 +97,11 @@ def test_a_killed_training_ends_as_an_undisturbed_one(stage: Path) -> None:
     assert "resumed from step" in again.output
     rows, expected = read_journal(str(killed)), read_journal(str(whole))
     assert [(row["step"], row["loss"], row["terms"]) for row in rows] == [(row["step"], row["loss"], row["terms"]) for row in expected]
-    name = f"checkpoints/{STEPS:08d}.safetensors"
-    assert (killed / name).read_bytes() == (whole / name).read_bytes()
+    for name in (f"checkpoints/{STEPS:08d}.safetensors", f"validation/{STEPS:08d}.jsonl", "checkpoints/best.json"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
     shown = invoke(app, "--config", whole / "config.yaml", "--dry-run").output
-    assert shown.count("studio") == 1
+    assert re.search(r"labelled .*studio", shown)
+    assert re.search(r"validation .*3 clips of studio every 4 steps; the best by studio/rpe_trans is kept", shown)
     assert re.search(r"first step .*\d labelled clips?, \d pseudo clips?, of \d+ frames of \d+x\d+", shown)
     absent = ("--set", "data.pseudo.0.audit=none-1a2b3c4d")
     assert "none-1a2b3c4d" in invoke(app, "--config", whole / "config.yaml", *absent, "--dry-run", code=2).output
@@ -93,19 +110,22 @@ def test_a_killed_training_ends_as_an_undisturbed_one(stage: Path) -> None:
 @pytest.mark.usefixtures("local_ray", "_ctrl_c_as_before")
 def test_two_workers_of_which_one_dies_train_what_one_with_twice_the_clips_would(stage: Path) -> None:
     torch.set_num_threads(1)
-    longer = ("--config", stage / "stage.yaml", "--device", "cpu", "--set", "steps=8")
-    invoke(app, *longer, "--out", stage / "one", "--set", "data.labelled_clips=4", "--set", "data.pseudo_clips=2")
+    longer = ("--config", "stage.yaml", "--device", "cpu", "--set", "steps=8")
+    invoke(app, *longer, "--out", "one", "--set", "data.labelled_clips=4", "--set", "data.pseudo_clips=2")
     over = threading.Event()
     with ThreadPoolExecutor(max_workers=1) as thread:
         killed = thread.submit(kill_a_trainer, stage / "two", over)
         try:
-            invoke(app, *longer, "--out", stage / "two", "--num-workers", 2)
+            invoke(app, *longer, "--out", "two", "--num-workers", 2)
         finally:
             over.set()
         assert killed.result() == 2
     rows, expected = read_journal(str(stage / "two")), read_journal(str(stage / "one"))
     assert [row["step"] for row in rows] == [row["step"] for row in expected] == list(range(8))
     assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in expected], rel=1e-4)
+    assert [(row["step"], row["num_clips"]) for row in read_validation(str(stage / "two"))] == [(4, 3), (8, 3)]
+    again = invoke(app, *longer, "--out", "two", "--resume")  # by another process, in the same folder
+    assert re.search(r"resumed from step\W+8\b", again.output)
 
 
 @pytest.fixture

@@ -21,12 +21,15 @@ from trainer.evaluation.measures import (
     paired_difference,
     summarise,
 )
+from trainer.evaluation.model_scores import NO_GEOMETRY, NO_TRUTH, measure_model, stream_of_truth
 from trainer.evaluation.truth_metrics import choose_tracks, known_geometry
 
 __all__ = [
     "ALL_PROTOCOLS",
     "CLIPS_FOR_INTERVAL",
     "MEASURES",
+    "NO_GEOMETRY",
+    "NO_TRUTH",
     "PROTOCOLS",
     "PROTOCOL_NAMES",
     "SCORED",
@@ -42,6 +45,8 @@ __all__ = [
     "lacks_truth",
     "measure_clip",
     "measure_labels",
+    "measure_model",
     "paired_difference",
+    "stream_of_truth",
     "summarise",
 ]

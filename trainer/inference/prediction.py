@@ -16,6 +16,8 @@ from pipeline.records.arrays import check_array
 from trainer.families import family_of
 from trainer.families.protocol import KnownGeometry
 
+_DIVERGED = "training may have diverged: take an earlier checkpoint, or compute with --precision float32"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PredictedTracks:
@@ -57,10 +59,7 @@ class Prediction:
             check_array(f"predicted {name}", array, "float32", shape)
             if not np.isfinite(array).all():
                 share = 1 - np.isfinite(array).mean()
-                raise DataError(
-                    f"the model's {name} hold NaN or infinity ({share:.1%} of the values); training may have diverged: take an earlier"
-                    " checkpoint, or compute with --precision float32"
-                )
+                raise DataError(f"the model's {name} hold NaN or infinity ({share:.1%} of the values); {_DIVERGED}")
 
     @property
     def depth(self) -> npt.NDArray[np.float32]:
@@ -98,6 +97,8 @@ def predict(
             images = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2)[None].float() / 255
             output, asked = _forward(model, images, queries, geometry)
         return _record(frames, output, asked)
+    except torch.linalg.LinAlgError as error:  # of a matrix that holds NaN
+        raise DataError(f"the prediction cannot be computed ({str(error).splitlines()[0]}); {_DIVERGED}") from error
     except torch.OutOfMemoryError as error:
         num_frames, height, width, _ = frames.shape
         raise MemoryExhausted(

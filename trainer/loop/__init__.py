@@ -3,5 +3,6 @@
 from trainer.loop.config import TrainConfig, read_config
 from trainer.loop.logs import read_journal
 from trainer.loop.run import TrainOutcome, train
+from trainer.loop.validation_rows import read_validation
 
-__all__ = ["TrainConfig", "TrainOutcome", "read_config", "read_journal", "train"]
+__all__ = ["TrainConfig", "TrainOutcome", "read_config", "read_journal", "read_validation", "train"]

@@ -4,27 +4,46 @@ OUT/checkpoints/00001000.safetensors              weights, as `networks.weights`
 OUT/checkpoints/00001000.average.safetensors      their average, where one is kept
 OUT/checkpoints/00001000.optimiser.safetensors    AdamW's moments
 OUT/checkpoints/00001000.json                     written last: state of the run and of the data
+OUT/checkpoints/best.json                         which of them validation found best, if it looks for one
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from networks.building import Network
-from networks.weights import TrainingShape, load_weights, read_weights, save_weights
+from networks.weights import (
+    TrainingShape,
+    WeightCopy,
+    copy_to_host,
+    copy_weights,
+    load_weights,
+    read_weights,
+    write_tensors,
+    write_weights,
+)
 from pipeline import storage
 from pipeline.errors import ConfigError, FormatError
 from pipeline.records.parsing import parse_record
 from trainer.loop.optimisation import WeightAverage
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_READABLE = (1, 2)  # without `best`, and with it
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BestCheckpoint:
+    """The checkpoint whose weights validation found best. It stays, however many come after it."""
+
+    step: int
+    measure: str  # PART/MEASURE
+    value: float
+    averaged: bool  # of the average of the weights
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +57,7 @@ class RunState:
     num_skipped: int  # steps without loss
     licenses: tuple[str, ...]  # of every clip and every weight that went in
     start_license: str | None  # of the weights that training began from
+    best: BestCheckpoint | None = None  # so far
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,21 +69,56 @@ class Learner:
     average: WeightAverage | None
 
 
-def save_checkpoint(out: str, state: RunState, learner: Learner, *, keep: int) -> str:
-    """Write a checkpoint and delete all but the newest `keep`. Returns the weights' file. Raises StorageError."""
-    weights = _checkpoint_file(out, state.step, ".safetensors")
-    save = partial(save_weights, license=state.start_license, trained_on=training_shape(state.config))
-    save(weights, learner.model)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LearnerCopy:
+    """A learner as it was after one step, in the memory of the host."""
+
+    weights: WeightCopy
+    average: WeightCopy | None
+    moments: Mapping[str, Tensor]
+
+
+def copy_learner(learner: Learner, state: RunState) -> LearnerCopy:
+    """Copy all that a checkpoint holds of a learner, so that training may go on while it is written."""
+    about: dict[str, Any] = {"license": state.start_license, "trained_on": training_shape(state.config)}
+    average = None
     if learner.average is not None:
         with learner.average.applied_to(learner.model):
-            save(_checkpoint_file(out, state.step, ".average.safetensors"), learner.model)
-    with storage.publishing(_checkpoint_file(out, state.step, ".optimiser.safetensors")) as path:
-        safetensors.torch.save_file(_moments(learner), path)
-    table = {"schema_version": SCHEMA_VERSION, "kind": "training_state", **asdict(state)}
-    storage.publish_bytes(_checkpoint_file(out, state.step, ".json"), (json.dumps(table, indent=1, sort_keys=True) + "\n").encode())
+            average = copy_weights(learner.model, **about)
+    return LearnerCopy(weights=copy_weights(learner.model, **about), average=average, moments=_moments(learner))
+
+
+def write_checkpoint(out: str, state: RunState, copy: LearnerCopy, *, keep: int) -> None:
+    """Write a checkpoint, then delete all but the newest `keep` and the best. Raises StorageError, naming the file."""
+    write_weights(_checkpoint_file(out, state.step, ".safetensors"), copy.weights)
+    if copy.average is not None:
+        write_weights(_checkpoint_file(out, state.step, ".average.safetensors"), copy.average)
+    write_tensors(_checkpoint_file(out, state.step, ".optimiser.safetensors"), copy.moments)
+    _publish_json(_checkpoint_file(out, state.step, ".json"), {"kind": "training_state", **asdict(state)})
+    publish_best(out, state.best)
     for step in checkpoint_steps(out)[:-keep]:
-        _remove(out, step)
-    return weights
+        if state.best is None or step != state.best.step:
+            _remove(out, step)
+
+
+def publish_best(out: str, best: BestCheckpoint | None) -> None:
+    """Write which checkpoint is best, or remove the file where none is. A run goes on from what the state of its newest checkpoint says."""
+    uri = storage.join(out, "checkpoints", "best.json")
+    if best is None:
+        storage.remove(uri)
+    else:
+        weights = best_weights(out, best).rsplit("/", 1)[-1]
+        _publish_json(uri, {"kind": "best_checkpoint", "weights": weights, **asdict(best)})
+
+
+def best_weights(out: str, best: BestCheckpoint) -> str:
+    """The file of the best weights."""
+    return _checkpoint_file(out, best.step, ".average.safetensors" if best.averaged else ".safetensors")
+
+
+def _publish_json(uri: str, table: Mapping[str, Any]) -> None:
+    text = json.dumps({"schema_version": SCHEMA_VERSION, **table}, indent=1, sort_keys=True)
+    storage.publish_bytes(uri, f"{text}\n".encode())
 
 
 def checkpoint_steps(out: str) -> list[int]:
@@ -78,11 +133,12 @@ def read_state(out: str, step: int) -> RunState:
     try:
         table = json.loads(storage.read_bytes(uri))
         version = table.pop("schema_version")
-        if version != SCHEMA_VERSION:
+        if version not in _READABLE:
             remedy = "update trackmill" if version > SCHEMA_VERSION else "resume with the trackmill that wrote it"
-            raise FormatError(f"{uri} has schema version {version}, this trackmill reads {SCHEMA_VERSION}; {remedy}")
+            raise FormatError(f"{uri} has schema version {version}, this trackmill reads {_READABLE[0]} to {SCHEMA_VERSION}; {remedy}")
         del table["kind"]
-        return RunState(**{**table, "licenses": tuple(table["licenses"])})
+        best = table.get("best")
+        return RunState(**{**table, "licenses": tuple(table["licenses"]), "best": best and BestCheckpoint(**best)})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{uri} is no state of a training ({error!r}); delete it to resume from an older checkpoint") from error
 
@@ -117,7 +173,7 @@ def _moments(learner: Learner) -> dict[str, Tensor]:
         for name, parameter in _trainable_parameters(learner.model)
         if parameter in learner.optimiser.state
     }
-    tensors = {f"{key}/{name}": state[key].detach().cpu().contiguous() for name, state in found.items() for key in _MOMENTS}
+    tensors = {f"{key}/{name}": copy_to_host(state[key]) for name, state in found.items() for key in _MOMENTS}
     return tensors or {"none": torch.zeros(1)}  # a file of nothing cannot be told from a damaged one
 
 

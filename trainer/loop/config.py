@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from networks.layers.computing import Precision
+from pipeline import storage
 from pipeline.errors import ConfigError
 from pipeline.records.parsing import check_choices, parse_record, plain_table
 from pipeline.stream import MixtureConfig, StreamConfig
@@ -17,6 +18,7 @@ from trainer.data import parse_data_config
 from trainer.data.config import DataConfig, with_recorded_fit
 from trainer.families import LossSettings, family_of
 from trainer.loop.optimisation import OptimiserSettings
+from trainer.loop.validation import ValidationSettings, parse_validation
 
 SHIPPED = Path(__file__).parents[2] / "configs"  # beside our packages, in a checkout and where a wheel was installed
 _SINCE_THEN = {"accumulate": 1}  # what a run did before there was the setting
@@ -77,6 +79,7 @@ class TrainConfig:
     loader_workers: int = 2  # processes that decode and prepare clips ahead; 0: none but this. What they give does not depend on it
     seed: int = 0  # of fresh weights; data have their own
     checkpoints: CheckpointSettings = CheckpointSettings()
+    validation: ValidationSettings | None = None  # on clips with truth while training; None: none
     logs: LogSettings = LogSettings()
 
     @property
@@ -116,6 +119,8 @@ def read_config(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Tr
     try:
         if "data" in table:
             table["data"] = parse_data_config(table["data"])
+            if table.get("validation") is not None:
+                table["validation"] = parse_validation(table["validation"], table["data"].shape.pixels[1])
         if table.get("losses") is not None:
             table["losses"] = parse_record(_loss_settings(table), table["losses"], "losses")
         return parse_record(TrainConfig, table, "")
@@ -135,6 +140,21 @@ def find_config(given: str | os.PathLike[str]) -> Path:
     raise ConfigError(f"there is no file {given}; give the path of a YAML file, or one of the shipped configurations: {names}")
 
 
+def with_absolute_paths(config: TrainConfig) -> TrainConfig:
+    """The same stage with its local paths made absolute, for processes of another working directory; URLs stay."""
+    start, validation = config.model.start, config.validation
+    if validation is not None:
+        parts = tuple(dataclasses.replace(part, root=storage.absolute(part.root)) for part in validation.parts)
+        validation = dataclasses.replace(validation, parts=parts)
+    return dataclasses.replace(
+        config,
+        out=storage.absolute(config.out),
+        model=dataclasses.replace(config.model, start=None if start is None else storage.absolute(start)),
+        validation=validation,
+        data=dataclasses.replace(config.data, labelled=_absolute_roots(config.data.labelled), pseudo=_absolute_roots(config.data.pseudo)),
+    )
+
+
 def config_table(config: TrainConfig) -> dict[str, Any]:
     """The whole configuration as `read_config` understands it, defaults written out."""
     table = plain_table(config)
@@ -143,10 +163,22 @@ def config_table(config: TrainConfig) -> dict[str, Any]:
 
 
 def stored_config_table(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A table that `config_table` of this or an earlier version gave, as this one would give it."""
-    data = table["data"]
-    parts = {name: data[name] and [with_recorded_fit(part) for part in data[name]] for name in ("labelled", "pseudo")}
-    return {**_SINCE_THEN, **table, "data": {**_DATA_SINCE_THEN, **data, **parts}}
+    """A table that `config_table` of this or an earlier version gave, as this one gives it `with_absolute_paths`."""
+    data, model = table["data"], table["model"]
+    parts = {name: data[name] and [_stored_part(part) for part in data[name]] for name in ("labelled", "pseudo")}
+    start = model["start"] and storage.absolute(model["start"])
+    return {**_SINCE_THEN, **table, "data": {**_DATA_SINCE_THEN, **data, **parts}, "model": {**model, "start": start}}
+
+
+def _stored_part(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {**with_recorded_fit(part), "root": storage.absolute(part["root"])}
+
+
+def _absolute_roots(mixture: MixtureConfig | None) -> MixtureConfig | None:
+    if mixture is None:
+        return None
+    parts = tuple((dataclasses.replace(part, root=storage.absolute(part.root)), weight) for part, weight in mixture.parts)
+    return dataclasses.replace(mixture, parts=parts)
 
 
 def _part_tables(mixture: MixtureConfig | None) -> list[dict[str, Any]] | None:

@@ -4,7 +4,7 @@ The one file that needs the extra `train`.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from trainer.data import StepBatch
 from trainer.families import Objective
 from trainer.loop.config import LogSettings
 from trainer.loop.step_report import ProcessRank, StepReport
+from trainer.loop.validation_rows import ValidationRow, publish_rows
 
 OnStep = Callable[[StepReport], None]
 
@@ -90,6 +91,11 @@ class TensorBoardWriter:
             if value is not None:
                 self._writer.add_scalar(name, value, report.step)
 
+    def add_curves(self, curves: Mapping[str, float], step: int) -> None:
+        """Add one point to each of these curves."""
+        for name, value in curves.items():
+            self._writer.add_scalar(name, value, step)
+
     def add_pictures(self, pictures: Mapping[str, np.ndarray], step: int, side: str) -> None:
         """Args:
         pictures: RGB, uint8 "H W 3" each, by name.
@@ -125,7 +131,7 @@ class StepLog:
 
     def __init__(self, out: str, first: int, settings: LogSettings, *, process: ProcessRank, on_step: OnStep | None) -> None:
         """Args as for Journal and TensorBoardWriter."""
-        self._settings, self._process, self._on_step = settings, process, on_step
+        self._out, self._settings, self._process, self._on_step = out, settings, process, on_step
         self.journal = Journal(out, first) if process.leads else None
         self._tensorboard = TensorBoardWriter(out, first) if process.leads and settings.tensorboard else None
 
@@ -145,6 +151,14 @@ class StepLog:
         for side, clips in (("labelled", batch.labelled), ("pseudo", batch.pseudo)):
             if clips is not None:
                 self._tensorboard.add_pictures(objective.pictures(clips.to(self._process.device)), step, side)
+
+    def log_validation(self, rows: Sequence[ValidationRow]) -> None:
+        """Log one validation: its rows in OUT/validation, and curves."""
+        if self._process.leads:
+            publish_rows(self._out, rows)
+        if self._tensorboard is not None:
+            for row in rows:
+                self._tensorboard.add_curves({f"validation/{name}": value for name, value in row.curves().items()}, row.step)
 
     def close(self) -> None:
         """Flush the files."""

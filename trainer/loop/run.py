@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
@@ -20,16 +21,19 @@ from pipeline.errors import ConfigError, DataError
 from trainer.data import StepBatch, StepLoader
 from trainer.data.config import ShapeConfig
 from trainer.families import Family, LossSettings, family_of
-from trainer.loop.checkpoints import Learner, RunState, checkpoint_steps, load_checkpoint, read_state, save_checkpoint
-from trainer.loop.config import TrainConfig, config_table, stored_config_table
+from trainer.loop.checkpoint_writer import CheckpointWriter
+from trainer.loop.checkpoints import BestCheckpoint, Learner, RunState, load_checkpoint, publish_best
+from trainer.loop.config import TrainConfig, config_table
 from trainer.loop.logs import OnStep, StepLog
 from trainer.loop.optimisation import freeze
+from trainer.loop.resuming import check_same_start, run_start, saved_state
 from trainer.loop.step_report import ProcessRank, gather_over_processes
 from trainer.loop.train_step import TrainStep, make_objective
+from trainer.loop.validation import Validation, check_validation
+from trainer.loop.validation_rows import better_checkpoint, remove_later_rows
 
 _ASPECTS = 65  # that are tried between the least and the most
 _log = logging.getLogger(__name__)
-_CHANGEABLE = ("out", "checkpoints", "logs", "loader_workers")  # between a run and its continuation
 
 
 def check_image_sizes(family: Family, model: Network, shape: ShapeConfig, losses: LossSettings) -> None:
@@ -66,6 +70,7 @@ class TrainOutcome:
     last_loss: float | None
     num_guarded: int  # steps whose loss was too large
     num_skipped: int  # steps without loss
+    best: BestCheckpoint | None = None  # by validation
 
 
 def train(
@@ -82,12 +87,15 @@ def train(
         resume: go on from the newest checkpoint in `config.out`; without one the run begins.
         open_batches: from a saved state (None: the beginning) to batches; None reads `config.data`.
         on_step: called with every step's report, in the leading process.
-    Raises: ConfigError, before anything is written, if there is a run already or it was of another configuration.
+    Raises: ConfigError, before anything is written, if there is a run already, it was of another configuration, or processes differ in
+        what they see of it.
     """
     saved = saved_state(config, resume=resume)
+    check_same_start(gather_over_processes(run_start(config, saved), process), config.out)
     family = family_of(config.model.name)
     model, start_license = _make_model(config, fresh=saved is None or family.keeps_start(config.loss_settings))
     check_image_sizes(family, model, config.data.shape, config.loss_settings)
+    validation = open_validation(config, process, model)
     freeze(model, config.frozen)
     family.keep_start(model.to(process.device), config.loss_settings)
     step = TrainStep(model, config, process)
@@ -98,11 +106,15 @@ def train(
     elif process.leads:
         storage.publish_bytes(storage.join(config.out, "config.yaml"), yaml.safe_dump(config_table(config), sort_keys=False).encode())
     state = saved or _initial_state(config, start_license)
-    log = StepLog(config.out, state.step, config.logs, process=process, on_step=on_step)
-    try:
-        state, loss = _Loop(config=config, process=process, learner=learner, log=log).run(state, step, source)
-    finally:
-        log.close()
+    if process.leads:
+        remove_later_rows(config.out, state.step)
+        publish_best(config.out, state.best)
+    with (
+        closing(StepLog(config.out, state.step, config.logs, process=process, on_step=on_step)) as log,
+        CheckpointWriter(config.out, keep=config.checkpoints.keep) if process.leads else nullcontext() as writer,
+    ):
+        loop = _Loop(config=config, process=process, learner=learner, validation=validation, log=log, writer=writer)
+        state, loss = loop.run(state, step, source)
     return TrainOutcome(
         weights=storage.join(config.out, "checkpoints", f"{state.step:08d}.safetensors"),
         steps=state.step,
@@ -110,27 +122,16 @@ def train(
         last_loss=loss,
         num_guarded=state.num_guarded,
         num_skipped=state.num_skipped,
+        best=state.best,
     )
 
 
-def saved_state(config: TrainConfig, *, resume: bool) -> RunState | None:
-    """The state that a run begins from; None for the beginning.
-
-    Raises: ConfigError if there is a run and it is not to be resumed, or is one of another configuration.
-    """
-    steps = checkpoint_steps(config.out)
-    if not steps:
+def open_validation(config: TrainConfig, process: ProcessRank, model: Network) -> Validation | None:
+    """The validation of a stage, if it has one. Raises as `check_validation` and `Validation`."""
+    if config.validation is None:
         return None
-    if not resume:
-        raise ConfigError(f"{config.out} holds a run of {steps[-1]} steps; go on with --resume, or name another --out")
-    state = read_state(config.out, steps[-1])
-    mine, theirs = config_table(config), stored_config_table(state.config)
-    changed = [name for name in sorted({*mine, *theirs} - set(_CHANGEABLE)) if mine.get(name) != theirs.get(name)]
-    if changed:
-        raise ConfigError(
-            f"{config.out} was trained with another {', '.join(changed)}; resume with its config.yaml, or begin anew with another --out"
-        )
-    return state
+    check_validation(config.validation, family_of(config.model.name), model)
+    return Validation(config.validation, process, config.precision)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -138,7 +139,9 @@ class _Loop:
     config: TrainConfig
     process: ProcessRank
     learner: Learner
+    validation: Validation | None
     log: StepLog
+    writer: CheckpointWriter | None  # of the leading process
 
     def run(self, state: RunState, train_step: TrainStep, source: BatchSource) -> tuple[RunState, float | None]:
         """From a state to the last step."""
@@ -154,8 +157,11 @@ class _Loop:
             loss = report.loss
             self.log.log_step(report)
             self.log.draw_step(number, taken[0], preview_objective)
+            if self.writer is not None:
+                self.writer.check()
             done = number + 1
-            if done % self.config.checkpoints.every_steps == 0 or done == self.config.steps:
+            better = self._validate(done, state.best)
+            if better is not None or self._is_due(done, self.config.checkpoints.every_steps):
                 licenses = set().union(*gather_over_processes(licenses, self.process))
                 state = RunState(
                     step=done,
@@ -165,16 +171,31 @@ class _Loop:
                     num_skipped=skipped,
                     licenses=tuple(sorted(licenses)),
                     start_license=state.start_license,
+                    best=better or state.best,
                 )
                 self._save(state)
         return state, loss
 
+    def _is_due(self, done: int, every_steps: int) -> bool:
+        return done % every_steps == 0 or done == self.config.steps
+
+    def _validate(self, done: int, before: BestCheckpoint | None) -> BestCheckpoint | None:
+        """Validate if it is time to. Returns: this checkpoint if it is the best so far, in all processes alike."""
+        if self.validation is None or not self._is_due(done, self.validation.settings.every_steps):
+            return None
+        rows = self.validation.measure(self.learner, done)
+        self.log.log_validation(rows)
+        best_by = self.validation.settings.best
+        if best_by is None:
+            return None
+        if self.process.leads and not any(best_by in row.curves() for row in rows):
+            _log.warning("step %d: validation: %s is not defined in any clip; no checkpoint is best by it", done, best_by)
+        return better_checkpoint(rows, best_by, before)
+
     def _save(self, state: RunState) -> None:
-        if self.log.journal is None:
-            return
-        self.log.journal.publish(state.step)
-        weights = save_checkpoint(self.config.out, state, self.learner, keep=self.config.checkpoints.keep)
-        _log.info("step %d: saved %s", state.step, weights)
+        if self.log.journal is not None and self.writer is not None:
+            self.log.journal.publish(state.step)
+            self.writer.save(state, self.learner)
 
 
 def _make_model(config: TrainConfig, *, fresh: bool) -> tuple[Network, str | None]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jobs.evaluating.subjects import NO_GEOMETRY, LoadedModel
+from jobs.evaluating.subjects import LoadedModel
 from jobs.loading_models import CheckpointInfo
 from networks import build_model
 from networks.track4world.network import Track4World
@@ -14,7 +14,7 @@ from pipeline.records import ClipSample
 from pipeline.shards.index import ClipEntry
 from tests.tiny_network import TINY
 from tests.unit.networks.track4world.test_network import ALONE
-from trainer.evaluation import ClipScores, EvaluationSettings
+from trainer.evaluation import NO_GEOMETRY, ClipScores, EvaluationSettings
 
 T, H, W, STEP_M, FOCAL_PX = 4, 40, 64, 0.1, 40.0
 ENTRY = ClipEntry(key="clip", sample_key="clip", tar="t", source="s", source_id="s", split="test")
@@ -43,7 +43,7 @@ def scores(model, sample: ClipSample, **changes) -> ClipScores | str:
     asked = {"protocols": ("scene_flow",), "flow_frame": 2, "geometry": "truth", **changes}
     settings = EvaluationSettings(pixel_budget=H * W, **asked)
     info = CheckpointInfo(source="a.safetensors", sha256="0" * 64, model="track4world", license=None)
-    return LoadedModel(model, info, "float32", 8, settings).scores(ENTRY, sample)
+    return LoadedModel(model, info, "float32", settings).scores(ENTRY, sample)
 
 
 def motionless() -> Track4World:

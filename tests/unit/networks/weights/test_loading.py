@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import resource
 from collections import OrderedDict
 
 import pytest
@@ -21,7 +22,7 @@ from networks.weights import (
     training_shape_of,
     warn_non_commercial,
 )
-from pipeline.errors import ConfigError, FormatError
+from pipeline.errors import ConfigError, FormatError, StorageError
 
 WRONG_SHAPE = '{"schema_version": 1, "model": "pi3", "config": {}, "license": null, "trained_on": {"frames": 5}}'
 
@@ -108,6 +109,20 @@ def test_a_url_is_read_like_a_path(tiny, tmp_path):
     with fsspec.open("memory://weights/m.pt", "wb") as handle:
         torch.save(tiny("pi3").state_dict(), handle)
     assert read_weights("memory://weights/m.pt").tensors.keys() == tiny("pi3").state_dict().keys()
+
+
+def test_a_file_that_does_not_fit_on_the_disk_is_named_and_leaves_the_old_one(tiny, tmp_path):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(b"the old one")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(StorageError, match=r"cannot write .*m\.safetensors: .*; see to the disk"):
+            save_weights(str(path), tiny("pi3"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == b"the old one"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_hub_file_comes_from_the_cache_and_is_held_to_its_hash(tiny, tmp_path, monkeypatch):

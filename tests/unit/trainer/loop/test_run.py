@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +12,25 @@ from pathlib import Path
 import pytest
 import torch
 
+from jobs.evaluating.model_job import ModelEvaluatingConfig, evaluate_models
 from networks.weights import TrainingShape, load_model, read_weights, training_shape_of
-from pipeline.errors import ConfigError
+from pipeline import storage
+from pipeline.errors import ConfigError, StorageError
+from tests.exported_dataset import Clip, write_root
 from tests.unit.trainer.loop.rendered import TINY, Planes, make_data
 from trainer.data import StepBatch, parse_data_config
+from trainer.evaluation import EvaluationSettings, summarise
 from trainer.families.trajvg import TrajVGLosses
-from trainer.loop import TrainOutcome, read_journal, train
+from trainer.loop import TrainOutcome, read_journal, read_validation, train
 from trainer.loop.checkpoints import checkpoint_steps, read_state
 from trainer.loop.config import CheckpointSettings, LogSettings, ModelSettings, TrainConfig, config_table
 from trainer.loop.optimisation import OptimiserSettings
-from trainer.loop.run import saved_state
+from trainer.loop.resuming import saved_state
 from trainer.loop.step_report import ProcessRank, StepReport
+from trainer.loop.validation import ValidationPart, ValidationSettings
 
 STEPS = 5
+BEST_BY = "abs_rel_scale"
 FORKED = multiprocessing.get_context("forkserver")  # its processes are copies of one that has loaded torch, and has computed nothing
 FORKED.set_forkserver_preload(["tests.unit.trainer.loop.rendered", "trainer.loop"])
 
@@ -59,15 +66,31 @@ def losses(out: Path) -> list[float]:
     return [row["loss"] for row in read_journal(str(out))]
 
 
-def kill_at_step(number: int, out: str) -> None:
-    """In a process of its own: train, and die in the middle."""
+def make_validation(root: str) -> ValidationSettings:
+    evaluation = EvaluationSettings(protocols=("poses", "video_depth"), pixel_budget=1500)
+    return ValidationSettings(
+        parts=(ValidationPart(root=root, num_clips=4, evaluation=evaluation),), every_steps=2, best=f"studio/{BEST_BY}"
+    )
+
+
+def kill_while_writing(out: str, root: str) -> None:
+    """In a process of its own: train, and die in the step after the fourth, of which all is written but the state."""
     torch.set_num_threads(1)
+    publish, written = storage.publish_bytes, threading.Event()
+
+    def slow(uri: str, data: bytes) -> None:
+        if uri.endswith("00000004.json"):
+            written.set()
+            threading.Event().wait()
+        publish(uri, data)
 
     def die(report: StepReport) -> None:
-        if report.step == number:
+        if report.step == 4:
+            written.wait()
             os.kill(os.getpid(), signal.SIGKILL)
 
-    run(make_config(Path(out)), on_step=die)
+    storage.publish_bytes = slow
+    run(make_config(Path(out), validation=make_validation(root)), on_step=die)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +101,56 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Five clips of the split val, one of them without truth, and one to train on."""
+    clips = [Clip(key=f"s0c{number}", split="train" if number == 1 else "val", truth=number != 2) for number in range(6)]
+    return write_root(tmp_path_factory.mktemp("roots") / "studio", clips)
+
+
+@pytest.fixture(scope="module")
+def validated(tmp_path_factory: pytest.TempPathFactory, studio: str) -> Path:
+    out = tmp_path_factory.mktemp("validated")
+    torch.set_num_threads(1)
+    run(make_config(out, validation=make_validation(studio)))
+    return out
+
+
+def test_validation_moves_no_weight_and_finds_what_evaluate_finds(undisturbed: Path, validated: Path, studio: str) -> None:
+    name = f"checkpoints/{STEPS:08d}"
+    for kind in ("safetensors", "average.safetensors", "optimiser.safetensors"):
+        assert (validated / f"{name}.{kind}").read_bytes() == (undisturbed / f"{name}.{kind}").read_bytes()
+    assert losses(validated) == losses(undisturbed)
+    rows = read_validation(str(validated))
+    assert [(row["step"], row["part"], row["averaged"]) for row in rows] == [(step, "studio", True) for step in (2, 4, 5)]
+    assert (rows[-1]["num_clips"], rows[-1]["num_left_out"], rows[-1]["num_failed"]) == (3, 1, 0)
+    part = make_validation(studio).parts[0]
+    found = evaluate_models(
+        ModelEvaluatingConfig(
+            root=studio, checkpoints=(str(validated / f"{name}.average.safetensors"),), split="val", limit=4, settings=part.evaluation,
+            device="cpu",
+        )
+    )  # fmt: skip
+    means = {name: mean.value for name, mean in summarise(found.subjects[0].clips).items() if mean.num_defined}
+    assert rows[-1]["measures"] == means
+    assert {"rpe_rot_deg", "auc_30", "abs_rel_scale"} <= set(means)
+
+
+def test_the_best_checkpoint_is_the_one_with_the_lowest_error(validated: Path) -> None:
+    lowest = min(read_validation(str(validated)), key=lambda row: row["measures"][BEST_BY])
+    found = json.loads((validated / "checkpoints/best.json").read_text())
+    assert (found["step"], found["value"], found["measure"]) == (
+        lowest["step"],
+        lowest["measures"][BEST_BY],
+        f"studio/{BEST_BY}",
+    )
+    assert (validated / "checkpoints" / found["weights"]).is_file()
+    assert found["weights"] == f"{found['step']:08d}.average.safetensors"
+    state = read_state(str(validated), STEPS)
+    assert state.best is not None
+    assert state.best.step == found["step"]
+
+
 def test_checkpoints_tell_on_what_shape_of_clips_they_were_trained(undisturbed: Path) -> None:
     data = make_data()
     expected = TrainingShape(frames=data.shape.frames, pixels=data.shape.pixels, aspect=data.shape.aspect, strides=data.augment.strides)
@@ -86,18 +159,21 @@ def test_checkpoints_tell_on_what_shape_of_clips_they_were_trained(undisturbed: 
         assert training_shape_of(file) == expected
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path: Path, undisturbed: Path) -> None:
-    killed = FORKED.Process(target=kill_at_step, args=(3, str(tmp_path)))
+def test_a_run_killed_while_it_writes_goes_on_as_if_nothing_had_happened(tmp_path: Path, validated: Path, studio: str) -> None:
+    killed = FORKED.Process(target=kill_while_writing, args=(str(tmp_path), studio))
     killed.start()
     killed.join()
     assert killed.exitcode == -signal.SIGKILL
     assert checkpoint_steps(str(tmp_path)) == [2]
-    outcome = run(make_config(tmp_path), resume=True)
+    assert (tmp_path / "checkpoints/00000004.optimiser.safetensors").exists()  # and a step was taken since
+    assert [row["step"] for row in read_validation(str(tmp_path))] == [2, 4]
+    outcome = run(make_config(tmp_path, validation=make_validation(studio)), resume=True)
     assert outcome.resumed_from == 2
-    assert losses(tmp_path) == losses(undisturbed)  # to the last bit
-    for kind in ("safetensors", "average.safetensors", "optimiser.safetensors"):
-        name = f"checkpoints/{STEPS:08d}.{kind}"
-        assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes()
+    assert losses(tmp_path) == losses(validated)  # to the last bit
+    assert read_validation(str(tmp_path)) == read_validation(str(validated))
+    names = [f"{STEPS:08d}.{kind}" for kind in ("safetensors", "average.safetensors", "optimiser.safetensors")]
+    for name in (*names, "best.json"):
+        assert (tmp_path / "checkpoints" / name).read_bytes() == (validated / "checkpoints" / name).read_bytes()
 
 
 def test_what_a_run_leaves_behind(undisturbed: Path) -> None:
@@ -135,12 +211,13 @@ def test_a_run_from_before_there_was_a_fit_goes_on(tmp_path: Path, undisturbed: 
         saved_state(make_config(tmp_path, data=cropped), resume=True)
 
 
-def test_a_checkpoint_whose_state_is_missing_does_not_count(tmp_path: Path) -> None:
-    run(make_config(tmp_path, steps=4))
-    (tmp_path / "checkpoints/00000004.json").unlink()  # killed between the weights and the commit
-    outcome = run(make_config(tmp_path, steps=4), resume=True)
-    assert outcome.resumed_from == 2
-    assert len(read_journal(str(tmp_path))) == 4
+def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_is_named(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints/00000002.average.safetensors/in_the_way").mkdir(parents=True)
+    steps = list[int]()
+    with pytest.raises(StorageError, match=r"cannot write .*checkpoints/00000002\.average\.safetensors"):
+        run(make_config(tmp_path, steps=50), on_step=lambda report: steps.append(report.step))
+    assert steps[-1] < 4  # before the next checkpoint was due
+    assert checkpoint_steps(str(tmp_path)) == []
 
 
 class Broken(Planes):
@@ -189,11 +266,13 @@ def test_a_loss_beyond_the_guard_moves_nothing(tmp_path: Path) -> None:
     assert (row["outcome"], row["gradient_norm"]) == ("guarded", 0.0)
 
 
-def test_tensorboard_gets_curves_and_pictures(tmp_path: Path) -> None:
+def test_tensorboard_gets_curves_and_pictures(tmp_path: Path, studio: str) -> None:
     pytest.importorskip("tensorboardX")
-    run(make_config(tmp_path, steps=1, logs=LogSettings(tensorboard=True, every_steps=1, pictures_every_steps=1)))
+    logs = LogSettings(tensorboard=True, every_steps=1, pictures_every_steps=1)
+    run(make_config(tmp_path, steps=1, logs=logs, validation=make_validation(studio)))
     written = next((tmp_path / "tensorboard").iterdir()).read_bytes()
     assert all(name in written for name in (b"loss/geometry/points", b"step/share_waiting_for_data", b"labelled/depth", b"pseudo/frames"))
+    assert b"validation/studio/abs_rel_scale" in written
     assert written.count(b"\x89PNG") == 8
 
 

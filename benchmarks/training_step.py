@@ -23,6 +23,7 @@ from networks import build_model
 from networks.pi3 import ModelOutput
 from networks.trajvg.correlation import nearest_neighbours
 from trainer.data import ClipBatch, StepLoader
+from trainer.data.workers import available_cpus, loader_workers
 from trainer.families import family_of
 from trainer.families.trajvg.coupling import labelled_coupling, self_supervised_coupling
 from trainer.families.trajvg.tracking import normalise_tracks, static_tau
@@ -64,7 +65,7 @@ def split(config: TrainConfig, device: torch.device, steps: int, warm: int) -> d
     step = TrainStep(model.to(device), config, ProcessRank(device=device))
     patch = family_of(config.model.name).patch_size(model)
     objective, learning = make_objective(model, config), [p for p in model.parameters() if p.requires_grad]
-    batches = iter(StepLoader(config.data, patch=patch, num_workers=config.loader_workers))
+    batches = iter(StepLoader(config.data, patch=patch, num_workers=loader_workers(config.loader_workers, available_cpus())))
     watch = Stopwatch(device)
     for number in range(warm + steps):
         if number == warm:

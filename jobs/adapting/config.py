@@ -154,7 +154,6 @@ def _of_this_adaptation(config: AdaptConfig, clips: Clips, start: Start) -> dict
 def _of_this_machine(config: AdaptConfig, base: TrainConfig, clips: Clips) -> dict[str, Any]:
     """Changes of the shipped configuration, which is that of the authors' four GPUs and of clips of 512x288; one of one's own is kept."""
     found: dict[str, Any] = {
-        "logs.tensorboard": False,  # a package that nothing else here needs
         "checkpoints.every_steps": min(base.checkpoints.every_steps, max(1, int(base.steps * _MOST_STEPS_LOST))),
         "logs.every_steps": min(base.logs.every_steps, max(1, int(base.steps * _MOST_STEPS_LOST))),
     }

@@ -49,6 +49,11 @@ class FlopTally(TorchDispatchMode):
         self.total = 0
         self._backward = backward
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """torch would load its compiler, seconds of CPU, only to keep it from compiling `__torch_dispatch__`."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         operation = getattr(func, "_overloadpacket", func)

@@ -4,9 +4,10 @@ import resource
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -35,7 +36,7 @@ class StepMeter:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._spans: list[tuple[str, float | torch.Event, float | torch.Event]] = []
-        self._tallies: list[FlopTally] = []
+        self._tallies: list[tuple[str, FlopTally]] = []  # by part
         self._known: dict[Hashable, float] = {}  # 1e12 operations by shape
         self._shape: Hashable | None = None
 
@@ -56,8 +57,9 @@ class StepMeter:
         """Time what the block asks for; operations are those of forward and backward."""
         began = self._now()
         if self._shape is not None and self._shape not in self._known and part in _COUNTED:
-            self._tallies.append(FlopTally(backward=part == "backward"))
-            with self._tallies[-1]:
+            tally = FlopTally(backward=part == "backward")
+            self._tallies.append((part, tally))
+            with tally:
                 yield
         else:
             yield
@@ -65,8 +67,8 @@ class StepMeter:
 
     def read(self) -> StepCost:
         """Cost since `begin`."""
-        if self._tallies:
-            self._known[self._shape] = sum(tally.total for tally in self._tallies) / 1e12
+        if {part for part, _ in self._tallies} == set(_COUNTED):  # a step without a loss goes forward only
+            self._known[self._shape] = sum(tally.total for _, tally in self._tallies) / 1e12
         tflops = None if self._shape is None else self._known.get(self._shape)
         return StepCost(parts_s=self._parts(), peak_memory_mb=self._peak_memory_mb(), tflops=tflops)
 
@@ -93,5 +95,5 @@ class StepMeter:
         peak = self._memory_function("max_memory_allocated")
         return None if peak is None else peak(self._device) / _MEGABYTE
 
-    def _memory_function(self, name: str):  # type: ignore[no-untyped-def]
+    def _memory_function(self, name: str) -> Callable[[torch.device], Any] | None:
         return None if self._device.type == "cpu" else getattr(torch.get_device_module(self._device), name, None)

@@ -68,7 +68,8 @@ class TrainStep:
             wait_s: seconds spent waiting for the batch.
         """
         began = time.perf_counter()
-        self._meter.begin(_shape(batch) if step % self.config.logs.every_steps == 0 else None)
+        is_logged = self.process.leads and step % self.config.logs.every_steps == 0
+        self._meter.begin(_shape(batch) if is_logged else None)
         factor = rate_factor(step, self.config.steps, self.config.optimiser)
         set_rate(self.optimiser, factor)
         skipped_here = [batch.skipped.count(name) for name in self._datasets]

@@ -46,7 +46,7 @@ class WandbLogger:
             )
         except package.Error as error:
             raise ConfigError(
-                f"logs.wandb: {error}; log in by `wandb login`, or set logs.wandb.mode to offline and upload later by `wandb sync`"
+                f"logs.wandb: {str(error).rstrip('.')}; run `wandb login`, or set logs.wandb.mode to offline and `wandb sync` later"
             ) from error
         self._run.define_metric(_STEP)
         self._run.define_metric("*", step_metric=_STEP)

@@ -1,11 +1,18 @@
 """Operations of networks whose number can be worked out by hand, and peaks by names of cards."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from networks import build_model
+from tests.unit.trainer.loop.rendered import TINY, make_clips
+from trainer.data import StepBatch
+from trainer.families import ClipShares, Objective, family_of
+from trainer.families.trajvg import TrajVGLosses
 from trainer.loop.flops import FlopTally, peak_of_card, peak_tflops
 
 BATCH, IN, HIDDEN, OUT = 5, 7, 11, 3
@@ -58,6 +65,27 @@ def test_attention_and_convolution() -> None:
     with FlopTally(backward=False) as tally:
         functional.conv2d(torch.zeros(2, 4, 6, 6), torch.zeros(8, 4, 3, 3))
     assert tally.total == 2 * 2 * 8 * 4 * 9 * 16
+
+
+def test_counting_changes_no_bit_of_a_step() -> None:
+    """Or a resumed run, which counts where the undisturbed one remembered, would go another way."""
+    settings = TrajVGLosses()
+    batch = StepBatch(step=0, labelled=make_clips(0, 1, labelled=True), pseudo=make_clips(1, 1, labelled=False))
+
+    def gradients(forward: AbstractContextManager, backward: AbstractContextManager) -> list[torch.Tensor | None]:
+        model = build_model("trajvg", TINY, generator=torch.Generator().manual_seed(0))
+        objective = Objective(family_of("trajvg"), model, settings)
+        with forward:
+            total = objective(batch, ClipShares(labelled=1.0, pseudo=1.0)).total
+        with backward:
+            total.backward()
+        return [total.detach(), *(parameter.grad for parameter in model.parameters())]
+
+    plain = gradients(nullcontext(), nullcontext())
+    counted = gradients(FlopTally(backward=False), FlopTally(backward=True))
+    assert len(plain) > 100
+    for one, other in zip(plain, counted, strict=True):
+        assert (one is None and other is None) or torch.equal(one, other)
 
 
 def test_a_card_is_known_by_its_name() -> None:

@@ -38,6 +38,10 @@ def test_operations_are_counted_once_for_each_shape_and_remembered() -> None:
         return meter.read().tflops
 
     assert step(None, 4) is None
+    meter.begin(10)
+    with meter.timing("forward"):
+        torch.ones(10, 10) @ torch.ones(10, 10)
+    assert meter.read().tflops is None  # nothing went backward
     assert step(10, 10) == pytest.approx(2 * 2 * 10**3 / 1e12)
     assert step(20, 20) == pytest.approx(2 * 2 * 20**3 / 1e12)
     assert step(10, 5) == pytest.approx(2 * 2 * 10**3 / 1e12)  # by its shape, which is told

@@ -68,8 +68,8 @@ def test_curves_and_pictures_lie_along_the_steps_of_training(tmp_path: Path) -> 
 
 def test_what_the_service_refuses_is_said_with_the_remedy(tmp_path: Path, package: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**asked: Any) -> None:
-        raise package.Error("api_key not configured")
+        raise package.Error("No API key configured.")
 
     monkeypatch.setattr(package, "init", refuse)
-    with pytest.raises(ConfigError, match="logs.wandb: api_key not configured; log in by `wandb login`, or set logs.wandb.mode to offline"):
+    with pytest.raises(ConfigError, match="logs.wandb: No API key configured; run `wandb login`, or set logs.wandb.mode to offline"):
         wandb_opener(WandbSettings(project="walks"))(info(tmp_path))

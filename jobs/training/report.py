@@ -11,6 +11,7 @@ from trainer.data import DataConfig, StepBatch, StepLoader
 from trainer.families import family_of
 from trainer.loop import TrainConfig, TrainOutcome
 from trainer.loop.checkpoints import best_weights
+from trainer.loop.logger_registry import find_loggers
 from trainer.loop.optimisation import freeze, make_optimiser
 from trainer.loop.run import check_image_sizes, open_validation
 from trainer.loop.step_report import ProcessRank
@@ -56,6 +57,7 @@ def check_stage(config: TrainConfig) -> Network:
     family.keep_start(model, config.loss_settings)
     make_objective(model, config)
     make_optimiser(model, config.optimiser)
+    find_loggers(config)
     return model
 
 
@@ -113,6 +115,8 @@ def _datasets(mixture: MixtureConfig | None, clips: int, data: DataConfig) -> st
 def _images(data: DataConfig) -> str:
     limit = "" if data.max_images is None else f", at most {data.max_images} per batch and process"
     return "{} to {} frames of a clip".format(*data.shape.frames) + limit
+
+
 def _validation(config: TrainConfig, model: Network) -> str:
     """Clips of each part, once they were found."""
     validation = open_validation(config, ProcessRank(device=torch.device("cpu")), model)

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
@@ -20,10 +20,12 @@ from pipeline import storage
 from pipeline.errors import ConfigError, DataError
 from trainer.data import StepBatch, StepLoader
 from trainer.data.config import ShapeConfig
+from trainer.data.workers import loader_workers
 from trainer.families import Family, LossSettings, family_of
 from trainer.loop.checkpoint_writer import CheckpointWriter
 from trainer.loop.checkpoints import BestCheckpoint, Learner, RunState, load_checkpoint, publish_best
 from trainer.loop.config import TrainConfig, config_table
+from trainer.loop.logger_registry import find_loggers, open_loggers
 from trainer.loop.logs import OnStep, StepLog
 from trainer.loop.optimisation import freeze
 from trainer.loop.resuming import check_same_start, run_start, saved_state
@@ -87,11 +89,12 @@ def train(
         resume: go on from the newest checkpoint in `config.out`; without one the run begins.
         open_batches: from a saved state (None: the beginning) to batches; None reads `config.data`.
         on_step: called with every step's report, in the leading process.
-    Raises: ConfigError, before anything is written, if there is a run already, it was of another configuration, or processes differ in
-        what they see of it.
+    Raises: ConfigError, before anything is written, if there is a run already, it was of another configuration, processes differ in what
+        they see of it, or a logger is missing.
     """
     saved = saved_state(config, resume=resume)
     check_same_start(gather_over_processes(run_start(config, saved), process), config.out)
+    openers = find_loggers(config) if process.leads else ()
     family = family_of(config.model.name)
     model, start_license = _make_model(config, fresh=saved is None or family.keeps_start(config.loss_settings))
     check_image_sizes(family, model, config.data.shape, config.loss_settings)
@@ -109,8 +112,9 @@ def train(
     if process.leads:
         remove_later_rows(config.out, state.step)
         publish_best(config.out, state.best)
+    loggers = open_loggers(openers, config, state.step)
     with (
-        closing(StepLog(config.out, state.step, config.logs, process=process, on_step=on_step)) as log,
+        StepLog(config.out, state.step, config.logs, process=process, on_step=on_step, loggers=loggers) as log,
         CheckpointWriter(config.out, keep=config.checkpoints.keep) if process.leads else nullcontext() as writer,
     ):
         loop = _Loop(config=config, process=process, learner=learner, validation=validation, log=log, writer=writer)
@@ -215,9 +219,14 @@ def _initial_state(config: TrainConfig, start_license: str | None) -> RunState:
 
 
 def _loader_opener(config: TrainConfig, process: ProcessRank, patch: int) -> Callable[[dict[str, Any] | None], BatchSource]:
-    workers = config.loader_workers
     return lambda start: StepLoader(
-        config.data, patch=patch, rank=process.rank, world_size=process.world_size, num_workers=workers, start=start
+        config.data,
+        patch=patch,
+        rank=process.rank,
+        world_size=process.world_size,
+        num_workers=loader_workers(config.loader_workers, process.cpus),
+        start=start,
+        device=process.device,
     )
 
 

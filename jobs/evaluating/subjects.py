@@ -8,7 +8,6 @@ from jobs.devices import choose_device, choose_precision
 from jobs.evaluating.report import provenance
 from jobs.loading_models import CheckpointInfo, load_checkpoint
 from networks.building import Network
-from networks.inputs import fitted_size, resize_frames
 from networks.layers.computing import ForwardPrecision
 from networks.weights import read_weights
 from pipeline import storage
@@ -26,9 +25,10 @@ from trainer.evaluation import (
     lacks_truth,
     measure_clip,
     measure_labels,
+    model_size,
+    predict_clip,
 )
 from trainer.families import family_of
-from trainer.inference import predict
 
 NO_TRUTH = "no poses, depth or tracks in space"
 NO_GEOMETRY = "not every frame has a true pose and depth"
@@ -85,14 +85,13 @@ class LoadedModel:
         if lacks_truth(sample):
             return NO_TRUTH
         height, width = sample.frames.shape[1:3]
-        size = fitted_size(width / height, self.settings.pixel_budget, patch=self.patch)
+        size = model_size((height, width), self.settings, patch=self.patch)
         geometry = known_geometry(sample, size) if self.settings.geometry == "truth" else None
         if geometry is None and self.settings.geometry == "truth":
             return NO_GEOMETRY
         asked = not set(TRACKING).isdisjoint(self.settings.protocols)
-        chosen = choose_tracks(sample, size, at_most=self.settings.num_tracks) if asked else None
-        queries = None if chosen is None else chosen.queries
-        prediction = predict(self.model, resize_frames(sample.frames, size), queries, precision=self.precision, geometry=geometry)
+        chosen = choose_tracks(sample, size, at_most=self.settings.num_tracks, queries=self.settings.queries) if asked else None
+        prediction = predict_clip(self.model, sample.frames, chosen, self.settings, size=size, precision=self.precision, geometry=geometry)
         return measure_clip(prediction, sample, chosen, self.settings)
 
 

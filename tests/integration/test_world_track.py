@@ -95,7 +95,7 @@ def test_the_first_frames_count_and_what_is_done_is_kept(work, run_job, monkeypa
     run_job("evaluate.py", "worldtrack", *short, "--out", work / "short")
     report = (work / "short/model_evaluation.json").read_bytes()
     document = measured(work, "short")
-    assert (document["settings"]["first_frames"], document["settings"]["num_tracks"]) == (3, None)
+    assert (document["settings"]["frames"]["first"], document["settings"]["num_tracks"]) == (3, None)
     assert [clip["num_frames"] for clip in document["checkpoints"][0]["clips"]] == [3]
     monkeypatch.setattr("jobs.evaluating.subjects.load_checkpoint", None)  # nothing is left to be measured
     run_job("evaluate.py", "worldtrack", *short, "--out", work / "short")

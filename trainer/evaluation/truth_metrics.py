@@ -47,30 +47,36 @@ def undefined_scores(names: Iterable[str], why: str) -> list[Score]:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ChosenTracks:
-    """N true tracks that are seen in the first frame."""
+    """N true tracks, each seen in the frame that it is asked for in."""
 
     index: np.ndarray  # int64 "N": rows of the sample's tracks
-    queries: np.ndarray  # float32 "N 2", (x, y) in pixels of the first frame as the model sees it
+    queries: np.ndarray  # float32 "N 2", (x, y) in pixels of that frame as the model sees it
+    frames: np.ndarray  # int64 "N": that frame
 
 
-def choose_tracks(sample: ClipSample, size: tuple[int, int], *, at_most: int | None) -> ChosenTracks | None:
-    """True tracks to query; None where the clip has no 3D tracks, or none is known and visible within its first frame.
+def choose_tracks(sample: ClipSample, size: tuple[int, int], *, at_most: int | None, queries: str = "first") -> ChosenTracks | None:
+    """True tracks to query; None where the clip has no 3D tracks, or none is known and visible within the frame it is asked for in.
 
     Args:
         size: (H, W) of the frames as the model sees them.
         at_most: more tracks than these are thinned evenly, in their order; None: all.
+        queries: "first" asks in the first frame; "own" in each track's query frame, and leaves out tracks without one.
     """
     if sample.tracks3d is None or sample.tracks2d is None or sample.visibility is None:
         return None
+    num_frames, num_tracks = sample.visibility.shape
+    asked = sample.query_frame if queries == "own" and sample.query_frame is not None else np.zeros(num_tracks, np.int64)
+    at = np.clip(asked.astype(np.int64), 0, num_frames - 1), np.arange(num_tracks)
     height, width = sample.frames.shape[1:3]
-    x, y = sample.tracks2d[0].T
-    known = sample.visibility[0] if sample.track_valid is None else sample.visibility[0] & sample.track_valid[0]
+    x, y = sample.tracks2d[at].T
+    known = (asked >= 0) & (sample.visibility[at] if sample.track_valid is None else sample.visibility[at] & sample.track_valid[at])
     index = np.flatnonzero(known & (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5))
     if not len(index):
         return None
     if at_most is not None and len(index) > at_most:
         index = index[np.linspace(0, len(index) - 1, at_most).round().astype(np.int64)]
-    return ChosenTracks(index=index, queries=resize_points(sample.tracks2d[0, index], (height, width), size))
+    frames = at[0][index]
+    return ChosenTracks(index=index, queries=resize_points(sample.tracks2d[frames, index], (height, width), size), frames=frames)
 
 
 def known_geometry(sample: ClipSample, size: tuple[int, int]) -> KnownGeometry | None:

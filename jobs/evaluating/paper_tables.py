@@ -20,14 +20,13 @@ VIDEO_DEPTH = ("abs_rel_scale", "delta_1_scale", "abs_rel_scale_shift", "delta_1
 IMAGE_DEPTH = ("abs_rel_median", "delta_1_median")
 
 _LONG_SIDE, _LONG_SIDE_OF_POINTS = 512, 518  # yyfz/Pi3, evaluation: load_img_size of poses and depth, and of point maps
-_ALL = 10**9  # points and frames: none is left out
 _POSES = EvaluationSettings(protocols=("poses",), long_side=_LONG_SIDE)
 _PAIRS = replace(_POSES, pose_frames=10)
 _DEPTH = EvaluationSettings(protocols=("video_depth",), long_side=_LONG_SIDE)
 _IMAGES = EvaluationSettings(protocols=(SINGLE_IMAGES,), long_side=_LONG_SIDE)
 # ICP within 0.1 m; metrics 7. Of DTU 100 mm, which is the same: shards hold metres
 _POINTS = EvaluationSettings(
-    protocols=("point_maps",), long_side=_LONG_SIDE_OF_POINTS, point_frames=_ALL, max_points=_ALL, icp_distance=0.1
+    protocols=("point_maps",), long_side=_LONG_SIDE_OF_POINTS, point_frames=None, max_points=None, icp_distance=0.1
 )
 _TRACKS = EvaluationSettings(protocols=("tracks3d",))
 
@@ -58,7 +57,7 @@ def _angles(dataset: str) -> ClipProtocol:
         split="test",
         frames=FrameChoice(drawn=10),
         settings=_PAIRS,
-        origin="metrics 4: 10 frames drawn once with seed 42, all pairs of all sequences pooled; which frames: ours, its lists are not public data",
+        origin="metrics 4: 10 frames drawn once with seed 42, all pairs of all sequences pooled; the frames themselves: ours",
     )
 
 
@@ -249,7 +248,7 @@ TABLES = {
                         frames=FrameChoice(first=24),
                         settings=_TRACKS,
                         whole=False,
-                        origin="metrics 2.2: as TAPVid-3D, clips of the training's length; up to 512 tracks of the first frame, split test: ours",
+                        origin="metrics 2.2: as TAPVid-3D, clips of 24 frames; up to 512 tracks of the first frame, split test: ours",
                     ),
                     measures=TRACKS,
                     published=_published(

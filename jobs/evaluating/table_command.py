@@ -6,6 +6,7 @@ import typer
 
 from jobs import options
 from jobs.console import error_exit, print_summary, run_job, say_unexpected
+from jobs.evaluating.model_stage import OTHER_SOURCE
 from jobs.evaluating.paper_tables import DATASETS, TABLES
 from jobs.evaluating.table_job import TableConfig, TableEvaluation, evaluate_table
 from jobs.evaluating.table_report import print_table, table_csv, table_document, table_summary
@@ -19,7 +20,7 @@ DOCUMENT = "paper_table"
 
 
 def table_command(
-    number: Annotated[int, typer.Argument(metavar="N", help=f"Which: {', '.join(f'{one.number} {one.title}' for one in TABLES.values())}.")],
+    number: Annotated[int, typer.Argument(metavar="N", help="; ".join(f"{one.number}: {one.title}" for one in TABLES.values()))],
     checkpoint: Annotated[list[str], typer.Option(help="Model, a row each: a path, hf://org/repo/file, or a URL; repeat it.")],
     root: Annotated[
         list[str],
@@ -27,7 +28,7 @@ def table_command(
     ],
     out: Annotated[
         str | None,
-        typer.Option(help="Folder or URL for table_N.json, with the values of every clip, and table_N.csv.", show_default="nothing is written"),
+        typer.Option(help="Folder or URL for table_N.json (the values of every clip), .csv.", show_default="nothing is written"),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="At most this many clips of each dataset.", show_default="all")] = None,
     pixels: Annotated[
@@ -65,7 +66,8 @@ def table_command(
             say_unexpected(one.unexpected)
         found = evaluation.evaluations
         errors = sum(len({error.key for error in one.clip_errors}) + one.num_unreadable for one in found)
-        return error_exit(errors, sum(one.num_clips for one in found), max_error_rate, see="the warnings above")
+        total = sum(one.num_clips - one.left_out.get(OTHER_SOURCE, 0) for one in found)
+        return error_exit(errors, total, max_error_rate, see="the warnings above")
 
     run_job(body)
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.console import counted
+from jobs.evaluating.model_job import SubjectScores
 from jobs.evaluating.model_report import model_document
 from jobs.evaluating.table_job import MeasuredSection, TableEvaluation
 from pipeline.metrics.averages import DefinedMean
@@ -39,11 +40,13 @@ def _section_document(one: MeasuredSection) -> dict[str, Any]:
         "origin": protocol.origin,
         "measures": list(section.measures),
         "published": [{"row": row.name, "values": list(row.values)} for row in section.published],
-        "rows": [] if found is None else [
-            {"row": subject.short_name, "values": [_number(mean.value) for mean in one.values(subject).values()]} for subject in found.subjects
-        ],
+        "rows": [] if found is None else [_row_document(one, subject) for subject in found.subjects],
         "evaluation": None if found is None else model_document(found),
-    }  # fmt: skip
+    }
+
+
+def _row_document(one: MeasuredSection, subject: SubjectScores) -> dict[str, Any]:
+    return {"row": subject.short_name, "values": [_number(mean.value) for mean in one.values(subject).values()]}
 
 
 def table_csv(evaluation: TableEvaluation) -> str:

@@ -31,8 +31,8 @@ class EvaluationSettings:
     visible: float = VISIBLE  # score above which a predicted point counts as seen
     pose_frames: int = 10  # drawn from a clip for RRA, RTA and AUC; all of them if it has fewer
     depth_range: str | None = None  # "sintel", "bonn", "kitti" or "nyu": their tables' range of true depths and clipping
-    point_frames: int = 4  # spread over a clip, whose points are compared
-    max_points: int = 20_000  # of these frames together, thinned evenly
+    point_frames: int | None = 4  # spread over a clip, whose points are compared; None: all
+    max_points: int | None = 20_000  # of these frames together, thinned evenly; None: all
     icp_distance: float | None = 0.1  # largest distance of an ICP match in the truth's unit; None leaves ICP out
     flow_frame: int = 4  # scene flow goes from the first frame to this one
     world_sim3: str = "sim3"  # the similarity of world_track; "sim3_repository": with the scale as the public evaluation has it

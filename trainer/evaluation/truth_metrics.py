@@ -139,8 +139,8 @@ class TruePoints:
     mask: np.ndarray  # bool "K H W"
 
 
-def true_points(sample: ClipSample, size: tuple[int, int], *, num_frames: int, max_points: int) -> TruePoints | None:
-    """Points of `num_frames` frames spread over those with a pose, of at most `max_points` pixels on an even grid.
+def true_points(sample: ClipSample, size: tuple[int, int], *, num_frames: int | None, max_points: int | None) -> TruePoints | None:
+    """Points of `num_frames` frames spread over those with a pose, of at most `max_points` pixels on an even grid; None: all.
 
     Each takes the nearest stored depth, so that none lies between two surfaces. None if no pixel of these frames has a depth.
     """
@@ -150,11 +150,11 @@ def true_points(sample: ClipSample, size: tuple[int, int], *, num_frames: int, m
     known = np.arange(len(sample.frames)) if sample.pose_valid is None else np.flatnonzero(sample.pose_valid)
     if not len(known):
         return None
-    frames = known[np.unique(np.linspace(0, len(known) - 1, num_frames).round().astype(np.int64))]
+    frames = known[np.unique(np.linspace(0, len(known) - 1, num_frames or len(known)).round().astype(np.int64))]
     depth = resize_nearest(sample.depth[frames], size).astype(np.float64)
     intrinsics = resize_intrinsics(sample.intrinsics[frames], sample.frames.shape[1:3], size).astype(np.float64)
     mask = (depth > 0) & np.isfinite(depth)
-    step = max(1, int(np.ceil(np.sqrt(mask.sum() / max_points))))
+    step = 1 if max_points is None else max(1, int(np.ceil(np.sqrt(mask.sum() / max_points))))
     kept = np.zeros_like(mask)
     kept[:, step // 2 :: step, step // 2 :: step] = True
     mask &= kept

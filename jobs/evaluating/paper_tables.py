@@ -1,8 +1,8 @@
 """Tables 1 to 10 of TrajVG: protocols, with where each number is from, and what the paper prints.
 
-"metrics" is the project's specification of evaluation protocols, read from the public code that it names: google-deepmind/tapnet,
-CUT3R/CUT3R, Junyi42/monst3r, and yyfz/Pi3 (branch evaluation). "ours" is what neither the paper nor that code says. The paper's numbers
-of Tables 2 to 7 are not at hand.
+Numbers are those of public code, read, not run: google-deepmind/tapnet, CUT3R/CUT3R, Junyi42/monst3r, and yyfz/Pi3 (branch evaluation);
+comments name the section of the project's specification of metrics. "ours" is what neither the paper nor that code says. The paper's
+numbers of Tables 2 to 7 are not at hand.
 """
 
 from dataclasses import replace
@@ -20,11 +20,12 @@ VIDEO_DEPTH = ("abs_rel_scale", "delta_1_scale", "abs_rel_scale_shift", "delta_1
 IMAGE_DEPTH = ("abs_rel_median", "delta_1_median")
 
 _LONG_SIDE, _LONG_SIDE_OF_POINTS = 512, 518  # yyfz/Pi3, evaluation: load_img_size of poses and depth, and of point maps
+_WHOLE = FrameChoice()
 _POSES = EvaluationSettings(protocols=("poses",), long_side=_LONG_SIDE)
 _PAIRS = replace(_POSES, pose_frames=10)
 _DEPTH = EvaluationSettings(protocols=("video_depth",), long_side=_LONG_SIDE)
 _IMAGES = EvaluationSettings(protocols=(SINGLE_IMAGES,), long_side=_LONG_SIDE)
-# ICP within 0.1 m; metrics 7. Of DTU 100 mm, which is the same: shards hold metres
+# ICP within 0.1 m (metrics, section 7); of DTU 100 mm, which is the same: shards hold metres
 _POINTS = EvaluationSettings(
     protocols=("point_maps",), long_side=_LONG_SIDE_OF_POINTS, point_frames=None, max_points=None, icp_distance=0.1
 )
@@ -39,7 +40,6 @@ _SINTEL = tuple(
 )
 _TUM = tuple(f"rgbd_dataset_freiburg3_{who}_{how}" for who in ("sitting", "walking") for how in ("static", "xyz", "halfsphere", "rpy"))
 _BONN = tuple(f"rgbd_bonn_{name}" for name in ("balloon2", "crowd2", "crowd3", "person_tracking2", "synchronous"))
-_BONN_FRAMES, _KITTI_FRAMES = FrameChoice(skip=30, first=110), FrameChoice(first=110)
 
 
 def _tapvid3d(source: str) -> ClipProtocol:
@@ -47,7 +47,8 @@ def _tapvid3d(source: str) -> ClipProtocol:
         dataset="tapvid3d",
         sources=(f"{source}/*",),
         settings=replace(_TRACKS, queries="own", num_tracks=None),
-        origin="metrics 2: google-deepmind/tapnet, median scale, every frame counts; the paper's split is not stated: what was converted",
+        # metrics, section 2
+        origin="google-deepmind/tapnet: tracks asked for in their own frames, median scale, every frame counts; the split: as converted",
     )
 
 
@@ -57,7 +58,8 @@ def _angles(dataset: str) -> ClipProtocol:
         split="test",
         frames=FrameChoice(drawn=10),
         settings=_PAIRS,
-        origin="metrics 4: 10 frames drawn once with seed 42, all pairs of all sequences pooled; the frames themselves: ours",
+        # metrics, section 4
+        origin="yyfz/Pi3: 10 frames drawn once with seed 42, all pairs of all sequences pooled; the frames themselves: ours",
     )
 
 
@@ -68,7 +70,8 @@ def _every_third(dataset: str, sources: tuple[str, ...] = ("*",)) -> ClipProtoco
         sources=sources,
         frames=FrameChoice(every=3, first=90),
         settings=_POSES,
-        origin="metrics 3: CUT3R, MonST3R and Pi3: every third frame, the first 90",
+        # metrics, section 3
+        origin="CUT3R/CUT3R, Junyi42/monst3r, yyfz/Pi3: every third frame, the first 90",
     )
 
 
@@ -78,33 +81,45 @@ def _keyframes(dataset: str, every: int) -> ClipProtocol:
         split="test",
         frames=FrameChoice(every=every),
         settings=_POINTS,
-        origin=f"metrics 7: yyfz/Pi3: every {every}th frame, 518 pixels wide, Umeyama, ICP within 0.1 m; points at the model's size: ours",
+        # metrics, section 7
+        origin=f"yyfz/Pi3: every {every}th frame, 518 pixels wide, Umeyama, ICP within 0.1 m; points at the model's size: ours",
     )
 
 
-def _depth(dataset: str, settings: EvaluationSettings, *, name: str, sources: tuple[str, ...], frames: FrameChoice) -> ClipProtocol:
+def _depth(
+    dataset: str,
+    settings: EvaluationSettings,
+    *,
+    name: str,
+    sources: tuple[str, ...] = ("*",),
+    frames: FrameChoice = _WHOLE,
+) -> ClipProtocol:
     images = SINGLE_IMAGES in settings.protocols
-    section = "6: CUT3R and MonST3R: each image by its median" if images else "5: CUT3R, MonST3R and Pi3: each sequence at once"
+    # metrics, sections 5 and 6
+    way = (
+        "CUT3R/CUT3R, Junyi42/monst3r: each image by its median"
+        if images
+        else "CUT3R/CUT3R, Junyi42/monst3r, yyfz/Pi3: each sequence at once"
+    )
     return ClipProtocol(
         dataset=dataset,
         sources=sources,
         frames=frames,
         settings=replace(settings, depth_range=name),
         whole=dataset != "nyu_v2",
-        origin=f"metrics {section}, weighted by valid pixels",
+        origin=f"{way}, weighted by valid pixels",
     )
 
 
 def _depths(settings: EvaluationSettings, measures: tuple[str, ...]) -> tuple[Section, ...]:
-    whole = FrameChoice()
-    sets = (
-        ("Sintel", _depth("sintel", settings, name="sintel", sources=_SINTEL, frames=whole)),
-        ("Bonn", _depth("bonn", settings, name="bonn", sources=_BONN, frames=_BONN_FRAMES)),
-        ("KITTI", _depth("kitti_depth", settings, name="kitti", sources=("val/*",), frames=_KITTI_FRAMES)),
-    )
+    sets = {
+        "Sintel": _depth("sintel", settings, name="sintel", sources=_SINTEL),
+        "Bonn": _depth("bonn", settings, name="bonn", sources=_BONN, frames=FrameChoice(skip=30, first=110)),
+        "KITTI": _depth("kitti_depth", settings, name="kitti", sources=("val/*",), frames=FrameChoice(first=110)),
+    }
     if settings is _IMAGES:
-        sets = (*sets, ("NYU-v2", _depth("nyu_v2", settings, name="nyu", sources=("*",), frames=whole)))
-    return tuple(Section(title=title, protocol=protocol, measures=measures) for title, protocol in sets)
+        sets["NYU-v2"] = _depth("nyu_v2", settings, name="nyu")
+    return tuple(Section(title=title, protocol=protocol, measures=measures) for title, protocol in sets.items())
 
 
 def _published(*rows: tuple[str, tuple[float, ...]]) -> tuple[PublishedRow, ...]:
@@ -172,7 +187,8 @@ TABLES = {
                         dataset="sintel",
                         sources=_SINTEL,
                         settings=_POSES,
-                        origin="metrics 3: CUT3R, MonST3R and Pi3: 14 sequences of the final pass, all frames",
+                        # metrics, section 3
+                        origin="CUT3R/CUT3R, Junyi42/monst3r, yyfz/Pi3: 14 sequences of the final pass, all frames",
                     ),
                     measures=TRAJECTORY,
                 ),
@@ -229,7 +245,8 @@ TABLES = {
                         dataset="sekai",
                         settings=replace(_POSES, long_side=None),
                         whole=False,
-                        origin="metrics 3; clips as they were cut, all frames: ours. Its cameras are estimates, of no metric scale",
+                        # metrics, section 3
+                        origin="ours: clips as they were cut, all frames. The cameras are estimates, of no metric scale",
                     ),
                     measures=TRAJECTORY,
                     published=_published(("TrajVG", (0.0101, 0.0051, 0.2515)), ("without L_self", (0.0154, 0.0103, 0.4413))),
@@ -248,7 +265,8 @@ TABLES = {
                         frames=FrameChoice(first=24),
                         settings=_TRACKS,
                         whole=False,
-                        origin="metrics 2.2: as TAPVid-3D, clips of 24 frames; up to 512 tracks of the first frame, split test: ours",
+                        # metrics, section 2.2
+                        origin="ours: as TAPVid-3D, on the first 24 frames of clips of the split test, up to 512 tracks of the first frame",
                     ),
                     measures=TRACKS,
                     published=_published(

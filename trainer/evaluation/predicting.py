@@ -60,8 +60,13 @@ def predict_clip(
 
 def _stacked(images: list[Prediction]) -> Prediction:
     """Predictions of single images as one of all; their worlds have nothing to do with one another."""
-    names = ("frames", "points", "local_points", "confidence", "camera_to_world")
-    return Prediction(**{name: np.concatenate([getattr(image, name) for image in images]) for name in names})
+    return Prediction(
+        frames=np.concatenate([image.frames for image in images]),
+        points=np.concatenate([image.points for image in images]),
+        local_points=np.concatenate([image.local_points for image in images]),
+        confidence=np.concatenate([image.confidence for image in images]),
+        camera_to_world=np.concatenate([image.camera_to_world for image in images]),
+    )
 
 
 def _from_own_frames(run: Predict, frames: np.ndarray, chosen: ChosenTracks) -> Prediction:

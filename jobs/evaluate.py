@@ -224,7 +224,7 @@ def world_track_command(
         str | None,
         typer.Option(help="Folder or URL for model_evaluation.json, with the values of every clip.", show_default="nothing is written"),
     ] = None,
-    clip_frames: Annotated[int, typer.Option(min=1, help="First frames of each clip that are measured.")] = 64,
+    clip_frames: Annotated[int, typer.Option(help="First frames of each clip that are measured.")] = 64,
     limit: options.Limit = None,
     pixels: options.Pixels = WORLD_TRACK_PIXELS,
     sim3: Annotated[

@@ -82,7 +82,7 @@ def table_summary(evaluation: TableEvaluation, out: str | None) -> list[tuple[st
             continue
         rows.append((one.section.title, one.section.protocol.origin))
         rows += [("", note) for note in _notes(one)]
-    if alone := [one.section.title for one in evaluation.sections if not one.section.published]:
+    if alone := [one.section.title for one in evaluation.sections if one.evaluation is not None and not one.section.published]:
         rows.append(("the paper", f"its numbers are not at hand for {'; '.join(alone)}: ours stand alone"))
     name = f"table_{config.number}"
     rows.append(("written", f"{out}/{name}.json, .csv" if out else "nothing; --out DIR keeps the numbers of every clip, and the settings"))

@@ -104,7 +104,7 @@ def test_the_first_frames_count_and_what_is_done_is_kept(work, run_job, monkeypa
 
 def test_what_cannot_be_measured_is_refused_first(work, run_job) -> None:
     arguments = ("--root", work / "root", "--checkpoint", work / "none.safetensors")
-    assert "0 is not in the range x>=1" in run_job("evaluate.py", "worldtrack", *arguments, "--clip-frames", 0, code=2).stderr
+    assert "first is 0, expected at least 1" in run_job("evaluate.py", "worldtrack", *arguments, "--clip-frames", 0, code=2).stderr
     assert "'icp' is not one of" in run_job("evaluate.py", "worldtrack", *arguments, "--sim3", "icp", code=2).stderr
 
 

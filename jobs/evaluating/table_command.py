@@ -30,7 +30,6 @@ def table_command(
         str | None,
         typer.Option(help="Folder or URL for table_N.json (the values of every clip), .csv.", show_default="nothing is written"),
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="At most this many clips of each dataset.", show_default="all")] = None,
     pixels: Annotated[
         int | None, typer.Option(help="Pixels of a frame as the model sees it, at most.", show_default="as the protocol has it")
     ] = None,
@@ -49,7 +48,6 @@ def table_command(
             number=number,
             checkpoints=tuple(checkpoint),
             roots=named_roots(root),
-            limit=limit,
             pixels=pixels,
             device=device,
             precision=precision,

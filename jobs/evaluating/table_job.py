@@ -23,7 +23,6 @@ class TableConfig:
     number: int  # of the paper's table
     checkpoints: tuple[str, ...]
     roots: Mapping[str, str]  # name of a dataset -> root of its converted clips
-    limit: int | None = None  # at most so many clips of each dataset
     pixels: int | None = None  # of a frame, at most; None: as the protocol has it
     device: str = "auto"
     precision: str = "auto"
@@ -121,7 +120,6 @@ def _measured(config: TableConfig, protocol: ClipProtocol) -> ModelEvaluation | 
                 num_frames=None,
                 frames=protocol.frames,
                 sources=protocol.sources,
-                limit=config.limit,
                 settings=settings,
                 device=config.device,
                 precision=config.precision,

@@ -1,7 +1,7 @@
 """Accuracy of labels and models where the truth is known.
 
 `python jobs/evaluate.py labels --root ROOT --labels LABELSET`, `python jobs/evaluate.py model --root ROOT --checkpoint FILE`,
-`python jobs/evaluate.py worldtrack --root ROOT --checkpoint FILE`.
+`python jobs/evaluate.py worldtrack --root ROOT --checkpoint FILE`, `python jobs/evaluate.py table N --checkpoint FILE --root NAME=PATH`.
 """
 
 from typing import Annotated, Literal
@@ -10,12 +10,14 @@ import typer
 
 from jobs import options
 from jobs.console import counted, error_exit, print_summary, run_job, say_unexpected
+from jobs.evaluating.frame_choice import FrameChoice
 from jobs.evaluating.job import EvaluatingConfig, Evaluation, evaluate_labels, measured_kind
-from jobs.evaluating.model_job import ModelEvaluatingConfig, ModelEvaluation, evaluate_models
-from jobs.evaluating.model_report import model_document
+from jobs.evaluating.model_job import ModelEvaluatingConfig, evaluate_models
+from jobs.evaluating.model_report import document_name, model_document, model_summary_rows
 from jobs.evaluating.model_tables import print_model_tables
 from jobs.evaluating.plots import evaluation_sheet
 from jobs.evaluating.report import evaluation_document
+from jobs.evaluating.table_command import table_command
 from jobs.evaluating.tables import print_tables
 from jobs.execution.run import Executor
 from jobs.execution.units import Limits
@@ -27,7 +29,6 @@ from pipeline.tables import write_document
 from trainer.evaluation import ALL_PROTOCOLS, PROTOCOL_NAMES, WORLD_TRACK_PROTOCOLS, EvaluationSettings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-MODEL_DOCUMENT, LABEL_DOCUMENT = "model_evaluation", "label_scores"  # kinds, and names of files
 WORLD_TRACK_PIXELS = 512 * 288  # of a frame, as St4RTrack's published figures have it
 
 SimilarityName = Literal["sim3", "sim3_repository"]
@@ -245,7 +246,7 @@ def world_track_command(
             root=root,
             checkpoints=tuple(checkpoint),
             split=split,
-            first_frames=clip_frames,
+            frames=FrameChoice(first=clip_frames),
             limit=limit,
             settings=EvaluationSettings(protocols=WORLD_TRACK_PROTOCOLS, pixel_budget=pixels, num_tracks=None, world_sim3=sim3, seed=seed),
             device=device,
@@ -259,37 +260,13 @@ def world_track_command(
     run_job(body)
 
 
-def document_name(config: ModelEvaluatingConfig) -> str:
-    """Kind of the document, and its file's name without the suffix."""
-    return MODEL_DOCUMENT if config.checkpoints else LABEL_DOCUMENT
-
-
-def model_summary_rows(evaluation: ModelEvaluation, out: str | None) -> list[tuple[str, object]]:
-    """Summary rows: clips that were evaluated, and clips that were not."""
-    config = evaluation.config
-    what = "checkpoint" if config.checkpoints else "set"
-    clips = f"{len(evaluation.keys)} of {evaluation.num_clips}, split {config.split or 'all'}; the same for every {what}"
-    rows: list[tuple[str, object]] = [("clips", clips)]
-    if config.checkpoints:
-        rows += [("model", f"{one.source}: {one.about}, {evaluation.precision}") for one in evaluation.subjects]
-    else:
-        rows += [("labels", f"{one.source}: {one.about}") for one in evaluation.subjects]
-    if config.settings.geometry == "truth":
-        rows.append(("geometry", "is given: poses, depth and points are the truth's, motion alone is the model's"))
-    left_out = dict(evaluation.left_out)
-    if evaluation.clip_errors or evaluation.num_unreadable:
-        left_out["cannot be measured"] = len({error.key for error in evaluation.clip_errors}) + evaluation.num_unreadable
-    if left_out:
-        rows.append(("left out", ", ".join(f"{count} {reason}" for reason, count in left_out.items())))
-    if pseudo := evaluation.pose_sources.get("pseudo"):
-        rows.append(("poses", f"of {counted(pseudo, 'clip')} come from another method, not from truth: read their values as relative ones"))
-    rows.append(
-        (
-            "written",
-            f"{out}/{document_name(config)}.json" if out else "nothing; --out DIR keeps the numbers of every clip, and the settings",
-        )
-    )
-    return rows
+app.command(
+    "table",
+    cls=options.command_of(
+        "3 --checkpoint run/weights.safetensors --root sintel=/data/sintel --root tum=/data/tum --out /data/table_3",
+        "8 --checkpoint first.safetensors --checkpoint second.safetensors --root eth3d=/data/eth3d",
+    ),
+)(table_command)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,15 @@
 """Frames as networks are given them: a size of whole patches, and Lanczos's filter, which does not alias where a frame shrinks."""
 
 import math
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
+from PIL import Image
 
 from pipeline.errors import ConfigError
 from pipeline.records.arrays import check_array
 
 PIXEL_BUDGET = 255_000  # pixels of a frame, of the public inference of π³ and TrajVG
-_LOBES = 3
 
 
 def fitted_size(aspect: float, pixels: float, *, patch: int, most_pixels: int | None = None) -> tuple[int, int]:
@@ -38,14 +36,13 @@ def fitted_size(aspect: float, pixels: float, *, patch: int, most_pixels: int | 
 
 
 def resize_frames(frames: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Frames at another size: first along the rows, then along the columns, each rounded to whole values.
+    """Frames at another size, each by Pillow's Lanczos filter.
 
     Args:
         frames: uint8 "T H W 3".
         size: (H', W').
     Returns: uint8 "T H' W' 3"; the frames themselves where the size is theirs.
-    Source: the Lanczos filter of Pillow, by which the public inference of π³ and TrajVG resizes; equal to it up to 1 in one of 10,000
-        values where both axes shrink, or both grow.
+    Source: the public inference of π³ and TrajVG resizes so.
     """
     check_array("frames", frames, "uint8", (None, None, None, 3))
     if frames.shape[1:3] == size:
@@ -54,31 +51,5 @@ def resize_frames(frames: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.N
 
 
 def _resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    height, width = frame.shape[:2]
-    narrowed = _along_first(frame.transpose(1, 0, 2), _filter(width, size[1])).transpose(1, 0, 2) if width != size[1] else frame
-    return _along_first(narrowed, _filter(height, size[0])) if height != size[0] else narrowed
-
-
-def _along_first(picture: np.ndarray, weights: csr_matrix) -> np.ndarray:
-    """ "L ..." to "L' ..." by weights "L' L", uint8."""
-    flat = weights @ picture.reshape(len(picture), -1).astype(np.float32)
-    return np.clip(np.floor(flat + 0.5), 0, 255).astype(np.uint8).reshape(-1, *picture.shape[1:])
-
-
-@lru_cache(maxsize=8)
-def _filter(length: int, new_length: int) -> csr_matrix:
-    """Weights "L' L" of the old pixels in the new ones; every row sums to 1."""
-    stretch = length / new_length
-    width = max(stretch, 1.0)
-    rows, columns, values = [], [], []
-    for place in range(new_length):
-        centre = (place + 0.5) * stretch
-        first = max(math.floor(centre - _LOBES * width + 0.5), 0)
-        taps = np.arange(first, min(math.floor(centre + _LOBES * width + 0.5), length))
-        distance = (taps + 0.5 - centre) / width
-        weight = np.where(np.abs(distance) < _LOBES, np.sinc(distance) * np.sinc(distance / _LOBES), 0.0)
-        rows.append(np.full(len(taps), place))
-        columns.append(taps)
-        values.append(weight / weight.sum())
-    indices = (np.concatenate(rows), np.concatenate(columns))
-    return csr_matrix((np.concatenate(values).astype(np.float32), indices), shape=(new_length, length))
+    height, width = size
+    return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS))

@@ -40,6 +40,7 @@ SCHEMA_VERSIONS = {
     "model_evaluation": 1,
     "evaluated_shard": 1,
     "label_scores": 1,
+    "paper_table": 1,
     "export": 1,
     "exported_clip": 1,
     "exported_shard": 1,

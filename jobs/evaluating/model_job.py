@@ -13,6 +13,7 @@ import numpy as np
 
 from jobs.console import ProgressLine
 from jobs.devices import choose_device
+from jobs.evaluating.frame_choice import FrameChoice
 from jobs.evaluating.job import ClipError
 from jobs.evaluating.model_stage import READING, ModelStage, scores_of_document
 from jobs.evaluating.shard_results import ShardResults, errors_of, made_from, results_folder
@@ -31,7 +32,7 @@ from pipeline.tables import read_document
 from trainer.evaluation import ClipScores, EvaluationSettings, stream_of_truth
 
 _LOG = logging.getLogger(__name__)
-_SETTINGS = ("split", "num_frames", "frame_stride", "first_frames", "device", "precision", "num_gpus_per_worker")  # that results depend on
+_SETTINGS = ("split", "num_frames", "frame_stride", "sources", "device", "precision", "num_gpus_per_worker")  # that results depend on
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +45,8 @@ class ModelEvaluatingConfig:
     split: str | None = None  # train | val | test; None takes all
     num_frames: int | None = 24  # of a clip, from a place drawn by the seed; shorter clips, and all of label sets, are taken whole
     frame_stride: int = 1
-    first_frames: int | None = None  # take so many first frames of each clip instead of `num_frames` from a place drawn
+    frames: FrameChoice | None = None  # in the place of `num_frames` at `frame_stride`
+    sources: tuple[str, ...] = ("*",)  # patterns of the sources of clips, as the shell has them; others are left out
     limit: int | None = None  # at most so many clips of the plan, its first ones
     settings: EvaluationSettings = field(default_factory=EvaluationSettings)
     device: str = "auto"
@@ -65,15 +67,13 @@ class ModelEvaluatingConfig:
             object.__setattr__(self, "num_frames", None)
         if self.precision not in ("auto", *FORWARD_PRECISIONS):
             raise ConfigError(f"--precision is {self.precision!r}, expected auto, {', '.join(FORWARD_PRECISIONS)}")
-        if self.first_frames is not None and self.first_frames < 1:
-            raise ConfigError(f"--clip-frames is {self.first_frames}, expected at least 1")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"--limit is {self.limit}, expected at least 1")
 
     @property
     def stream(self) -> StreamConfig:
         """Every clip once, in plan order, with all truth."""
-        num_frames = self.num_frames if self.first_frames is None else None
+        num_frames = self.num_frames if self.frames is None else None
         return stream_of_truth(self.root, split=self.split, num_frames=num_frames, frame_stride=self.frame_stride, seed=self.settings.seed)
 
     def subjects(self) -> tuple[Subject, ...]:
@@ -161,6 +161,7 @@ def _walk(config: ModelEvaluatingConfig, root: str, subject: Subject, spans: Map
     settings = {
         **asdict(config.settings),
         **{name: getattr(config, name) for name in _SETTINGS},
+        "frames": config.frames and asdict(config.frames),
         **subject.settings(),
     }
     folder = results_folder(config.out, settings)
@@ -174,7 +175,8 @@ def _walk(config: ModelEvaluatingConfig, root: str, subject: Subject, spans: Map
         settings=config.settings,
         spans=spans,
         results=results,
-        first_frames=config.first_frames,
+        frames=config.frames,
+        sources=config.sources,
     )
     with ProgressLine(f"evaluating {subject.source.rsplit('/', 1)[-1]}", sum(len(spans[shard]) for shard in missing), "clips") as progress:
         found = config.executor.run(stage, missing, progress, num_gpus=config.num_gpus_per_worker).results

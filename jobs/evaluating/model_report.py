@@ -1,13 +1,16 @@
-"""The evaluation of models, or of label sets of other kinds than tracks, as a JSON document: every clip's values, and the settings."""
+"""The evaluation of models, or of label sets of other kinds than tracks: a JSON document with every clip's values, and the summary."""
 
 import math
 from dataclasses import asdict
 from typing import Any
 
-from jobs.evaluating.model_job import ModelEvaluation, SubjectScores
+from jobs.console import counted
+from jobs.evaluating.model_job import ModelEvaluatingConfig, ModelEvaluation, SubjectScores
 from jobs.evaluating.model_tables import differences, subsets_of
 from pipeline.shards.dataset import code_version
 from trainer.evaluation import MEASURES, PROTOCOLS, ClipScores, summarise
+
+MODEL_DOCUMENT, LABEL_DOCUMENT = "model_evaluation", "label_scores"  # kinds, and names of files
 
 
 def model_document(evaluation: ModelEvaluation) -> dict[str, Any]:
@@ -20,7 +23,8 @@ def model_document(evaluation: ModelEvaluation) -> dict[str, Any]:
             "split": config.split,
             "num_frames": config.num_frames,
             "frame_stride": config.frame_stride,
-            "first_frames": config.first_frames,
+            "frames": config.frames and asdict(config.frames),
+            "sources": config.sources,
             "limit": config.limit,
             "precision": evaluation.precision,
             "code_version": code_version(),
@@ -34,6 +38,39 @@ def model_document(evaluation: ModelEvaluation) -> dict[str, Any]:
         "checkpoints" if config.checkpoints else "label_sets": [_of_subject(one) for one in evaluation.subjects],
         "differences_from_first": [_differences(first, other) for other in evaluation.subjects[1:]],
     }
+
+
+def document_name(config: ModelEvaluatingConfig) -> str:
+    """Kind of the document, and its file's name without the suffix."""
+    return MODEL_DOCUMENT if config.checkpoints else LABEL_DOCUMENT
+
+
+def model_summary_rows(evaluation: ModelEvaluation, out: str | None) -> list[tuple[str, object]]:
+    """Summary rows: clips that were evaluated, and clips that were not."""
+    config = evaluation.config
+    what = "checkpoint" if config.checkpoints else "set"
+    clips = f"{len(evaluation.keys)} of {evaluation.num_clips}, split {config.split or 'all'}; the same for every {what}"
+    rows: list[tuple[str, object]] = [("clips", clips)]
+    if config.checkpoints:
+        rows += [("model", f"{one.source}: {one.about}, {evaluation.precision}") for one in evaluation.subjects]
+    else:
+        rows += [("labels", f"{one.source}: {one.about}") for one in evaluation.subjects]
+    if config.settings.geometry == "truth":
+        rows.append(("geometry", "is given: poses, depth and points are the truth's, motion alone is the model's"))
+    left_out = dict(evaluation.left_out)
+    if evaluation.clip_errors or evaluation.num_unreadable:
+        left_out["cannot be measured"] = len({error.key for error in evaluation.clip_errors}) + evaluation.num_unreadable
+    if left_out:
+        rows.append(("left out", ", ".join(f"{count} {reason}" for reason, count in left_out.items())))
+    if pseudo := evaluation.pose_sources.get("pseudo"):
+        rows.append(("poses", f"of {counted(pseudo, 'clip')} come from another method, not from truth: read their values as relative ones"))
+    rows.append(
+        (
+            "written",
+            f"{out}/{document_name(config)}.json" if out else "nothing; --out DIR keeps the numbers of every clip, and the settings",
+        )
+    )
+    return rows
 
 
 def _of_subject(one: SubjectScores) -> dict[str, Any]:

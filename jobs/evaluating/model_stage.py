@@ -4,18 +4,19 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from itertools import takewhile
 from typing import Any
 
 import numpy as np
 
+from jobs.evaluating.frame_choice import FrameChoice
 from jobs.evaluating.shard_results import ShardResults, error_documents
 from jobs.evaluating.subjects import OpenSubject, Subject
 from pipeline.border import begin_part, border
 from pipeline.errors import DataError
 from pipeline.metrics import RelativePoseErrors
 from pipeline.records import ClipSample
-from pipeline.records.views import take_frames
 from pipeline.shards.errors_table import ErrorRow
 from pipeline.shards.index import ClipEntry
 from pipeline.shards.suspects import hold_back_suspects
@@ -25,6 +26,7 @@ from pipeline.stream.survivors import Survivor
 from trainer.evaluation import ClipScores, EvaluationSettings
 
 READING = "reading"  # the stage of errors of clips that could not be read
+OTHER_SOURCE = "of sequences that the protocol leaves out"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -36,7 +38,8 @@ class ModelStage:
     settings: EvaluationSettings
     spans: Mapping[int, range]  # shard -> its places in the stream
     results: ShardResults
-    first_frames: int | None = None  # of each clip, at most; None: all that the stream delivers
+    frames: FrameChoice | None = None  # of each clip; None: those that the stream delivers
+    sources: tuple[str, ...] = ("*",)  # patterns: clips of other sources are left out
 
     def run(self, unit: int, crashed: Mapping[str, str]) -> dict[str, Any]:
         subject = self.subject.opened(unit, self.settings)
@@ -46,7 +49,7 @@ class ModelStage:
         for survivor in survivors:
             begin_part(survivor.entry.key)
             sample = self._read(survivor, crashed.get(survivor.entry.key))
-            found = sample if isinstance(sample, ErrorRow) else self._scores(subject, survivor.entry, sample)
+            found = self._scores(subject, survivor.entry, sample) if isinstance(sample, ClipSample) else sample
             if isinstance(found, ErrorRow):
                 errors.append(found)
             elif isinstance(found, ClipScores) and isinstance(sample, ClipSample):
@@ -83,14 +86,17 @@ class ModelStage:
         found = ClipStream(self.stream).survivors_from(span.start)
         return takewhile(lambda survivor: survivor.index < span.stop, found)
 
-    def _read(self, survivor: Survivor, crash: str | None) -> ClipSample | ErrorRow:
+    def _read(self, survivor: Survivor, crash: str | None) -> ClipSample | ErrorRow | str:
+        """The clip; or why it cannot be read, or is none of the protocol's."""
         entry = survivor.entry
+        if not any(fnmatchcase(entry.source, pattern) for pattern in self.sources):
+            return OTHER_SOURCE
         try:
             if crash is not None:
                 raise DataError(crash)
             with border(f"clip {entry.key}"):
-                sample = assemble(self.stream, survivor)
-                return sample if self.first_frames is None else take_frames(sample, np.arange(min(self.first_frames, len(sample.frames))))
+                frames = None if self.frames is None or entry.record is None else self.frames.of_clip(entry.record)
+                return frames if isinstance(frames, str) else assemble(self.stream, survivor, frames=frames)
         except DataError as error:
             return ErrorRow.of(error, stage=READING, key=entry.key, source=entry.source)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import PIL
 import torch
 from torch import Tensor
 
@@ -70,7 +71,7 @@ class Pi3DepthLabeler:
             checkpoint=self._file.source,
             checkpoint_sha256=self._file.sha256,
             precision=self._precision,
-            versions={"numpy": np.__version__, "torch": torch.__version__},
+            versions={"numpy": np.__version__, "pillow": PIL.__version__, "torch": torch.__version__},
             license=self._license,
         )
 

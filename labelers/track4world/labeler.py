@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, cast, get_args
 
 import numpy as np
+import PIL
 import torch
 
 from labelers.options import check_choice, check_count, check_number
@@ -94,7 +95,7 @@ class Track4WorldLabeler:
             checkpoint=self._weights.source,
             checkpoint_sha256=self._weights.sha256,
             precision=self.precision,
-            versions={"numpy": np.__version__, "torch": torch.__version__},
+            versions={"numpy": np.__version__, "pillow": PIL.__version__, "torch": torch.__version__},
             license=self.license or self._loaded.license,
         )
 

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from pipeline.errors import ConfigError, DataError
-from pipeline.metrics.tapvid3d_scaling import SCALINGS, Scaling, count_neighborhoods, neighborhood_weights, scale_factors, weighted_sum
+from pipeline.metrics.tapvid3d_scaling import SCALINGS, Scaling, count_neighborhoods, neighborhood_weights, scale_factors, summed, weighted
 from pipeline.metrics.tapvid_counts import THRESHOLDS_PX, PointOutcomes, TapvidCounts, TapvidMetrics, count_points, fractions_of, ratio
 from pipeline.metrics.tracks3d import Tracks3d, check_comparable
 from pipeline.records.arrays import Floats, Ints
@@ -93,8 +93,8 @@ def _measured(
     scale = scale_factors(truth, prediction, scaling=config.scaling, query_frames=queries)
     if config.scaling == "local_neighborhood":
         counts = count_neighborhoods(truth, prediction, scale=scale, thresholds=thresholds, radius_m=config.neighborhood_radius_m)
-        if not trackwise:
-            counts = weighted_sum(counts, neighborhood_weights(truth, counts))
+        counts = weighted(counts, neighborhood_weights(truth, counts))
+        counts = counts if trackwise else summed(counts)
     else:
         counts = _counts(truth, prediction, scale, thresholds, axes=(0,) if trackwise else (0, 1))
     return _metrics(counts, scale)

@@ -85,14 +85,22 @@ def count_neighborhoods(
 
 
 def neighborhood_weights(truth: Tracks3d, counts: TapvidCounts) -> np.ndarray:
-    """ "N": frames in which the track is visible / visible points around it, so that crowded places do not outweigh lonely ones."""
+    """ "N": frames in which the track is visible / visible points around it, so that crowded places do not outweigh lonely ones.
+
+    A track that is never visible weighs 0: alone it has no value, as in the public code.
+    """
     frames_visible = np.sum(truth.visible & truth.evaluated, axis=0)
     return np.asarray(frames_visible / np.maximum(counts.visible, 1))
 
 
-def weighted_sum(counts: TapvidCounts, weights: np.ndarray) -> TapvidCounts:
+def weighted(counts: TapvidCounts, weights: np.ndarray) -> TapvidCounts:
+    """Counts "N" times a weight of each track; one that weighs nothing counts nothing."""
+    return TapvidCounts(thresholds=counts.thresholds, **{name: weights * getattr(counts, name) for name in COUNTED})
+
+
+def summed(counts: TapvidCounts) -> TapvidCounts:
     """Counts "N" summed to those of the whole video, shape ()."""
-    sums = {name: np.asarray(np.sum(weights * getattr(counts, name), axis=-1)) for name in COUNTED}
+    sums = {name: np.asarray(np.sum(getattr(counts, name), axis=-1)) for name in COUNTED}
     return TapvidCounts(thresholds=counts.thresholds, **sums)
 
 

@@ -64,18 +64,20 @@ class ItemReader(Generic[T]):
             raise UnexpectedError(f'{error}; make this shard again, or stream with on_error="skip"', error.kind, error.trace) from error
 
 
-def assemble(config: StreamConfig, survivor: Survivor) -> ClipSample:
+def assemble(config: StreamConfig, survivor: Survivor, *, frames: np.ndarray | None = None) -> ClipSample:
     """Read and decode one clip, windowed and brought to a size as configured.
 
     Where labels were asked for, tracks (or depth) are the label set's, also on a clip that has true ones; all else stays the clip's
     own. `supervision` is the clip's: metric if its arrays are in metres and delivered, else pseudo. With an audit, the tracks come with
     their weights. Where a size crops or pads, tracks are seen, asked for and weighed within the picture alone: see `hide_outside`.
 
+    Args:
+        frames: int64 "T", increasing, of the stored clip, in the place of a window.
     Raises: DataError or StorageError, naming shard, clip and remedy, if anything of the clip cannot be read.
     """
     framing = _framing(config, _record(survivor))
     with explained(config, survivor, f"make this shard again, or {SKIP}"):
-        sample = _of_clip(config, survivor, framing)
+        sample = _of_clip(config, survivor, framing, frames)
     with explained(config, survivor, f"or {SKIP}"):
         sample = _with_labels(sample, survivor, framing)
     return hide_outside(sample, framing.picture) if config.size is not None and config.fit != "stretch" else sample
@@ -97,10 +99,10 @@ def _where(config: StreamConfig, survivor: Survivor) -> str:
     return f"{config.root}: shard {survivor.shard:06d}, clip {survivor.entry.key}"
 
 
-def _of_clip(config: StreamConfig, survivor: Survivor, framing: Framing) -> ClipSample:
+def _of_clip(config: StreamConfig, survivor: Survivor, framing: Framing, frames: np.ndarray | None) -> ClipSample:
     entry = survivor.entry
     record = _record(survivor)
-    indices = window_indices(config, survivor.index, record.frames)
+    indices = window_indices(config, survivor.index, record.frames) if frames is None else frames
     with_truth = config.arrays and not is_withheld(config, record)
     is_metric = record.is_metric and with_truth
     sample = ClipSample(

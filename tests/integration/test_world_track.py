@@ -95,7 +95,7 @@ def test_the_first_frames_count_and_what_is_done_is_kept(work, run_job, monkeypa
     run_job("evaluate.py", "worldtrack", *short, "--out", work / "short")
     report = (work / "short/model_evaluation.json").read_bytes()
     document = measured(work, "short")
-    assert (document["settings"]["first_frames"], document["settings"]["num_tracks"]) == (3, None)
+    assert (document["settings"]["frames"]["first"], document["settings"]["num_tracks"]) == (3, None)
     assert [clip["num_frames"] for clip in document["checkpoints"][0]["clips"]] == [3]
     monkeypatch.setattr("jobs.evaluating.subjects.load_checkpoint", None)  # nothing is left to be measured
     run_job("evaluate.py", "worldtrack", *short, "--out", work / "short")
@@ -104,7 +104,7 @@ def test_the_first_frames_count_and_what_is_done_is_kept(work, run_job, monkeypa
 
 def test_what_cannot_be_measured_is_refused_first(work, run_job) -> None:
     arguments = ("--root", work / "root", "--checkpoint", work / "none.safetensors")
-    assert "--clip-frames is 0" in run_job("evaluate.py", "worldtrack", *arguments, "--clip-frames", 0, code=2).stderr
+    assert "first is 0, expected at least 1" in run_job("evaluate.py", "worldtrack", *arguments, "--clip-frames", 0, code=2).stderr
     assert "'icp' is not one of" in run_job("evaluate.py", "worldtrack", *arguments, "--sim3", "icp", code=2).stderr
 
 

@@ -1,15 +1,6 @@
 """Evaluation of models and label sets on clips with truth: camera poses, depth of videos, point maps, flow, and tracks in space."""
 
-from trainer.evaluation.clip_scores import (
-    ALL_PROTOCOLS,
-    PROTOCOL_NAMES,
-    TRACKING,
-    WORLD_TRACK_PROTOCOLS,
-    ClipScores,
-    EvaluationSettings,
-    lacks_truth,
-    measure_clip,
-)
+from trainer.evaluation.clip_scores import ClipScores, lacks_truth, measure_clip
 from trainer.evaluation.label_scores import SCORED, measure_labels
 from trainer.evaluation.measures import (
     CLIPS_FOR_INTERVAL,
@@ -22,6 +13,14 @@ from trainer.evaluation.measures import (
     summarise,
 )
 from trainer.evaluation.model_scores import NO_GEOMETRY, NO_TRUTH, measure_model, stream_of_truth
+from trainer.evaluation.settings import (
+    ALL_PROTOCOLS,
+    PROTOCOL_NAMES,
+    SINGLE_IMAGES,
+    TRACKING,
+    WORLD_TRACK_PROTOCOLS,
+    EvaluationSettings,
+)
 from trainer.evaluation.truth_metrics import choose_tracks, known_geometry
 
 __all__ = [
@@ -33,6 +32,7 @@ __all__ = [
     "PROTOCOLS",
     "PROTOCOL_NAMES",
     "SCORED",
+    "SINGLE_IMAGES",
     "TRACKING",
     "WORLD_TRACK_PROTOCOLS",
     "ClipScores",

@@ -1,4 +1,4 @@
-"""Scores of one prediction on one clip, and the settings by which they are taken."""
+"""Scores of one prediction on one clip."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,12 +6,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from networks.inputs import PIXEL_BUDGET
-from pipeline.errors import ConfigError, DataError
-from pipeline.metrics import DepthProtocol, RelativePoseErrors, depth_metrics, published_protocol, resize_to_truth
+from pipeline.errors import DataError
+from pipeline.metrics import (
+    RelativePoseErrors,
+    depth_metrics,
+    mean_depth_metric,
+    resize_to_truth,
+)
 from pipeline.metrics.world_tracks import tracks_in_first_camera
 from pipeline.records import ClipSample
 from trainer.evaluation.motion import FIXED_BUBBLES, SCENE_FLOW, TracksInSpace, fixed_bubble_scores, flow_scores, measure_scene_flow
+from trainer.evaluation.settings import SINGLE_IMAGES, EvaluationSettings
 from trainer.evaluation.truth_metrics import (
     ChosenTracks,
     Score,
@@ -25,24 +30,17 @@ from trainer.evaluation.truth_metrics import (
     undefined_scores,
 )
 from trainer.evaluation.world_track import (
-    SIM3,
     WORLD_RECONSTRUCTION,
     WORLD_TRACK,
     world_reconstruction_scores,
     world_track_scores,
 )
 from trainer.inference.prediction import Prediction
-from trainer.inference.reconstruction import VISIBLE
 
-PROTOCOL_NAMES = ("poses", "video_depth", "point_maps", "tracks3d")  # measured unless asked for otherwise
-WORLD_TRACK_PROTOCOLS = ("world_track", "world_reconstruction")  # of the WorldTrack benchmark
-MOTION_PROTOCOLS = ("fixed_bubbles", "scene_flow")  # of Track4World
-ALL_PROTOCOLS = (*PROTOCOL_NAMES, *WORLD_TRACK_PROTOCOLS, *MOTION_PROTOCOLS)
-TRACKING = ("tracks3d", "world_track", *MOTION_PROTOCOLS)  # protocols for which a model is asked for tracks
-GEOMETRIES = ("model", "truth")
 POSES = ("ate", "rpe_trans", "rpe_rot_deg")
 PAIRS = ("rra_30", "rta_30", "auc_30")
 DEPTHS = tuple(f"{value}_{alignment}" for alignment in ("scale", "scale_shift") for value in ("abs_rel", "delta_1"))
+IMAGE_DEPTHS = ("abs_rel_median", "delta_1_median")
 CLOUDS = ("accuracy", "completion", "normal_consistency")
 CAMERA_TRACKS = ("average_jaccard_3d", "average_pts_within_3d", "occlusion_accuracy")
 WORLD_TRACKS = ("world_apd", "world_epe_m")
@@ -51,6 +49,7 @@ VALUES = (
     *POSES,
     *PAIRS,
     *DEPTHS,
+    *IMAGE_DEPTHS,
     *(f"{name}_{spread}" for name in CLOUDS for spread in ("mean", "median")),
     *CAMERA_TRACKS,
     *WORLD_TRACKS,
@@ -60,48 +59,6 @@ VALUES = (
     *SCENE_FLOW,
     *LABELLED,
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluationSettings:
-    """Settings of an evaluation. The defaults are the field's where it has any; the others are ours."""
-
-    protocols: tuple[str, ...] = PROTOCOL_NAMES  # what is measured
-    geometry: str = "model"  # where points and cameras come from: "model", or "truth" for one that has no geometry of its own
-    pixel_budget: int = PIXEL_BUDGET  # of a frame as the model sees it
-    num_tracks: int | None = 512  # at most, thinned evenly, of the true tracks that are seen in the first frame; None: all
-    visible: float = VISIBLE  # score above which a predicted point counts as seen
-    pose_frames: int = 10  # drawn from a clip for RRA, RTA and AUC; all of them if it has fewer
-    depth_range: str | None = None  # "sintel", "bonn", "kitti" or "nyu": their tables' range of true depths and clipping
-    point_frames: int = 4  # spread over a clip, whose points are compared
-    max_points: int = 20_000  # of these frames together, thinned evenly
-    icp_distance: float | None = 0.1  # largest distance of an ICP match in the truth's unit; None leaves ICP out
-    flow_frame: int = 4  # scene flow goes from the first frame to this one
-    world_sim3: str = "sim3"  # the similarity of world_track; "sim3_repository": with the scale as the public evaluation has it
-    seed: int = 0  # of the drawn frames, and of RANSAC
-
-    def __post_init__(self) -> None:
-        for name, least in {"num_tracks": 1, "pose_frames": 2, "point_frames": 1, "flow_frame": 1, "max_points": 100, "seed": 0}.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ConfigError(f"evaluation: {name} is {value}, expected at least {least}")
-        if not self.protocols or not set(self.protocols) <= set(ALL_PROTOCOLS):
-            raise ConfigError(
-                f"evaluation: protocols are {', '.join(self.protocols) or 'none'}, expected some of {', '.join(ALL_PROTOCOLS)}"
-            )
-        if self.world_sim3 not in SIM3:
-            raise ConfigError(f"evaluation: world_sim3 is {self.world_sim3!r}, expected {' or '.join(SIM3)}")
-        if self.geometry not in GEOMETRIES:
-            raise ConfigError(f"evaluation: geometry is {self.geometry!r}, expected {' or '.join(GEOMETRIES)}")
-        if not 0 <= self.visible < 1:
-            raise ConfigError(f"evaluation: visible is {self.visible}, expected a score from 0 to below 1")
-        if self.icp_distance is not None and not self.icp_distance > 0:
-            raise ConfigError(f"evaluation: icp_distance is {self.icp_distance}, expected a positive length, or none")
-        self.depth_protocol("metric")
-
-    def depth_protocol(self, alignment: str) -> DepthProtocol:
-        """The depth range of these settings under an alignment. Raises ConfigError for an unknown range."""
-        return DepthProtocol(alignment=alignment) if self.depth_range is None else published_protocol(self.depth_range, alignment)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -141,6 +98,8 @@ def measure_clip(prediction: Prediction, sample: ClipSample, chosen: ChosenTrack
         found += pose_scores(prediction.camera_to_world, sample, pairs)
     if "video_depth" in asked:
         found += _depth_scores(prediction, sample, settings)
+    if SINGLE_IMAGES in asked:
+        found += image_depth_scores(prediction.depth, sample, settings)
     if "point_maps" in asked:
         found += _point_map_scores(prediction, sample, settings)
     if "tracks3d" in asked:
@@ -220,6 +179,22 @@ def _depth_scores(prediction: Prediction, sample: ClipSample, settings: Evaluati
         metrics = depth_metrics(predicted, sample.depth, protocol=settings.depth_protocol(alignment))
         for name in ("abs_rel", "delta_1"):
             yield Score(f"{name}_{suffix}", getattr(metrics, name), metrics.undefined.get(name))
+
+
+def image_depth_scores(depth: np.ndarray, sample: ClipSample, settings: EvaluationSettings) -> Iterator[Score]:
+    """Scores of depth "T h w" whose every frame has a scale of its own, its median's: means over frames, weighted by valid pixels."""
+    if sample.depth is None:
+        yield from undefined_scores(IMAGE_DEPTHS, "no true depth")
+        return
+    height, width = sample.depth.shape[1:]
+    protocol = settings.depth_protocol("median")
+    images = [
+        depth_metrics(resize_to_truth(frame[None], height=height, width=width)[0], true, protocol=protocol)
+        for frame, true in zip(depth, sample.depth, strict=True)
+    ]
+    for name in ("abs_rel", "delta_1"):
+        mean = mean_depth_metric(images, name)
+        yield Score(f"{name}_median", mean.value, "no frame has a valid true depth and a scale")
 
 
 def _valid_pixels(sample: ClipSample, settings: EvaluationSettings) -> int:

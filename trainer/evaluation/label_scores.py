@@ -8,8 +8,9 @@ import numpy as np
 from pipeline.metrics.label_comparison import match_true_queries
 from pipeline.metrics.scene_flow import MEASURES_2D, pixel_measures
 from pipeline.records import CameraLabels, ClipSample, FlowLabels, Labels, Tracks3dLabels, TrackTruth
-from trainer.evaluation.clip_scores import ClipScores, EvaluationSettings, clip_scores, pose_pairs, pose_scores, world_scores
+from trainer.evaluation.clip_scores import ClipScores, clip_scores, pose_pairs, pose_scores, world_scores
 from trainer.evaluation.motion import FLOW_2D, TracksInSpace, fixed_bubble_scores
+from trainer.evaluation.settings import EvaluationSettings
 from trainer.evaluation.truth_metrics import ChosenTracks, Score, true_tracks, undefined_scores
 
 SCORED = (CameraLabels.kind, Tracks3dLabels.kind, FlowLabels.kind)  # kinds of labels that are measured here
@@ -54,7 +55,7 @@ def _tracks(labels: Tracks3dLabels, sample: ClipSample) -> ClipScores | str:
     )
     tracks = match_true_queries(labels.queries, truth)
     matched = np.flatnonzero(tracks >= 0)
-    chosen = ChosenTracks(index=tracks[matched], queries=labels.queries[matched, 1:])
+    chosen = ChosenTracks(index=tracks[matched], queries=labels.queries[matched, 1:], frames=labels.queries[matched, 0].astype(np.int64))
     labelled = TracksInSpace(visible=labels.visibility[:, matched], world=labels.tracks_world[:, matched])
     _, seen, known = true_tracks(sample, chosen)
     share = _share("labelled_tracks", np.isfinite(labelled.world).all(axis=-1)[seen & known], "no true point is seen")

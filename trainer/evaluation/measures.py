@@ -78,6 +78,11 @@ PROTOCOLS = (
         ),
     ),
     Protocol(
+        name="single_images",
+        title="depth of single images (a median scale an image; weighted by valid pixels)",
+        measures=(_lower("abs_rel_median", "AbsRel", "pixels"), _share("delta_1_median", "d<1.25", "pixels")),
+    ),
+    Protocol(
         name="point_maps",
         title="point maps (Umeyama, then ICP; in the truth's unit; normals as cosines)",
         measures=(

@@ -2,14 +2,14 @@
 
 from networks import model_name
 from networks.building import Network
-from networks.inputs import fitted_size, resize_frames
 from networks.layers.computing import ForwardPrecision
 from pipeline.records import ClipSample
 from pipeline.stream import StreamConfig
-from trainer.evaluation.clip_scores import TRACKING, ClipScores, EvaluationSettings, lacks_truth, measure_clip
+from trainer.evaluation.clip_scores import ClipScores, lacks_truth, measure_clip
+from trainer.evaluation.predicting import model_size, predict_clip
+from trainer.evaluation.settings import TRACKING, EvaluationSettings
 from trainer.evaluation.truth_metrics import choose_tracks, known_geometry
 from trainer.families import family_of
-from trainer.inference import predict
 
 NO_TRUTH = "no poses, depth or tracks in space"
 NO_GEOMETRY = "not every frame has a true pose and depth"
@@ -41,13 +41,11 @@ def measure_model(model: Network, sample: ClipSample, settings: EvaluationSettin
     if lacks_truth(sample):
         return NO_TRUTH
     height, width = sample.frames.shape[1:3]
-    patch = family_of(model_name(model)).patch_size(model)
-    size = fitted_size(width / height, settings.pixel_budget, patch=patch)
+    size = model_size((height, width), settings, patch=family_of(model_name(model)).patch_size(model))
     geometry = known_geometry(sample, size) if settings.geometry == "truth" else None
     if geometry is None and settings.geometry == "truth":
         return NO_GEOMETRY
     asked = not set(TRACKING).isdisjoint(settings.protocols)
-    chosen = choose_tracks(sample, size, at_most=settings.num_tracks) if asked else None
-    queries = None if chosen is None else chosen.queries
-    prediction = predict(model, resize_frames(sample.frames, size), queries, precision=precision, geometry=geometry)
+    chosen = choose_tracks(sample, size, at_most=settings.num_tracks, queries=settings.queries) if asked else None
+    prediction = predict_clip(model, sample.frames, chosen, settings, size=size, precision=precision, geometry=geometry)
     return measure_clip(prediction, sample, chosen, settings)

@@ -47,30 +47,36 @@ def undefined_scores(names: Iterable[str], why: str) -> list[Score]:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ChosenTracks:
-    """N true tracks that are seen in the first frame."""
+    """N true tracks, each seen in the frame that it is asked for in."""
 
     index: np.ndarray  # int64 "N": rows of the sample's tracks
-    queries: np.ndarray  # float32 "N 2", (x, y) in pixels of the first frame as the model sees it
+    queries: np.ndarray  # float32 "N 2", (x, y) in pixels of that frame as the model sees it
+    frames: np.ndarray  # int64 "N": that frame
 
 
-def choose_tracks(sample: ClipSample, size: tuple[int, int], *, at_most: int | None) -> ChosenTracks | None:
-    """True tracks to query; None where the clip has no 3D tracks, or none is known and visible within its first frame.
+def choose_tracks(sample: ClipSample, size: tuple[int, int], *, at_most: int | None, queries: str = "first") -> ChosenTracks | None:
+    """True tracks to query; None where the clip has no 3D tracks, or none is known and visible within the frame it is asked for in.
 
     Args:
         size: (H, W) of the frames as the model sees them.
         at_most: more tracks than these are thinned evenly, in their order; None: all.
+        queries: "first" asks in the first frame; "own" in each track's query frame, and leaves out tracks without one.
     """
     if sample.tracks3d is None or sample.tracks2d is None or sample.visibility is None:
         return None
+    num_frames, num_tracks = sample.visibility.shape
+    asked = sample.query_frame if queries == "own" and sample.query_frame is not None else np.zeros(num_tracks, np.int64)
+    at = np.clip(asked.astype(np.int64), 0, num_frames - 1), np.arange(num_tracks)
     height, width = sample.frames.shape[1:3]
-    x, y = sample.tracks2d[0].T
-    known = sample.visibility[0] if sample.track_valid is None else sample.visibility[0] & sample.track_valid[0]
+    x, y = sample.tracks2d[at].T
+    known = (asked >= 0) & (sample.visibility[at] if sample.track_valid is None else sample.visibility[at] & sample.track_valid[at])
     index = np.flatnonzero(known & (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5))
     if not len(index):
         return None
     if at_most is not None and len(index) > at_most:
         index = index[np.linspace(0, len(index) - 1, at_most).round().astype(np.int64)]
-    return ChosenTracks(index=index, queries=resize_points(sample.tracks2d[0, index], (height, width), size))
+    frames = at[0][index]
+    return ChosenTracks(index=index, queries=resize_points(sample.tracks2d[frames, index], (height, width), size), frames=frames)
 
 
 def known_geometry(sample: ClipSample, size: tuple[int, int]) -> KnownGeometry | None:
@@ -133,8 +139,8 @@ class TruePoints:
     mask: np.ndarray  # bool "K H W"
 
 
-def true_points(sample: ClipSample, size: tuple[int, int], *, num_frames: int, max_points: int) -> TruePoints | None:
-    """Points of `num_frames` frames spread over those with a pose, of at most `max_points` pixels on an even grid.
+def true_points(sample: ClipSample, size: tuple[int, int], *, num_frames: int | None, max_points: int | None) -> TruePoints | None:
+    """Points of `num_frames` frames spread over those with a pose, of at most `max_points` pixels on an even grid; None: all.
 
     Each takes the nearest stored depth, so that none lies between two surfaces. None if no pixel of these frames has a depth.
     """
@@ -144,11 +150,11 @@ def true_points(sample: ClipSample, size: tuple[int, int], *, num_frames: int, m
     known = np.arange(len(sample.frames)) if sample.pose_valid is None else np.flatnonzero(sample.pose_valid)
     if not len(known):
         return None
-    frames = known[np.unique(np.linspace(0, len(known) - 1, num_frames).round().astype(np.int64))]
+    frames = known[np.unique(np.linspace(0, len(known) - 1, num_frames or len(known)).round().astype(np.int64))]
     depth = resize_nearest(sample.depth[frames], size).astype(np.float64)
     intrinsics = resize_intrinsics(sample.intrinsics[frames], sample.frames.shape[1:3], size).astype(np.float64)
     mask = (depth > 0) & np.isfinite(depth)
-    step = max(1, int(np.ceil(np.sqrt(mask.sum() / max_points))))
+    step = 1 if max_points is None else max(1, int(np.ceil(np.sqrt(mask.sum() / max_points))))
     kept = np.zeros_like(mask)
     kept[:, step // 2 :: step, step // 2 :: step] = True
     mask &= kept

@@ -242,6 +242,17 @@ def test_a_lonely_and_a_crowded_track_weigh_alike_in_local_neighborhoods() -> No
     assert measured.occlusion_accuracy == 1
 
 
+def test_a_track_that_is_never_seen_has_no_value_in_its_local_neighborhood() -> None:
+    positions = np.array([[0, 0, 2], [0.01, 0, 2], [5, 0, 2]]) * np.ones((2, 1, 1))  # the hidden one has a seen neighbour; one is far
+    truth = Tracks3d(positions=positions, visible=np.array([[False, True, True]] * 2))
+    prediction = Tracks3d(positions=positions, visible=np.array([[False, True, False]] * 2))
+    asked = {"focal_px": 100, "query_frames": np.zeros(3, int), "config": Tapvid3dConfig(scaling="local_neighborhood")}
+    alone = tapvid3d_trackwise_metrics(truth, prediction, **asked)
+    np.testing.assert_array_equal(alone.occlusion_accuracy, [np.nan, 1, 0])  # google-deepmind/tapnet says so too
+    np.testing.assert_array_equal(alone.average_jaccard, [np.nan, 1, 0])
+    assert tapvid3d_metrics(truth, prediction, **asked).occlusion_accuracy == pytest.approx(2 / 3)  # weights 0; 1 on four points; 1 on two
+
+
 def test_bad_input_is_refused_with_its_place() -> None:
     good = make_tracks([[[0, 0, 2], [0, 0, 3]]])
     broken = replace(good, positions=np.array([[[0, 0, 2], [np.nan, 0, 3]]]))

@@ -28,8 +28,9 @@ def test_a_right_prediction_in_another_world_and_unit_is_right():
     for name in ("rra_30", "rta_30", "delta_1_scale", "average_jaccard_3d", "average_pts_within_3d", "occlusion_accuracy", "world_apd"):
         assert found.values[name] == 1, name
     assert found.values["normal_consistency_mean"] == pytest.approx(1, abs=1e-3)
-    assert set(found.undefined.values()) == {"not asked for"}  # the protocols of WorldTrack and Track4World
-    assert not {name for name in found.undefined if not name.startswith(("world_track_", "world_points_", "bubble_", "flow_", "labelled_"))}
+    assert set(found.undefined.values()) == {"not asked for"}  # the protocols of WorldTrack, Track4World and single images
+    others = ("world_track_", "world_points_", "bubble_", "flow_", "labelled_", "abs_rel_median", "delta_1_median")
+    assert not {name for name in found.undefined if not name.startswith(others)}
     assert (found.num_tracks, found.valid_pixels) == (N, T * H * W)
 
 

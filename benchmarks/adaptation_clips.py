@@ -156,7 +156,7 @@ def prepared(sample: ClipSample, weights: np.ndarray) -> PreparedClip:
         dataset=sample.dataset or "",
         license=sample.license,
         index=sample.index,
-        is_metric=sample.is_metric,
+        is_metric=torch.tensor(sample.is_metric),
         images=torch.from_numpy(np.ascontiguousarray(sample.frames)),
         tracks_px=tracks,
         frame_weights=filled,

@@ -1,7 +1,8 @@
 """Where a step of training spends its time, the coupling losses against the step, and the memory that the search for neighbours takes.
 
 `python benchmarks/training_step.py --config configs/tiny.yaml --set data.labelled.0.root=... ` prints one JSON: medians of the split
-with their spread; then the coupling losses at 512 tracks on the same network; then peak memory of the neighbour search at two budgets.
+with their spread, and what the loader gives when nothing trains, at the configuration's sizes and at each of `--sizes`; then the coupling
+losses at 512 tracks on the same network; then peak memory of the neighbour search at two budgets.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from networks import build_model
 from networks.pi3 import ModelOutput
 from networks.trajvg.correlation import nearest_neighbours
 from trainer.data import ClipBatch, StepLoader
+from trainer.data.workers import available_cpus, loader_workers
 from trainer.families import family_of
 from trainer.families.trajvg.coupling import labelled_coupling, self_supervised_coupling
 from trainer.families.trajvg.tracking import normalise_tracks, static_tau
@@ -57,6 +59,38 @@ class Stopwatch:
             torch.accelerator.synchronize(self._device)
 
 
+def sized(config: TrainConfig, size: str) -> TrainConfig:
+    """The configuration with images of one size, such as "504x504" (width and height)."""
+    width, height = map(int, size.split("x"))
+    shape = replace(config.data.shape, pixels=(width * height,) * 2, aspect=(width / height,) * 2)
+    return replace(config, data=replace(config.data, shape=shape))
+
+
+def open_loader(config: TrainConfig, device: torch.device, patch: int) -> StepLoader:
+    """As training opens it."""
+    workers = loader_workers(config.loader_workers, available_cpus())
+    return StepLoader(config.data, patch=patch, num_workers=workers, device=device)
+
+
+def supply(config: TrainConfig, device: torch.device, steps: int, warm: int) -> dict[str, object]:
+    """What the loader gives when nothing trains: steps that take longer than its own do not wait for data."""
+    model = build_model(config.model.name, config.model.config)
+    batches = iter(open_loader(config, device, family_of(config.model.name).patch_size(model)))
+    watch, frames, transfer_s = Stopwatch(device), 0, []
+    for number in range(warm + steps):
+        with watch.timing("step" if number >= warm else "warm"):
+            batch = next(batches)
+        if number >= warm:
+            frames += sum(clips.images.shape[:2].numel() for clips in (batch.labelled, batch.pseudo) if clips)
+            transfer_s.append(batch.transfer_s)
+    return {
+        "workers": loader_workers(config.loader_workers, available_cpus()),
+        "step_s": spread(watch.seconds["step"]),
+        "frames_per_s": round(frames / sum(watch.seconds["step"]), 2),
+        "transfer_and_collate_s": spread(transfer_s),
+    }
+
+
 def split(config: TrainConfig, device: torch.device, steps: int, warm: int) -> dict[str, object]:
     """Medians of what a step is made of, and the share of waiting."""
     model = build_model(config.model.name, config.model.config)
@@ -64,15 +98,13 @@ def split(config: TrainConfig, device: torch.device, steps: int, warm: int) -> d
     step = TrainStep(model.to(device), config, ProcessRank(device=device))
     patch = family_of(config.model.name).patch_size(model)
     objective, learning = make_objective(model, config), [p for p in model.parameters() if p.requires_grad]
-    batches = iter(StepLoader(config.data, patch=patch, num_workers=config.loader_workers))
+    batches = iter(open_loader(config, device, patch))
     watch = Stopwatch(device)
     for number in range(warm + steps):
         if number == warm:
             watch.seconds.clear()
         with watch.timing("data_wait"):
             batch = next(batches)
-        with watch.timing("to_device"):
-            batch = batch.to(device)
         both = ((batch.labelled, objective.labelled_losses), (batch.pseudo, objective.pseudo_losses))
         sides = [(clips, losses) for clips, losses in both if clips]
         with watch.timing("forward"):
@@ -171,6 +203,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="changes")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--warm", type=int, default=3)
+    parser.add_argument("--sizes", nargs="*", default=["504x504"], help="width x height of images, besides the configuration's own")
     parser.add_argument("--tracks", type=int, default=512)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--neighbour-mb", type=float, help=argparse.SUPPRESS)
@@ -179,8 +212,10 @@ def main() -> None:
         print(neighbour_memory_mb(options.neighbour_mb))
         return
     device, config = torch.device(options.device), read_config(options.config, options.changes)
+    sizes = {"own": config, **{size: sized(config, size) for size in options.sizes}}
     result = {
-        "split": split(config, device, options.steps, options.warm),
+        "split": {size: split(sizes[size], device, options.steps, options.warm) for size in sizes},
+        "supply": {size: supply(sizes[size], device, options.steps, options.warm) for size in sizes},
         "coupling": coupling_share(config, device, options.tracks, max(options.steps // 4, 2)),
         "neighbours_peak_mb": {str(budget): measured_apart(budget) for budget in BUDGETS_MB},
         "machine": {"cpu": platform.processor() or platform.machine(), "threads": torch.get_num_threads(), "device": str(device)},

@@ -12,6 +12,7 @@ import ray.train.torch
 import torch
 
 from pipeline.errors import TrackmillError
+from trainer.data.workers import available_cpus
 from trainer.loop.config import TrainConfig
 from trainer.loop.logs import OnStep
 from trainer.loop.run import TrainOutcome, saved_state, train
@@ -71,6 +72,13 @@ def _worker_error(results: Any) -> TrackmillError | None:
     return None if error is None else cast(TrackmillError, pickle.loads(error))
 
 
+def _cpus_of_node() -> int:
+    """CPUs of this node: those that Ray counts there, as far as this process may use them."""
+    here = ray.get_runtime_context().get_node_id()
+    counted = next(node["Resources"].get("CPU", 1) for node in ray.nodes() if node["NodeID"] == here)
+    return min(int(counted), available_cpus())
+
+
 def _worker(settings: dict[str, Any]) -> None:
     """Training in one process.
 
@@ -78,7 +86,12 @@ def _worker(settings: dict[str, Any]) -> None:
     """
     config, results = settings["config"], settings["results"]
     context = ray.train.get_context()
-    process = ProcessRank(device=ray.train.torch.get_device(), rank=context.get_world_rank(), world_size=context.get_world_size())
+    process = ProcessRank(
+        device=ray.train.torch.get_device(),
+        rank=context.get_world_rank(),
+        world_size=context.get_world_size(),
+        cpus=_cpus_of_node() // context.get_local_world_size(),
+    )
     if process.device.type == "cpu":
         torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
     if ray.get(results.error.remote()) is not None:  # restarted after another process had failed

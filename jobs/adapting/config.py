@@ -1,7 +1,6 @@
 """All that jobs/adapt.py is asked for, and the stage of training that it makes of it: what can be refused is refused here."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -154,10 +153,7 @@ def _of_this_adaptation(config: AdaptConfig, clips: Clips, start: Start) -> dict
 
 def _of_this_machine(config: AdaptConfig, base: TrainConfig, clips: Clips) -> dict[str, Any]:
     """Changes of the shipped configuration, which is that of the authors' four GPUs and of clips of 512x288; one of one's own is kept."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     found: dict[str, Any] = {
-        "logs.tensorboard": False,  # a package that nothing else here needs
-        "loader_workers": min(base.loader_workers, cores - 1),
         "checkpoints.every_steps": min(base.checkpoints.every_steps, max(1, int(base.steps * _MOST_STEPS_LOST))),
         "logs.every_steps": min(base.logs.every_steps, max(1, int(base.steps * _MOST_STEPS_LOST))),
     }

@@ -10,6 +10,7 @@ from pipeline.stream import MixtureConfig
 from trainer.data import StepBatch, StepLoader
 from trainer.families import family_of
 from trainer.loop import TrainConfig, TrainOutcome
+from trainer.loop.logger_registry import find_loggers
 from trainer.loop.optimisation import freeze, make_optimiser
 from trainer.loop.run import check_image_sizes
 from trainer.loop.train_step import make_objective
@@ -51,6 +52,7 @@ def check_stage(config: TrainConfig) -> Network:
     family.keep_start(model, config.loss_settings)
     make_objective(model, config)
     make_optimiser(model, config.optimiser)
+    find_loggers(config)
     return model
 
 

@@ -67,8 +67,8 @@ class MixtureStream:
         self._streams = tuple(ClipStream(part, announce=announce) for part, _ in config.parts)
         self._order = PartOrder(weights=tuple(weight for _, weight in config.parts), seed=config.seed)
         self._start = _Start(place=0, indices=(0,) * len(self._streams))
-        self._taken = 0  # items of this rank since the start
         self._seen: dict[int, _Seen] = {}  # by part
+        self.begin_account()
 
     def __iter__(self) -> Iterator[ClipSample]:
         return self.follow(self.items())
@@ -86,16 +86,25 @@ class MixtureStream:
 
     def follow(self, items: Iterable[ClipSample | SkippedClip]) -> Iterator[ClipSample]:
         """Pass on the samples among this rank's items, wherever they were read, keeping account for `state_dict`."""
-        config, start = self.config, self._start.place
-        self._taken, self._seen = 0, {}
-        parts = islice(self._order.parts_from(start), config.rank, None, config.world_size)
-        for item, part in zip(items, parts, strict=False):
-            self._seen[part] = _Seen(place=start + self._taken * config.world_size + config.rank, index=item.index)
-            self._taken += 1
+        self.begin_account()
+        for item in items:
+            self.take(item.index)
             if isinstance(item, SkippedClip):
                 self.num_skipped += 1
             else:
                 yield item
+
+    def begin_account(self) -> None:
+        """Nothing of this rank's items is taken: for whoever counts with `take`, in place of `follow`."""
+        self._taken, self._seen = 0, {}
+        self._parts = islice(self._order.parts_from(self._start.place), self.config.rank, None, self.config.world_size)
+
+    def take(self, index: int) -> str:
+        """Count the next of this rank's items as taken, by its index. Returns the dataset that it is of."""
+        part = next(self._parts)
+        self._seen[part] = _Seen(place=self._start.place + self._taken * self.config.world_size + self.config.rank, index=index)
+        self._taken += 1
+        return self.config.parts[part][0].dataset
 
     def state_dict(self) -> dict[str, Any]:
         """The state of all ranks once each has taken as many samples as this one. JSON types only."""
@@ -116,7 +125,7 @@ class MixtureStream:
             )
         indices = tuple(stream.resumed(part) for stream, part in zip(self._streams, parts, strict=True))
         self._start = _Start(place=place, indices=indices)
-        self._taken, self._seen = 0, {}
+        self.begin_account()
 
     def _identity(self) -> list[dict[str, Any]]:
         return [{"name": name, "weight": weight} for name, (_, weight) in zip(self.config.names, self.config.parts, strict=True)]

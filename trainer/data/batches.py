@@ -1,6 +1,6 @@
 """Clips of a training step: one prepared clip, and batches of clips of one length and size."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -24,17 +24,21 @@ class PreparedTruth:
     sky_mask: Tensor | None  # bool "T H W"
     tracks3d_world: Tensor  # float32 "T N 3", NaN where not known
     visibility: Tensor  # bool "T N": known, and seen within the image
+    with_normals: Tensor  # bool, a scalar: depth good enough for normals
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PreparedClip:
-    """One clip as a step takes it, in few bytes: T frames of H x W pixels with N tracks, queried in frame 0."""
+    """One clip as a step takes it, in few bytes: T frames of H x W pixels with N tracks, queried in frame 0.
+
+    What a batch needs of it on a device is a tensor, so that it travels with the others.
+    """
 
     key: str
     dataset: str
     license: str | None
     index: int  # in its dataset's sequence
-    is_metric: bool
+    is_metric: Tensor  # bool, a scalar
     images: Tensor  # uint8 "T H W 3"
     tracks_px: Tensor  # float32 "T N 2"
     frame_weights: Tensor  # float32 "T N"
@@ -42,7 +46,7 @@ class PreparedClip:
     pose_weight: Tensor | None = None  # float32 "T"
     truth: PreparedTruth | None = None
     pseudo_depth: Tensor | None = None  # float32 "T H W", of a depth label set; 0 = invalid
-    pseudo_depth_is_inverse: bool = False  # it is inverse depth, up to scale and shift
+    pseudo_depth_is_inverse: Tensor | None = None  # bool, a scalar: it is inverse depth, up to scale and shift
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -99,7 +103,7 @@ class ClipBatch:
 
     def to(self, device: torch.device | str) -> "ClipBatch":
         """The same clips on another device."""
-        return _record_to_device(self, device)
+        return _map_tensors(self, lambda tensor: tensor.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -112,26 +116,39 @@ class StepBatch:
     step: int  # counted from 0 over the whole training
     labelled: ClipBatch | None
     pseudo: ClipBatch | None
+    skipped: tuple[str, ...] = ()  # dataset of each clip of this rank that could not be used
+    transfer_s: float = 0.0  # seconds that this process spent on moving and collating clips since the last batch
 
     def to(self, device: torch.device | str) -> "StepBatch":
         """The same clips on another device."""
-        return _record_to_device(self, device)
+        return _map_tensors(self, lambda tensor: tensor.to(device, non_blocking=True))
+
+    def keep_for(self, stream: torch.Stream) -> None:
+        """Let a stream use memory that was allocated on another: it is free only when that stream is done with it."""
+
+        def mark(tensor: Tensor) -> Tensor:
+            tensor.record_stream(stream)
+            return tensor
+
+        _map_tensors(self, mark)
 
 
-def _record_to_device(record: Record, device: torch.device | str) -> Record:
+def _map_tensors(record: Record, change: Callable[[Tensor], Tensor]) -> Record:
+    """The record with each of its tensors changed, within the records that it holds too."""
     changes: dict[str, Any] = {}
     for field in fields(record):  # type: ignore[arg-type]  # every caller passes a dataclass
         value = getattr(record, field.name)
         if isinstance(value, Tensor):
-            changes[field.name] = value.to(device, non_blocking=True)
+            changes[field.name] = change(value)
         elif isinstance(value, ClipBatch | GeometryTruth | TrackObservations):
-            changes[field.name] = _record_to_device(value, device)
+            changes[field.name] = _map_tensors(value, change)
     return replace(record, **changes)  # type: ignore[type-var]
 
 
-def collate(clips: Sequence[PreparedClip], without_normals: Collection[str] = ()) -> ClipBatch | None:
-    """Clips of one shape, all with truth or all without, as one batch; None for none.
+def collate(clips: Sequence[PreparedClip]) -> ClipBatch | None:
+    """Clips of one shape, all with truth or all without, as one batch on the device that they are on; None for none.
 
+    Images become floats and depth becomes points there, so that few bytes travel.
     Fields that only some clips have are filled: a static score with NaN, a pose weight with 1, a sky mask with False, pseudo depth with 0.
     """
     if not clips:
@@ -146,23 +163,26 @@ def collate(clips: Sequence[PreparedClip], without_normals: Collection[str] = ()
         pose_weight=_stack_or_none([clip.pose_weight for clip in clips], lambda clip: torch.ones_like(clips[clip].frame_weights[:, 0])),
     )
     truths = [clip.truth for clip in clips if clip.truth is not None]
-    pseudo_depth = _stack_or_none([clip.pseudo_depth for clip in clips], lambda clip: torch.zeros(clips[clip].images.shape[:3]))
+    pseudo_depth = _stack_or_none(
+        [clip.pseudo_depth for clip in clips], lambda clip: clips[clip].frame_weights.new_zeros(clips[clip].images.shape[:3])
+    )
     tracks3d_world = torch.stack([truth.tracks3d_world for truth in truths]) if truths else None
-    with_normals = torch.tensor([clip.dataset not in without_normals for clip in clips])
     return ClipBatch(
         keys=tuple(clip.key for clip in clips),
         datasets=tuple(clip.dataset for clip in clips),
         licenses=tuple(clip.license for clip in clips),
-        images=torch.stack([clip.images for clip in clips]).movedim(-1, 2).contiguous().float().div_(255),
+        images=_to_unit_range(torch.stack([clip.images for clip in clips]).movedim(-1, 2)),
         query_points=tracks_px[:, 0].clone(),
         observations=observations,
-        is_metric=torch.tensor([clip.is_metric for clip in clips]),
-        geometry=_geometry(truths, with_normals) if truths else None,
+        is_metric=torch.stack([clip.is_metric for clip in clips]),
+        geometry=_geometry(truths) if truths else None,
         tracks3d_world=tracks3d_world,
         track_valid=None if tracks3d_world is None else tracks3d_world.isfinite().all(-1),
         visibility=torch.stack([truth.visibility for truth in truths]) if truths else None,
         pseudo_depth=pseudo_depth,
-        pseudo_depth_is_inverse=None if pseudo_depth is None else torch.tensor([clip.pseudo_depth_is_inverse for clip in clips]),
+        pseudo_depth_is_inverse=_stack_or_none(
+            [clip.pseudo_depth_is_inverse for clip in clips], lambda clip: torch.zeros_like(clips[clip].is_metric)
+        ),
     )
 
 
@@ -182,7 +202,12 @@ def unproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
     return torch.stack([ray_x * depth, (ray_y * depth).expand_as(depth), depth], -1)
 
 
-def _geometry(truths: Sequence[PreparedTruth], with_normals: Tensor) -> GeometryTruth:
+def _to_unit_range(images: Tensor) -> Tensor:
+    """uint8 as float32 in [0, 1], contiguous. By a tensor, since some devices multiply by 1 / 255 instead, and round otherwise."""
+    return images.contiguous().float().div_(torch.full((), 255.0, device=images.device))
+
+
+def _geometry(truths: Sequence[PreparedTruth]) -> GeometryTruth:
     depth, intrinsics = torch.stack([truth.depth for truth in truths]), torch.stack([truth.intrinsics for truth in truths])
     return GeometryTruth(
         local_points=unproject(depth, intrinsics),
@@ -190,7 +215,7 @@ def _geometry(truths: Sequence[PreparedTruth], with_normals: Tensor) -> Geometry
         valid=depth > 0,
         pose_valid=torch.stack([truth.pose_valid for truth in truths]),
         sky_mask=_stack_or_none([truth.sky_mask for truth in truths], lambda clip: torch.zeros_like(truths[clip].depth, dtype=torch.bool)),
-        with_normals=with_normals,
+        with_normals=torch.stack([truth.with_normals for truth in truths]),
         intrinsics=intrinsics,
     )
 

@@ -1,30 +1,37 @@
 """The batches of a training, step by step, from any step on."""
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
 from pipeline.errors import ConfigError, TrackmillError
-from pipeline.records import ClipSample
 from pipeline.stream import MixtureStream
 from pipeline.stream.assemble import SkippedClip
 from trainer.data.batches import ClipBatch, PreparedClip, StepBatch, collate
 from trainer.data.config import DataConfig
-from trainer.data.packing import pack, unpack
-from trainer.data.prepared_stream import PreparedClips, Side, check_parts, limit_worker_threads, sides
+from trainer.data.packing import Packed, pack, unpack
+from trainer.data.prepared_stream import Kind, PreparedClips, Side, check_parts, limit_worker_threads, sides
+from trainer.data.side_stream import SideStream
+from trainer.data.workers import split_workers
 
-_STEPS_AHEAD = 2
+_STEPS_AHEAD = 2  # that the loader's processes work ahead
+_CPU = torch.device("cpu")
 
 
 class StepLoader:
-    """This rank's StepBatch of every step, without end.
+    """This rank's StepBatch of every step, without end, on its device.
 
     Every `iter()` begins at step 0, or where `load_state_dict` set it. Length and size are functions of the seed and the step; windows,
     tracks and changes also of the clip's place in the step among all ranks. The same global batch dealt to other ranks, or read by other
     numbers of workers, is the same clips with the same draws.
+
+    A clip crosses to the device in the bytes that it was packed in, and is collated there. Where that runs beside the device's computing,
+    the next step's clips are asked for before a step is delivered.
 
     `state_dict()` counts the steps that were delivered, not what was read ahead; all ranks' states are equal after the same step.
     """
@@ -39,12 +46,16 @@ class StepLoader:
         num_workers: int = 0,
         start: dict[str, Any] | None = None,
         start_method: str | None = None,
+        device: torch.device = _CPU,
+        ahead: bool | None = None,
     ) -> None:
         """Args:
         patch: pixels of the network's patch: sides of images are multiples of it.
         num_workers: processes that decode and prepare, shared out between labelled and pseudo clips, at least one each; 0: none but this.
         start: state to begin at.
         start_method: of the processes: fork, spawn or forkserver; None takes the platform's default.
+        device: where the batches are made.
+        ahead: bring the next step to the device before one is delivered; None: where that costs the device no time.
         Raises: ConfigError for a dataset without a clip to give, an unknown label set or audit, and a state of another training.
         """
         self.config = config
@@ -53,8 +64,11 @@ class StepLoader:
         for side in self._sides:
             check_parts(side)
         self._streams = tuple(MixtureStream(side.mixture) for side in self._sides)
-        self._workers = _split_workers(num_workers, self._sides)
+        self._workers = split_workers(num_workers, tuple(side.num_clips for side in self._sides))
         self._start_method = start_method
+        self._device, self._side_stream = device, SideStream(device)
+        self._ahead = self._side_stream.overlaps if ahead is None else ahead
+        self._transfer_s = 0.0  # since the last batch
         self._start: dict[str, Any] | None = None
         self._first_step = self._step = 0
         if start is not None:
@@ -62,14 +76,25 @@ class StepLoader:
 
     def __iter__(self) -> Iterator[StepBatch]:
         self._step = self._first_step
-        clips = {
-            side.kind: self._clips(side, stream, workers)
-            for side, stream, workers in zip(self._sides, self._streams, self._workers, strict=True)
-        }
-        while True:
-            batches = {side.kind: self._batch(side, clips[side.kind]) for side in self._sides}
+        for stream in self._streams:
+            stream.begin_account()
+        arrivals = tuple(self._packed_clips(side, workers) for side, workers in zip(self._sides, self._workers, strict=True))
+        steps = self._read_steps(arrivals)
+        for step in _one_ahead(steps) if self._ahead else steps:
+            if step.error is not None:
+                raise step.error
+            skipped = self._take(step)
+            self.num_skipped += len(skipped)
             self._step += 1
-            yield StepBatch(step=self._step - 1, labelled=batches.get("labelled"), pseudo=batches.get("pseudo"))
+            batch = StepBatch(
+                step=self._step - 1,
+                labelled=step.clips.get("labelled"),
+                pseudo=step.clips.get("pseudo"),
+                skipped=skipped,
+                transfer_s=self._transfer_s,
+            )
+            self._transfer_s = 0.0
+            yield self._side_stream.hand_over(batch, step.ready)
 
     def state_dict(self) -> dict[str, Any]:
         """State of all ranks after as many steps as this one has taken. JSON types only."""
@@ -91,8 +116,8 @@ class StepLoader:
             stream.load_state_dict(streams[kind])
         self._start, self._first_step, self._step = state, step, step
 
-    def _clips(self, side: Side, stream: MixtureStream, workers: int) -> Iterator[PreparedClip | SkippedClip]:
-        """The side's clips in order; the stream counts those that are taken."""
+    def _packed_clips(self, side: Side, workers: int) -> Iterator[Packed]:
+        """The side's items in order, each packed where it was prepared."""
         options: dict[str, Any] = {}
         if workers:
             ahead = max(-(-_STEPS_AHEAD * side.num_clips // workers), 1)
@@ -101,51 +126,61 @@ class StepLoader:
         loader = DataLoader(
             PreparedClips(side, first_step=self._first_step, state=state),
             batch_size=None,
-            collate_fn=pack if workers else _identity,
+            collate_fn=pack,
             num_workers=workers,
+            pin_memory=self._side_stream.overlaps,
             generator=torch.Generator(),  # its own, so that making workers draws nothing from torch's global one
             **options,
         )
-        items = _StreamItem.of(_raise_errors(map(unpack, loader) if workers else loader))
-        # follow() reads nothing but the items' index, and passes them on
-        followed = cast(Iterator[_StreamItem], stream.follow(cast(Iterable[ClipSample], items)))
-        return (item.item for item in followed)
+        return iter(loader)
 
-    def _batch(self, side: Side, clips: Iterator[PreparedClip | SkippedClip]) -> ClipBatch | None:
-        items = list(islice(clips, side.num_clips))
-        found = [item for item in items if isinstance(item, PreparedClip)]
-        self.num_skipped += len(items) - len(found)
-        return collate(found, self.config.without_normals)
+    def _read_steps(self, arrivals: tuple[Iterator[Packed], ...]) -> Iterator["_ReadStep"]:
+        """All steps, up to one with an error: what follows it is out of step."""
+        while True:
+            step = self._read(arrivals)
+            yield step
+            if step.error is not None:
+                return
 
+    def _read(self, arrivals: tuple[Iterator[Packed], ...]) -> "_ReadStep":
+        """Wait for the next step's clips, and ask the device for their batches."""
+        packed = [list(islice(clips, side.num_clips)) for side, clips in zip(self._sides, arrivals, strict=True)]
+        began = time.perf_counter()
+        with self._side_stream.filling():
+            items = tuple([unpack(clip.to(self._device)) for clip in clips] for clips in packed)
+            error = next((item for found in items for item in found if isinstance(item, TrackmillError)), None)
+            clips = {}
+            if error is None:
+                for side, found in zip(self._sides, items, strict=True):
+                    clips[side.kind] = collate([item for item in found if isinstance(item, PreparedClip)])
+        ready = self._side_stream.mark()
+        self._transfer_s += time.perf_counter() - began
+        return _ReadStep(items=items, error=error, clips=clips, ready=ready)
 
-class _StreamItem:
-    """A clip, used or skipped. Either takes its place in the step, so the stream must not leave skipped ones out."""
-
-    def __init__(self, item: PreparedClip | SkippedClip) -> None:
-        self.item = item
-        self.index = item.index
-
-    @classmethod
-    def of(cls, items: Iterable[PreparedClip | SkippedClip]) -> Iterator["_StreamItem"]:
-        """One `_StreamItem` per item."""
-        return map(cls, items)
-
-
-def _split_workers(num_workers: int, sides: tuple[Side, ...]) -> tuple[int, ...]:
-    """Workers of each side, in proportion to its clips."""
-    if num_workers == 0:
-        return (0,) * len(sides)
-    total = sum(side.num_clips for side in sides)
-    first = min(max(round(num_workers * sides[0].num_clips / total), 1), max(num_workers - len(sides) + 1, 1))
-    return (first, max(num_workers - first, 1))[: len(sides)]
-
-
-def _raise_errors(items: Iterable[PreparedClip | SkippedClip | TrackmillError]) -> Iterator[PreparedClip | SkippedClip]:
-    for item in items:
-        if isinstance(item, TrackmillError):
-            raise item
-        yield item
+    def _take(self, step: "_ReadStep") -> tuple[str, ...]:
+        """Count a step's items as taken; the datasets of those that were skipped."""
+        skipped = []
+        for stream, items in zip(self._streams, step.items, strict=True):
+            for item in items:
+                dataset = stream.take(item.index)  # skipped or not, it has its place in the step
+                skipped += [dataset] if isinstance(item, SkippedClip) else []
+        return tuple(skipped)
 
 
-def _identity(item: object) -> object:
-    return item
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _ReadStep:
+    """One step that was read, and may have been read ahead."""
+
+    items: tuple[list[PreparedClip | SkippedClip], ...]  # by side, in order
+    error: TrackmillError | None  # that came in a clip's place, and ends the training when the step is due
+    clips: dict[Kind, ClipBatch | None]
+    ready: torch.Event | None  # when the device has them
+
+
+def _one_ahead(steps: Iterator[_ReadStep]) -> Iterator[_ReadStep]:
+    """The same steps, each once the next was read as well."""
+    step = next(steps)
+    for following in steps:
+        yield step
+        step = following
+    yield step

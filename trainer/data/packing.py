@@ -6,7 +6,7 @@ open handles for every clip that is read ahead.
 
 import io
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,6 +22,14 @@ class Packed:
     pickled: bytes  # with tensors by number
     tensors: tuple[tuple[int, torch.dtype, tuple[int, ...]], ...]  # of each: its first byte, kind and shape
     memory: Tensor  # uint8, all values
+
+    def pin_memory(self) -> "Packed":
+        """In memory that devices copy from by themselves. torch's DataLoader calls this in a thread of its own."""
+        return replace(self, memory=self.memory.pin_memory())
+
+    def to(self, device: torch.device) -> "Packed":
+        """On a device, in one copy, which the caller does not wait for."""
+        return replace(self, memory=self.memory.to(device, non_blocking=True))
 
 
 def pack(item: object) -> Packed:

@@ -33,7 +33,8 @@ def prepare_labelled(sample: ClipSample, shape: StepShape, config: DataConfig, d
         asked = visible_weights(sample, pseudo=False)[0]
         sample = take_tracks(sample, draw_tracks(asked, config.num_tracks, draw))
     clip = _to_prepared_clip(sample, visible_weights(sample, pseudo=False), config.num_tracks)
-    return replace(clip, truth=prepare_truth(sample, clip.frame_weights > 0, config.num_tracks))
+    with_normals = clip.dataset not in config.without_normals
+    return replace(clip, truth=prepare_truth(sample, clip.frame_weights > 0, config.num_tracks, with_normals=with_normals))
 
 
 def prepare_pseudo(sample: ClipSample, shape: StepShape, config: DataConfig, draw: np.random.Generator) -> PreparedClip:
@@ -63,7 +64,7 @@ def prepare_pseudo(sample: ClipSample, shape: StepShape, config: DataConfig, dra
         static_score=_pad_scores(sample.static_score, config.num_tracks),
         pose_weight=signal,
         pseudo_depth=None if sample.depth is None else torch.from_numpy(np.ascontiguousarray(sample.depth)).float(),
-        pseudo_depth_is_inverse=sample.depth_scale == "inverse",
+        pseudo_depth_is_inverse=None if sample.depth is None else torch.tensor(sample.depth_scale == "inverse"),
     )
 
 
@@ -105,7 +106,7 @@ def _to_prepared_clip(sample: ClipSample, weight: np.ndarray, num_tracks: int) -
         dataset=sample.dataset or "",
         license=sample.license,
         index=sample.index,
-        is_metric=sample.is_metric,
+        is_metric=torch.tensor(sample.is_metric),
         images=torch.from_numpy(np.ascontiguousarray(sample.frames)),
         tracks_px=tracks_px,
         frame_weights=filled,
@@ -146,11 +147,12 @@ def frames_with_geometry(sample: ClipSample) -> np.ndarray:
     return _pose_valid(sample) & (_depth(sample) > 0).any(axis=(1, 2))
 
 
-def prepare_truth(sample: ClipSample, seen: torch.Tensor, num_tracks: int) -> PreparedTruth:
+def prepare_truth(sample: ClipSample, seen: torch.Tensor, num_tracks: int, *, with_normals: bool = True) -> PreparedTruth:
     """The truth of a clip that has the length, size and tracks of its step.
 
     Args:
         seen: bool "T N", filled up to N tracks.
+        with_normals: depth is good enough for normals.
     """
     valid = _pose_valid(sample)
     poses = np.where(valid[:, None, None], _poses(sample), np.eye(4, dtype=np.float32))
@@ -166,6 +168,7 @@ def prepare_truth(sample: ClipSample, seen: torch.Tensor, num_tracks: int) -> Pr
         sky_mask=None if sample.sky_mask is None else torch.from_numpy(np.ascontiguousarray(sample.sky_mask)),
         tracks3d_world=torch.from_numpy(world),
         visibility=seen & known,
+        with_normals=torch.tensor(with_normals),
     )
 
 

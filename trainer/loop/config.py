@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -45,16 +45,36 @@ class CheckpointSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WandbSettings:
+    """A run of Weights & Biases. It goes on as the same one when training resumes."""
+
+    project: str
+    entity: str | None = None  # user or team; None: the account's default
+    name: str | None = None  # None: chosen by the service
+    group: str | None = None
+    tags: tuple[str, ...] = ()
+    mode: Literal["online", "offline", "disabled"] | None = None  # None: as the variable WANDB_MODE says, else online
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LogSettings:
     """Logs beside the losses of every step, which are in OUT/losses in any case."""
 
-    every_steps: int = 10  # between lines of progress, and points of TensorBoard's curves
-    tensorboard: bool = False  # write OUT/tensorboard; needs the extra `train`
-    pictures_every_steps: int = 500  # between TensorBoard's pictures
+    every_steps: int = 10  # between lines of progress, and points of curves
+    pictures_every_steps: int = 500  # between pictures
+    tensorboard: bool | None = None  # write OUT/tensorboard; null: if the extra `train` is installed and OUT is a local folder
+    wandb: WandbSettings | None = None  # log to Weights & Biases; needs the extra `wandb`
+    loggers: tuple[str, ...] = ()  # of one's own: "package.module:function", see trainer.loop.loggers
+    peak_tflops: float | None = None  # of the device in this run's precision, which MFU is a share of; null: that of a known card
 
     def __post_init__(self) -> None:
         if min(self.every_steps, self.pictures_every_steps) < 1:
             raise ConfigError(f"every_steps is {self.every_steps}, pictures_every_steps {self.pictures_every_steps}; expected 1 or more")
+        if self.peak_tflops is not None and not self.peak_tflops > 0:
+            raise ConfigError(f"peak_tflops is {self.peak_tflops}, expected above 0, or null for that of a known card")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +91,8 @@ class TrainConfig:
     loss_guard: float | None = 10.0  # a step whose loss is larger counts 0 [π³ code]
     precision: Precision = "float32"  # bfloat16: autocast of what the network does not keep in float32
     ema_decay: float | None = None  # keep an average of the weights too, each step counting 1 - ema_decay
-    loader_workers: int = 2  # processes that decode and prepare clips ahead; 0: none but this. What they give does not depend on it
+    # processes per rank that decode and prepare clips ahead; null: the rank's CPUs but one; 0: none. What they give does not depend on it
+    loader_workers: int | None = None
     seed: int = 0  # of fresh weights; data have their own
     checkpoints: CheckpointSettings = CheckpointSettings()
     logs: LogSettings = LogSettings()
@@ -88,7 +109,7 @@ class TrainConfig:
             object.__setattr__(self, "losses", settings_type())
         elif not isinstance(self.losses, settings_type):
             raise ConfigError(f"losses are {type(self.losses).__name__}, expected {settings_type.__name__}, of model {self.model.name}")
-        if self.steps < 1 or min(self.seed, self.loader_workers) < 0:
+        if self.steps < 1 or min(self.seed, self.loader_workers or 0) < 0:
             raise ConfigError(f"steps is {self.steps}, seed {self.seed}, loader_workers {self.loader_workers}; expected 1, 0 and 0 or more")
         check_choices(self)
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:

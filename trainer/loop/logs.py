@@ -1,21 +1,16 @@
-"""Logs of a run: losses of every step as JSON lines, TensorBoard's curves and pictures, a callback.
-
-The one file that needs the extra `train`.
-"""
+"""Logs of a run: every step as a JSON line, curves and pictures for loggers, a callback."""
 
 import json
-from collections.abc import Callable, Mapping
-from types import ModuleType
-from typing import Any, cast
-
-import cv2
-import numpy as np
+from collections import Counter
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
 
 from pipeline import storage
-from pipeline.errors import ConfigError, install_command
 from trainer.data import StepBatch
 from trainer.families import Objective
 from trainer.loop.config import LogSettings
+from trainer.loop.loggers import Logger, step_curves
 from trainer.loop.step_report import ProcessRank, StepReport
 
 OnStep = Callable[[StepReport], None]
@@ -61,92 +56,51 @@ def _stem(uri: str) -> str:
     return uri.rsplit("/", 1)[-1].removesuffix(".jsonl")
 
 
-class TensorBoardWriter:
-    """A run's curves and pictures below OUT/tensorboard."""
-
-    def __init__(self, out: str, first: int) -> None:
-        """Args:
-            first: step that the run goes on with; TensorBoard hides what an earlier process wrote of later steps.
-
-        Raises: ConfigError if the package is missing, or OUT is no local folder.
-        """
-        package = _import_tensorboardx()
-        if not storage.is_local(out):
-            raise ConfigError(f"logs.tensorboard writes to a local folder, and out is {out}; set logs.tensorboard to false")
-        self._package = package
-        self._writer = package.SummaryWriter(storage.join(storage.absolute(out), "tensorboard"), purge_step=first)
-
-    def add(self, report: StepReport) -> None:
-        """Add one step to the curves."""
-        curves = {f"loss/{name}": value for name, value in report.terms.items()}
-        curves |= {
-            "total": report.loss,
-            "step/learning_rate": report.learning_rate,
-            "step/gradient_norm": report.gradient_norm,
-            "step/clips_per_s": report.num_clips / max(report.step_s, 1e-9),
-            "step/share_waiting_for_data": report.wait_s / max(report.step_s, 1e-9),
-        }
-        for name, value in curves.items():
-            if value is not None:
-                self._writer.add_scalar(name, value, report.step)
-
-    def add_pictures(self, pictures: Mapping[str, np.ndarray], step: int, side: str) -> None:
-        """Args:
-        pictures: RGB, uint8 "H W 3" each, by name.
-        side: labelled or pseudo.
-        """
-        for name, picture in pictures.items():
-            self._writer.file_writer.add_summary(self._summary(f"{side}/{name}", picture), step)
-
-    def close(self) -> None:
-        """Flush the files."""
-        self._writer.close()
-
-    def _summary(self, name: str, picture: np.ndarray) -> Any:
-        """A picture as a summary, encoded here because the package would need Pillow."""
-        messages = self._package.proto.summary_pb2
-        height, width, channels = picture.shape
-        encoded = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
-        image = messages.Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=encoded)
-        return messages.Summary(value=[messages.Summary.Value(tag=name, image=image)])
-
-
-def _import_tensorboardx() -> ModuleType:
-    try:
-        import tensorboardX
-        import tensorboardX.proto.summary_pb2
-    except ImportError as error:
-        raise ConfigError(f"logs.tensorboard needs the extra: {install_command('train')}; or set it to false") from error
-    return cast(ModuleType, tensorboardX)
-
-
 class StepLog:
-    """Journal, TensorBoard and a callback for every step; nothing on other processes than the first."""
+    """Journal, loggers and a callback for every step; nothing on other processes than the first. Leaving its block closes the loggers."""
 
-    def __init__(self, out: str, first: int, settings: LogSettings, *, process: ProcessRank, on_step: OnStep | None) -> None:
-        """Args as for Journal and TensorBoardWriter."""
+    def __init__(
+        self,
+        out: str,
+        first: int,
+        settings: LogSettings,
+        *,
+        process: ProcessRank,
+        on_step: OnStep | None = None,
+        loggers: Sequence[Logger] = (),
+    ) -> None:
+        """Args as for Journal."""
         self._settings, self._process, self._on_step = settings, process, on_step
         self.journal = Journal(out, first) if process.leads else None
-        self._tensorboard = TensorBoardWriter(out, first) if process.leads and settings.tensorboard else None
+        self._loggers = loggers if process.leads else ()
+        self._skipped: Counter[str] = Counter()  # clips by dataset, since the last point of the curves
+
+    def __enter__(self) -> "StepLog":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for logger in self._loggers:
+            logger.close(failed=kind is not None)
 
     def log_step(self, report: StepReport) -> None:
         """Log one finished step."""
         if self.journal is not None:
             self.journal.add(report)
-        if self._tensorboard is not None and report.step % self._settings.every_steps == 0:
-            self._tensorboard.add(report)
+        self._skipped.update(report.skipped_clips)
+        if report.step % self._settings.every_steps == 0:
+            curves = step_curves(report) | {f"skipped_clips/{name}": float(number) for name, number in self._skipped.items()}
+            self._skipped.clear()
+            for logger in self._loggers:
+                logger.add_values(curves, report.step)
         if self._process.leads and self._on_step is not None:
             self._on_step(report)
 
     def draw_step(self, step: int, batch: StepBatch, objective: Objective) -> None:
         """Draw the first clip of each side every `pictures_every_steps`; each costs one more forward pass."""
-        if self._tensorboard is None or step % self._settings.pictures_every_steps:
+        if not self._loggers or step % self._settings.pictures_every_steps:
             return
         for side, clips in (("labelled", batch.labelled), ("pseudo", batch.pseudo)):
             if clips is not None:
-                self._tensorboard.add_pictures(objective.pictures(clips.to(self._process.device)), step, side)
-
-    def close(self) -> None:
-        """Flush the files."""
-        if self._tensorboard is not None:
-            self._tensorboard.close()
+                drawn = objective.pictures(clips.to(self._process.device))
+                for logger in self._loggers:
+                    logger.add_pictures({f"{side}/{name}": picture for name, picture in drawn.items()}, step)

@@ -4,6 +4,7 @@ The learning rate is a function of the step alone, so resuming needs no state.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -132,6 +133,18 @@ class WeightAverage:
 
 def _trainable_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     yield from ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
+
+
+def gradient_norms(model: nn.Module) -> dict[str, float]:
+    """Norm of the gradient of each part that has one; parts are named up to the first dot, as in `freeze`."""
+    gradients: dict[str, list[Tensor]] = defaultdict(list)
+    for name, parameter in _trainable_parameters(model):
+        if parameter.grad is not None:
+            gradients[name.split(".")[0]].append(parameter.grad)
+    if not gradients:
+        return {}
+    norms = torch.stack([torch.nn.utils.get_total_norm(of_part) for of_part in gradients.values()])
+    return dict(zip(gradients, norms.tolist(), strict=True))
 
 
 def freeze(model: nn.Module, parts: Sequence[str]) -> None:

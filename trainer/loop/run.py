@@ -18,9 +18,11 @@ from pipeline import storage
 from pipeline.errors import ConfigError, DataError
 from trainer.data import StepBatch, StepLoader
 from trainer.data.config import ShapeConfig
+from trainer.data.workers import loader_workers
 from trainer.families import Family, LossSettings, family_of
 from trainer.loop.checkpoints import Learner, RunState, checkpoint_steps, load_checkpoint, read_state, save_checkpoint
 from trainer.loop.config import TrainConfig, config_table, stored_config_table
+from trainer.loop.logger_registry import find_loggers, open_loggers
 from trainer.loop.logs import OnStep, StepLog
 from trainer.loop.optimisation import freeze
 from trainer.loop.step_report import ProcessRank, gather_over_processes
@@ -81,9 +83,10 @@ def train(
         resume: go on from the newest checkpoint in `config.out`; without one the run begins.
         open_batches: from a saved state (None: the beginning) to batches; None reads `config.data`.
         on_step: called with every step's report, in the leading process.
-    Raises: ConfigError, before anything is written, if there is a run already or it was of another configuration.
+    Raises: ConfigError, before anything is written, if there is a run already, it was of another configuration, or a logger is missing.
     """
     saved = saved_state(config, resume=resume)
+    openers = find_loggers(config) if process.leads else ()
     family = family_of(config.model.name)
     model, start_license = _make_model(config, fresh=saved is None or family.keeps_start(config.loss_settings))
     check_image_sizes(family, model, config.data.shape, config.loss_settings)
@@ -97,11 +100,9 @@ def train(
     elif process.leads:
         storage.publish_bytes(storage.join(config.out, "config.yaml"), yaml.safe_dump(config_table(config), sort_keys=False).encode())
     state = saved or _initial_state(config, start_license)
-    log = StepLog(config.out, state.step, config.logs, process=process, on_step=on_step)
-    try:
+    loggers = open_loggers(openers, config, state.step)
+    with StepLog(config.out, state.step, config.logs, process=process, on_step=on_step, loggers=loggers) as log:
         state, loss = _Loop(config=config, process=process, learner=learner, log=log).run(state, step, source)
-    finally:
-        log.close()
     return TrainOutcome(
         weights=storage.join(config.out, "checkpoints", f"{state.step:08d}.safetensors"),
         steps=state.step,
@@ -193,9 +194,14 @@ def _initial_state(config: TrainConfig, start_license: str | None) -> RunState:
 
 
 def _loader_opener(config: TrainConfig, process: ProcessRank, patch: int) -> Callable[[dict[str, Any] | None], BatchSource]:
-    workers = config.loader_workers
     return lambda start: StepLoader(
-        config.data, patch=patch, rank=process.rank, world_size=process.world_size, num_workers=workers, start=start
+        config.data,
+        patch=patch,
+        rank=process.rank,
+        world_size=process.world_size,
+        num_workers=loader_workers(config.loader_workers, process.cpus),
+        start=start,
+        device=process.device,
     )
 
 

@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeVar
 
 import torch
 from torch import distributed
 
+from trainer.data.workers import available_cpus
 from trainer.losses.clip_losses import ClipLosses
 
 Item = TypeVar("Item")
@@ -21,6 +22,7 @@ class ProcessRank:
     device: torch.device
     rank: int = 0
     world_size: int = 1
+    cpus: int = field(default_factory=available_cpus)  # of this process and its loader's
 
     @property
     def leads(self) -> bool:
@@ -48,7 +50,7 @@ def gather_over_processes(item: Item, process: ProcessRank) -> list[Item]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepReport:
-    """One step, over all processes."""
+    """One step, over all processes; seconds, memory and operations are the leading one's."""
 
     step: int  # counted from 0
     outcome: Outcome  # guarded: the loss was too large, and counted 0; skipped: there was nothing to learn from, and nothing changed
@@ -56,9 +58,15 @@ class StepReport:
     terms: Mapping[str, float | None]  # each loss's mean over its clips, unweighted
     learning_rate: float  # of all but the encoder
     gradient_norm: float | None  # before clipping
+    gradient_norms: Mapping[str, float | None]  # of each part of the network that learns, before clipping
     num_clips: int
-    wait_s: float  # for data
+    skipped_clips: Mapping[str, int]  # clips that could not be used, by dataset; without those that have none
+    wait_s: float  # for data, until they are on the device
     step_s: float  # for everything, waiting too
+    parts_s: Mapping[str, float]  # of step_s: data, transfer (both of wait_s), forward (with losses), backward, optimiser
+    peak_memory_mb: float | None  # of the device in this step; on the CPU, of the process so far
+    tflops: float | None = None  # 1e12 operations of the forward and backward pass; on steps that are logged
+    mfu: float | None = None  # these per second, as a share of the device's peak; None where that is not known
     reason: str | None = None  # of a step that was guarded or skipped; with the clips that are to blame, if any
 
     def row(self) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def test_the_shipped_stage_learns_from_these_clips_by_weights_of_whatever_size(w
     assert stage.data.shape.aspect == (0.5, 1.75)  # a portrait is seen whole
     assert stage.data.shape.frames == read_config("st4rtrack_adapt").data.shape.frames
     assert (stage.steps, stage.checkpoints.every_steps, stage.logs.every_steps) == (40, 4, 4)
-    assert (stage.precision, stage.logs.tensorboard, stage.out) == ("float32", False, "/data/walk-adapted")
+    assert (stage.precision, stage.out) == ("float32", "/data/walk-adapted")
 
 
 def test_what_the_user_sets_has_the_last_word_and_a_file_of_ones_own_is_taken_as_it_is(weights, tmp_path):
@@ -59,7 +59,7 @@ def test_what_the_user_sets_has_the_last_word_and_a_file_of_ones_own_is_taken_as
     own = (SHIPPED / "st4rtrack_adapt.yaml").read_text().replace("every_steps: 100", "every_steps: 77")
     (tmp_path / "own.yaml").write_text(own)
     stage = make_stage(asked(stage=str(tmp_path / "own.yaml"), steps=40), Clips(audit="a", aspects=(1.0, 1.0)), Start.of(weights))
-    assert (stage.steps, stage.checkpoints.every_steps, stage.precision, stage.logs.tensorboard) == (40, 77, "bfloat16", True)
+    assert (stage.steps, stage.checkpoints.every_steps, stage.logs.every_steps, stage.precision) == (40, 77, 10, "bfloat16")
     assert stage.data.shape.aspect == (1.3, 1.8)
 
 

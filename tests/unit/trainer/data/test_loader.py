@@ -95,6 +95,14 @@ def test_a_restored_state_goes_on_as_if_nothing_had_happened(config):
     assert StepLoader(config, patch=14, start=state).state_dict() == state
 
 
+def test_a_step_that_was_read_ahead_is_not_taken(config):
+    plain, ahead = StepLoader(config, patch=14), StepLoader(config, patch=14, ahead=True)
+    for one, other in zip(islice(plain, 3), islice(ahead, 3), strict=True):
+        assert_equal(one, other)
+        assert ahead.state_dict() == plain.state_dict()
+    assert_equal(steps(config, 4)[3], steps(config, 1, start=ahead.state_dict(), ahead=True)[0])
+
+
 def test_two_ranks_take_what_one_with_twice_the_clips_would(config):
     whole = steps(replace(config, labelled_clips=4, pseudo_clips=4), 3)
     ranks = [steps(config, 3, rank=rank, world_size=2) for rank in range(2)]
@@ -148,13 +156,18 @@ def test_a_clip_that_cannot_be_used_is_skipped_or_named(config, make_root, caplo
     bad = make_root("bad", num_clips=(4,), is_metric=True, arrays={key: arrays() for key in ("s0c0", "s0c1", "s0c2")})  # s0c3 has no truth
     part = StreamConfig(root=bad, num_frames=None)
     config = replace(config, labelled=MixtureConfig(parts=((part, 1.0),)), pseudo=None)
-    with pytest.raises(DataError, match='dataset bad, clip s0c3: no depth, intrinsics, camera_to_world.*on_error="skip"'):
-        steps(config, 2, num_workers=num_workers)
+    numbers = []
+    for ahead in (False, True):
+        delivered = iter(StepLoader(config, patch=14, num_workers=num_workers, ahead=ahead))
+        with pytest.raises(DataError, match='dataset bad, clip s0c3: no depth, intrinsics, camera_to_world.*on_error="skip"'):
+            numbers += [batch.step for batch in delivered]
+    assert numbers in ([], [0, 0])  # read ahead, the error waits for its step
     skipping = replace(config, labelled=MixtureConfig(parts=((replace(part, on_error="skip"), 1.0),)))
     loader = StepLoader(skipping, patch=14, num_workers=num_workers)
     with caplog.at_level(logging.WARNING):
         batches = list(islice(loader, 4))  # two epochs
     assert loader.num_skipped == 2
+    assert [name for batch in batches for name in batch.skipped] == ["bad"] * 2
     assert sum(len(batch.labelled.keys) for batch in batches) == 6
     assert loader.state_dict()["streams"]["labelled"]["place"] == 8  # a skipped clip keeps its place
     if not num_workers:

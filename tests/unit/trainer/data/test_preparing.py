@@ -7,6 +7,7 @@ from pipeline.stream import MixtureConfig, StreamConfig
 from trainer.data.augmentation import StepShape
 from trainer.data.batches import collate, unproject
 from trainer.data.config import AS_STORED, AugmentConfig, DataConfig
+from trainer.data.packing import pack, unpack
 from trainer.data.preparing import prepare_labelled, prepare_pseudo
 from trainer.families.trajvg.tracking import normalise_tracks
 from trainer.geometry import sample_maps, transform_points
@@ -42,6 +43,18 @@ def test_true_points_lie_on_the_point_maps_where_the_tracks_say(make_clip, seed)
     assert tracks.static[batch.visibility].all()  # nothing moves in that world, mirrored or not
     world = transform_points(batch.geometry.camera_to_world, tracks.camera_points * truth.norm[:, None, None, None])
     torch.testing.assert_close(world[batch.track_valid], batch.tracks3d_world[batch.track_valid], rtol=1e-4, atol=1e-4)
+
+
+def test_a_batch_holds_the_clips_values_to_the_last_bit(make_clip):
+    clips = [prepare_labelled(make_clip(num_tracks=60), SHAPE, config(), draw(seed)) for seed in range(2)]
+    batch = collate([unpack(pack(clip)) for clip in clips])
+    for number, clip in enumerate(clips):
+        pixels = clip.images.numpy().transpose(0, 3, 1, 2)
+        assert np.array_equal(batch.images[number].numpy(), pixels.astype(np.float32) / np.float32(255))
+        assert torch.equal(batch.geometry.local_points[number], unproject(clip.truth.depth, clip.truth.intrinsics))
+        assert torch.equal(batch.observations.tracks_px[number], clip.tracks_px)
+    assert batch.is_metric.tolist() == [True, True]
+    assert batch.geometry.with_normals.tolist() == [True, True]
 
 
 def test_unprojection_by_hand():
@@ -186,7 +199,8 @@ def test_clips_that_know_less_are_filled_up(make_clip):
     assert batch.observations.static_score[0].isnan().all()
     assert batch.observations.pose_weight.tolist() == [[1] * 4, [0] * 4]
     sky = make_clip(sky_mask=np.ones((6, 60, 80), bool))
-    geometry = collate([prepare_labelled(sample, SHAPE, config(), draw()) for sample in (make_clip(), sky)], ["walls"]).geometry
+    coarse = config(without_normals=("walls",))
+    geometry = collate([prepare_labelled(sample, SHAPE, coarse, draw()) for sample in (make_clip(), sky)]).geometry
     assert geometry.sky_mask.flatten(1).all(1).tolist() == [False, True]
     assert geometry.with_normals.tolist() == [False, False]
     assert collate([]) is None

@@ -4,10 +4,12 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,7 +18,7 @@ from pipeline.errors import ConfigError
 from tests.unit.trainer.loop.rendered import TINY, Planes, make_data
 from trainer.data import StepBatch, parse_data_config
 from trainer.families.trajvg import TrajVGLosses
-from trainer.loop import TrainOutcome, read_journal, train
+from trainer.loop import RunInfo, TrainOutcome, read_journal, train
 from trainer.loop.checkpoints import checkpoint_steps, read_state
 from trainer.loop.config import CheckpointSettings, LogSettings, ModelSettings, TrainConfig, config_table
 from trainer.loop.optimisation import OptimiserSettings
@@ -47,6 +49,7 @@ def make_config(out: Path, **changes: object) -> TrainConfig:
         checkpoints=CheckpointSettings(every_steps=2, keep=2),
         optimiser=OptimiserSettings(learning_rate=1e-3, encoder_learning_rate=1e-3),
         loss_guard=None,
+        logs=LogSettings(tensorboard=False),
     )
     return replace(config, **changes)  # type: ignore[arg-type]
 
@@ -116,7 +119,7 @@ def test_a_run_is_not_written_over_nor_resumed_as_another(undisturbed: Path) -> 
         run(make_config(undisturbed))
     with pytest.raises(ConfigError, match="trained with another optimiser"):
         run(make_config(undisturbed, optimiser=OptimiserSettings(learning_rate=2e-3)), resume=True)
-    done = run(make_config(undisturbed, logs=LogSettings(every_steps=3)), resume=True)  # how it is watched may change
+    done = run(make_config(undisturbed, logs=LogSettings(every_steps=3, tensorboard=False)), resume=True)  # how it is watched may change
     assert (done.steps, done.resumed_from) == (STEPS, STEPS)
 
 
@@ -189,9 +192,83 @@ def test_a_loss_beyond_the_guard_moves_nothing(tmp_path: Path) -> None:
     assert (row["outcome"], row["gradient_norm"]) == ("guarded", 0.0)
 
 
+def test_a_step_tells_what_it_cost(undisturbed: Path) -> None:
+    rows = read_journal(str(undisturbed))
+    for row in rows:
+        assert set(row["parts_s"]) == {"data", "transfer", "forward", "backward", "optimiser"}
+        assert 0 < sum(row["parts_s"].values()) <= row["step_s"]
+        assert sum(norm**2 for norm in row["gradient_norms"].values()) == pytest.approx(row["gradient_norm"] ** 2, rel=1e-4)
+        assert row["peak_memory_mb"] > 0
+    assert {"encoder", "decoder", "track_head"} <= set(rows[0]["gradient_norms"])
+    assert not {"conf_decoder", "conf_head"} & set(rows[0]["gradient_norms"])  # they are frozen
+    assert rows[0]["tflops"] > 0
+    assert {row["mfu"] for row in rows} == {None}  # the peak of a CPU is not known
+    assert [row["tflops"] for row in rows[1:]] == [None] * (STEPS - 1)  # the next point of the curves is step 10's
+
+
+class Skipping(Planes):
+    """A clip of the dataset "none" is skipped in every step."""
+
+    def __iter__(self) -> Iterator[StepBatch]:
+        for batch in super().__iter__():
+            yield replace(batch, skipped=("none",), transfer_s=0.0)
+
+
+LOGGED: list[tuple[str, int, dict[str, float]]] = []
+
+
+class KeptLogger:
+    """A logger of one's own, named in the configuration below; it keeps what it is given in `LOGGED`."""
+
+    def __init__(self, run: RunInfo) -> None:
+        LOGGED[:] = [("opened", run.first_step, {"steps": run.config["steps"]})]
+
+    def add_values(self, values: Mapping[str, float], step: int) -> None:
+        LOGGED.append(("values", step, dict(values)))
+
+    def add_pictures(self, pictures: Mapping[str, np.ndarray], step: int) -> None:
+        assert {(picture.dtype.name, picture.ndim, picture.shape[2]) for picture in pictures.values()} == {("uint8", 3, 3)}
+        LOGGED.append(("pictures", step, dict.fromkeys(pictures, 0.0)))
+
+    def close(self, *, failed: bool) -> None:
+        LOGGED.append(("closed", -1, {"failed": float(failed)}))
+
+
+def test_a_logger_of_one_s_own_gets_curves_and_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lab_logging", sys.modules[__name__])
+    logs = LogSettings(tensorboard=False, every_steps=2, pictures_every_steps=5, loggers=("lab_logging:KeptLogger",), peak_tflops=1e-3)
+    run(make_config(tmp_path, steps=3, logs=logs), open_batches=Skipping)
+    assert [(what, step) for what, step, _ in LOGGED] == [
+        ("opened", 0), ("values", 0), ("pictures", 0), ("pictures", 0), ("values", 2), ("closed", -1),
+    ]  # fmt: skip
+    first, second = (values for what, _, values in LOGGED if what == "values")
+    rows = read_journal(str(tmp_path))
+    assert first["total"] == rows[0]["loss"]
+    assert second["loss/geometry/points"] == rows[2]["terms"]["geometry/points"]
+    assert second["gradient_norm/encoder"] == rows[2]["gradient_norms"]["encoder"]
+    assert second["step/tflops_per_s"] == rows[2]["tflops"] / rows[2]["step_s"]
+    assert second["step/mfu"] == pytest.approx(second["step/tflops_per_s"] / 1e-3)
+    assert {"seconds/data", "seconds/backward", "step/peak_memory_mb", "step/learning_rate"} <= set(second)
+    assert (first["skipped_clips/none"], second["skipped_clips/none"]) == (1, 2)  # since the point before
+    assert [row["skipped_clips"] for row in rows] == [{"none": 1}] * 3
+    assert {"labelled/depth", "pseudo/frames"} <= {name for what, _, names in LOGGED if what == "pictures" for name in names}
+    assert LOGGED[-1][2] == {"failed": 0}
+
+
+def test_a_logger_is_told_that_the_run_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(report: StepReport) -> None:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setitem(sys.modules, "lab_logging", sys.modules[__name__])
+    logs = LogSettings(tensorboard=False, pictures_every_steps=5, loggers=("lab_logging:KeptLogger",))
+    with pytest.raises(RuntimeError, match="out of luck"):
+        run(make_config(tmp_path, steps=2, logs=logs), on_step=stop)
+    assert LOGGED[-1] == ("closed", -1, {"failed": 1.0})
+
+
 def test_tensorboard_gets_curves_and_pictures(tmp_path: Path) -> None:
     pytest.importorskip("tensorboardX")
-    run(make_config(tmp_path, steps=1, logs=LogSettings(tensorboard=True, every_steps=1, pictures_every_steps=1)))
+    run(make_config(tmp_path, steps=1, logs=LogSettings(every_steps=1, pictures_every_steps=1)))  # it is there, so it writes
     written = next((tmp_path / "tensorboard").iterdir()).read_bytes()
     assert all(name in written for name in (b"loss/geometry/points", b"step/share_waiting_for_data", b"labelled/depth", b"pseudo/frames"))
     assert written.count(b"\x89PNG") == 8

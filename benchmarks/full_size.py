@@ -68,8 +68,9 @@ def warm_ups(where: torch.device) -> int:
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Median and range."""
-    return {"median": round(statistics.median(values), 4), "min": round(min(values), 4), "max": round(max(values), 4)}
+    """Median and range, to four digits."""
+    found = {"median": statistics.median(values), "min": min(values), "max": max(values)}
+    return {name: float(f"{value:.4g}") for name, value in found.items()}
 
 
 def _status_mib(name: str) -> float:

@@ -23,7 +23,7 @@ import torch
 from networks import build_model
 from networks.pi3 import ModelOutput
 from networks.trajvg.correlation import nearest_neighbours
-from trainer.data import ClipBatch, StepLoader
+from trainer.data import ClipBatch, StepBatch, StepLoader
 from trainer.data.workers import available_cpus, loader_workers
 from trainer.families import family_of
 from trainer.families.trajvg.coupling import labelled_coupling, self_supervised_coupling
@@ -75,20 +75,37 @@ def open_loader(config: TrainConfig, device: torch.device, patch: int) -> StepLo
 def supply(config: TrainConfig, device: torch.device, steps: int, warm: int) -> dict[str, object]:
     """What the loader gives when nothing trains: steps that take longer than its own do not wait for data."""
     model = build_model(config.model.name, config.model.config)
-    batches = iter(open_loader(config, device, family_of(config.model.name).patch_size(model)))
+    patch = family_of(config.model.name).patch_size(model)
+    batches = iter(open_loader(config, device, patch))
     watch, frames, transfer_s = Stopwatch(device), 0, []
     for number in range(warm + steps):
         with watch.timing("step" if number >= warm else "warm"):
             batch = next(batches)
         if number >= warm:
-            frames += sum(clips.images.shape[:2].numel() for clips in (batch.labelled, batch.pseudo) if clips)
+            frames += count_frames(batch)
             transfer_s.append(batch.transfer_s)
     return {
         "workers": loader_workers(config.loader_workers, available_cpus()),
         "step_s": spread(watch.seconds["step"]),
         "frames_per_s": round(frames / sum(watch.seconds["step"]), 2),
         "transfer_and_collate_s": spread(transfer_s),
+        "cpu_s_per_frame": cpu_per_frame(replace(config, loader_workers=0), device, patch, steps),
     }
+
+
+def cpu_per_frame(config: TrainConfig, device: torch.device, patch: int, steps: int) -> float:
+    """CPU seconds from a stored clip to the batch, whatever else the machine does: a loader without processes of its own."""
+    batches = iter(open_loader(config, device, patch))
+    next(batches)
+    began, frames = time.process_time(), 0
+    for _ in range(steps):
+        frames += count_frames(next(batches))
+    return round((time.process_time() - began) / frames, 4)
+
+
+def count_frames(batch: StepBatch) -> int:
+    """Images of all clips."""
+    return sum(clips.images.shape[:2].numel() for clips in (batch.labelled, batch.pseudo) if clips)
 
 
 def split(config: TrainConfig, device: torch.device, steps: int, warm: int) -> dict[str, object]:

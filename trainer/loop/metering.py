@@ -16,6 +16,7 @@ from trainer.loop.flops import FlopTally
 _MEGABYTE = 1024**2
 _MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 _COUNTED = ("forward", "backward")
+Mark = float | torch.Event  # a moment: of this process's clock, or of the device's work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +36,7 @@ class StepMeter:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._spans: list[tuple[str, float | torch.Event, float | torch.Event]] = []
+        self._spans: list[tuple[str, Mark, Mark]] = []
         self._tallies: list[tuple[str, FlopTally]] = []  # by part
         self._known: dict[Hashable, float] = {}  # 1e12 operations by shape
         self._shape: Hashable | None = None
@@ -72,7 +73,7 @@ class StepMeter:
         tflops = None if self._shape is None else self._known.get(self._shape)
         return StepCost(parts_s=self._parts(), peak_memory_mb=self._peak_memory_mb(), tflops=tflops)
 
-    def _now(self) -> float | torch.Event:
+    def _now(self) -> Mark:
         if self._device.type == "cpu":
             return time.perf_counter()
         event = torch.Event(device=self._device, enable_timing=True)
@@ -82,11 +83,7 @@ class StepMeter:
     def _parts(self) -> dict[str, float]:
         parts: dict[str, float] = defaultdict(float)
         for part, began, ended in self._spans:
-            if isinstance(began, torch.Event):
-                ended.synchronize()  # type: ignore[union-attr]  # both marks of a span are of one kind
-                parts[part] += began.elapsed_time(ended) / 1e3
-            else:
-                parts[part] += ended - began  # type: ignore[operator]
+            parts[part] += _seconds_between(began, ended)
         return dict(parts)
 
     def _peak_memory_mb(self) -> float | None:
@@ -97,3 +94,13 @@ class StepMeter:
 
     def _memory_function(self, name: str) -> Callable[[torch.device], Any] | None:
         return None if self._device.type == "cpu" else getattr(torch.get_device_module(self._device), name, None)
+
+
+def _seconds_between(began: Mark, ended: Mark) -> float:
+    """Waits for the later of two marks of a device's work."""
+    if isinstance(began, torch.Event):
+        assert isinstance(ended, torch.Event), "both marks of a span are of one kind"
+        ended.synchronize()
+        return float(began.elapsed_time(ended)) / 1e3
+    assert isinstance(ended, float), "both marks of a span are of one kind"
+    return ended - began

@@ -21,9 +21,8 @@ ALLOWED_PX = 1 / 32  # a step of the stored labels
 _TOY_SIZE = (32, 48)
 
 
-def parity(options: SuiteOptions) -> list[Row]:
+def parity(options: SuiteOptions) -> Iterator[Row]:
     """Largest differences of tracks and probabilities, all in float32: the reference too computes no convolution in TF32."""
-    rows = []
     cases = {name: CASES[name] for name in ("backward-100", "streaming-100")}
     if options.toy:
         cases = {"backward, toy": _toy("backward", 2), "streaming, toy": _toy("streaming", 9)}
@@ -33,28 +32,27 @@ def parity(options: SuiteOptions) -> list[Row]:
         differences = {place: float(str(value)) for place, value in found.items() if "difference" in place}
         apart = differences["largest_track_difference_px"]
         fault = None if apart <= ALLOWED_PX else f"tracks lie up to {apart:.2g} px from the reference's, expected at most {ALLOWED_PX:.2g}"
-        rows.append(Row(what=name, precision="float32", against="reference", differences=_short(differences), fault=fault))
-    return rows
+        yield Row(what=name, precision="float32", against="reference", differences=_short(differences), fault=fault)
 
 
-def speed(options: SuiteOptions) -> list[Row]:
+def speed(options: SuiteOptions) -> Iterator[Row]:
     """Our engine in both precisions; the reference is in float32 as torch sets it, which on a GPU is convolutions in TF32."""
-    return list(_speed(options, compile=False))
+    return _speed(options, compile=False)
 
 
-def compiled_speed(options: SuiteOptions) -> list[Row]:
+def compiled_speed(options: SuiteOptions) -> Iterator[Row]:
     """The same with torch.compile."""
-    return list(_speed(options, compile=True))
+    return _speed(options, compile=True)
 
 
-def precision_drift(options: SuiteOptions) -> list[Row]:
+def precision_drift(options: SuiteOptions) -> Iterator[Row]:
     """How far bfloat16 leads tracks from those of float32, and each from the truth, in percent."""
     case = _toy("backward", 2) if options.toy else CASE
     found = drift(_settings(options, case), case, _wall(case) if options.toy else None)
-    rows = [Row(what="against the truth", precision=name, against="truth", differences=found[name]) for name in PRECISIONS]
+    yield from (Row(what="against the truth", precision=name, against="truth", differences=found[name]) for name in PRECISIONS)
     apart = {f"tracks {name}, px": value for name, value in found["tracks apart px"].items()}
     apart["booleans, share"] = found["share of booleans that differ"]
-    return [*rows, Row(what="against float32", precision="bfloat16", against="float32", differences=apart, details=found)]
+    yield Row(what="against float32", precision="bfloat16", against="float32", differences=apart, details=found)
 
 
 def _speed(options: SuiteOptions, *, compile: bool) -> Iterator[Row]:

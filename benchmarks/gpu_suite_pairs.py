@@ -33,10 +33,10 @@ _TOY_ST4RTRACK: dict[str, Any] = {
 }
 
 
-def matrix_products(options: SuiteOptions) -> list[Row]:
+def matrix_products(options: SuiteOptions) -> Iterator[Row]:
     """Products of square matrices: what the device gives a program that does nothing else."""
     where, side = torch.device(options.device), 64 if options.toy else 8192
-    return [_matrix_product(side, precision, where, options) for precision in PRECISIONS]
+    yield from (_matrix_product(side, precision, where, options) for precision in PRECISIONS)
 
 
 def _matrix_product(side: int, precision: Precision, where: torch.device, options: SuiteOptions) -> Row:
@@ -56,12 +56,8 @@ def _matrix_product(side: int, precision: Precision, where: torch.device, option
     return Row(what=what, precision=precision, seconds=spread(seconds), tflops_per_s=rate, mfu=None if peak is None else rate / peak)
 
 
-def track4world(options: SuiteOptions) -> list[Row]:
+def track4world(options: SuiteOptions) -> Iterator[Row]:
     """Geometry and flow of one pair, each precision."""
-    return list(_track4world(options))
-
-
-def _track4world(options: SuiteOptions) -> Iterator[Row]:
     height, width = (64, 64) if options.toy else (384, 512)
     for part in ("geometry", "decoder"):
         plain_s: float | None = None
@@ -80,12 +76,8 @@ def _track4world(options: SuiteOptions) -> Iterator[Row]:
             yield row
 
 
-def st4rtrack(options: SuiteOptions) -> list[Row]:
+def st4rtrack(options: SuiteOptions) -> Iterator[Row]:
     """One pair in each precision, then a clip whose images are encoded once, against the network called pair by pair."""
-    return list(_st4rtrack(options))
-
-
-def _st4rtrack(options: SuiteOptions) -> Iterator[Row]:
     plain_s: float | None = None
     for case, precision in (*(("pair", known) for known in PRECISIONS), ("clip", "float32")):
         found = st4rtrack_forward.measure(

@@ -3,7 +3,7 @@
 import json
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from gpu_suite_rows import PartResult, Row, SuiteOptions
 
 from pipeline.records.factories import load_factory
 
-Part = Callable[[SuiteOptions], list[Row]]
+Part = Callable[[SuiteOptions], Iterator[Row]]
 
 # A part's module is imported where it runs: one that cannot be imported fails alone.
 PARTS = {
@@ -22,8 +22,7 @@ PARTS = {
     "cotracker3-speed": "gpu_suite_cotracker3:speed",
     "cotracker3-compiled": "gpu_suite_cotracker3:compiled_speed",
     "cotracker3-drift": "gpu_suite_cotracker3:precision_drift",
-    "trajvg-step": "gpu_suite_training:step_of_clips",
-    "trajvg-long-clip": "gpu_suite_training:step_of_one_clip",
+    "trajvg-step": "gpu_suite_training:training_steps",
     "ddp": "gpu_suite_training:data_parallel",
     "track4world": "gpu_suite_pairs:track4world",
     "st4rtrack": "gpu_suite_pairs:st4rtrack",
@@ -31,13 +30,14 @@ PARTS = {
 
 
 def run_here(part: str, options: SuiteOptions) -> PartResult:
-    """Run a part in this process; whatever it raises is its result."""
+    """Run a part in this process; whatever it raises is its result, with the rows before it."""
     began = time.perf_counter()
-    rows, error, machine = [], None, {}
+    rows: list[Row] = []
+    error, machine = None, {}
     try:
         measure: Part = load_factory(PARTS[part], "part")
         machine = describe_machine(options.device)
-        rows = measure(options)
+        rows += measure(options)
     except Exception as found:  # noqa: BLE001  the other parts go on, and this one is shown with its error
         error = f"{type(found).__name__}: {found}\n{traceback.format_exc()}"
     return PartResult(part=part, seconds=round(time.perf_counter() - began, 1), rows=tuple(rows), error=error, machine=machine)

@@ -37,7 +37,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartResult:
-    """Rows of one part, or the error that ended it."""
+    """Rows of one part, and the error that ended it, if any."""
 
     part: str
     seconds: float  # start of its process included

@@ -65,20 +65,16 @@ TOY_CLIPS = BatchSize(labelled=1, pseudo=1, frames=2, side=56)
 TOY_ONE_CLIP = BatchSize(labelled=1, pseudo=0, frames=3, side=56)
 
 
-def step_of_clips(options: SuiteOptions) -> list[Row]:
-    """Stage 2 on 24 images: three clips with truth and one with tracks, six frames each."""
-    return [_step(options, TOY_CLIPS if options.toy else CLIPS)]
-
-
-def step_of_one_clip(options: SuiteOptions) -> list[Row]:
-    """Stage 2 on 24 images of one clip, which attention across frames costs most."""
-    return [_step(options, TOY_ONE_CLIP if options.toy else ONE_CLIP)]
-
-
-def _step(options: SuiteOptions, size: BatchSize) -> Row:
+def training_steps(options: SuiteOptions) -> Iterator[Row]:
+    """Stage 2 on 24 images: of four clips, one of which has tracks alone; then of one clip, where attention across frames costs most."""
     config, where = make_config(options), torch.device(options.device)
     step = TrainStep(make_model(config, where), config, ProcessRank(device=where))
-    batch = make_batch(size, config.data.num_tracks).to(where)
+    for size in (TOY_CLIPS, TOY_ONE_CLIP) if options.toy else (CLIPS, ONE_CLIP):
+        yield _step(step, make_batch(size, config.data.num_tracks).to(where), size, options)
+
+
+def _step(step: TrainStep, batch: StepBatch, size: BatchSize, options: SuiteOptions) -> Row:
+    config, where = step.config, step.process.device
     for number in range(_WARM_STEPS):
         _checked(step(batch, number, wait_s=0.0))
     reports, seconds = [], []
@@ -107,7 +103,7 @@ def _step(options: SuiteOptions, size: BatchSize) -> Row:
     )
 
 
-def data_parallel(options: SuiteOptions) -> list[Row]:
+def data_parallel(options: SuiteOptions) -> Iterator[Row]:
     """Forward and backward pass in a process group of one, against the same without.
 
     Some kernels of a GPU add up in any order, so the plain pass is also held against itself.
@@ -127,27 +123,20 @@ def data_parallel(options: SuiteOptions) -> list[Row]:
         if not differences[name] <= _EXACT + 10 * noise[name]
     ]
     what = f"forward and backward, {size.images} images"
-    return [
-        Row(
-            what=what,
-            precision=config.precision,
-            seconds=spread(without.seconds),
-            against="itself",
-            memory=without.memory,
-            differences=noise,
-        ),
-        Row(
-            what=f"{what}, DDP of one process over {distributed_backend(where)}",
-            precision=config.precision,
-            seconds=spread(within.seconds),
-            speed=statistics.median(without.seconds) / max(statistics.median(within.seconds), 1e-9),
-            against="without",
-            memory=within.memory,
-            differences=differences,
-            details={"loss": within.loss, "share_of_gradients_not_zero": within.gradient.ne(0).float().mean().item()},
-            fault="; ".join(wrong) or None,
-        ),
-    ]
+    yield Row(
+        what=what, precision=config.precision, seconds=spread(without.seconds), against="itself", memory=without.memory, differences=noise
+    )
+    yield Row(
+        what=f"{what}, DDP of one process over {distributed_backend(where)}",
+        precision=config.precision,
+        seconds=spread(within.seconds),
+        speed=statistics.median(without.seconds) / max(statistics.median(within.seconds), 1e-9),
+        against="without",
+        memory=within.memory,
+        differences=differences,
+        details={"loss": within.loss, "share_of_gradients_not_zero": within.gradient.ne(0).float().mean().item()},
+        fault="; ".join(wrong) or None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -214,8 +203,7 @@ def make_config(options: SuiteOptions) -> TrainConfig:
 
 def make_model(config: TrainConfig, where: torch.device) -> Network:
     """The network of a configuration, frozen as it says."""
-    with where:
-        model = build_model(config.model.name, config.model.config)
+    model = build_model(config.model.name, config.model.config).to(where)
     freeze(model, config.frozen)
     return model
 

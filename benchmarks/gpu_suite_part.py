@@ -15,17 +15,17 @@ from pipeline.records.factories import load_factory
 
 Part = Callable[[SuiteOptions], Iterator[Row]]
 
-# A part's module is imported where it runs: one that cannot be imported fails alone.
+# A part's module is imported where it runs: one that cannot be imported fails alone. Compiling comes last, since it may take long.
 PARTS = {
     "device": "gpu_suite_pairs:matrix_products",
     "cotracker3-parity": "gpu_suite_cotracker3:parity",
     "cotracker3-speed": "gpu_suite_cotracker3:speed",
-    "cotracker3-compiled": "gpu_suite_cotracker3:compiled_speed",
     "cotracker3-drift": "gpu_suite_cotracker3:precision_drift",
     "trajvg-step": "gpu_suite_training:training_steps",
     "ddp": "gpu_suite_training:data_parallel",
     "track4world": "gpu_suite_pairs:track4world",
     "st4rtrack": "gpu_suite_pairs:st4rtrack",
+    "cotracker3-compiled": "gpu_suite_cotracker3:compiled_speed",
 }
 
 

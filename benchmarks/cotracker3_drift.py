@@ -1,29 +1,33 @@
 """What bfloat16 costs in accuracy: our engine in both precisions on a rendered clip whose true tracks are known."""
 
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from cotracker3_sides import Case, Found, Settings, make_ours
+from cotracker3_sides import Case, Found, Settings, ours_model, run_model
 
+from networks.layers.computing import PRECISIONS
 from pipeline.metrics import tapvid_from_labels
 from pipeline.records import TrackLabels
-from pipeline.synthetic import TrueTracks, render, true_tracks, walk_scene
+from pipeline.synthetic import Scene, TrueTracks, render, true_tracks, walk_scene
 
-NUM_POINTS, NUM_FRAMES = 256, 24
+CASE = Case(mode="backward", num_points=256, num_frames=24)
 
 
-def drift(settings: Settings) -> dict[str, object]:
+def drift(settings: Settings, case: Case = CASE, scene: Scene | None = None) -> dict[str, Any]:
     """Both precisions against the truth (percent; error in px where truly visible), and against each other.
 
     Weights made by formula follow nothing: then only the comparison with each other says something.
+
+    Args:
+        scene: of the case's size and length; None for a walk down a street.
     """
-    case = Case(mode="backward", num_points=NUM_POINTS, num_frames=NUM_FRAMES)
     height, width = case.size
-    scene = walk_scene(num_frames=NUM_FRAMES, height=height, width=width)
+    scene = scene or walk_scene(num_frames=case.num_frames, height=height, width=width)
     queries = case.queries()
     truth = true_tracks(scene, queries)
     video = render(scene).frames
-    found = {precision: make_ours(case, replace(settings, precision=precision))(video, queries) for precision in ("float32", "bfloat16")}
+    model = ours_model(case, settings)
+    found = {precision: run_model(case, model, precision)(video, queries) for precision in PRECISIONS}
     apart = np.linalg.norm(found["bfloat16"].tracks - found["float32"].tracks, axis=-1)
     rules = [side.visibility * side.confidence > 0.6 for side in found.values() if side.visibility is not None]
     return {
@@ -37,7 +41,7 @@ def drift(settings: Settings) -> dict[str, object]:
 def _against_truth(found: Found, queries: np.ndarray, truth: TrueTracks, size: tuple[int, int]) -> dict[str, float]:
     assert found.visibility is not None  # our engine gives both
     assert found.confidence is not None
-    kept = truth.track_valid
+    kept = truth.valid
     labels = TrackLabels(
         queries=queries[kept], tracks_px=found.tracks[:, kept], visibility=(found.visibility * found.confidence > 0.6)[:, kept]
     )

@@ -24,8 +24,8 @@ class Prediction(Protocol):
 class ReferencePredictor:
     """Tracks in input pixels by either model, called with the whole video. The model is a `ReferenceOffline` or `ReferenceOnline`."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
+    def __init__(self, model: nn.Module, iterations: int = ITERS) -> None:
+        self.model, self.iterations = model, iterations
 
     @torch.no_grad()
     def track(self, video: Tensor, queries: Tensor, *, backward: bool) -> Prediction:
@@ -34,11 +34,11 @@ class ReferencePredictor:
         resized = resize(video, size)
         scale = pixel_scale((height, width), size).to(queries)
         points = torch.cat([queries * F.pad(scale, (1, 0), value=1.0), support_queries(size).to(queries)], 1)
-        found = self.model(resized, points, iters=ITERS)
+        found = self.model(resized, points, iters=self.iterations)
         tracks, scores = found.tracks, torch.stack([found.visibility, found.confidence], -1)
         if backward:
             reversed_points = torch.cat([T - 1 - points[..., :1], points[..., 1:]], -1)
-            other = self.model(resized.flip(1), reversed_points, iters=ITERS)
+            other = self.model(resized.flip(1), reversed_points, iters=self.iterations)
             before = (torch.arange(T, device=points.device)[None, :, None] < points[:, None, :, 0])[..., None]
             tracks = torch.where(before, other.tracks.flip(1), tracks)
             scores = torch.where(before, torch.stack([other.visibility, other.confidence], -1).flip(1), scores)
@@ -49,7 +49,7 @@ class ReferencePredictor:
 
 
 @torch.no_grad()
-def track_stream(model: nn.Module, video: Tensor, queries: Tensor, *, state: object) -> Prediction:
+def track_stream(model: nn.Module, video: Tensor, queries: Tensor, *, state: object, iterations: int = ITERS) -> Prediction:
     """The online model fed with chunks of one window every half window; the last answer, which covers the whole video.
 
     The video may be uint8; a chunk at a time becomes float. `state` is a new `StreamState`. No support points, no second pass, and
@@ -59,7 +59,7 @@ def track_stream(model: nn.Module, video: Tensor, queries: Tensor, *, state: obj
     points = queries * F.pad(scale, (1, 0), value=1.0)
     for start in range(0, video.shape[1] - model.step, model.step):
         chunk = resize(video[:, start : start + model.window_len].to(queries), model.model_resolution)
-        found = model.stream(chunk, points, state, iters=ITERS)
+        found = model.stream(chunk, points, state, iters=iterations)
     return type(found)(tracks=found.tracks / scale, visibility=found.visibility, confidence=found.confidence)
 
 

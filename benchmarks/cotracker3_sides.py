@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from labelers.cotracker3 import CoTracker3Engine, EngineConfig
 from networks import build_model
-from networks.cotracker3 import compile_parts
+from networks.cotracker3 import CoTracker3, compile_parts
+from networks.cotracker3.refinement import ITERATIONS
+from networks.layers.computing import Precision
 from networks.weights import read_weights
 
 
@@ -29,6 +31,8 @@ class Case:
     num_points: int
     num_frames: int
     size: tuple[int, int] = (384, 512)
+    model_resolution: tuple[int, int] = (384, 512)  # the package knows no other
+    iterations: int = ITERATIONS  # nor another number
 
     @property
     def variant(self) -> str:
@@ -72,7 +76,7 @@ class Settings:
     """How the engine runs; the other sides follow in the device only. Without a checkpoint the weights are made by formula."""
 
     device: str = "cpu"
-    precision: str = "float32"
+    precision: Precision = "float32"
     compile: bool = False
     checkpoint: str | None = None
 
@@ -92,19 +96,29 @@ Run = Callable[[np.ndarray, np.ndarray], Found]  # of a video "T H W 3" and quer
 
 def make_ours(case: Case, settings: Settings) -> Run:
     """Our engine."""
-    model = _filled(build_model(f"cotracker3-{case.variant}"), settings)
+    return run_model(case, ours_model(case, settings), settings.precision)
+
+
+def ours_model(case: Case, settings: Settings) -> CoTracker3:
+    """Our network, ready to run."""
+    model = _filled(build_model(f"cotracker3-{case.variant}", {"model_resolution": case.model_resolution}), settings)
+    assert isinstance(model, CoTracker3)
     if settings.compile:
         compile_parts(model)
-    config = EngineConfig.for_device(
-        torch.device(settings.device).type, precision=settings.precision, support_grid=0 if case.mode == "streaming" else 6
-    )
+    return model
+
+
+def run_model(case: Case, model: CoTracker3, precision: Precision) -> Run:
+    """Our engine around a network."""
+    support_grid = 0 if case.mode == "streaming" else 6
+    config = EngineConfig.for_device(model.device.type, precision=precision, support_grid=support_grid, iterations=case.iterations)
     return partial(_ours, case, CoTracker3Engine(model, config))
 
 
 def make_reference(case: Case, settings: Settings) -> Run:
     """The plain reference."""
-    model = _filled(ReferenceOnline() if case.variant == "online" else ReferenceOffline(), settings)
-    return partial(_reference, case, model)
+    made = ReferenceOnline if case.variant == "online" else ReferenceOffline
+    return partial(_reference, case, _filled(made(model_resolution=case.model_resolution), settings))
 
 
 def make_package(case: Case, settings: Settings) -> Run:
@@ -152,9 +166,9 @@ def _ours(case: Case, engine: CoTracker3Engine, video: np.ndarray, queries: np.n
 def _reference(case: Case, model: nn.Module, video: np.ndarray, queries: np.ndarray) -> Found:
     frames, points = _tensors(video, queries, next(model.parameters()).device)
     if case.mode == "streaming":
-        found = track_stream(model, frames, points, state=StreamState())
+        found = track_stream(model, frames, points, state=StreamState(), iterations=case.iterations)
     else:
-        found = ReferencePredictor(model).track(frames.float(), points, backward=case.mode == "backward")
+        found = ReferencePredictor(model, case.iterations).track(frames.float(), points, backward=case.mode == "backward")
     tracks, visibility, confidence = (part[0].cpu().numpy() for part in (found.tracks, found.visibility, found.confidence))
     return Found(tracks=tracks, visibility=visibility, confidence=confidence)
 

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ _NOISE = 1 << 20  # numbers that are drawn, and repeated
 Result = TypeVar("Result")
 
 
-def noise_network(name: str, where: torch.device, config: dict[str, Any] | None = None) -> torch.nn.Module:
+def noise_network(name: str, where: torch.device, config: Mapping[str, Any] | None = None) -> torch.nn.Module:
     """A network of `build_model` with noise, which takes a tenth of the time of proper fresh weights."""
     with torch.device("meta"):
         model = build_model(name, config)
@@ -35,15 +35,18 @@ def noise_network(name: str, where: torch.device, config: dict[str, Any] | None 
 
 @contextmanager
 def peak_memory(where: torch.device) -> Iterator[dict[str, float]]:
-    """Fills in what lay in memory before, mostly weights, and the peak, MiB; of the accelerator too, where there is one."""
-    found = {"weights_mib": round(_status_mib("VmRSS"), 1)}
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: making weights had one too
-    if where.type != "cpu":
-        torch.get_device_module(where).reset_peak_memory_stats(where)
+    """Fills in what lay in memory before, mostly weights, and the peak, MiB: of this process on a CPU, elsewhere of the device."""
+    if where.type == "cpu":
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: making weights had one too
+        found = {"weights_mib": round(_status_mib("VmRSS"), 1)}
+        yield found
+        found["peak_mib"] = round(_status_mib("VmHWM"), 1)
+        return
+    device = torch.get_device_module(where)
+    device.reset_peak_memory_stats(where)
+    found = {"weights_mib": round(device.memory_allocated(where) / 2**20, 1)}
     yield found
-    found["peak_mib"] = round(_status_mib("VmHWM"), 1)
-    if where.type != "cpu":
-        found["device_peak_mib"] = round(torch.get_device_module(where).max_memory_allocated(where) / 2**20, 1)
+    found["peak_mib"] = round(device.max_memory_allocated(where) / 2**20, 1)
 
 
 def seconds_of(call: Callable[[], Result], where: torch.device) -> tuple[float, Result]:
@@ -59,9 +62,15 @@ def seconds_of(call: Callable[[], Result], where: torch.device) -> tuple[float, 
     return time.perf_counter() - began, result
 
 
+def warm_ups(where: torch.device) -> int:
+    """Calls that do not count, before those that do: a GPU makes and chooses its kernels in the first."""
+    return 0 if where.type == "cpu" else 1
+
+
 def spread(values: list[float]) -> dict[str, float]:
-    """Median and range."""
-    return {"median": round(statistics.median(values), 2), "min": round(min(values), 2), "max": round(max(values), 2)}
+    """Median and range, to four digits."""
+    found = {"median": statistics.median(values), "min": min(values), "max": max(values)}
+    return {name: float(f"{value:.4g}") for name, value in found.items()}
 
 
 def _status_mib(name: str) -> float:

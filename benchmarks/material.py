@@ -6,10 +6,9 @@ import statistics
 import time
 from collections.abc import Callable
 from fractions import Fraction
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 
@@ -35,6 +34,8 @@ def _write(path: Path, seed: int, num_frames: int, size: tuple[int, int], codec:
     rng = np.random.default_rng(seed)
     coarse, fine = (cv2.resize(rng.random((height // step, width // step, 3), np.float32), (width * 2, height * 2)) for step in (32, 4))
     picture = np.uint8(255 * (0.6 * coarse + 0.4 * fine))
+    import av  # here: who writes no video need not have it
+
     temporary = path.with_suffix(".part.mp4")
     with av.open(str(temporary), "w") as container:
         stream = container.add_stream(codec, rate=30, options=options)
@@ -66,7 +67,7 @@ def paired(
     """Seconds (by `clock`) of two things run in turn, after a warm-up of each: medians, spread, and the median of the pairwise ratios."""
     if warm_up:
         first(), second()
-    pairs = [(_seconds(first, clock), _seconds(second, clock)) for _ in range(repeats)]
+    pairs = paired_seconds(first, second, repeats=repeats, clock=clock)
     ours, theirs = ([pair[place] for pair in pairs] for place in (0, 1))
     ratios = [theirs_s / ours_s for ours_s, theirs_s in pairs]
     return {
@@ -79,7 +80,14 @@ def paired(
     }
 
 
-def _seconds(body: Callable[[], None], clock: Clock) -> float:
+def paired_seconds(
+    first: Callable[[], object], second: Callable[[], object], *, repeats: int, clock: Clock = time.perf_counter
+) -> list[tuple[float, float]]:
+    """Seconds (by `clock`) of two things run in turn."""
+    return [(_seconds(first, clock), _seconds(second, clock)) for _ in range(repeats)]
+
+
+def _seconds(body: Callable[[], object], clock: Clock) -> float:
     started = clock()
     body()
     return clock() - started
@@ -92,5 +100,12 @@ def machine() -> dict[str, object]:
         "cpus": len(os.sched_getaffinity(0)),
         "machine": platform.machine(),
         "python": platform.python_version(),
-        **{name: version(name) for name in packages},
+        **{name: _version_or_none(name) for name in packages},
     }
+
+
+def _version_or_none(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

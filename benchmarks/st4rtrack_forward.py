@@ -10,11 +10,12 @@ import json
 import statistics
 import subprocess
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import torch
 import typer
-from full_size import noise_network, peak_memory, seconds_of, spread
+from full_size import noise_network, peak_memory, seconds_of, spread, warm_ups
 from material import machine
 
 from networks.layers.computing import PRECISIONS, Precision, forward_precision
@@ -26,28 +27,46 @@ CLIP_SIZE = (144, 256)  # of the public script that adapts
 OUTPUTS = ("point_map_1", "confidence_1", "point_map_2", "confidence_2")
 
 
-def measure(case: str, *, precision: Precision, device: str, frames: int, repeats: int) -> dict[str, object]:
-    """One case in this process; the network has random weights."""
+def measure(
+    case: str,
+    *,
+    precision: Precision,
+    device: str,
+    frames: int,
+    repeats: int,
+    size: tuple[int, int] | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> dict[str, object]:
+    """One case in this process; the network has random weights.
+
+    Args:
+        size: height and width of the images; None for the case's own.
+        config: of the network; None for the public size.
+    """
     where = torch.device(device)
-    model = noise_network("st4rtrack", where)
+    model = noise_network("st4rtrack", where, config)
     assert isinstance(model, TwinNetwork)
     with peak_memory(where) as memory, torch.inference_mode(), forward_precision(where, precision):
-        found = _pair(model, where, repeats) if case == "pair" else _clip(model, where, frames, repeats)
+        if case == "pair":
+            found = _pair(model, where, size or PAIR_SIZE, repeats)
+        else:
+            found = _clip(model, where, size or CLIP_SIZE, frames, repeats)
     return {**found, **memory}
 
 
-def _pair(model: TwinNetwork, where: torch.device, repeats: int) -> dict[str, object]:
-    """Seconds of one pair of the public size."""
-    images = _images(2, PAIR_SIZE, where) * 2 - 1
-    seconds = [seconds_of(lambda: model(images[:1], images[1:]), where)[0] for _ in range(repeats)]
-    return {"size": list(PAIR_SIZE), "seconds": spread(seconds)}
+def _pair(model: TwinNetwork, where: torch.device, size: tuple[int, int], repeats: int) -> dict[str, object]:
+    """Seconds of one pair."""
+    images = _images(2, size, where) * 2 - 1
+    warm = warm_ups(where)
+    seconds = [seconds_of(lambda: model(images[:1], images[1:]), where)[0] for _ in range(warm + repeats)][warm:]
+    return {"size": list(size), "seconds": spread(seconds)}
 
 
-def _clip(model: TwinNetwork, where: torch.device, frames: int, repeats: int) -> dict[str, object]:
+def _clip(model: TwinNetwork, where: torch.device, size: tuple[int, int], frames: int, repeats: int) -> dict[str, object]:
     """Seconds of a clip's pairs with images encoded once, and pair by pair; in turn, and their ratio."""
-    images = _images(frames, CLIP_SIZE, where)
-    once, twice, difference = [], [], 0.0
-    for _ in range(repeats):
+    images = _images(frames, size, where)
+    once, twice, difference, warm = [], [], 0.0, warm_ups(where)
+    for _ in range(warm + repeats):
         fast, together = seconds_of(lambda: pair_maps(model, images[None], pairs_at_once=1), where)
         slow, apart = seconds_of(lambda: [model(images[:1] * 2 - 1, image[None] * 2 - 1) for image in images], where)
         once.append(fast)
@@ -55,8 +74,9 @@ def _clip(model: TwinNetwork, where: torch.device, frames: int, repeats: int) ->
         for name in OUTPUTS:
             one_by_one = torch.cat([getattr(pair, name) for pair in apart])
             difference = max(difference, float((getattr(together, name) - one_by_one).abs().max()))
+    once, twice = once[warm:], twice[warm:]
     return {
-        "size": list(CLIP_SIZE),
+        "size": list(size),
         "frames": frames,
         "encoded_once_s": spread(once),
         "pair_by_pair_s": spread(twice),

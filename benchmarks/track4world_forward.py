@@ -8,12 +8,13 @@ computing (of all threads together) on a CPU, and of the clock elsewhere.
 import json
 import subprocess
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import typer
-from full_size import noise_network, peak_memory, seconds_of, spread
+from full_size import noise_network, peak_memory, seconds_of, spread, warm_ups
 from material import machine
 
 from labelers.track4world.config import EngineConfig
@@ -25,22 +26,28 @@ from networks.track4world.network import Track4World
 CASES = (("geometry", 200, 260), ("decoder", 200, 260), ("decoder", 384, 512))
 
 
-def measure(part: str, height: int, width: int, *, precision: Precision, device: str, repeats: int) -> dict[str, object]:
-    """One case in this process."""
+def measure(
+    part: str, height: int, width: int, *, precision: Precision, device: str, repeats: int, config: Mapping[str, Any] | None = None
+) -> dict[str, object]:
+    """One case in this process.
+
+    Args:
+        config: of the network but its backbone; None for the public size.
+    """
     where = torch.device(device)
-    model = noise_network("track4world", where, {"backbone": "pi3x" if part == "geometry" else "none"})
+    model = noise_network("track4world", where, {**(config or {}), "backbone": "pi3x" if part == "geometry" else "none"})
     assert isinstance(model, Track4World)
     engine = Track4WorldEngine(model, EngineConfig(precision=precision))
     frames = np.random.default_rng(0).integers(0, 256, (2, height, width, 3)).astype(np.uint8)
     bundle = _wall(height, width, where, model.config.dim_feature)
-    seconds = []
+    seconds, warm = [], warm_ups(where)
     with peak_memory(where) as memory, torch.inference_mode():
-        for _ in range(repeats):
+        for _ in range(warm + repeats):
             if part == "geometry":
                 seconds.append(seconds_of(lambda: engine.geometry(frames), where)[0])
             else:
                 seconds.append(seconds_of(lambda: list(engine.track_pairs(engine.encode(frames, bundle))), where)[0])
-    return {"size": [height, width], "precision": precision, "seconds": spread(seconds), **memory}
+    return {"size": [height, width], "precision": precision, "seconds": spread(seconds[warm:]), **memory}
 
 
 def _wall(height: int, width: int, where: torch.device, token_width: int) -> GeometryBundle:

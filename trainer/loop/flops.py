@@ -1,6 +1,8 @@
 """Floating-point operations of a model's passes, counted as they are asked for, and the peaks that common GPUs could reach."""
 
-from typing import Any
+import sys
+from contextlib import ExitStack
+from typing import Any, Self
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -38,7 +40,8 @@ class FlopTally(TorchDispatchMode):
     """Adds up matrix products, convolutions and attention while it is entered, two operations for a product with its sum.
 
     What activation checkpointing computes again in the backward pass is left out: it is no work of the model's. It is told by gradients
-    being recorded, which the backward pass itself does not do.
+    being recorded, which the backward pass itself does not do. What is compiled runs uncompiled meanwhile: its operations are not to be
+    seen one by one.
     """
 
     def __init__(self, *, backward: bool) -> None:
@@ -48,6 +51,17 @@ class FlopTally(TorchDispatchMode):
         super().__init__()
         self.total = 0
         self._backward = backward
+        self._uncompiled = ExitStack()
+
+    def __enter__(self) -> Self:
+        if "torch._dynamo" in sys.modules:  # else nothing is compiled, and it takes seconds to load
+            self._uncompiled.enter_context(torch.compiler.set_stance("force_eager"))
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._uncompiled.close()
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

@@ -1,6 +1,8 @@
 """Operations of networks whose number can be worked out by hand, and peaks by names of cards."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
@@ -50,6 +52,29 @@ def test_what_checkpointing_computes_again_is_no_work_of_the_model() -> None:
 
     inputs = torch.ones(BATCH, IN, requires_grad=True)
     assert passes(Checkpointed(), inputs) == passes(layers(), inputs)
+
+
+def test_compiled_layers_count_as_plain_ones_and_stay_compiled() -> None:
+    calls = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
+        calls.append(graph)
+        return graph.forward
+
+    class Compiled(nn.Module):  # torch compiles no module of its own
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = layers()
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.layers(inputs)
+
+    compiled, inputs = Compiled(), torch.ones(BATCH, IN, requires_grad=True)
+    compiled.compile(fullgraph=True, backend=backend)
+    assert passes(compiled, inputs) == passes(layers(), inputs)
+    assert not calls
+    compiled(inputs)
+    assert len(calls) == 1
 
 
 def test_attention_and_convolution() -> None:

@@ -24,6 +24,7 @@ def main(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Pa
     typer.echo("label_size.py needs a folder of real videos: python benchmarks/label_size.py --videos FOLDER", err=True)
     typer.echo("query_frames.py is run by hand: python benchmarks/query_frames.py rendered, or real FOLDER", err=True)
     typer.echo("adaptation.py renders, labels and trains for an hour or two: python benchmarks/adaptation.py", err=True)
+    typer.echo("self_supervision.py, then loss_ablation.py, train for two hours each: python benchmarks/NAME", err=True)
     typer.echo("st4rtrack_forward.py and track4world_forward.py compute at full size, minutes on a CPU: python benchmarks/NAME", err=True)
     if failed:
         raise typer.Exit(1)

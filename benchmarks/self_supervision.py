@@ -113,7 +113,7 @@ def main(
         forks = dict(zip(bases, run(fork_of, *zip(*bases, strict=True)), strict=True))
         going_on = [seed for seed in range(seeds) if forks[seed, True]["forks"]]
         result: dict[str, Any] = {
-            "what": "camera error on wild clips; differences are arm less arm, on the same clips; seeds that did not fork are not among them",
+            "what": "camera error on wild clips; differences are arm less arm on the same clips; seeds that did not fork are not in them",
             "plan": {name: value for name, value in asdict(plan).items() if name != "out"},
             "fork": {f"seed {seed}, {'channels' if given else 'pixels alone'}": values for (seed, given), values in forks.items()},
         }
@@ -177,13 +177,19 @@ def restored(plan: Plan, seed: int, name: str, *, given: bool = True) -> PixelTr
     return model
 
 
-def fork_of(plan: Plan, seed: int, given: bool) -> dict[str, Any]:
-    """Train the base, and compare the teacher's error with the head's on clips that are used for nothing else."""
-    name = base_name(given)
-    if not plan.file(seed, name).exists():
+def train_one_base(plan: Plan, seed: int, given: bool) -> None:
+    """On labels of the seed's own pool."""
+    file = plan.file(seed, base_name(given))
+    if not file.exists():
         model = new_model(seed, given=given)
         history = train_base(model, plan.windows(f"studio_{seed}"), seed=seed, steps=plan.base_steps, rate=plan.base_rate)
-        save({"weights": model.state_dict(), "loss": history}, plan.file(seed, name))
+        save({"weights": model.state_dict(), "loss": history}, file)
+
+
+def fork_of(plan: Plan, seed: int, given: bool) -> dict[str, Any]:
+    """Train the base; |t - t*| / |t*| of the teacher, a fit to the base's own points, and of its head, on clips used for nothing else."""
+    name = base_name(given)
+    train_one_base(plan, seed, given)
     file = plan.file(seed, f"fork of {name}")
     if not file.exists():
         model = restored(plan, seed, name, given=given)

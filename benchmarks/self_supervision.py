@@ -7,7 +7,7 @@ is the project's: tracks and audit by its jobs, losses by trainer/families/trajv
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,20 +21,22 @@ from material import machine
 from self_supervision_clips import NUM_TRACKS, SIZE, Window, studio_windows, wild_windows
 from self_supervision_measures import measure
 from self_supervision_network import PixelTrajVG, new_model
-from self_supervision_runs import ARMS, WHOLE_ARMS, Arm, Pools, arm_losses, train_base, train_cameras, train_tracker, train_whole
+from self_supervision_runs import ARMS, WHOLE_ARMS, Pools, arm_losses, train_base, train_cameras, train_tracker, train_whole
 
 from pipeline.labels import list_label_sets
 from trainer.families.trajvg.settings import TrackingWeights
 from trainer.losses import GeometryWeights
 
 STUDIO_CLIPS, WILD_CLIPS = 160, 144  # of a seed's pool
-SHARED = {
-    "fork": (64, 9501),
-    "chosen": (64, 9601),
-    "test": (144, 8501),
-}  # name: clips, seed; all wild, none of them trained on but "chosen"
+SHARED = {  # name: clips, seed; all wild, and none is trained on
+    "fork": (64, 9501),  # teacher and head are compared
+    "chosen": (48, 9601),  # the weight of the pose term is chosen
+    "test": (168, 8501),
+}
+UNLABELLED = ("chosen", "test")  # whose truth alone is asked for
 STUDIO_SEED, WILD_SEED = 7501, 7601  # of the first pool; the next pool has the next one
 RENDERED = (4 * SIZE[0], 4 * SIZE[1])
+FORMS = ("points", "reprojection")  # of the pose term
 WEIGHTS = (40.0, 120.0, 400.0)  # of camera_poses, to choose from
 FORK = 0.6  # of the head's error, that the teacher's may be
 MEASURES = {
@@ -105,30 +107,17 @@ def main(
     make_data(plan, side_by_side)
     with ProcessPoolExecutor(side_by_side, initializer=torch.set_num_threads, initargs=(1,)) as pool:
 
-        def run(function: Any, *arguments: Iterable[Any]) -> list[Any]:
-            columns = list(zip(*arguments, strict=True))
-            return list(pool.map(function, [plan] * len(columns), *zip(*columns, strict=True))) if columns else []
+        def run(function: Callable[..., Any], work: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], Any]:
+            return dict(zip(work, pool.map(function, [plan] * len(work), *zip(*work, strict=True)), strict=True)) if work else {}
 
-        bases = [(seed, True) for seed in range(seeds)] + [(seed, False) for seed in range(pixel_seeds)]
-        forks = dict(zip(bases, run(fork_of, *zip(*bases, strict=True)), strict=True))
+        forks = run(fork_of, [(seed, True) for seed in range(seeds)] + [(seed, False) for seed in range(pixel_seeds)])
         going_on = [seed for seed in range(seeds) if forks[seed, True]["forks"]]
-        result: dict[str, Any] = {
-            "what": "camera error on wild clips; differences are arm less arm on the same clips; seeds that did not fork are not in them",
-            "plan": {name: value for name, value in asdict(plan).items() if name != "out"},
-            "fork": {f"seed {seed}, {'channels' if given else 'pixels alone'}": values for (seed, given), values in forks.items()},
-        }
-        if going_on:
-            tries = [(going_on[0], form, weight) for form in ("points", "reprojection") for weight in WEIGHTS]
-            tried = dict(zip(tries, run(try_weight, *zip(*tries, strict=True)), strict=True))
-            chosen = {form: min(WEIGHTS, key=lambda weight: tried[going_on[0], form, weight]) for form in ("points", "reprojection")}
-            arms = [(seed, name, chosen[arm.form or "points"]) for name, arm in {**ARMS, **WHOLE_ARMS}.items() for seed in going_on]
-            scores = dict(zip([arm[:2] for arm in arms], run(train_arm, *zip(*arms, strict=True)), strict=True))
-            result |= {
-                "weight_of_camera_poses": chosen,
-                "translation_of_weights": {f"{form}, {weight:g}": value for (_, form, weight), value in tried.items()},
-                **summary(going_on, scores),
-            }
-    result |= {
+        compared = compare_arms(going_on, run) if going_on else {}
+    result = {
+        "what": "camera error on wild clips; differences are arm less arm on the same clips; seeds that did not fork are not in them",
+        "plan": {name: value for name, value in asdict(plan).items() if name != "out"},
+        "fork": {f"seed {seed}, {'channels' if given else 'pixels alone'}": values for (seed, given), values in forks.items()},
+        **compared,
         "clips": {file.stem: len(plan.windows(file.stem)) for file in sorted((plan.out / "windows").glob("*.pt"))},
         "machine": machine(),
     }
@@ -136,11 +125,29 @@ def main(
     typer.echo(json.dumps(result, indent=1))
 
 
+def compare_arms(seeds: Sequence[int], run: Callable[..., dict[tuple[Any, ...], Any]]) -> dict[str, Any]:
+    """Choose the pose term's weight with the first seed, train all arms, and put them side by side.
+
+    Args:
+        run: calls a function with the plan and each of some tuples of arguments, side by side; results by tuple.
+    """
+    tried = run(try_weight, [(seeds[0], form, weight) for form in FORMS for weight in WEIGHTS])
+    chosen = {form: min(WEIGHTS, key=lambda weight: tried[seeds[0], form, weight]) for form in FORMS}
+    run(train_one_tracker, [(seed,) for seed in seeds])
+    every = {**ARMS, **WHOLE_ARMS}
+    trained = run(train_arm, [(seed, name, chosen[arm.form or "points"]) for name, arm in every.items() for seed in seeds])
+    return {
+        "weight_of_camera_poses": chosen,
+        "translation_of_weights": {f"{form}, {weight:g}": value for (_, form, weight), value in tried.items()},
+        **summary(seeds, {(seed, name): values for (seed, name, _), values in trained.items()}),
+    }
+
+
 def make_data(plan: Plan, side_by_side: int) -> None:
     """Render, label, audit, prepare."""
-    pools = [(f"{domain}_{seed}", count, first + seed) for seed in range(max(plan.seeds, plan.pixel_seeds))
-             for domain, count, first in (("studio", STUDIO_CLIPS, STUDIO_SEED), ("wild", WILD_CLIPS, WILD_SEED))]  # fmt: skip
-    datasets = [*((name, *made) for name, made in SHARED.items()), *pools]
+    studio = [(f"studio_{seed}", STUDIO_CLIPS, STUDIO_SEED + seed) for seed in range(max(plan.seeds, plan.pixel_seeds))]
+    wild = [(f"wild_{seed}", WILD_CLIPS, WILD_SEED + seed) for seed in range(plan.seeds)]
+    datasets = [*((name, *made) for name, made in SHARED.items()), *studio, *wild]
     with ThreadPoolExecutor(side_by_side) as pool:
         list(pool.map(lambda dataset: make_dataset(plan, *dataset), datasets))
 
@@ -154,11 +161,8 @@ def make_dataset(plan: Plan, name: str, count: int, seed: int) -> None:
     shape = ("--clip-frames", 24, "--height", RENDERED[0], "--width", RENDERED[1], "--queries", 1024, "--split-shares", "train=1")
     number = ("--num-clips", max(8, round(plan.share * count)), "--seed", seed, "--clips-per-shard", 16)
     job("synthesize.py", "--root", root, "--domain", domain, *number, *shape)
-    if domain == "studio":
-        save(studio_windows(root), file)
-        return
-    if name == "test":
-        save(wild_windows(root), file)
+    if domain == "studio" or name in UNLABELLED:
+        save(studio_windows(root) if domain == "studio" else wild_windows(root), file)
         return
     job("pseudolabel.py", "--root", root, "--labeler", "dis-flow", "--queries", NUM_TRACKS, "--query-frames", 1)
     (audit,) = list_label_sets(str(root))
@@ -206,7 +210,7 @@ def fork_of(plan: Plan, seed: int, given: bool) -> dict[str, Any]:
         "forks": fork["teacher_fit"] <= FORK * fork["teacher_head"],
         "depth_error": fork["depth"],
         "cosine": fork["cosine"],
-        "head_on_studio": means[f"studio_{seed}"]["translation"],
+        "head_on_its_studio_clips": means[f"studio_{seed}"]["translation"],
     }
 
 
@@ -226,30 +230,30 @@ def try_weight(plan: Plan, seed: int, form: str, weight: float) -> float:
     return average(torch.load(file, weights_only=False))["translation"]
 
 
+def train_one_tracker(plan: Plan, seed: int) -> None:
+    """Of the base, for the arms of the whole network."""
+    file = plan.file(seed, "tracker")
+    if not file.exists():
+        model = restored(plan, seed, "base")
+        train_tracker(model, plan.windows(f"studio_{seed}"), seed=seed, steps=plan.tracker_steps, rate=plan.base_rate)
+        save({"weights": model.state_dict()}, file)
+
+
 def train_arm(plan: Plan, seed: int, name: str, weight: float) -> list[dict[str, float]]:
     """From the base, and its values on the test clips."""
     file = plan.file(seed, name.replace(": ", " "))
     if not file.exists():
-        model = restored(plan, seed, "base")
         if name in ARMS:
+            model = restored(plan, seed, "base")
             train_cameras(model, ARMS[name], plan.pools(seed), weight=weight, seed=seed, steps=plan.steps, rate=plan.rate)
         else:
-            go_on_whole(plan, seed, model, WHOLE_ARMS[name], weight)
+            model, arm = restored(plan, seed, "tracker"), WHOLE_ARMS[name]
+            geometry = GeometryWeights(points=1, normals=0, camera=0.1, confidence=0)
+            losses = arm_losses(arm, weight, geometry, TrackingWeights(tracks=1, visibility=0.1))
+            train_whole(model, arm, plan.pools(seed), losses, seed=seed, steps=plan.whole_steps, rate=plan.rate)
         save(measure(model, plan.windows("test")), file)
     values: list[dict[str, float]] = torch.load(file, weights_only=False)
     return values
-
-
-def go_on_whole(plan: Plan, seed: int, model: PixelTrajVG, arm: Arm, weight: float) -> None:
-    """The tracker, once a seed, then the arm."""
-    file, pools = plan.file(seed, "tracker"), plan.pools(seed)
-    if not file.exists():
-        train_tracker(model, pools.studio, seed=seed, steps=plan.tracker_steps, rate=plan.base_rate)
-        save({"weights": model.state_dict()}, file)
-    model.load_state_dict(torch.load(file, weights_only=False)["weights"])
-    geometry = GeometryWeights(points=1, normals=0, camera=0.1, confidence=0)
-    losses = arm_losses(arm, weight, geometry, TrackingWeights(tracks=1, visibility=0.1))
-    train_whole(model, arm, pools, losses, seed=seed, steps=plan.whole_steps, rate=plan.rate)
 
 
 def summary(seeds: Sequence[int], scores: Mapping[tuple[int, str], Sequence[Mapping[str, float]]]) -> dict[str, Any]:

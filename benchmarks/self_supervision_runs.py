@@ -107,7 +107,7 @@ def train_cameras(model: PixelTrajVG, arm: Arm, pools: Pools, *, weight: float, 
     losses = arm_losses(arm, weight, GeometryWeights(points=0, normals=0, camera=0.1, confidence=0), None)
 
     def loss_of(draw: np.random.Generator) -> Tensor:
-        labelled, pseudo = (draw.choice(len(clips), count, replace=False) for clips, count in counted(pools))
+        labelled, pseudo = numbers(pools.studio, STUDIO_CLIPS, draw), numbers(pools.wild, WILD_CLIPS, draw)
         loss = on_labels(from_stored(model, studio, labelled), [pools.studio[n] for n in labelled], losses)
         if arm.form is None:
             return loss
@@ -123,7 +123,7 @@ def train_whole(model: PixelTrajVG, arm: Arm, pools: Pools, losses: TrajVGLosses
     """All parts on both pools; what tracks no loss asks for are not computed."""
 
     def loss_of(draw: np.random.Generator) -> Tensor:
-        labelled, pseudo = (draw.choice(len(clips), count // 2, replace=False) for clips, count in counted(pools))
+        labelled, pseudo = numbers(pools.studio, STUDIO_CLIPS // 2, draw), numbers(pools.wild, WILD_CLIPS // 2, draw)
         chosen = [pools.studio[n] for n in labelled]
         output = tracked(model, chosen) if losses.needs_tracks else model.geometry(images_of(chosen, model)).output
         loss = on_labels(output, chosen, losses)
@@ -133,10 +133,6 @@ def train_whole(model: PixelTrajVG, arm: Arm, pools: Pools, losses: TrajVGLosses
         return loss + on_tracks(model(images_of([pools.wild[n] for n in pseudo], model), told.query_points), told, losses)
 
     return learn(model, loss_of, without=UNUSED_PARTS, seed=seed, steps=steps, rate=rate)
-
-
-def counted(pools: Pools) -> tuple[tuple[Sequence[Window], int], tuple[Sequence[Window], int]]:
-    return (pools.studio, STUDIO_CLIPS), (pools.wild, WILD_CLIPS)
 
 
 def labelled_only(*, geometry: GeometryWeights | None, tracking: TrackingWeights | None = None) -> TrajVGLosses:
@@ -187,7 +183,11 @@ def tracks_told(clips: Sequence[Window], chosen: int, arm: Arm) -> PreparedClip:
 
 
 def drawn(clips: Sequence[Window], count: int, draw: np.random.Generator) -> list[Window]:
-    return [clips[number] for number in draw.choice(len(clips), count, replace=False)]
+    return [clips[number] for number in numbers(clips, count, draw)]
+
+
+def numbers(clips: Sequence[Window], count: int, draw: np.random.Generator) -> np.ndarray:
+    return draw.choice(len(clips), min(count, len(clips)), replace=False)
 
 
 def learn(

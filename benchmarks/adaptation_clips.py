@@ -12,7 +12,6 @@ from experiments import (
     FARTHEST_M,
     SKY_M,
     chained_flows,
-    followed,
     given_inverse_depth,
     places,
     prepared,
@@ -164,6 +163,22 @@ def placed_by_flow(points: np.ndarray, first: np.ndarray, there: np.ndarray) -> 
     chosen = inliers[:, 0]
     turn, shift = cv2.solvePnPRefineLM(first[inside][chosen], target[inside][chosen], guessed_camera(), None, turn, shift)
     return np.asarray((points - shift[:, 0]) @ cv2.Rodrigues(turn)[0])
+
+
+def followed(values: np.ndarray, flow: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Values "H W C" of the other image where flow (shares of the width) leads to; beyond it its border's.
+
+    Of the nine pixels there the one that is most like `own`: flow is not exact enough for the edges of things.
+    """
+    last = np.array(SIZE[::-1]) - 1
+    place = np.rint(places(SIZE) + SIZE[1] * flow).astype(int)
+    found = []
+    for step in np.ndindex(3, 3):
+        x, y = np.clip(place + np.array(step) - 1, 0, last).transpose(2, 0, 1)
+        found.append(values[y, x])
+    candidates = np.stack(found)
+    nearest = np.linalg.norm(candidates - own, axis=-1).argmin(axis=0)
+    return np.take_along_axis(candidates, nearest[None, ..., None], axis=0)[0]
 
 
 def logarithmic(points: np.ndarray) -> np.ndarray:

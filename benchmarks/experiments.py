@@ -177,20 +177,3 @@ def chained_flows(
 def places(size: tuple[int, int]) -> np.ndarray:
     """Pixels, (x, y), "H W 2"."""
     return np.stack(np.meshgrid(np.arange(size[1]), np.arange(size[0])), axis=-1).astype(np.float64)
-
-
-def followed(values: np.ndarray, flow: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Values "H W C" of the other image where flow (shares of the width) leads to; beyond it its border's.
-
-    Of the nine pixels there the one that is most like `own`: flow is not exact enough for the edges of things.
-    """
-    size = values.shape[:2]
-    last = np.array(size[::-1]) - 1
-    place = np.rint(places((size[0], size[1])) + size[1] * flow).astype(int)
-    found = []
-    for shift in np.ndindex(3, 3):
-        x, y = np.clip(place + np.array(shift) - 1, 0, last).transpose(2, 0, 1)
-        found.append(values[y, x])
-    candidates = np.stack(found)
-    nearest = np.linalg.norm(candidates - own, axis=-1).argmin(axis=0)
-    return np.take_along_axis(candidates, nearest[None, ..., None], axis=0)[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from experiments import FARTHEST_M, SKY_M, chained_flows, followed, given_inverse_depth, prepared, true_clip, whole_clips
+from experiments import FARTHEST_M, SKY_M, chained_flows, given_inverse_depth, prepared, true_clip, whole_clips
 from torch import Tensor
 
 from pipeline.records import ClipSample
@@ -20,10 +20,10 @@ from trainer.geometry import sample_maps
 FRAMES, SIZE = 4, (56, 56)
 FLOW_SIZE = (112, 112)  # that DIS is run at
 NUM_TRACKS = 400
-CHANNELS = 4  # behind RGB: inverse depth, flow to frame 0, inverse depth of frame 0 there
-STUDIO_WINDOWS = ((0, 1), (4, 2), (12, 3))  # first frame and stride, of every clip: cameras that move little
+CHANNELS = 3  # behind RGB: inverse depth, flow to frame 0
+STUDIO_WINDOWS = ((0, 1), (8, 1), (16, 2))  # first frame and stride, of every clip: cameras that move little
 WILD_STRIDES = range(2, 8)
-LEAST_BASELINE = 0.2  # of depth, that a wild camera travels between the first and the last frame
+LEAST_BASELINE = 0.4  # of depth, that a wild camera travels between the first and the last frame
 _STANDS_M = 0.005  # a point that never leaves its place by more stands; the truth is stored in float32
 
 
@@ -33,7 +33,7 @@ class Window:
 
     labelled: PreparedClip  # with truth; its tracks are true ones, and their static scores
     pseudo: PreparedClip | None  # with audited tracks; None where there are none
-    channels: Tensor  # float32 "T 4 H W", see `stand_in_channels`
+    channels: Tensor  # float32 "T 3 H W", see `stand_in_channels`
     baseline: float  # between the first and the last camera, over the median depth
 
 
@@ -116,16 +116,16 @@ def near_only(clip: PreparedClip, channels: Tensor) -> PreparedClip:
 
 
 def stand_in_channels(clip: ClipSample, sample: ClipSample, start: int, stride: int) -> Tensor:
-    """What a pretrained network would know of each frame, "T 4 H W": inverse depth with a smooth error, DIS flow to frame 0 in tenths of
-    the width, and frame 0's inverse depth where that leads.
+    """What a pretrained network would know of each frame, "T 3 H W": inverse depth, 1 / m, with a smooth error, and DIS flow to frame 0 in
+    tenths of the width.
 
     Args:
         sample: the window itself; its depth is of the same pixels as what is to be learned.
     """
     assert sample.depth is not None, "the experiment's clips have truth"
     draw = np.random.default_rng([2, start, zlib.crc32(clip.key.encode())])
-    inverse = np.stack([np.maximum(given_inverse_depth(depth, draw), 1 / SKY_M) for depth in sample.depth])[..., None]
+    inverse = np.stack([np.maximum(given_inverse_depth(depth, draw), 1 / SKY_M) for depth in sample.depth])
     ends = range(0, FRAMES * stride, stride)
     flows = chained_flows(clip.frames[start : start + ends[-1] + 1], ends, SIZE, FLOW_SIZE)
-    given = [np.concatenate([own, 10 * back, followed(inverse[0], back, own)], -1) for own, (_, back) in zip(inverse, flows, strict=True)]
-    return torch.from_numpy(np.stack(given).transpose(0, 3, 1, 2).astype(np.float32))
+    back = np.stack([back for _, back in flows])
+    return torch.from_numpy(np.concatenate([inverse[:, None], 10 * back.transpose(0, 3, 1, 2)], axis=1).astype(np.float32))

@@ -108,5 +108,5 @@ def images_of(windows: Sequence[Window], model: PixelTrajVG) -> Tensor:
         return colours
     channels = torch.stack([window.channels for window in windows])
     unit = channels[:, 0, 0].flatten(1).median(dim=1).values[:, None, None, None]
-    inverse, flow, there = channels.split([1, 2, 1], dim=2)
-    return torch.cat([colours, inverse / unit[..., None], flow, there / unit[..., None]], dim=2)
+    inverse, flow = channels.split([1, 2], dim=2)
+    return torch.cat([colours, inverse / unit[..., None], flow], dim=2)

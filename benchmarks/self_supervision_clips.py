@@ -21,9 +21,10 @@ FRAMES, SIZE = 4, (56, 56)
 FLOW_SIZE = (112, 112)  # that DIS is run at
 NUM_TRACKS = 400
 CHANNELS = 3  # behind RGB: inverse depth, flow to frame 0
-STUDIO_WINDOWS = ((0, 1), (8, 1), (16, 2))  # first frame and stride, of every clip: cameras that move little
+STUDIO_WINDOWS = ((0, 1), (8, 1), (16, 2))  # first frame and stride, of every clip
+MOST_BASELINE = 0.1  # of depth, that a studio camera travels between the first and the last frame
 WILD_STRIDES = range(2, 8)
-LEAST_BASELINE = 0.4  # of depth, that a wild camera travels between the first and the last frame
+LEAST_BASELINE = 0.4  # that a wild one does
 _STANDS_M = 0.005  # a point that never leaves its place by more stands; the truth is stored in float32
 
 
@@ -38,8 +39,13 @@ class Window:
 
 
 def studio_windows(root: str | Path) -> list[Window]:
-    """STUDIO_WINDOWS of every clip."""
-    return [window(clip, start, stride) for clip in whole_clips(root) for start, stride in STUDIO_WINDOWS]
+    """Those of STUDIO_WINDOWS in which the camera travels little."""
+    return [
+        window(clip, start, stride)
+        for clip in whole_clips(root)
+        for start, stride in STUDIO_WINDOWS
+        if baseline(clip, start, stride) <= MOST_BASELINE
+    ]
 
 
 def wild_windows(root: str | Path, audit: str | None = None) -> list[Window]:

@@ -18,7 +18,6 @@ from trainer.data.track_weights import visible_weights
 from trainer.geometry import sample_maps
 
 FRAMES, SIZE = 4, (56, 56)
-FLOW_SIZE = (112, 112)  # that DIS is run at
 NUM_TRACKS = 400
 CHANNELS = 3  # behind RGB: inverse depth, flow to frame 0
 STUDIO_WINDOWS = ((0, 1), (8, 1), (16, 2))  # first frame and stride, of every clip
@@ -96,7 +95,7 @@ def window(clip: ClipSample, start: int, stride: int) -> Window:
     return Window(
         labelled=replace(labelled, static_score=stands.float()),
         pseudo=None,
-        channels=stand_in_channels(clip, sample, start, stride),
+        channels=stand_in_channels(sample, start),
         baseline=baseline(clip, start, stride),
     )
 
@@ -121,17 +120,19 @@ def near_only(clip: PreparedClip, channels: Tensor) -> PreparedClip:
     return replace(clip, frame_weights=torch.where(given > 1 / FARTHEST_M, clip.frame_weights, 0))
 
 
-def stand_in_channels(clip: ClipSample, sample: ClipSample, start: int, stride: int) -> Tensor:
+def stand_in_channels(sample: ClipSample, start: int) -> Tensor:
     """What a pretrained network would know of each frame, "T 3 H W": inverse depth, 1 / m, with a smooth error, and DIS flow to frame 0 in
     tenths of the width.
 
+    Flow is of the four frames that the network sees, at their size: where cameras move far it is worse, unlike tracks through all frames.
+
     Args:
-        sample: the window itself; its depth is of the same pixels as what is to be learned.
+        sample: the window; its depth is of the same pixels as what is to be learned.
+        start: its first frame, for the draw.
     """
     assert sample.depth is not None, "the experiment's clips have truth"
-    draw = np.random.default_rng([2, start, zlib.crc32(clip.key.encode())])
+    draw = np.random.default_rng([2, start, zlib.crc32(sample.key.encode())])
     inverse = np.stack([np.maximum(given_inverse_depth(depth, draw), 1 / SKY_M) for depth in sample.depth])
-    ends = range(0, FRAMES * stride, stride)
-    flows = chained_flows(clip.frames[start : start + ends[-1] + 1], ends, SIZE, FLOW_SIZE)
+    flows = chained_flows(sample.frames, range(FRAMES), SIZE, SIZE)
     back = np.stack([back for _, back in flows])
     return torch.from_numpy(np.concatenate([inverse[:, None], 10 * back.transpose(0, 3, 1, 2)], axis=1).astype(np.float32))

@@ -7,10 +7,7 @@ it goes on where it stopped.
 """
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,15 +18,13 @@ import torch
 import typer
 from adaptation_clips import NUM_TRACKS, SIZE, Window, windows
 from adaptation_runs import ARMS, FULL, Tuning, adapt, copying_start, measure, new_model, train_base
+from experiments import difference, job, save
 from material import machine
-from scipy.stats import t
 
 from networks.st4rtrack.network import DUSt3R
 from pipeline.labels import list_label_sets, read_label_set
-from trainer.evaluation import paired_difference
 from trainer.families.st4rtrack.settings import AdaptationWeights
 
-HERE = Path(__file__).parents[1]
 CLIPS = {  # name: domain, clips, seed
     "studio": ("studio", 384, 7501),
     "held": ("studio", 32, 8501),
@@ -224,21 +219,6 @@ def summary(plan: Plan, scores: Mapping[tuple[int, str], Mapping[str, Sequence[M
     }
 
 
-def difference(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
-    """Of values "seeds clips": over clips (means of the seeds, bootstrap), and over seeds (Student's t)."""
-    by_seed = np.nanmean(after, axis=1) - np.nanmean(before, axis=1)
-    count = len(by_seed)
-    half = float(t.ppf(0.975, count - 1) * by_seed.std(ddof=1) / np.sqrt(count)) if count > 1 else float("nan")
-    mean = float(by_seed.mean())
-    return {
-        "mean": mean,
-        "relative": mean / float(np.nanmean(before)),
-        "by_seed": by_seed.round(5).tolist(),
-        "over_seeds": [mean - half, mean + half],
-        "over_clips": [getattr(paired_difference(before.mean(axis=0), after.mean(axis=0)), bound) for bound in ("low", "high")],
-    }
-
-
 def restored(plan: Plan, seed: int, name: str) -> DUSt3R:
     """A model with stored weights."""
     model = new_model(seed)
@@ -249,22 +229,6 @@ def restored(plan: Plan, seed: int, name: str) -> DUSt3R:
 def with_labels(clips: Sequence[Window]) -> list[Window]:
     """Those that the audit left tracks of."""
     return [clip for clip in clips if clip.pseudo is not None]
-
-
-def save(value: object, file: Path) -> None:
-    """Whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    torch.save(value, part)
-    part.rename(file)
-
-
-def job(name: str, *arguments: object) -> None:
-    """Run one of our command lines on one thread; its tables go to standard error."""
-    places = os.pathsep.join((str(HERE), str(HERE / "benchmarks")))
-    command: Iterable[object] = (sys.executable, HERE / "jobs" / name, *arguments, "--executor", "inline")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": places}
-    subprocess.run([str(part) for part in command], check=True, stdout=sys.stderr, env=environment)
 
 
 if __name__ == "__main__":

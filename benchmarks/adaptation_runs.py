@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 import torch
-from adaptation_clips import CHANNELS, Window, batch, pair_images
+from adaptation_clips import CHANNELS, Window, pair_images
+from experiments import batch, optimisation, step
 from torch import Tensor
 
 from networks import build_model
@@ -118,7 +119,7 @@ def train_base(model: DUSt3R, clips: Sequence[Window], *, seed: int, steps: int,
         clip_batch = batch(taken)
         channels = torch.stack([window.channels[frames] for window in chosen])
         losses = FAMILY.labelled_losses(model(*pair_images(clip_batch.images, channels)), clip_batch, settings)
-        history.append(step(optimiser, schedule, model, losses.total().mean()))
+        history.append(step(optimiser, schedule, losses.total().mean()))
     return history
 
 
@@ -147,7 +148,7 @@ def adapt(model: DUSt3R, arm: Arm, clips: Sequence[Window], tuning: Tuning, *, s
                 fixed = start(*images)
             output = replace(output, point_map_2=fixed.point_map_2, confidence_2=fixed.confidence_2)
         losses = FAMILY.pseudo_losses(output, clip_batch, settings)
-        history.append(step(optimiser, schedule, model, losses.total().mean()))
+        history.append(step(optimiser, schedule, losses.total().mean()))
     return history
 
 
@@ -176,26 +177,6 @@ def take(clip: PreparedClip, frames: np.ndarray) -> PreparedClip:
     sky = None if truth.sky_mask is None else truth.sky_mask[frames]
     images, tracks, weights = (getattr(clip, name)[frames] for name in ("images", "tracks_px", "frame_weights"))
     return replace(clip, images=images, tracks_px=tracks, frame_weights=weights, truth=replace(truth, **fewer, sky_mask=sky))
-
-
-def optimisation(
-    parameters: list[torch.nn.Parameter], rate: float, steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """AdamW, a warm-up of a twentieth, then a cosine to a twentieth."""
-    optimiser = torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.95), weight_decay=0.05)
-    warm = max(1, steps // 20)
-    factor = lambda n: min(1, (n + 1) / warm) * (0.05 + 0.475 * (1 + np.cos(np.pi * min(1, n / steps))))  # noqa: E731
-    return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-
-
-def step(optimiser: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler, model: DUSt3R, loss: Tensor) -> float:
-    """One update; the gradient's norm is held to 1."""
-    optimiser.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimiser.step()
-    schedule.step()
-    return float(loss.detach())
 
 
 def measure(model: DUSt3R, windows: Sequence[Window]) -> list[dict[str, float]]:

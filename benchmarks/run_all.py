@@ -25,6 +25,7 @@ def main(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Pa
     typer.echo("query_frames.py is run by hand: python benchmarks/query_frames.py rendered, or real FOLDER", err=True)
     typer.echo("metrics_live.py needs evo and tapnet, in an environment of its own: python benchmarks/metrics_live.py", err=True)
     typer.echo("adaptation.py renders, labels and trains for an hour or two: python benchmarks/adaptation.py", err=True)
+    typer.echo("self_supervision.py, then loss_ablation.py, train for two hours each: python benchmarks/NAME", err=True)
     typer.echo("st4rtrack_forward.py and track4world_forward.py compute at full size, minutes on a CPU: python benchmarks/NAME", err=True)
     typer.echo("gpu_suite.py wants a GPU for eight minutes: python benchmarks/gpu_suite.py", err=True)
     if failed:

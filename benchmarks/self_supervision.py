@@ -1,40 +1,52 @@
-"""Table 9 of TrajVG in miniature: does L_self on wild clips lower the camera's error on other wild clips?
+"""Table 9 of TrajVG in miniature: does L_self on wild clips lower the camera's error on other wild clips? With controls.
 
-Rendered `studio` clips carry labels; rendered `wild` clips carry audited pseudo tracks of dis-flow alone. For every seed a network is
-trained on labels, first depth and cameras, then the tracker; from its checkpoint two arms go on with the same clips in the same order for
-as many steps, one with L_self and one without. Both are measured on wild clips of another seed. Run again it continues where it stopped.
+For each seed a tiny TrajVG learns depth and cameras from `studio` clips whose cameras move little; arms then go on from it with audited
+tracks of `wild` clips whose cameras move more. Stand-ins, since no pretrained weights are at hand: images carry inverse depth (3 % smooth
+error) and DIS flow, and depth begins as given; separately, bases on pixels alone are taken to the fork and measured there. Everything else
+is the project's: tracks and audit by its jobs, losses by trainer/families/trajvg. Run again, it goes on where it stopped.
 """
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import torch
 import typer
+from experiments import difference, job, save
 from material import machine
-from scipy.stats import t
+from self_supervision_clips import NUM_TRACKS, SIZE, Window, studio_windows, wild_windows
+from self_supervision_measures import measure
+from self_supervision_network import PixelTrajVG, new_model
+from self_supervision_runs import ARMS, WHOLE_ARMS, Pools, arm_losses, train_base, train_cameras, train_tracker, train_whole
 
-from pipeline.drawing import write_image
-from pipeline.drawing.charts import Axes, Series, chart_sheet, line_chart
 from pipeline.labels import list_label_sets
-from trainer.evaluation import paired_difference
+from trainer.families.trajvg.settings import TrackingWeights
+from trainer.losses import GeometryWeights
 
-HERE = Path(__file__).parents[1]
-CONFIG = HERE / "configs" / "tiny.yaml"
-METRICS = {"ate": "ATE", "rpe_trans": "RPE-t", "rpe_rot_deg": "RPE-r"}
-ARMS = {"without": 0.0, "with": 1.0}  # factor of L_self's weight
-ALL_BUT_TRACKER = (
-    "encoder", "register_token", "decoder", "point_decoder", "conf_decoder", "camera_decoder", "point_head", "conf_head", "camera_head"
-)  # fmt: skip
-STUDIO_SEED, WILD_SEED, HELD_OUT_SEED = 7101, 7201, 8201  # of the first part; the next part has the next one
-STUDIO_CLIPS, WILD_CLIPS = 120, 80  # of a part
-STUDIO_SIZE, WILD_SIZE = (120, 160), (240, 320)  # of smaller wild clips the audit keeps few
+STUDIO_CLIPS, WILD_CLIPS = 160, 144  # of a seed's pool
+SHARED = {  # name: clips, seed; all wild, and none is trained on
+    "fork": (80, 9501),  # teacher and head are compared
+    "chosen": (48, 9601),  # the weight of the pose term is chosen
+    "test": (168, 8501),
+}
+UNLABELLED = ("chosen", "test")  # whose truth alone is asked for
+STUDIO_SEED, WILD_SEED = 7501, 7601  # of the first pool; the next pool has the next one
+RENDERED = (4 * SIZE[0], 4 * SIZE[1])
+FORMS = ("points", "reprojection")  # of the pose term
+WEIGHTS = (40.0, 120.0, 400.0)  # of camera_poses, to choose from
+FORK = 0.6  # of the head's error, that the teacher's may be
+MEASURES = {
+    "ate": "ATE, m",
+    "rpe_trans": "RPE-t, m",
+    "rpe_rot_deg": "RPE-r, degrees",
+    "cosine": "cosine of directions",
+    "rta30": "RTA@30",
+    "translation": "|t - t*| / |t*|",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,255 +54,231 @@ class Plan:
     """What is compared."""
 
     out: Path
-    studio: int  # parts, each a dataset
-    wild: int
-    held_out: int  # clips
-    geometry_steps: int
+    seeds: int
+    pixel_seeds: int
+    base_steps: int
     tracker_steps: int
-    steps: int
-    arm_rate: float  # highest learning rate of the arms
-    weight: float  # lambda_self
-    changes: tuple[str, ...]  # of the configuration, for all runs
-    marks: int  # how often the arms are measured
+    steps: int  # of an arm on stored tokens
+    whole_steps: int  # of an arm of the whole network
+    base_rate: float
+    rate: float  # of the arms
+    share: float  # of the clips
 
-    @property
-    def studio_roots(self) -> list[Path]:
-        """Datasets with labels."""
-        return [self.out / "data" / f"studio_{part}" for part in range(self.studio)]
+    def windows(self, name: str) -> list[Window]:
+        """Of a dataset, prepared once."""
+        found: list[Window] = torch.load(self.out / "windows" / f"{name}.pt", weights_only=False)
+        return found
 
-    @property
-    def wild_roots(self) -> list[Path]:
-        """Datasets with pseudo tracks."""
-        return [self.out / "data" / f"wild_{part}" for part in range(self.wild)]
+    def pools(self, seed: int) -> Pools:
+        """What the seed's networks train on."""
+        return Pools(studio=self.windows(f"studio_{seed}"), wild=self.windows(f"wild_{seed}"))
 
-    @property
-    def held_out_root(self) -> Path:
-        """Wild clips that nothing is trained on."""
-        return self.out / "data" / "held_out"
-
-    def run(self, seed: int, arm: str) -> Path:
-        """Folder of a run."""
-        return self.out / f"seed{seed}" / arm
+    def file(self, seed: int, name: str) -> Path:
+        """Of a base, an arm, or their values."""
+        return self.out / f"seed{seed}" / f"{name}.pt"
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Where data, runs and results go.")] = Path("out/self_supervision"),
-    seeds: Annotated[int, typer.Option(help="Pairs of runs.")] = 3,
-    first_seed: Annotated[int, typer.Option(help="The first of them.")] = 0,
-    studio: Annotated[int, typer.Option(help="Datasets of 120 clips with labels.")] = 4,
-    wild: Annotated[int, typer.Option(help="Datasets of 80 clips with pseudo tracks.")] = 2,
-    held_out: Annotated[int, typer.Option(help="Wild clips to measure on.")] = 32,
-    geometry_steps: Annotated[int, typer.Option(help="Steps on labels alone that teach depth and cameras.")] = 1800,
-    tracker_steps: Annotated[int, typer.Option(help="Steps on labels alone that teach the tracker, all else frozen.")] = 400,
-    steps: Annotated[int, typer.Option(help="Steps of each arm.")] = 300,
-    arm_rate: Annotated[float, typer.Option(help="Highest learning rate of the arms; the base has the configuration's.")] = 5e-4,
-    weight: Annotated[float, typer.Option(help="lambda_self of the arm that has it.")] = 1.0,
-    change: Annotated[list[str] | None, typer.Option("--set", help="Change the configuration of all runs: NAME=VALUE.")] = None,
-    marks: Annotated[int, typer.Option(help="How often the arms are measured on their way.")] = 3,
-    side_by_side: Annotated[int, typer.Option(help="Runs at a time, each on one thread.")] = 2,
+    out: Annotated[Path, typer.Option(help="Where data, weights and results go.")] = Path("out/self_supervision"),
+    seeds: Annotated[int, typer.Option(help="With stand-in channels, each with pools of clips of its own.")] = 5,
+    pixel_seeds: Annotated[int, typer.Option(help="On pixels alone, to the fork only.")] = 2,
+    base_steps: Annotated[int, typer.Option(help="On labels, for depth and cameras.")] = 4000,
+    tracker_steps: Annotated[int, typer.Option(help="On labels, for the tracker, all else frozen.")] = 300,
+    steps: Annotated[int, typer.Option(help="Of an arm on stored tokens, cameras alone.")] = 400,
+    whole_steps: Annotated[int, typer.Option(help="Of an arm of the whole network.")] = 200,
+    base_rate: Annotated[float, typer.Option(help="Highest learning rate of a base.")] = 1e-3,
+    rate: Annotated[float, typer.Option(help="Highest learning rate of an arm.")] = 3e-4,
+    share: Annotated[float, typer.Option(help="Of the clips, for a try.")] = 1.0,
+    side_by_side: Annotated[int, typer.Option(help="Trainings at a time, each on one thread.")] = 2,
 ) -> None:
-    """Print one JSON, and write it with a picture of the curves to OUT."""
+    """Print one JSON, and write it to OUT."""
     plan = Plan(
         out=out.absolute(),
-        studio=studio,
-        wild=wild,
-        held_out=held_out,
-        geometry_steps=geometry_steps,
+        seeds=seeds,
+        pixel_seeds=pixel_seeds,
+        base_steps=base_steps,
         tracker_steps=tracker_steps,
         steps=steps,
-        arm_rate=arm_rate,
-        weight=weight,
-        changes=tuple(change or ()),
-        marks=marks,
+        whole_steps=whole_steps,
+        base_rate=base_rate,
+        rate=rate,
+        share=share,
     )
-    chosen = range(first_seed, first_seed + seeds)
-    with ThreadPoolExecutor(side_by_side) as pool:
-        audit = make_data(plan, pool)
-        bases = {seed: pool.submit(train_base, plan, seed) for seed in chosen}  # all of them before the first arm
-        arms = [
-            pool.submit(lambda seed=seed, arm=arm: (bases[seed].result(), train_arm(plan, seed, arm, audit)))
-            for seed in chosen
-            for arm in ARMS
-        ]
-        for arm in arms:
-            arm.result()
-        scores = dict(zip(chosen, pool.map(lambda seed: measure(plan, seed), chosen), strict=True))
+    make_data(plan, side_by_side)
+    with ProcessPoolExecutor(side_by_side, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+
+        def run(function: Callable[..., Any], work: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], Any]:
+            return dict(zip(work, pool.map(function, [plan] * len(work), *zip(*work, strict=True)), strict=True)) if work else {}
+
+        forks = run(fork_of, [(seed, True) for seed in range(seeds)] + [(seed, False) for seed in range(pixel_seeds)])
+        going_on = [seed for seed in range(seeds) if forks[seed, True]["forks"]]
+        compared = compare_arms(going_on, run) if going_on else {}
     result = {
-        "what": "camera error on held-out wild clips; differences are with L_self less without, relative to without",
+        "what": "camera error on wild clips; differences are arm less arm on the same clips; seeds that did not fork are not in them",
         "plan": {name: value for name, value in asdict(plan).items() if name != "out"},
-        "audit": audit,
-        **compare(scores),
+        "fork": {f"seed {seed}, {'channels' if given else 'pixels alone'}": values for (seed, given), values in forks.items()},
+        **compared,
+        "clips": {file.stem: len(plan.windows(file.stem)) for file in sorted((plan.out / "windows").glob("*.pt"))},
         "machine": machine(),
     }
     (plan.out / "result.json").write_text(json.dumps(result, indent=1))
-    write_image(str(plan.out / "curves.png"), curves(plan, scores))
     typer.echo(json.dumps(result, indent=1))
 
 
-def make_data(plan: Plan, pool: ThreadPoolExecutor) -> str:
-    """Render, label and audit; returns the audit's name, which is one for all parts."""
-    work = [
-        pool.submit(render, root, "studio", STUDIO_CLIPS, STUDIO_SEED + part, STUDIO_SIZE) for part, root in enumerate(plan.studio_roots)
-    ]
-    work.append(pool.submit(render, plan.held_out_root, "wild", plan.held_out, HELD_OUT_SEED, WILD_SIZE))
-    audits = [pool.submit(make_wild, root, WILD_SEED + part) for part, root in enumerate(plan.wild_roots)]
-    for done in work:
-        done.result()
-    (audit,) = {done.result() for done in audits}
-    return audit
+def compare_arms(seeds: Sequence[int], run: Callable[..., dict[tuple[Any, ...], Any]]) -> dict[str, Any]:
+    """Choose the pose term's weight with the first seed, train all arms, and put them side by side.
+
+    Args:
+        run: calls a function with the plan and each of some tuples of arguments, side by side; results by tuple.
+    """
+    tried = run(try_weight, [(seeds[0], form, weight) for form in FORMS for weight in WEIGHTS])
+    chosen = {form: min(WEIGHTS, key=lambda weight: tried[seeds[0], form, weight]) for form in FORMS}
+    run(train_one_tracker, [(seed,) for seed in seeds])
+    every = {**ARMS, **WHOLE_ARMS}
+    trained = run(train_arm, [(seed, name, chosen[arm.form or "points"]) for name, arm in every.items() for seed in seeds])
+    return {
+        "weight_of_camera_poses": chosen,
+        "translation_of_weights": {f"{form}, {weight:g}": value for (_, form, weight), value in tried.items()},
+        **summary(seeds, {(seed, name): values for (seed, name, _), values in trained.items()}),
+    }
 
 
-def render(root: Path, domain: str, count: int, seed: int, size: tuple[int, int]) -> None:
-    """One dataset of rendered clips."""
-    shape = ("--clip-frames", 24, "--height", size[0], "--width", size[1], "--queries", 256, "--split-shares", "train=1")
-    number = ("--num-clips", count, "--seed", seed, "--clips-per-shard", 64)  # as the published figures were made
+def make_data(plan: Plan, side_by_side: int) -> None:
+    """Render, label, audit, prepare."""
+    studio = [(f"studio_{seed}", STUDIO_CLIPS, STUDIO_SEED + seed) for seed in range(max(plan.seeds, plan.pixel_seeds))]
+    wild = [(f"wild_{seed}", WILD_CLIPS, WILD_SEED + seed) for seed in range(plan.seeds)]
+    datasets = [*((name, *made) for name, made in SHARED.items()), *studio, *wild]
+    with ThreadPoolExecutor(side_by_side) as pool:
+        list(pool.map(lambda dataset: make_dataset(plan, *dataset), datasets))
+
+
+def make_dataset(plan: Plan, name: str, count: int, seed: int) -> None:
+    """One dataset, and the file of its windows."""
+    file = plan.out / "windows" / f"{name}.pt"
+    if file.exists():
+        return
+    domain, root = "studio" if name.startswith("studio") else "wild", plan.out / "data" / name
+    shape = ("--clip-frames", 24, "--height", RENDERED[0], "--width", RENDERED[1], "--queries", 1024, "--split-shares", "train=1")
+    number = ("--num-clips", max(8, round(plan.share * count)), "--seed", seed, "--clips-per-shard", 16)
     job("synthesize.py", "--root", root, "--domain", domain, *number, *shape)
-
-
-def make_wild(root: Path, seed: int) -> str:
-    """One dataset with audited pseudo tracks; returns the audit's name."""
-    render(root, "wild", WILD_CLIPS, seed, WILD_SIZE)
-    job("pseudolabel.py", "--root", root, "--labeler", "dis-flow", "--queries", 144, "--query-frames", 3)
+    if domain == "studio" or name in UNLABELLED:
+        save(studio_windows(root) if domain == "studio" else wild_windows(root), file)
+        return
+    job("pseudolabel.py", "--root", root, "--labeler", "dis-flow", "--queries", NUM_TRACKS, "--query-frames", 1)
     (audit,) = list_label_sets(str(root))
     job("audit.py", "run", "--root", root, "--labels", audit, "--no-gate")
-    return audit
+    save(wild_windows(root, audit), file)
 
 
-def train_base(plan: Plan, seed: int) -> None:
-    """On labels alone: depth and cameras, as π³ is trained; then the tracker on the frozen rest, as TrajVG's first stage has it."""
-    on_labels = (f"data.seed={seed}", "data.pseudo=[]", "losses.coupling=null", "losses.self_supervised=null")
-    if not finished(plan.run(seed, "geometry"), plan.geometry_steps):
-        learn(plan, seed, "geometry", *on_labels, f"steps={plan.geometry_steps}", "losses.tracking=null")
-    if not finished(plan.run(seed, "base"), plan.tracker_steps):
-        start = checkpoint(plan.run(seed, "geometry"), plan.geometry_steps)
-        changes = (f"steps={plan.tracker_steps}", f"model.start={start}", f"frozen={json.dumps(ALL_BUT_TRACKER)}", "losses.geometry=null")
-        learn(plan, seed, "base", *on_labels, *changes)
+def base_name(given: bool) -> str:
+    return "base" if given else "base on pixels"
 
 
-def train_arm(plan: Plan, seed: int, arm: str, audit: str) -> None:
-    """From the base's checkpoint. Both arms read the same clips; the one without L_self makes nothing of the wild ones."""
-    if finished(plan.run(seed, arm), plan.steps):
-        return
-    start = checkpoint(plan.run(seed, "base"), plan.tracker_steps)
-    every = max(1, plan.steps // plan.marks)
-    weight = ARMS[arm] * plan.weight
-    changes = (
-        f"data.seed={1000 + seed}",
-        f"data.pseudo={parts(plan.wild_roots, audit=audit)}",
-        f"steps={plan.steps}",
-        f"model.start={start}",
-        f"optimiser.learning_rate={plan.arm_rate:e}",
-        f"optimiser.encoder_learning_rate={plan.arm_rate:e}",
-        f"losses.self_supervised_weight={weight}",
-        f"checkpoints.every_steps={every}",
-        f"checkpoints.keep={plan.marks + 1}",
-    )
-    learn(plan, seed, arm, *changes)
+def restored(plan: Plan, seed: int, name: str, *, given: bool = True) -> PixelTrajVG:
+    """A model with stored weights."""
+    model = new_model(seed, given=given)
+    model.load_state_dict(torch.load(plan.file(seed, name), weights_only=False)["weights"])
+    return model
 
 
-def learn(plan: Plan, seed: int, arm: str, *changes: str) -> None:
-    """One run of jobs/train.py."""
-    common = (f"data.labelled={parts(plan.studio_roots)}", f"seed={seed}", *plan.changes)
-    options = [part for change in (*common, *changes) for part in ("--set", change)]
-    job("train.py", "--config", CONFIG, "--out", plan.run(seed, arm), "--resume", *options, inline=False)
+def train_one_base(plan: Plan, seed: int, given: bool) -> None:
+    """On labels of the seed's own pool."""
+    file = plan.file(seed, base_name(given))
+    if not file.exists():
+        model = new_model(seed, given=given)
+        history = train_base(model, plan.windows(f"studio_{seed}"), seed=seed, steps=plan.base_steps, rate=plan.base_rate)
+        save({"weights": model.state_dict(), "loss": history}, file)
 
 
-def parts(roots: Sequence[Path], **fields: str) -> str:
-    """The parts of a mixture, as a configuration names them."""
-    return json.dumps([{"root": str(root), **fields} for root in roots])
+def fork_of(plan: Plan, seed: int, given: bool) -> dict[str, Any]:
+    """Train the base; |t - t*| / |t*| of the teacher, a fit to the base's own points, and of its head, on clips used for nothing else."""
+    name = base_name(given)
+    train_one_base(plan, seed, given)
+    file = plan.file(seed, f"fork of {name}")
+    if not file.exists():
+        model = restored(plan, seed, name, given=given)
+        save({dataset: measure(model, plan.windows(dataset)) for dataset in ("fork", f"studio_{seed}")}, file)
+    values = torch.load(file, weights_only=False)
+    means = {dataset: average(clips) for dataset, clips in values.items()}
+    fork = means["fork"]
+    return {
+        "teacher": fork["teacher_fit"],
+        "teacher_by_pnp": fork["pnp_fit"],
+        "head": fork["teacher_head"],
+        "standing_still": 1.0,
+        "teacher_over_head": round(fork["teacher_fit"] / fork["teacher_head"], 4),
+        "forks": fork["teacher_fit"] <= FORK * fork["teacher_head"],
+        "depth_error": fork["depth"],
+        "cosine": fork["cosine"],
+        "cosine_on_its_studio_clips": means[f"studio_{seed}"]["cosine"],
+    }
 
 
-def checkpoint(run: Path, step: int) -> Path:
-    return run / "checkpoints" / f"{step:08d}.safetensors"
+def average(clips: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean of every value over the clips that have it."""
+    return {name: round(float(np.nanmean([clip[name] for clip in clips])), 5) for name in clips[0]}
 
 
-def finished(run: Path, steps: int) -> bool:
-    return checkpoint(run, steps).exists()
+def try_weight(plan: Plan, seed: int, form: str, weight: float) -> float:
+    """|t - t*| / |t*| on the clips that nothing but the weight is chosen on."""
+    file = plan.file(seed, f"try {form} {weight:g}")
+    if not file.exists():
+        model = restored(plan, seed, "base")
+        arm = next(arm for arm in ARMS.values() if arm.form == form and arm.tracks == "audited")
+        train_cameras(model, arm, plan.pools(seed), weight=weight, seed=seed, steps=plan.steps, rate=plan.rate)
+        save(measure(model, plan.windows("chosen")), file)
+    return average(torch.load(file, weights_only=False))["translation"]
 
 
-def measure(plan: Plan, seed: int) -> dict[str, dict[int, dict[str, list[float]]]]:
-    """Values of every clip: by arm, step and metric. Step 0 is the checkpoint that both arms begin with."""
-    every = max(1, plan.steps // plan.marks)
-    base = checkpoint(plan.run(seed, "base"), plan.tracker_steps)
-    places = {(arm, step): checkpoint(plan.run(seed, arm), step) for arm in ARMS for step in range(every, plan.steps + 1, every)}
-    files = [base, *places.values()]
-    folder = plan.out / f"seed{seed}" / "evaluation"
-    listed = [part for file in files for part in ("--checkpoint", file)]
-    options = ("--protocol", "poses", "--clip-frames", 5, "--stride", 4, "--pixels", 4300, "--out", folder)
-    if not (folder / "model_evaluation.json").exists():
-        job("evaluate.py", "model", "--root", plan.held_out_root, *listed, *options, inline=False)
-    document = json.loads((folder / "model_evaluation.json").read_text())
-    values = [[clip["values"] for clip in one["clips"]] for one in document["checkpoints"]]
-    by_metric = [{name: [number(clip[name]) for clip in clips] for name in METRICS} for clips in values]
-    found: dict[str, dict[int, dict[str, list[float]]]] = {arm: {0: by_metric[0]} for arm in ARMS}
-    for (arm, step), one in zip(places, by_metric[1:], strict=True):
-        found[arm][step] = one
-    return found
+def train_one_tracker(plan: Plan, seed: int) -> None:
+    """Of the base, for the arms of the whole network."""
+    file = plan.file(seed, "tracker")
+    if not file.exists():
+        model = restored(plan, seed, "base")
+        train_tracker(model, plan.windows(f"studio_{seed}"), seed=seed, steps=plan.tracker_steps, rate=plan.base_rate)
+        save({"weights": model.state_dict()}, file)
 
 
-def number(value: float | None) -> float:
-    return float("nan") if value is None else value
+def train_arm(plan: Plan, seed: int, name: str, weight: float) -> list[dict[str, float]]:
+    """From the base, and its values on the test clips."""
+    file = plan.file(seed, name.replace(": ", " "))
+    if not file.exists():
+        if name in ARMS:
+            model = restored(plan, seed, "base")
+            train_cameras(model, ARMS[name], plan.pools(seed), weight=weight, seed=seed, steps=plan.steps, rate=plan.rate)
+        else:
+            model, arm = restored(plan, seed, "tracker"), WHOLE_ARMS[name]
+            geometry = GeometryWeights(points=1, normals=0, camera=0.1, confidence=0)
+            losses = arm_losses(arm, weight, geometry, TrackingWeights(tracks=1, visibility=0.1))
+            train_whole(model, arm, plan.pools(seed), losses, seed=seed, steps=plan.whole_steps, rate=plan.rate)
+        save(measure(model, plan.windows("test")), file)
+    values: list[dict[str, float]] = torch.load(file, weights_only=False)
+    return values
 
 
-def compare(scores: Mapping[int, Mapping[str, Mapping[int, Mapping[str, Sequence[float]]]]]) -> dict[str, Any]:
-    """Paired differences at the end: over all pairs of clip and seed, over clips (means of the seeds), and seed by seed."""
-    last = max(next(iter(scores.values()))["with"])
-    result: dict[str, Any] = {}
-    for metric, title in METRICS.items():
-        start, without, with_self = (
-            np.array([scores[seed][arm][step][metric] for seed in scores]) for arm, step in (("with", 0), ("without", last), ("with", last))
-        )
-        result[title] = {
-            "start": means(start),
-            "without": means(without),
-            "with": means(with_self),
-            "by_seed": [asdict(paired_difference(*pair)) for pair in zip(without, with_self, strict=True)],
-            "over_clips": asdict(paired_difference(without.mean(axis=0), with_self.mean(axis=0))),
-            "over_seeds": of_seeds(np.nanmean(without, axis=1), np.nanmean(with_self, axis=1)),
-        }
-    return result
+def summary(seeds: Sequence[int], scores: Mapping[tuple[int, str], Sequence[Mapping[str, float]]]) -> dict[str, Any]:
+    """Means of the arms, and of standing still; paired differences against no L_self, and against another clip's tracks."""
 
+    def values(name: str, measure_name: str) -> np.ndarray:
+        return np.array([[clip[measure_name] for clip in scores[seed, name]] for seed in seeds])
 
-def of_seeds(before: np.ndarray, after: np.ndarray) -> dict[str, float | None]:
-    """Mean difference of runs with its 95 % interval by Student's t: it speaks of other runs, on these clips."""
-    difference = after - before
-    mean, count = float(difference.mean()), len(difference)
-    half = float(t.ppf(0.975, count - 1) * difference.std(ddof=1) / np.sqrt(count)) if count > 1 else None
-    bounds = (None, None) if half is None else (mean - half, mean + half)
-    return {"mean": mean, "low": bounds[0], "high": bounds[1], "relative": mean / float(before.mean()), "num_pairs": count}
+    def against(first: str, second: str) -> dict[str, Any]:
+        return {title: difference(values(first, name), values(second, name)) for name, title in MEASURES.items()}
 
+    def means(name: str, prefix: str = "") -> dict[str, list[float]]:
+        return {title: np.nanmean(values(name, prefix + part), axis=1).round(5).tolist() for part, title in MEASURES.items()}
 
-def means(values: np.ndarray) -> list[float]:
-    """One per seed."""
-    return [round(float(value), 6) for value in np.nanmean(values, axis=1)]
-
-
-def curves(plan: Plan, scores: Mapping[int, Mapping[str, Mapping[int, Mapping[str, Sequence[float]]]]]) -> np.ndarray:
-    """Error against steps: the mean over clips and seeds of each arm."""
-    charts = []
-    for metric, title in METRICS.items():
-        series = []
-        for arm in ARMS:
-            steps = sorted(next(iter(scores.values()))[arm])
-            values = np.array([[np.nanmean(one[arm][step][metric]) for step in steps] for one in scores.values()])
-            series.append(Series(name=f"{arm} L_self", x=np.array(steps, float), y=values.mean(axis=0)))
-        lowest, highest = (pick([float(pick(line.y)) for line in series]) for pick in (min, max))
-        room = 0.15 * max(highest - lowest, 1e-9)
-        axes = Axes(
-            title=f"{title} on held-out wild clips",
-            x_label="steps after the common checkpoint",
-            y_label="degrees" if metric == "rpe_rot_deg" else "after alignment",
-            x_range=(0.0, float(plan.steps)),
-            y_range=(lowest - room, highest + room),
-        )
-        charts.append(line_chart(axes, series))
-    return chart_sheet(charts, title=f"{len(scores)} seeds, mean of their curves", names=[f"{arm} L_self" for arm in ARMS])
-
-
-def job(name: str, *arguments: object, inline: bool = True) -> None:
-    """Run one of our command lines on one thread; its tables go to standard error."""
-    command: Iterable[object] = (sys.executable, HERE / "jobs" / name, *arguments, *(("--executor", "inline") if inline else ()))
-    subprocess.run([str(part) for part in command], check=True, stdout=sys.stderr, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    controls = {"printed": "printed, shuffled tracks", "reprojection": "reprojection, shuffled tracks",
+                "whole: printed": "whole: printed, shuffled tracks"}  # fmt: skip
+    nothing = {name: "none" if name in ARMS else "whole: none" for name in (*ARMS, *WHOLE_ARMS)}
+    return {
+        "seeds": list(seeds),
+        "standing_still": means("none", "still_"),
+        "arms": {name: means(name) for name in nothing},
+        "less_none": {name: against(none, name) for name, none in nothing.items() if name != none},
+        "less_shuffled": {name: against(control, name) for name, control in controls.items()},
+        "cons_less_printed": against("whole: printed", "whole: printed + L_cons"),
+    }
 
 
 if __name__ == "__main__":

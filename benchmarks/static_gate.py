@@ -38,6 +38,7 @@ class Judged:
     static: np.ndarray  # bool "N"
     seen_moving: np.ndarray  # bool "N": its own motion can be seen
     models: Counter[str]  # of the pairs of frames
+    num_pairs: np.ndarray  # int64 "N": those that see the track
 
 
 def main(
@@ -138,6 +139,9 @@ def judge(clip: TruthClip, labels: TrackLabels) -> Judged:
         static=away_m < STANDS_M,
         seen_moving=own_motion(clip, rows) >= SEEN_PX,
         models=Counter(pair.model for pair in gate.pairs),
+        num_pairs=sum(
+            (np.bincount(pair.tracks, minlength=len(gate.static_score)) for pair in pairs), np.zeros(len(gate.static_score), int)
+        ),
     )
 
 
@@ -162,7 +166,9 @@ def own_motion(clip: TruthClip, rows: np.ndarray) -> np.ndarray:
 def summary(clips: Sequence[Judged]) -> dict[str, object]:
     """Median, mean and least AUROC over the clips that have both sorts, for all that moves and for what visibly does; and the rest."""
     models = sum((clip.models for clip in clips), Counter())
-    score, static, moving = (np.concatenate([getattr(clip, name) for clip in clips]) for name in ("score", "static", "seen_moving"))
+    score, static, moving, num_pairs = (
+        np.concatenate([getattr(clip, name) for clip in clips]) for name in ("score", "static", "seen_moving", "num_pairs")
+    )
     known = ~np.isnan(score)
     passed = score >= STATIC_SCORE
     return {
@@ -172,6 +178,14 @@ def summary(clips: Sequence[Judged]) -> dict[str, object]:
         "unknown_share": share(~known, np.ones_like(known)),
         "static_called_static": share(passed, static & known),
         "visibly_moving_called_static": share(passed, moving & ~static & known),
+        "by_pairs": {
+            int(count): {
+                "share_of_static": share(num_pairs == count, static),
+                "static_called_static": share(passed, static & (num_pairs == count)),
+                "moving_called_static": share(passed, ~static & (num_pairs == count)),
+            }
+            for count in np.unique(num_pairs)
+        },
         "pairs_by_model": {name: round(count / max(models.total(), 1), 3) for name, count in sorted(models.items())},
     }
 

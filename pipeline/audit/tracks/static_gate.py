@@ -17,7 +17,6 @@ _STILL_CAMERA_PX, _STILL_POINT_PX = 0.5, 1.0  # of the clip's own pixels
 _PLANE_RATIO, _DEPTH_RATIO = 0.9, 0.6
 _PARALLAX_PX = 8.0  # of the raster: off the plane by so much, F's word counts exp(-1) while it is not decided that there is depth
 _NEIGHBOUR_PX = 4.0
-_MIN_PAIRS = 3
 STATIC_SCORE = 0.5  # from here on a track counts as static
 
 
@@ -52,7 +51,8 @@ def static_gate(geometries: Sequence[PairGeometry], num_tracks: int, *, height: 
       see motion along the line. The span, as parallax beside a depth edge differs from any median. A moving object, many points of
       which follow their own epipolar lines, is seen by no such test.
 
-    The track's score is the median over at least 3 pairs, else NaN.
+    The track's score is the median over the pairs that see it, be it one; NaN where none does. A short track is judged by less, and on
+    rendered clips no worse: what moves passes less often with one or two pairs than with six (see docs/benchmarks.md).
 
     Args:
         geometries: what `pair_geometries` found for both gaps.
@@ -63,7 +63,7 @@ def static_gate(geometries: Sequence[PairGeometry], num_tracks: int, *, height: 
     table = np.full((len(geometries), num_tracks), np.nan)
     for row, (pair, (scores, _)) in enumerate(zip(geometries, scored, strict=True)):
         table[row, pair.tracks] = scores
-    score = median_where(table, ~np.isnan(table), at_least=_MIN_PAIRS)
+    score = median_where(table, ~np.isnan(table), at_least=1)
     return StaticGate(static_score=score.astype(np.float32), pairs=tuple(report for _, report in scored))
 
 

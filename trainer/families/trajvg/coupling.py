@@ -6,6 +6,7 @@ reading taken here.
 TrajVG eq. (7), L_cam = sum of w [m rho(C_{t->x} sg p - target) + rho(sg C_{t->x} p - p-bar)]: every frame's points, brought to the anchor
 camera, lie where the anchor's view or the truth says.
 Without truth every residual is relative to the size of the scene, or it would vanish as the scene shrinks to a point.
+`reprojection_term` is another pose term for clips without truth, and not the paper's.
 """
 
 from dataclasses import dataclass
@@ -17,9 +18,19 @@ from pipeline.errors import DataError
 from trainer.families.trajvg.settings import CouplingSettings, CouplingWeights
 from trainer.families.trajvg.static_gates import static_tracks
 from trainer.families.trajvg.tracking import NormalisedTracks
-from trainer.geometry import masked_mean, motion_to_anchor, sample_maps, scale_motion, transform_points
+from trainer.geometry import (
+    invert_rigid,
+    masked_mean,
+    motion_to_anchor,
+    point_map_intrinsics,
+    sample_maps,
+    scale_motion,
+    transform_points,
+)
 from trainer.losses.penalties import huber, reduce_weighted, residual_where
 from trainer.losses.records import ClipGeometry, TrackObservations
+
+_NEAREST = 0.1  # of a point's depth in the anchor frame: nearer to another camera it is not projected
 
 
 def point_map_consistency(samples: Tensor, tracks: Tensor, weight: Tensor, settings: CouplingSettings) -> Tensor:
@@ -60,6 +71,35 @@ def pose_term(points: Tensor, camera_to_world: Tensor, target: Tensor, weight: T
     """
     moved = transform_points(motion_to_anchor(camera_to_world, settings.anchor), points.detach())
     residual = residual_where(weight, moved, target.detach())
+    return reduce_weighted(huber(residual, settings.huber), weight, settings.reduction)
+
+
+def reprojection_term(
+    points: Tensor, camera_to_world: Tensor, pixels: Tensor, intrinsics: Tensor, weight: Tensor, settings: CouplingSettings
+) -> Tensor:
+    """Another pose term, not the paper's: sum of w m rho(pi(C_{x->t} Hom(sg p_x)) - K_t^-1 q_t), pi(x, y, z) = (x / z, y / z).
+
+    The depth of frame t plays no part, so it teaches translations also where the depths of two frames agree less than the cameras move.
+    Residuals, and with them settings.huber, are tangents of angles; they do not depend on the unit of points and cameras.
+
+    Args:
+        points: "B T N 3", p~ in each frame's camera; those of the anchor frame count, detached here.
+        camera_to_world: "B T 4 4", in the unit of the points.
+        pixels: "B T N 2", q. intrinsics: "B T 3 3", K, one focal length for both axes.
+        weight: "B T N", w m. A point that would lie behind camera t, or nearly so, has no residual; its weight stays in the divisor, as
+            that of t = x does.
+    Returns:
+        "B". Gradient flows to C_t and C_x, not from t = x; none to points.
+    Source: the reprojection of St4RTrack's adaptation, on TrajVG's static tracks.
+    """
+    anchor = settings.anchor
+    at_anchor = points.detach()[:, anchor, None]
+    moved = transform_points(invert_rigid(motion_to_anchor(camera_to_world, anchor)), at_anchor)  # "B T N 3"
+    other = torch.arange(moved.shape[1], device=moved.device) != anchor
+    usable = (moved[..., 2] > _NEAREST * at_anchor[..., 2]) & (at_anchor[..., 2] > 0) & other[:, None]
+    seen = (pixels - intrinsics[..., None, :2, 2]) / intrinsics[..., 0, 0, None, None]
+    projected = moved[..., :2] / torch.where(usable, moved[..., 2], 1)[..., None]
+    residual = residual_where(torch.where(usable, weight, 0), projected, seen)
     return reduce_weighted(huber(residual, settings.huber), weight, settings.reduction)
 
 
@@ -177,7 +217,8 @@ def self_supervised_coupling(prediction: ClipGeometry, observed: TrackObservatio
     """L_self: L_cons and the first term of L_cam on clips with pseudo tracks, every residual relative to the scene's size N = mean |p~|.
 
     The camera's target is each track's sample in the anchor frame, for tracks that pass the static gates. N is a constant for tracks and
-    cameras; for the point maps see `normalised_point_map_consistency`.
+    cameras; for the point maps see `normalised_point_map_consistency`. With settings.self_pose_form "reprojection", which is not the
+    paper's, the pose term is `reprojection_term`, by the focal lengths of the predicted point maps.
 
     Args:
         prediction: in the network's unit, which cancels.
@@ -191,11 +232,16 @@ def self_supervised_coupling(prediction: ClipGeometry, observed: TrackObservatio
         scale = scene_scale(samples, weight).detach()
         unit = scale[:, None, None, None]
         target, pose_weight = anchor_targets(samples / unit, _on_frames(weight, observed), settings.anchor)
-        cameras = scale_motion(prediction.camera_to_world, 1 / scale)
+        pose_weight, cameras = pose_weight * static, scale_motion(prediction.camera_to_world, 1 / scale)
+        if settings.self_pose_form == "points":
+            poses = pose_term(samples / unit, cameras, target, pose_weight, settings)
+        else:
+            intrinsics = point_map_intrinsics(prediction.local_points)
+            poses = reprojection_term(samples / unit, cameras, observed.tracks_px, intrinsics, pose_weight, settings)
         return CouplingTerms(
             consistency_points=normalised_point_map_consistency(samples, tracks, weight, settings),
             consistency_tracks=track_consistency(samples / unit, tracks / unit, weight, settings),
-            camera_poses=pose_term(samples / unit, cameras, target, pose_weight * static, settings),
+            camera_poses=poses,
             camera_points=None,
             scene_scale=scale,
             static_share=_share(weight * static, weight),

@@ -46,6 +46,9 @@ class CouplingSettings:
     points: Literal["pointmap", "track", "both"] = (
         "pointmap"  # who learns from the point term: pointmap as printed, track as the text says, both
     )
+    self_pose_form: Literal["points", "reprojection"] = (
+        "points"  # of the pose term on clips without labels: points as printed; reprojection, not the paper's, needs no depth of frame t
+    )
     anchor: int = 0  # ours: the frame of the queries
     static_tau_m: float = 0.05  # ours: metres, for datasets in metres
     static_tau_relative: float = 0.02  # ours: share of the clip's mean point distance, for all others

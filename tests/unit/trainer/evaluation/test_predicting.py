@@ -10,7 +10,8 @@ from networks import build_model
 from pipeline.errors import ConfigError
 from tests.tiny_network import TINY
 from tests.unit.trainer.evaluation.worlds import H, N, T, W, true_sample
-from trainer.evaluation import EvaluationSettings, choose_tracks, measure_clip, model_size, predict_clip
+from trainer.evaluation import EvaluationSettings, choose_tracks, measure_clip
+from trainer.evaluation.predicting import model_size, predict_clip
 from trainer.inference import predict
 
 SIZE = (H, W)

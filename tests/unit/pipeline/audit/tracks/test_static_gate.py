@@ -114,14 +114,17 @@ def test_a_lens_unlike_the_guessed_one_is_no_reason_to_call_a_scene_dynamic():
     assert gate_of(tracks, visible).static_inlier_ratio > 0.8  # some stand beside edges of depth, with neighbours unlike them
 
 
-def test_a_track_in_fewer_than_three_pairs_is_unknown():
-    tracks, visible, _ = scene(0, turn=0.008)
-    visible[18:, 5] = False  # in both frames of the pairs at 0, 4, 8 (gap 8) and 0 (gap 16) only: still known
-    visible[14:, 6] = False  # 0 and 4 (gap 8): unknown
-    visible[:, 5:7] &= np.arange(32)[:, None] < 18
+def test_a_track_in_a_single_pair_is_judged_by_it_and_one_in_none_is_unknown():
+    tracks, visible, moving = scene(0, travel_m=0.06, turn=0.003)
+    everyone = visible.copy()
+    visible[9:] = False  # of the pairs only (0, 8) is left
+    visible[9:, 100:] = everyone[9:, 100:]  # of a third of the tracks
+    visible[7:, 5] = False
     score = gate_of(tracks, visible).static_score
-    assert np.isnan(score[6])
-    assert not np.isnan(score[5])
+    short = ~np.isnan(score[:100])
+    assert np.isnan(score[5])
+    assert short.sum() > 80
+    assert auroc(score[:100], ~moving[:100]) > 0.9
 
 
 def test_no_pairs_decide_nothing():

@@ -1,27 +1,29 @@
-"""Labelers that chain frame-to-frame motion, in both directions of time, with a forward-backward check of every step."""
+"""Labelers that chain motion between frames, in both directions of time, with a forward-backward check of every link."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any, ClassVar, Protocol
 
 import cv2
 import numpy as np
 
-from labelers.options import check_number
+from labelers.options import check_count, check_number
 from labelers.protocol import LabelerProvenance
 from labelers.reseeding import ReseedingRule, reseed
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError
 from pipeline.records import ClipFrames, TrackLabels
 
 STRAIN_LIMIT = 4.0  # a step cannot strain a track more than this: a lost step counts like a wildly wrong one
 STRAIN_SCALE = 0.5  # see confidence_of
+LONGEST_LINK = 64  # frames
+_ALWAYS = object()  # no value is this
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Step:
-    """M points taken to a neighbouring frame, and back again by the motion measured the other way."""
+    """M points taken to another frame, and back again by the motion measured the other way."""
 
     moved_px: np.ndarray  # float32 "M 2": in the frame stepped to
     returned_px: np.ndarray  # float32 "M 2": in the frame started from; the starting points, if all is well
@@ -29,7 +31,7 @@ class Step:
 
 
 class MotionField(Protocol):
-    """The motion between neighbouring frames of one clip, in pixels (integer = pixel centre)."""
+    """The motion between frames of one clip, in pixels (integer = pixel centre)."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -37,7 +39,7 @@ class MotionField(Protocol):
         ...
 
     def step(self, start: int, end: int, points: np.ndarray) -> Step:
-        """Take points "M 2" (M >= 1; they may lie outside the image) from frame `start` to frame `end` = start + 1 or start - 1."""
+        """Take points "M 2" (M >= 1; they may lie outside the image) from frame `start` to another frame `end`, earlier or later."""
         ...
 
 
@@ -55,47 +57,99 @@ class RoundTripRule:
     def describe(self) -> str:
         """The rule in words, for provenance."""
         return (
-            f"visible from the query, in both directions of time, until the first step that misses its start by more than {self.px:g} px"
-            f" + {100 * self.share:g} % of its length when taken forth and back, or that leaves the image"
+            f"visible from the query, in both directions of time, until the first step that misses its start by more than {self._allowed()}"
+            " when taken forth and back, or that leaves the image"
+        )
+
+    def link(self) -> str:
+        """What a link must be, in words."""
+        return f"a link stays in the image and misses its start by at most {self._allowed()} when taken forth and back"
+
+    def _allowed(self) -> str:
+        return f"{self.px:g} px + {100 * self.share:g} % of its length"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LinkRule:
+    """How far one link of a chain may reach in time, and how much strain a chain may gather before its point counts as hidden."""
+
+    lengths: tuple[int, ...] = (1,)  # frames, increasing from 1: longer links pass by what hides a point for a while, and drift less
+    strain_limit: float | None = None  # of `confidence_of`; None: none
+
+    def __post_init__(self) -> None:
+        lengths = self.lengths
+        for length in lengths:
+            check_count("jumps", length, minimum=1, maximum=LONGEST_LINK)
+        if lengths[:1] != (1,) or list(lengths) != sorted(set(lengths)):
+            raise ConfigError(f"jumps is {list(lengths)}, expected frames that increase from 1, such as [1, 2, 4, 8]")
+        if self.strain_limit is not None:
+            check_number("strain_limit", self.strain_limit, minimum=1e-3)
+
+    def describe(self, rule: RoundTripRule) -> str:
+        """Both rules in words, for provenance."""
+        if self == LinkRule():
+            return rule.describe()
+        limit = "" if self.strain_limit is None else f", and while the chain's strain is at most {self.strain_limit:g}"
+        return (
+            f"visible in frames that a chain of links of {', '.join(map(str, self.lengths))} frames reaches from the query, in both"
+            f" directions of time; {rule.link()}; of several chains the one with the least strain{limit}"
         )
 
 
-def follow(field: MotionField, queries: np.ndarray, rule: RoundTripRule) -> TrackLabels:
-    """Chain the steps of a motion field from each query to both ends of the clip.
+def follow(field: MotionField, queries: np.ndarray, rule: RoundTripRule, links: LinkRule | None = None) -> TrackLabels:
+    """Chain links of a motion field from each query to both ends of the clip.
 
-    A step that passes the check is set to the middle of the two motions measured: half of what the way back misses is taken off.
-    After the first failure a track is invisible for good in that direction of time, and its position goes on along the
-    motion found where it is, as a prediction, held within one image size of the image.
+    A frame is reached by the link, from a frame that was reached before, whose chain gathers the least strain; of two alike by the
+    shorter one. A link that passes the check is set to the middle of the two motions measured: half of what the way back misses is
+    taken off. Where no link passes a track is invisible, and its position goes on from the frame before along the motion found where it
+    is, as a prediction, held within one image size of the image. With links between neighbours alone (default) it stays
+    invisible in that direction of time.
 
     Args:
         queries: float32 "N 3", (t, x, y).
     Returns:
         Labels with `confidence` as `confidence_of` defines it.
+    Source: the choice of the cheapest chain is that of MFT (Neoral, Serych, Matas, WACV 2024); cost and check are ours.
     """
+    links = links or LinkRule()
     num_frames, num_tracks = field.shape[0], len(queries)
     tracks = np.zeros((num_frames, num_tracks, 2), np.float32)
-    visible = np.zeros((num_frames, num_tracks), bool)
+    reached = np.zeros((num_frames, num_tracks), bool)
     strain = np.zeros((num_frames, num_tracks), np.float32)
     query_frame = queries[:, 0].astype(np.int64)
     columns = np.arange(num_tracks)
     tracks[query_frame, columns] = queries[:, 1:]
-    visible[query_frame, columns] = True
-    for start, end in _neighbouring_frames(num_frames):
-        under_way = np.flatnonzero(query_frame <= start if start < end else query_frame >= start)
+    reached[query_frame, columns] = True
+    for end, direction in _frames_to_reach(num_frames):
+        before = end - direction
+        under_way = np.flatnonzero(direction * (before - query_frame) >= 0)
         if not len(under_way):
             continue
-        points = tracks[start, under_way]
-        checked = _check_step(field.step(start, end, points), points, rule, field.shape)
+        points = tracks[before, under_way]
+        checked = _check_step(field.step(before, end, points), points, rule, field.shape)
         tracks[end, under_way] = checked.position_px
-        visible[end, under_way] = visible[start, under_way] & checked.passed
-        strain[end, under_way] = strain[start, under_way] + np.square(checked.strain)
+        reached[end, under_way] = reached[before, under_way] & checked.passed
+        strain[end, under_way] = strain[before, under_way] + np.square(checked.strain)
+        for start in (end - direction * length for length in links.lengths[1:]):
+            if not 0 <= start < num_frames:
+                continue
+            from_here = np.flatnonzero((direction * (start - query_frame) >= 0) & reached[start])
+            if not len(from_here):
+                continue
+            points = tracks[start, from_here]
+            checked = _check_step(field.step(start, end, points), points, rule, field.shape)
+            total = strain[start, from_here] + np.square(checked.strain)
+            better = checked.passed & (~reached[end, from_here] | (total < strain[end, from_here]))
+            chosen = from_here[better]
+            tracks[end, chosen], strain[end, chosen], reached[end, chosen] = checked.position_px[better], total[better], True
+    visible = reached if links.strain_limit is None else reached & (strain <= links.strain_limit)
     return TrackLabels(queries=queries, tracks_px=tracks, visibility=visible, confidence=confidence_of(strain))
 
 
-def _neighbouring_frames(num_frames: int) -> Iterator[tuple[int, int]]:
-    """Pairs of neighbouring frames: through the clip forwards, then backwards."""
-    yield from ((t, t + 1) for t in range(num_frames - 1))
-    yield from ((t, t - 1) for t in range(num_frames - 1, 0, -1))
+def _frames_to_reach(num_frames: int) -> Iterator[tuple[int, int]]:
+    """Each frame with the direction of time that it is reached in: through the clip forwards, then backwards."""
+    yield from ((t, 1) for t in range(1, num_frames))
+    yield from ((t, -1) for t in range(num_frames - 2, -1, -1))
 
 
 def confidence_of(strain: np.ndarray) -> np.ndarray:
@@ -144,8 +198,14 @@ class ChainedLabeler(ABC):
     reseed_every: int = 8  # frames between two checks
     reseed_limit: float = 4.0  # tracks at most, as a multiple of the clip's queries
     blur_px: float = 0.0  # sigma of a Gaussian on the grey frames
+    # frames that one link of a chain may span, increasing from 1
+    jumps: tuple[int, ...] = field(default=(1,), metadata={"left_out_at": (1,)})
+    # a point is visible only while its chain's strain is at most this; None: no limit
+    strain_limit: float | None = field(default=None, metadata={"left_out_at": None})
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "jumps", tuple(self.jumps) if isinstance(self.jumps, list | tuple) else (self.jumps,))
+        self._links()
         check_number("blur_px", self.blur_px, minimum=0.0, maximum=10.0)
         self._rule()
         self._reseeding()
@@ -159,7 +219,7 @@ class ChainedLabeler(ABC):
         return LabelerProvenance(
             name=self.name,
             options=self._options(),
-            visibility_rule=self._rule().describe(),
+            visibility_rule=self._links().describe(self._rule()),
             versions={"numpy": np.__version__, "opencv-python-headless": cv2.__version__},
         )
 
@@ -169,17 +229,26 @@ class ChainedLabeler(ABC):
 
     def _label_clip(self, clip: ClipFrames) -> TrackLabels:
         grey = read_grey(clip, blur_px=self.blur_px)
-        track = partial(follow, self._motion(grey, clip), rule=self._rule())
+        track = partial(follow, self._motion(grey, clip), rule=self._rule(), links=self._links())
         return reseed(track(clip.queries), self._reseeding(), track=track, grey=grey, key=clip.key)
 
     def _rule(self) -> RoundTripRule:
         return RoundTripRule(px=self.round_trip_px, share=self.round_trip_share)
 
+    def _links(self) -> LinkRule:
+        return LinkRule(lengths=self.jumps, strain_limit=self.strain_limit)
+
     def _reseeding(self) -> ReseedingRule:
         return ReseedingRule(below=self.reseed_below, every=self.reseed_every, limit=self.reseed_limit)
 
     def _options(self) -> dict[str, Any]:
-        return {option.name: getattr(self, option.name) for option in fields(self) if option.metadata.get("changes_labels", True)}
+        """What decides the labels. Options that came later are left out at their defaults, so that older label sets keep their names."""
+        values = {option: getattr(self, option.name) for option in fields(self) if option.metadata.get("changes_labels", True)}
+        return {
+            option.name: list(value) if isinstance(value, tuple) else value
+            for option, value in values.items()
+            if option.metadata.get("left_out_at", _ALWAYS) != value
+        }
 
 
 def read_grey(clip: ClipFrames, *, blur_px: float = 0.0) -> np.ndarray:

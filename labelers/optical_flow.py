@@ -64,23 +64,23 @@ class FlowField:
         self.shape = (num_frames, height, width)
         self._grey = grey
         self._dis = cv2.DISOpticalFlow.create(preset)
-        self._pairs: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()
+        self._pairs: OrderedDict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = OrderedDict()
         self._max_pairs = max(1, memory_bytes // (16 * height * width))
 
     def step(self, start: int, end: int, points: np.ndarray) -> Step:
-        """Move points "M 2" by the flow from frame `start` to its neighbour `end`, and back by the flow the other way."""
-        flows = self._pair(min(start, end))
+        """Move points "M 2" by the flow from frame `start` to frame `end`, and back by the flow the other way."""
+        flows = self._pair(min(start, end), max(start, end))
         there, back = flows if start < end else flows[::-1]
         moved = points + sample_flow(there, points)
         return Step(moved_px=moved, returned_px=moved + sample_flow(back, moved), found=np.ones(len(points), bool))
 
-    def _pair(self, earlier: int) -> tuple[np.ndarray, np.ndarray]:
-        """Flows "H W 2" between frame `earlier` and the next: forth and back."""
-        pair = self._pairs.pop(earlier, None)
+    def _pair(self, earlier: int, later: int) -> tuple[np.ndarray, np.ndarray]:
+        """Flows "H W 2" between two frames: forth and back."""
+        pair = self._pairs.pop((earlier, later), None)
         if pair is None:
-            first, second = self._grey[earlier], self._grey[earlier + 1]
+            first, second = self._grey[earlier], self._grey[later]
             pair = (self._flow(first, second), self._flow(second, first))
-        self._pairs[earlier] = pair
+        self._pairs[earlier, later] = pair
         while len(self._pairs) > self._max_pairs:
             self._pairs.popitem(last=False)
         return pair

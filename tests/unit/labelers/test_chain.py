@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from labelers.chained import RoundTripRule, Step, confidence_of, follow
+from labelers.chained import LinkRule, RoundTripRule, Step, confidence_of, follow
+from pipeline.errors import ConfigError
 
 
 @dataclass
@@ -83,3 +84,66 @@ def test_confidence_follows_the_squares_of_the_strain():
 @pytest.mark.parametrize("share", [0.0, 0.05])
 def test_the_rule_describes_itself(share):
     assert f"{100 * share:g} %" in RoundTripRule(share=share).describe()
+
+
+@dataclass
+class MissesByLink:
+    """Points rest; a link misses its start by what is said of its two frames, else by `otherwise`, along x."""
+
+    misses: dict[tuple[int, int], float]
+    otherwise: float = 0.0
+    shape: tuple[int, int, int] = (6, 100, 200)
+
+    def step(self, start, end, points):
+        miss = self.misses.get((start, end), self.otherwise)
+        returned = points + np.float32([miss, 0])
+        return Step(moved_px=points.copy(), returned_px=returned, found=np.ones(len(points), bool))
+
+
+def test_a_longer_link_passes_by_frames_that_no_link_reaches():
+    blocked = {(start, hidden): 5.0 for hidden in (2, 3) for start in range(6)} | {
+        (hidden, end): 5.0 for hidden in (2, 3) for end in range(6)
+    }
+    for lengths, seen in (((1,), [1, 1, 0, 0, 0, 0]), ((1, 2), [1, 1, 0, 0, 0, 0]), ((1, 2, 4), [1, 1, 0, 0, 1, 1])):
+        labels = follow(MissesByLink(blocked), queries((0, 50, 50)), RoundTripRule(share=0), LinkRule(lengths=lengths))
+        np.testing.assert_array_equal(labels.visibility[:, 0], np.array(seen, bool))
+        np.testing.assert_array_equal(labels.confidence[labels.visibility], 1)
+
+
+def test_links_work_alike_in_both_directions_of_time():
+    links = LinkRule(lengths=(1, 2, 4))
+    forth = {(0, 1): 0.9, (1, 2): 5.0, (0, 2): 0.3, (2, 3): 0.2}
+    back = {(5 - start, 5 - end): miss for (start, end), miss in forth.items()}
+    ahead = follow(MissesByLink(forth), queries((0, 50, 50)), RoundTripRule(share=0), links)
+    behind = follow(MissesByLink(back), queries((5, 50, 50)), RoundTripRule(share=0), links)
+    np.testing.assert_array_equal(behind.tracks_px[::-1], ahead.tracks_px)
+    np.testing.assert_array_equal(behind.visibility[::-1], ahead.visibility)
+    np.testing.assert_array_equal(behind.confidence[::-1], ahead.confidence)
+
+
+def test_of_several_chains_the_one_with_the_least_strain_is_taken_and_of_two_alike_the_shorter_link():
+    # frame 2 by two links: 0.6^2 + 0.6^2 = 0.72; by one: 0.8^2 = 0.64 or 0.9^2 = 0.81
+    for miss, strain, x in ((0.8, 0.64, 50 - 0.4), (0.9, 0.72, 50 - 0.6)):
+        labels = follow(
+            MissesByLink({(0, 1): 0.6, (1, 2): 0.6, (0, 2): miss}), queries((0, 50, 50)), RoundTripRule(share=0), LinkRule(lengths=(1, 2))
+        )
+        np.testing.assert_allclose(labels.confidence[2], np.exp(-strain / 0.5), rtol=1e-5)
+        np.testing.assert_allclose(labels.tracks_px[2, 0], [x, 50], rtol=1e-6)
+    alike = follow(MissesByLink({}, otherwise=0.0), queries((0, 50, 50)), RoundTripRule(), LinkRule(lengths=(1, 2)))
+    alone = follow(MissesByLink({}, otherwise=0.0), queries((0, 50, 50)), RoundTripRule())
+    np.testing.assert_array_equal(alike.tracks_px, alone.tracks_px)
+
+
+def test_a_limit_of_strain_hides_points_and_moves_none():
+    motion = UniformMotion(there=(0, 0), miss=(0, 0.5))  # 0.25 of strain per link
+    free = follow(motion, queries((0, 50, 50)), RoundTripRule(share=0))
+    limited = follow(motion, queries((0, 50, 50)), RoundTripRule(share=0), LinkRule(strain_limit=0.5))
+    np.testing.assert_array_equal(limited.visibility[:, 0], [True, True, True, False])
+    np.testing.assert_array_equal(limited.tracks_px, free.tracks_px)
+    np.testing.assert_array_equal(limited.confidence, free.confidence)
+
+
+@pytest.mark.parametrize("lengths", [(), (2,), (1, 4, 2), (1, 1), (1, 65), (0, 1)])
+def test_lengths_that_do_not_increase_from_one_are_refused(lengths):
+    with pytest.raises(ConfigError, match="jumps is "):
+        LinkRule(lengths=lengths)

@@ -48,6 +48,31 @@ def test_a_point_that_a_bar_passes_over_is_invisible_from_then_on_and_back_to_th
     np.testing.assert_allclose(labels.tracks_px[:7, 0], [[64, 48]] * 7, atol=0.3)
 
 
+def test_with_jumps_a_point_is_found_again_once_the_bar_has_passed(name, passing_bar):
+    labels = make_labeler(name, jumps=[1, 2, 4, 8]).label([passing_bar([(0, 64, 48), (17, 64, 48)])])[0]
+    from_start, from_end = labels.visibility.T
+    assert from_start[:8].all()
+    assert from_start[15:].all()
+    assert from_end[:7].all()
+    clear = [*range(7), *range(15, 18)]  # of the bar and its edges
+    np.testing.assert_allclose(labels.tracks_px[clear], np.broadcast_to([64, 48], (10, 2, 2)), atol=0.3)
+
+
+def test_jumps_of_one_frame_alone_are_the_plain_chain(name, passing_bar):
+    clip = passing_bar([(0, 64, 48), (3, 40, 20), (17, 100, 80)])
+    plain, jumping = make_labeler(name).label([clip])[0], make_labeler(name, jumps=[1]).label([clip])[0]
+    for field in ("tracks_px", "visibility", "confidence"):
+        np.testing.assert_array_equal(getattr(plain, field), getattr(jumping, field))
+
+
+def test_the_rule_of_a_label_set_names_its_jumps(name):
+    found = make_labeler(name, jumps=[1, 4], strain_limit=0.25).provenance()
+    assert "links of 1, 4 frames" in found.visibility_rule
+    assert "strain is at most 0.25" in found.visibility_rule
+    assert found.options["jumps"] == [1, 4]
+    assert "jumps" not in make_labeler(name).provenance().options
+
+
 def test_a_point_that_leaves_the_image_is_invisible_and_keeps_a_bounded_prediction(name, moving_plane):
     labels = make_labeler(name).label([moving_plane([(0, 118, 50)], velocity=(3, 0), num_frames=40)])[0]
     visible = labels.visibility[:, 0]

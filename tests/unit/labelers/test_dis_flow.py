@@ -32,10 +32,10 @@ def test_flows_are_kept_up_to_the_budget_and_not_longer(moving_plane):
     point = np.array([[50, 50]], np.float32)
     for t in range(5):
         field.step(t, t + 1, point)
-    assert sorted(field._pairs) == [3, 4]
-    kept = field._pairs[4]
+    assert sorted(field._pairs) == [(3, 4), (4, 5)]
+    kept = field._pairs[4, 5]
     field.step(5, 4, point)
-    assert field._pairs[4] is kept
+    assert field._pairs[4, 5] is kept
 
 
 def test_images_too_small_for_a_patch_are_an_error_with_a_way_out(moving_plane):

@@ -16,8 +16,7 @@ import cv2
 import numpy as np
 import torch
 import typer
-from adaptation import difference, job, save
-from adaptation_clips import whole_clips
+from experiments import difference, job, save, whole_clips
 from joint_tracking_runs import (
     ARMS,
     NOISE,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import torch
-from adaptation_clips import smooth_factor, whole_clips
+from experiments import smooth_factor, whole_clips
 from torch import Tensor
 
 from labelers import Labeler, make_labeler

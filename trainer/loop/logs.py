@@ -71,7 +71,7 @@ class StepLog:
         loggers: Sequence[Logger] = (),
     ) -> None:
         """Args as for Journal."""
-        self._out, self._settings, self._process, self._on_step = settings, process, on_step
+        self._out, self._settings, self._process, self._on_step = out, settings, process, on_step
         self.journal = Journal(out, first) if process.leads else None
         self._loggers = loggers if process.leads else ()
         self._skipped: Counter[str] = Counter()  # clips by dataset, since the last point of the curves

@@ -72,7 +72,7 @@ def main(
         "out/self_supervision"
     ),
     seeds: Annotated[int, typer.Option(help="Each with pools of clips of its own.")] = 5,
-    base_steps: Annotated[int, typer.Option(help="As self_supervision.py had it, where its bases are there.")] = 4000,
+    base_steps: Annotated[int, typer.Option(help="As self_supervision.py had it, where its bases are there.")] = 1500,
     base_rate: Annotated[float, typer.Option(help="Likewise.")] = 1e-3,
     steps: Annotated[int, typer.Option(help="Of an arm.")] = 400,
     rate: Annotated[float, typer.Option(help="Highest learning rate of an arm; the tracker begins from nothing.")] = 5e-4,

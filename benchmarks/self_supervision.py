@@ -27,11 +27,11 @@ from pipeline.labels import list_label_sets
 from trainer.families.trajvg.settings import TrackingWeights
 from trainer.losses import GeometryWeights
 
-STUDIO_CLIPS, WILD_CLIPS = 160, 144  # of a seed's pool
+STUDIO_CLIPS, WILD_CLIPS = 160, 200  # of a seed's pool
 SHARED = {  # name: clips, seed; all wild, and none is trained on
-    "fork": (80, 9501),  # teacher and head are compared
-    "chosen": (48, 9601),  # the weight of the pose term is chosen
-    "test": (168, 8501),
+    "fork": (96, 9501),  # teacher and head are compared
+    "chosen": (72, 9601),  # the weight of the pose term is chosen
+    "test": (240, 8501),
 }
 UNLABELLED = ("chosen", "test")  # whose truth alone is asked for
 STUDIO_SEED, WILD_SEED = 7501, 7601  # of the first pool; the next pool has the next one
@@ -82,7 +82,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Where data, weights and results go.")] = Path("out/self_supervision"),
     seeds: Annotated[int, typer.Option(help="With stand-in channels, each with pools of clips of its own.")] = 5,
     pixel_seeds: Annotated[int, typer.Option(help="On pixels alone, to the fork only.")] = 2,
-    base_steps: Annotated[int, typer.Option(help="On labels, for depth and cameras.")] = 4000,
+    base_steps: Annotated[int, typer.Option(help="On labels, for depth and cameras.")] = 1500,
     tracker_steps: Annotated[int, typer.Option(help="On labels, for the tracker, all else frozen.")] = 300,
     steps: Annotated[int, typer.Option(help="Of an arm on stored tokens, cameras alone.")] = 400,
     whole_steps: Annotated[int, typer.Option(help="Of an arm of the whole network.")] = 200,

@@ -23,7 +23,7 @@ CHANNELS = 3  # behind RGB: inverse depth, flow to frame 0
 STUDIO_WINDOWS = ((0, 1), (8, 1), (16, 2))  # first frame and stride, of every clip
 MOST_BASELINE = 0.1  # of depth, that a studio camera travels between the first and the last frame
 WILD_STRIDES = range(2, 8)
-LEAST_BASELINE = 0.4  # that a wild one does
+LEAST_BASELINE = 0.6  # that a wild one does
 _STANDS_M = 0.005  # a point that never leaves its place by more stands; the truth is stored in float32
 
 

@@ -56,7 +56,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "frozen": ["conf_decoder", "conf_head"],
         "losses": {"coupling_settings": {"gate": {"gates": []}}},
         "checkpoints": {"every_steps": 2},
-        "logs": {"every_steps": 1},
+        "logs": {"every_steps": 1, "tensorboard": False},
         "loader_workers": 0,
     }
     (folder / "stage.yaml").write_text(yaml.safe_dump(config))

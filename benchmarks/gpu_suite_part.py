@@ -26,6 +26,7 @@ PARTS = {
     "track4world": "gpu_suite_pairs:track4world",
     "st4rtrack": "gpu_suite_pairs:st4rtrack",
     "cotracker3-compiled": "gpu_suite_cotracker3:compiled_speed",
+    "trajvg-compiled": "gpu_suite_training:compiled_steps",
 }
 
 

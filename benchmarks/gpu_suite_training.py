@@ -32,7 +32,7 @@ from trainer.loop.step_report import ProcessRank, StepReport
 from trainer.loop.train_step import TrainStep, make_objective
 
 WALL_M = 4.0  # from the first camera, square to its axis
-_WARM_STEPS = 2  # the first also counts operations
+_WARM_STEPS = 2  # the first counts operations, with nothing compiled
 _EXACT = 1e-6  # a relative difference that is rounding
 _TOY_TRAJVG = {
     **TOY_GEOMETRY,
@@ -67,20 +67,30 @@ TOY_ONE_CLIP = BatchSize(labelled=1, pseudo=0, frames=3, side=56)
 
 def training_steps(options: SuiteOptions) -> Iterator[Row]:
     """Stage 2 on 24 images: of four clips, one of which has tracks alone; then of one clip, where attention across frames costs most."""
-    config, where = make_config(options), torch.device(options.device)
+    return _steps(options, make_config(options), "")
+
+
+def compiled_steps(options: SuiteOptions) -> Iterator[Row]:
+    """The same with compiled transformer blocks; compiling is not in the seconds."""
+    return _steps(options, make_config(options, "model.config.computing.compile=true"), ", compiled blocks")
+
+
+def _steps(options: SuiteOptions, config: TrainConfig, remark: str) -> Iterator[Row]:
+    where = torch.device(options.device)
     step = TrainStep(make_model(config, where), config, ProcessRank(device=where))
     for size in (TOY_CLIPS, TOY_ONE_CLIP) if options.toy else (CLIPS, ONE_CLIP):
-        yield _step(step, make_batch(size, config.data.num_tracks).to(where), size, options)
+        row = _step(step, make_batch(size, config.data.num_tracks).to(where), size, options)
+        yield replace(row, what=row.what + remark)
 
 
 def _step(step: TrainStep, batch: StepBatch, size: BatchSize, options: SuiteOptions) -> Row:
     config, where = step.config, step.process.device
     for number in range(_WARM_STEPS):
-        _checked(step(batch, number, wait_s=0.0))
+        _checked(step([batch], number, wait_s=0.0))
     reports, seconds = [], []
     with peak_memory(where) as memory:
         for number in range(_WARM_STEPS, _WARM_STEPS + options.repeats):
-            step_s, report = seconds_of(lambda number=number: step(batch, number, wait_s=0.0), where)
+            step_s, report = seconds_of(lambda number=number: step([batch], number, wait_s=0.0), where)
             reports.append(_checked(report))
             seconds.append(step_s)
     timed, tflops = spread(seconds), reports[-1].tflops
@@ -192,13 +202,13 @@ def distributed_backend(where: torch.device) -> str:
     return distributed.get_default_backend_for_device(where)
 
 
-def make_config(options: SuiteOptions) -> TrainConfig:
+def make_config(options: SuiteOptions, *further: str) -> TrainConfig:
     """Stage 2 of TrajVG as it is shipped: bfloat16, gradient checkpointing. From fresh weights, whose loss counts however large it is."""
     changes = ["model.start=null", "loss_guard=null", "logs.every_steps=1"]
     if options.toy:
         sizes = {**_TOY_TRAJVG, "computing": {"gradient_checkpointing": True}}
         changes += [f"model.config={json.dumps(sizes)}", "data.num_tracks=8"]
-    return read_config("trajvg_stage2", changes)
+    return read_config("trajvg_stage2", [*changes, *further])
 
 
 def make_model(config: TrainConfig, where: torch.device) -> Network:

@@ -24,7 +24,6 @@ from pipeline.records import ClipFrames, ClipSample, FramesInMemory, TrackLabels
 from pipeline.records.pixel_transforms import resize_points
 from pipeline.records.views import resize, take_frames, take_tracks
 from pipeline.stream import ClipStream, MixtureConfig, StreamConfig
-from trainer.data import ClipBatch
 from trainer.data.augmentation import StepShape
 from trainer.data.batches import PreparedClip, collate
 from trainer.data.config import AugmentConfig, DataConfig
@@ -34,21 +33,19 @@ from trainer.families.track4world.reading import read_tracks
 from trainer.families.track4world.settings import MotionSettings, PlanarWeights, SpatialWeights, Track4WorldLosses
 from trainer.families.track4world.targets import batch_bundle
 from trainer.geometry import in_image, sample_maps
-from trainer.loop.optimisation import OptimiserSettings, make_optimiser, rate_factor, set_rate
+from trainer.loop.optimisation import OptimiserSettings, make_optimiser, set_rate
 
 MODEL = {  # of configs/track4world_tiny.yaml
     "backbone": "none", "dim_feature": 32, "flow_dim": 32, "flow3d_dim": 32, "flow_depth": 1, "depth3d": 1, "heads": 2,
     "ctx": [24, 48, 64], "ctx_depth": [1, 1, 2], "ctx_dim": 32, "hdim": 32, "n2d": 1, "n3d": 1, "levels": 2, "corr_radius": 4,
     "seqlen": 4, "layer_scale": 0.1,
 }  # fmt: skip
-OPTIMISER = OptimiserSettings(
-    learning_rate=1e-3, encoder_learning_rate=1e-3, betas=(0.9, 0.999), weight_decay=1e-5, warm_share=0.05, start_divisor=25.0,
-    end_divisor=1e4,
-)  # fmt: skip
+OPTIMISER = OptimiserSettings(learning_rate=1e-3, encoder_learning_rate=1e-3, betas=(0.9, 0.999), weight_decay=1e-5)
+WARM, FALLING = 50, 0.3  # steps up to the highest rate; share of the steps in which it falls to 0 again
 SIZE = (64, 128)
 SHAPE = StepShape(frames=2, height=SIZE[0], width=SIZE[1])
 FARTHEST_M = 20.0  # depth from which truth says nothing in space: errors of what is far would be all that the losses see
-NOISE = 0.08  # relative, smooth, of each frame's depth
+NOISE = 0.08  # relative, smooth, of each frame's depth; in tests alone
 PLANAR = PlanarWeights(trajectory=1.0, visibility=0.1, confidence=0.1)
 SPATIAL = SpatialWeights(position=1.0, smoothness=0.1)
 CLIPS_PER_STEP, WILD_PER_STEP = 4, 1  # of all; of which wild in arms that have them
@@ -64,7 +61,6 @@ class Arm:
     planar: bool = True  # 2D losses on clips with truth
     lifting: bool = True
     iterations: int = 3
-    noise: float = 0.0  # of depth, in training
     wild: Literal["audited", "shuffled", "true"] | None = None  # 2D tracks of wild clips, in place of a quarter of the labelled clips
 
     @property
@@ -83,7 +79,6 @@ ARMS = {
     "without 2D supervision": Arm(planar=False),
     "without target lifting": Arm(lifting=False),
     "one iteration": Arm(iterations=1),
-    "depth noise": Arm(noise=NOISE),
     "with wild": Arm(wild="audited"),
     "with wild, shuffled tracks": Arm(wild="shuffled"),
     "with wild, true tracks": Arm(wild="true"),
@@ -140,12 +135,12 @@ def train(model: Track4World, arm: Arm, studio: Sequence[ClipSample], wild: Sequ
         draw, order = np.random.default_rng([seed, number]), np.random.default_rng([seed, number, 1])
         labelled = [prepare_labelled(pick(studio, order), SHAPE, DATA, draw) for _ in range(CLIPS_PER_STEP - num_wild)]
         pseudo = [prepare_pseudo(pick(wild, order), SHAPE, DATA, draw) for _ in range(num_wild)]
-        loss = sum(clip_losses(model, clips, arm, settings, draw).sum() for clips in (labelled, pseudo) if clips) / CLIPS_PER_STEP
+        loss = sum(clip_losses(model, clips, settings).sum() for clips in (labelled, pseudo) if clips) / CLIPS_PER_STEP
         assert isinstance(loss, Tensor), "a step has clips"
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
         torch.nn.utils.clip_grad_norm_(model.parameters(), OPTIMISER.clip_norm)
-        set_rate(optimiser, rate_factor(number, steps, OPTIMISER))
+        set_rate(optimiser, min(1.0, (number + 1) / WARM, (steps - number) / (FALLING * steps)))
         optimiser.step()
         history.append(float(loss.detach()))
     return history
@@ -155,27 +150,15 @@ def pick(clips: Sequence[ClipSample], draw: np.random.Generator) -> ClipSample:
     return clips[int(draw.integers(len(clips)))]
 
 
-def clip_losses(
-    model: Track4World, prepared: Sequence[PreparedClip], arm: Arm, settings: Track4WorldLosses, draw: np.random.Generator
-) -> Tensor:
+def clip_losses(model: Track4World, prepared: Sequence[PreparedClip], settings: Track4WorldLosses) -> Tensor:
     """Of every clip, all with truth or all without."""
     clips = collate(prepared)
     assert clips is not None, "there are clips"
-    bundle = batch_bundle(noisy(clips, arm.noise, draw), token_width=model.config.dim_feature)
+    bundle = batch_bundle(clips, token_width=model.config.dim_feature)
     flows = dense_flows(model, clips, bundle, settings.motion_settings.iterations)
     output = StageOutput(bundle=bundle, from_truth=True, readings=read_tracks(flows, clips.query_points))
     losses = FAMILY.pseudo_losses if clips.geometry is None else FAMILY.labelled_losses
     return losses(output, clips, settings).total()
-
-
-def noisy(clips: ClipBatch, noise: float, draw: np.random.Generator) -> ClipBatch:
-    """With an error on the depth of the geometry."""
-    if clips.geometry is None or not noise:
-        return clips
-    frames = clips.images.shape[:2]
-    factors = np.stack([smooth_factor(SIZE, noise, draw) for _ in range(frames.numel())])
-    factor = torch.from_numpy(factors).float().unflatten(0, frames)[..., None]
-    return replace(clips, geometry=replace(clips.geometry, local_points=clips.geometry.local_points * factor))
 
 
 def measure(model: Track4World, arm: Arm, clips: Sequence[ClipSample], *, noise: float) -> list[dict[str, float]]:

@@ -112,7 +112,7 @@ def train(
     if process.leads:
         remove_later_rows(config.out, state.step)
         publish_best(config.out, state.best)
-    loggers = open_loggers(openers, config, state.step)
+    loggers = open_loggers(openers, config, state.step) if state.step < config.steps else ()  # a run that is done has nothing to say
     with (
         StepLog(config.out, state.step, config.logs, process=process, on_step=on_step, loggers=loggers) as log,
         CheckpointWriter(config.out, keep=config.checkpoints.keep) if process.leads else nullcontext() as writer,

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -330,6 +331,14 @@ def test_a_logger_of_one_s_own_gets_curves_and_pictures(tmp_path: Path, monkeypa
     assert [row["skipped_clips"] for row in rows] == [{"none": 1}] * 3
     assert {"labelled/depth", "pseudo/frames"} <= {name for what, _, names in LOGGED if what == "pictures" for name in names}
     assert LOGGED[-1][2] == {"failed": 0}
+
+
+def test_a_run_that_is_done_opens_no_logger(undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lab_logging", sys.modules[__name__])
+    out = shutil.copytree(undisturbed, tmp_path / "run")
+    LOGGED.clear()
+    run(make_config(out, logs=LogSettings(tensorboard=False, loggers=("lab_logging:KeptLogger",))), resume=True)
+    assert LOGGED == []
 
 
 def test_a_logger_is_told_that_the_run_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,7 @@
 """Track4World's joint loss in miniature: what 2D supervision, lifting, iterations and wild 2D tracks give a tiny decoder; with controls.
 
-The decoder stands on the truth's geometry, so that geometry is not the limit. It takes a thousand steps before its 2D flow is better than
-none, so arms go on from a base of their seed; the one without 2D supervision has a base of its own. All arms see as many clips in as many
-steps; differences are taken on the same held-out clips. Its 2D flow is also chained into tracks, beside dis-flow. Run again, it goes on
-where it stopped.
+The decoder stands on the truth's geometry, so that geometry is not the limit. All arms see as many clips in as many steps; differences are
+taken on the same held-out clips. Its 2D flow is also chained into tracks, beside dis-flow. Run again, it goes on where it stopped.
 """
 
 import json
@@ -21,11 +19,8 @@ import typer
 from experiments import difference, job, save, whole_clips
 from joint_tracking_runs import (
     ARMS,
-    BASES,
-    FALLING,
     NOISE,
     SIZE,
-    Arm,
     measure,
     new_model,
     stand_still,
@@ -79,8 +74,7 @@ class Plan:
 
     out: Path
     seeds: int
-    base_steps: int
-    steps: int  # of an arm
+    steps: int
 
     def root(self, name: str) -> Path:
         """A dataset of CLIPS."""
@@ -100,18 +94,15 @@ class Plan:
 def main(
     out: Annotated[Path, typer.Option(help="Where data, weights and results go.")] = Path("out/joint_tracking"),
     seeds: Annotated[int, typer.Option(help="Of weights and orders.")] = 3,
-    base_steps: Annotated[int, typer.Option(help="Of the bases that arms go on from, four pairs of frames each.")] = 2000,
-    steps: Annotated[int, typer.Option(help="Of every arm.")] = 700,
+    steps: Annotated[int, typer.Option(help="Of every arm, four pairs of frames each.")] = 1200,
     side_by_side: Annotated[int, typer.Option(help="Trainings at a time, each on one thread.")] = 2,
 ) -> None:
     """Print one JSON, and write it to OUT."""
-    plan = Plan(out=out.absolute(), seeds=seeds, base_steps=base_steps, steps=steps)
+    plan = Plan(out=out.absolute(), seeds=seeds, steps=steps)
     with ThreadPoolExecutor(side_by_side) as threads:
         list(threads.map(lambda name: make_dataset(plan, name), CLIPS))
     runs, untrained = [(seed, arm) for seed in range(seeds) for arm in ARMS], [(0, name) for name in UNTRAINED]
-    bases = [(seed, base) for base in BASES for seed in range(seeds)]
     with ProcessPoolExecutor(side_by_side, initializer=one_thread) as pool:
-        list(pool.map(train_base, [plan] * len(bases), *zip(*bases, strict=True)))
         list(pool.map(train_arm, [plan] * len(runs), *zip(*runs, strict=True)))
         found = pool.map(scores_of, [plan] * len(runs), *zip(*runs, strict=True))
         scores = by_name(runs, found)
@@ -187,23 +178,14 @@ def make_dataset(plan: Plan, name: str) -> None:
     done.touch()
 
 
-def train_base(plan: Plan, seed: int, name: str) -> None:
-    """From random weights, which are the seed's."""
-    file = plan.file(seed, name)
-    if not file.exists():
-        model = new_model(seed, BASES[name])
-        history = train(model, BASES[name], true_clips(plan.root("studio")), [], seed=seed, steps=plan.base_steps, falling=0.0)
-        save({"weights": model.state_dict(), "loss": history}, file)
-
-
 def train_arm(plan: Plan, seed: int, name: str) -> None:
-    """From its base."""
-    file, (base, arm) = plan.file(seed, name), ARMS[name]
+    """From random weights, which are the seed's."""
+    file, arm = plan.file(seed, name), ARMS[name]
     if file.exists():
         return
     wild = wild_clips(plan.root("wild"), plan.audit, arm.wild) if arm.wild else []
-    model = restored(plan, seed, base, arm)
-    history = train(model, arm, true_clips(plan.root("studio")), wild, seed=seed, steps=plan.steps, falling=FALLING)
+    model = new_model(seed, arm)
+    history = train(model, arm, true_clips(plan.root("studio")), wild, seed=seed, steps=plan.steps)
     save({"weights": model.state_dict(), "loss": history}, file)
 
 
@@ -211,9 +193,9 @@ def scores_of(plan: Plan, seed: int, name: str) -> dict[str, list[dict[str, floa
     """Values of every clip, by dataset, over true depth and over depth with an error."""
     file = plan.file(seed, f"scores of {name}")
     if not file.exists():
-        model, arm = restored(plan, seed, name, ARMS[name][1]), ARMS[name][1]
+        model = restored(plan, seed, name)
         found = {
-            f"{dataset}{title}": measure(model, arm, true_clips(plan.root(dataset)), noise=noise)
+            f"{dataset}{title}": measure(model, ARMS[name], true_clips(plan.root(dataset)), noise=noise)
             for dataset in MEASURED
             for title, noise in DEPTHS.items()
         }
@@ -229,16 +211,16 @@ def tracks_of(plan: Plan, seed: int, name: str) -> dict[str, list[dict[str, floa
         if name in UNTRAINED:
             track, size = UNTRAINED[name]
         else:
-            track, size = partial(track_with_decoder, restored(plan, seed, name, ARMS[name][1]), ARMS[name][1].iterations), SIZE
+            track, size = partial(track_with_decoder, restored(plan, seed, name), ARMS[name].iterations), SIZE
         values = {dataset: [track_values(track, clip, size) for clip in whole_clips(plan.root(dataset))] for dataset in TRACKED}
         save(values, file)
     found: dict[str, list[dict[str, float]]] = torch.load(file, weights_only=False)
     return found
 
 
-def restored(plan: Plan, seed: int, name: str, arm: Arm) -> Track4World:
-    """An arm's model with the weights of a base or an arm."""
-    model = new_model(seed, arm)
+def restored(plan: Plan, seed: int, name: str) -> Track4World:
+    """A model with stored weights."""
+    model = new_model(seed, ARMS[name])
     model.load_state_dict(torch.load(plan.file(seed, name), weights_only=False)["weights"])
     return model
 

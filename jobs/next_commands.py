@@ -24,8 +24,14 @@ def after_screen(root: str) -> list[str]:
     return [command_line("label", *options(root=root, labeler=LABELER))]
 
 
-def after_conversion(root: str) -> list[str]:
-    """Train on a dataset with truth, or label its true tracks to measure a labeler."""
+def after_conversion(root: str, *, evaluation: bool) -> list[str]:
+    """Train on a dataset with truth, or label its true tracks to measure a labeler.
+
+    Args:
+        evaluation: whether it is an evaluation set: nobody trains on one, and not all of them have tracks.
+    """
+    if evaluation:
+        return [command_line("evaluate model", *options(root=root, checkpoint="CHECKPOINT", out="evaluation"))]
     return [
         command_line("train", *options(config=CONFIG, set=[f"data.labelled.0.root={root}", "data.pseudo=null"])),
         command_line("label", *options(root=root, labeler=LABELER, query_policy="truth")),

@@ -37,6 +37,7 @@ class ConvertingOutcome:
 
     dataset: str
     license: str | None
+    evaluation: bool  # an evaluation set: its image files are stored
     plan: PlanSummary
     num_errors: int  # sequences that could not be planned, and clips that could not be converted
     failed_clips: int  # planned clips among them
@@ -66,6 +67,7 @@ def convert(source: TruthSource, config: ConvertingConfig, *, dry_run: bool) -> 
     return ConvertingOutcome(
         dataset=source.name,
         license=source.license,
+        evaluation=source.keep_images,
         plan=summarise_plan(root),
         num_errors=len(errors),
         failed_clips=sum(row.stage == "shards" for row in errors),

@@ -13,7 +13,8 @@ def report(outcome: ConvertingOutcome, root: str, max_error_rate: float) -> int:
     dry_run = outcome.estimate is not None
     if outcome.checks:
         print_summary("checks", [(check.name, _check_text(check)) for check in outcome.checks])
-    print_summary("plan" if dry_run else "shards", _summary_rows(outcome, root), next_commands=[] if dry_run else after_conversion(root))
+    following = [] if dry_run else after_conversion(root, evaluation=outcome.evaluation)
+    print_summary("plan" if dry_run else "shards", _summary_rows(outcome, root), next_commands=following)
     for row in outcome.first_errors:
         typer.echo(f"  {row.stage}: {row.message}", err=True)
     say_unexpected(outcome.unexpected)

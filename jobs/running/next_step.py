@@ -51,7 +51,9 @@ def next_step(status: RootStatus, root: str) -> NextStep:
 def _labels_and_audits(status: RootStatus, root: str) -> NextStep:
     if not status.labels:
         if status.dataset.get("kind") == "converted":
-            return NextStep(missing="nothing: it has its truth, and can be trained on", commands=tuple(after_conversion(root)))
+            use = "measured on" if status.stores_images else "trained on"
+            following = after_conversion(root, evaluation=status.stores_images)
+            return NextStep(missing=f"nothing: it has its truth, and can be {use}", commands=tuple(following))
         following = after_shards(root) if status.screened is None else after_screen(root)
         return NextStep(missing="labels", commands=tuple(following))
     for labels in status.labels:

@@ -57,6 +57,7 @@ class RootStatus:
     shards: frozenset[int] = frozenset()  # that are planned
     cut: frozenset[int] = frozenset()  # that are committed
     clips_cut: int = 0  # that have a video
+    stores_images: bool = False  # all of them are image files, as those of evaluation sets are
     screened: frozenset[int] | None = None  # shards; None: there is no screen
     screen_decisions: Mapping[str, int] = field(default_factory=dict)
     labels: tuple[LabelProgress, ...] = ()
@@ -82,13 +83,15 @@ def read_status(given: str) -> RootStatus:
     cut = frozenset(planned & committed(layout.shards))
     screened = frozenset(planned & committed(layout.screen)) if storage.exists(layout.screen_rules) else None
     label_sets, audits = list_label_sets(root), list_audits(root)
+    modes = _video_modes(root, cut)
     return RootStatus(
         root=root,
         dataset=dataset,
         plan=summarise_plan(root),
         shards=planned,
         cut=cut,
-        clips_cut=_clips_cut(root, cut),
+        clips_cut=len(modes),
+        stores_images={*modes.values()} == {"images"},
         screened=screened,
         screen_decisions=screen_totals(root, sorted(screened)).decisions if screened else {},
         labels=tuple(read_label_progress(root, name, planned) for name in label_sets),
@@ -131,14 +134,14 @@ def _each(read: Callable[[int], Read], shards: Iterable[int]) -> list[Read]:
         return list(readers.map(read, sorted(shards)))
 
 
-def _clips_cut(root: str, shards: Collection[int]) -> int:
-    """Clips with a video; one that was tried again under its key counts once."""
+def _video_modes(root: str, shards: Collection[int]) -> dict[str, str]:
+    """How clips are stored, by key; one that was tried again under its key counts once, one without a video not at all."""
 
-    def keys(shard: int) -> list[str]:
-        rows = read_table(Layout(root).shard_index(shard), "shard", ["key", "status"]).to_pylist()
-        return [row["key"] for row in rows if row["status"] == "ok"]
+    def modes(shard: int) -> dict[str, str]:
+        rows = read_table(Layout(root).shard_index(shard), "shard", ["key", "status", "video"]).to_pylist()
+        return {row["key"]: row["video"] for row in rows if row["status"] == "ok"}
 
-    return len({key for found in _each(keys, shards) for key in found})
+    return {key: mode for found in _each(modes, shards) for key, mode in found.items()}
 
 
 def _errors(root: str, label_sets: Iterable[str], audits: Iterable[str]) -> dict[str, int]:

@@ -38,7 +38,8 @@ def _called_by_the_console_script(monkeypatch):
     "lines",
     [
         lambda: after_shards(ROOT),
-        lambda: after_conversion(ROOT),
+        lambda: after_conversion(ROOT, evaluation=False),
+        lambda: after_conversion(ROOT, evaluation=True),
         lambda: after_labels(ROOT, "dis-flow-1", kind="tracks", query_policy="grid"),
         lambda: after_labels(ROOT, "dis-flow-1", kind="tracks", query_policy="truth"),
         lambda: after_labels(ROOT, "pi3-1", kind="depth", query_policy="grid"),
@@ -64,7 +65,7 @@ def test_the_training_lines_configure_the_roots_that_they_name():
     data = read_config("tiny", list(changes)).data
     assert [part.root for part, _ in data.labelled.parts] == [f"{ROOT}-studio"]
     assert [(part.root, part.audit) for part, _ in data.pseudo.parts] == [(ROOT, "dis-flow-1")]
-    data = read_config("tiny", list(accepted(after_conversion(ROOT)[0])["change"])).data
+    data = read_config("tiny", list(accepted(after_conversion(ROOT, evaluation=False)[0])["change"])).data
     assert [part.root for part, _ in data.labelled.parts] == [ROOT]
     assert data.pseudo is None
 

@@ -108,6 +108,12 @@ def test_a_dataset_with_truth_needs_no_labels():
     assert [line.split()[1] for line in following] == ["train", "label"]
 
 
+def test_nobody_is_told_to_train_on_an_evaluation_set():
+    step = next_step(replace(CUT, dataset={"kind": "converted"}, stores_images=True), "r")
+    assert step.missing.endswith("can be measured on")
+    assert [line.split()[1:3] for line in step.commands] == [["evaluate", "model"]]
+
+
 def test_nothing_planned_leaves_it_to_the_user():
     assert next_step(RootStatus(root="/r", dataset={}, plan=None), "r").commands == ()
 

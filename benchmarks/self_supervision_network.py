@@ -56,8 +56,8 @@ class PixelTrajVG(TrajVG):
         poses: Tensor = self.camera_head(self._head(self.camera_decoder, tokens.flatten(0, 1), self.token_places()))
         return poses.unflatten(0, tokens.shape[:2])
 
-    def geometry(self, images: Tensor, pairs: Sequence[int] = ()) -> Geometry:
-        """Images "B T C H W" to geometry without confidence, and the asked-for pairs of decoder blocks."""
+    def geometry(self, images: Tensor, pairs: Sequence[int] = (), *, confidence: bool = True) -> Geometry:
+        """Images "B T C H W" to geometry, and the asked-for pairs of decoder blocks; there is no confidence, and `conf` is zero."""
         decoded = self.decoded(images, pairs)
         local_points = self.local_points(decoded.last, images)
         poses = self.cameras(decoded.last.unflatten(0, images.shape[:2]))

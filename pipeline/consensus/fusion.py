@@ -55,8 +55,8 @@ def fuse_tracks(
     labeler weigh together as much as one. With W the sum over the sets that have it:
 
     - visibility_score is the sum of w_s over the sets that see the point, / W. It is visible where that is above one half: a tie hides.
-    - The position is put to those that see the point where it is visible, to all that have it where it is hidden. Around each of them
-      gather those within `agree_px`. The gathering with the greatest weight among those of two votes or more wins (of equals, the one
+    - The position is put to those that see the point, to all that have it where none does. Around each of them gather those within
+      `agree_px`. The gathering with the greatest weight among those of two votes or more wins (of equals, the one
       with the smaller weighted sum of distances, then that around the set named first), and the position is its median, x and y
       apart: the place where half of the weight is passed, between the middles of the weights. With equal weights that is the
       usual median. Where no two votes agree, the set of the greatest trust has its position (of equals, the one named first).
@@ -73,7 +73,7 @@ def fuse_tracks(
     weight = ballots.weight.sum(axis=0)
     share = (ballots.weight[:, None] * ballots.seen).sum(axis=0) / weight
     visible = share > 0.5 + _TIE
-    asked = ballots.known[:, None] & (ballots.seen | ~visible)
+    asked = np.where(ballots.seen.any(axis=0), ballots.seen, ballots.known[:, None])
     tracks, agreeing = np.zeros((*visible.shape, 2)), np.zeros(visible.shape)
     for frames in _blocks(ballots.seen.shape):
         winners = _winners(ballots, asked[:, frames], frames, size=(height, width), agree_px=agree_px)

@@ -82,12 +82,13 @@ def test_of_gatherings_of_equal_weight_the_closer_one_wins():
         at(fused(*order), 50.25)
 
 
-def test_a_visible_position_is_asked_of_those_that_see_it_a_hidden_one_of_all():
-    sees, other = opinion("a", [10]), opinion("b", [11], seen=False, trust=0.9)
-    at(fused(sees, other), 10)
-    labels = fused(sees, other, opinion("c", [12], seen=False))
-    assert not labels.visibility[0, 0]
-    at(labels, 11)  # weights 1, 0.9, 1: the middle of the second is at half of all
+def test_a_position_is_asked_of_those_that_see_the_point_and_of_all_where_none_does():
+    others = (opinion("b", [11], seen=False, trust=0.9), opinion("c", [12], seen=False))
+    at(fused(opinion("a", [10]), others[0]), 10)
+    labels = fused(opinion("a", [10]), *others)
+    assert not labels.visibility[0, 0]  # outvoted, yet what is seen is a better guess than what is not
+    at(labels, 10)
+    at(fused(opinion("a", [10], seen=False), *others), 11)  # weights 1, 0.9, 1: half of all is in the middle of the second
 
 
 def test_all_hidden_still_has_positions():

@@ -69,6 +69,16 @@ def test_trust_decides_who_is_believed():
     assert labels.confidence[0, 0] == pytest.approx(ALONE * 0.6 / 1.4)
 
 
+def test_two_that_agree_are_believed_before_one_that_is_trusted_more():
+    labels = fused(opinion("a", [90]), opinion("b", [10], trust=0.4), opinion("c", [10.5], trust=0.4))
+    at(labels, 10.25)
+    assert labels.confidence[0, 0] == pytest.approx(0.8 / 1.8)
+
+
+def test_where_none_agree_a_variant_is_believed_by_its_own_trust():
+    at(fused(opinion("b", [50], trust=0.6), opinion("a", [10], trust=0.9), opinion("a", [90], trust=0.1)), 10)
+
+
 def test_a_tie_of_votes_hides_and_a_tie_of_trust_goes_to_the_set_named_first():
     labels = fused(opinion("a", [10]), opinion("b", [50], seen=False))
     assert (labels.visibility[0, 0], labels.visibility_score[0, 0]) == (False, 0.5)

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,14 +33,20 @@ def main(
     folder: Annotated[Path, typer.Option(help="Where the suite lies, or is to be made: about 500 MB.")] = Path("out/audit_suite"),
     suite: Annotated[Path, typer.Option(help="Domains, seeds and sizes.")] = HERE / "configs" / "audit_suite.yaml",
     cycle: Annotated[bool, typer.Option(help="Follow every track back as well, and let the calibration use it.")] = False,
+    consensus: Annotated[
+        bool, typer.Option(help="Also for the consensus of these labelers, each trusted by its shipped calibration.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the records, one file per labeler.")] = None,
 ) -> None:
     """Print one JSON."""
+    if consensus and cycle:
+        raise typer.BadParameter("a consensus has no way back; give --consensus or --cycle")
     plan = yaml.safe_load(suite.read_text())
     halves = {half: [_made(folder / half / part["domain"], part, plan) for part in plan[half]] for half in ("fit", "held_out")}
     results = {}
-    for labeler in LABELERS:
-        audits = {half: [_audited(root, labeler, plan["tracks"], cycle) for root in roots] for half, roots in halves.items()}
+    for labeler in (*LABELERS, "consensus") if consensus else LABELERS:
+        made = _fused if labeler == "consensus" else partial(_audited, labeler=labeler, num_tracks=plan["tracks"], cycle=cycle)
+        audits = {half: [made(root) for root in roots] for half, roots in halves.items()}
         results[labeler] = _figures(audits["fit"], audits["held_out"], cycle)
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
@@ -60,20 +67,38 @@ def _made(root: Path, part: dict[str, Any], plan: dict[str, Any]) -> Path:
 def _audited(root: Path, labeler: str, num_tracks: int, cycle: bool) -> AuditedDataset:
     back = ("--cycle",) if cycle else ()
     _job("pseudolabel.py", "--root", root, "--labeler", labeler, "--query-policy", "truth", "--queries", num_tracks, *back)
-    (name,) = (each for each in list_label_sets(str(root)) if each.startswith(labeler) and _has_cycle(root, each) == cycle)
+    name = _label_set(root, labeler, cycle)
     options = ("--calibration", "none", "--cycle", "stored" if cycle else "none", "--no-gate")
     _job("audit.py", "run", "--root", root, "--labels", name, *options)
     return gather(str(root), name)
+
+
+def _fused(root: Path) -> AuditedDataset:
+    """The consensus of sets that were labelled before, audited without a calibration of its own."""
+    members: list[str] = []
+    for name in (_label_set(root, labeler, cycle=False) for labeler in LABELERS):
+        _job("audit.py", "run", "--root", root, "--labels", name, "--name", f"{name}-calibrated", "--no-gate")
+        members += ["--labels", name, "--audit", f"{name}-calibrated"]
+    fused = _job("consensus.py", "--root", root, *members)
+    _job("audit.py", "run", "--root", root, "--labels", fused, "--calibration", "none", "--no-gate")
+    return gather(str(root), fused)
+
+
+def _label_set(root: Path, labeler: str, cycle: bool) -> str:
+    (name,) = (each for each in list_label_sets(str(root)) if each.startswith(labeler) and _has_cycle(root, each) == cycle)
+    return name
 
 
 def _has_cycle(root: Path, label_set: str) -> bool:
     return bool(json.loads((root / "labels" / label_set / "label_set.json").read_text())["configuration"].get("cycle", False))
 
 
-def _job(name: str, *arguments: object) -> None:
-    """Run one of our command lines in this process's Python; its tables go to standard error."""
+def _job(name: str, *arguments: object) -> str:
+    """Run one of our command lines in this process's Python; its tables go to standard error. Returns its last line."""
     command = [sys.executable, str(HERE / "jobs" / name), *map(str, arguments), "--executor", "inline"]
-    subprocess.run(command, check=True, stdout=sys.stderr)
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    sys.stderr.write(said)
+    return said.splitlines()[-1] if said else ""
 
 
 def _terms(cycle: bool) -> TermPlan:

@@ -1,6 +1,8 @@
 """Labelers without weights against the truth of rendered clips as users have them (x264, read through the stream), at two lengths.
 
-The strain limit is chosen on clips of its own. Differences are paired over clips, against dis-flow as it comes. Run again, it goes on.
+The strain limit is chosen on clips of its own. The consensus is of dis-flow with jumps and lucas-kanade, with votes by their audits and
+with equal ones; its CPU seconds are those of both labelers, and of both audits where it asks them. Differences are paired over clips,
+against dis-flow as it comes. Run again, it goes on.
 """
 
 import json
@@ -16,9 +18,10 @@ import cv2
 import numpy as np
 import typer
 from experiments import job, whole_clips
+from labeler_consensus import ConsensusLabeler
 from material import machine
 
-from labelers import make_labeler
+from labelers import Labeler, make_labeler
 from pipeline.metrics import tapvid_from_labels
 from pipeline.metrics.track_accuracy import track_accuracy
 from pipeline.records import ClipFrames, ClipSample, FramesInMemory, TrackLabels
@@ -34,6 +37,7 @@ CLIPS = {  # name: domain, clips, seed
 FRAMES = (24, 48)
 QUERIES = 256
 JUMPS = [1, 2, 4, 8]
+VOTERS = [{"labeler": "dis-flow", "jumps": JUMPS}, {"labeler": "lucas-kanade"}]  # of the consensus
 LIMITS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 BASE = "dis-flow"
 MEASURES = ("AJ", "delta_avg", "OA", "survival")
@@ -101,6 +105,8 @@ def main(
             "jumps, limit": {"jumps": JUMPS, "strain_limit": limit},
             "lucas-kanade": {"labeler": "lucas-kanade"},
             "lucas-kanade, jumps": {"labeler": "lucas-kanade", "jumps": JUMPS},
+            "consensus": {"labeler": "consensus", "members": VOTERS},
+            "consensus, equal votes": {"labeler": "consensus", "members": VOTERS, "equal_votes": True},
         }
         names = [name for name in CLIPS if name != "chosen"] + list(DEGRADED)
         found = {(name, labeler): pool.submit(measured, plan, name, options) for name in names for labeler, options in labelers.items()}
@@ -129,14 +135,18 @@ def make_dataset(plan: Plan, name: str) -> None:
 
 def measured(plan: Plan, name: str, options: Mapping[str, Any]) -> list[Values]:
     """Values of every clip."""
-    options = dict(options)
-    labeler = make_labeler(options.pop("labeler", BASE), **options)
+    labeler = labeler_of(**options)
     degrade = DEGRADED.get(name)
     result = []
     for number, clip in enumerate(whole_clips(plan.root("studio" if degrade else name))):
         seen = clip if degrade is None else replace(clip, frames=degrade(clip.frames, np.random.default_rng(number)))
         result.append({str(frames): clip_values(labeler.label, take_frames(seen, np.arange(frames))) for frames in FRAMES})
     return result
+
+
+def labeler_of(labeler: str = BASE, **options: Any) -> Labeler | ConsensusLabeler:
+    """A labeler, or the consensus of several."""
+    return ConsensusLabeler(**options) if labeler == "consensus" else make_labeler(labeler, **options)
 
 
 def clip_values(label: Callable[[Sequence[ClipFrames]], Sequence[Any]], clip: ClipSample) -> dict[str, float]:

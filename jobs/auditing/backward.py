@@ -6,6 +6,7 @@ from typing import Any
 from jobs.labeling.cycle import followed_back
 from labelers import LABELERS, Labeler, make_labeler
 from pipeline.border import border
+from pipeline.consensus.provenance import is_consensus
 from pipeline.errors import ConfigError
 from pipeline.records import ClipFrames, LabelSet, TrackLabels
 
@@ -34,6 +35,8 @@ def labeler_of(label_set: LabelSet, checkpoint: str | None) -> Labeler:
     Raises: ConfigError if it cannot be made here, or would not label as it did.
     """
     name, options = label_set.labeler, _options(label_set, checkpoint)
+    if is_consensus(label_set):
+        raise ConfigError("--cycle retrack: a consensus is fused from other labels, no labeler can follow it back; give --cycle none")
     if name not in LABELERS:
         raise ConfigError(
             f"--cycle retrack: labeler {name} of this label set is not one of {', '.join(LABELERS)}; label with the cycle stored"

@@ -11,6 +11,7 @@ from jobs.next_commands import after_audit, after_conversion, after_labels, afte
 from jobs.running.root_status import AuditProgress, LabelProgress, RootStatus
 from jobs.trackmill import command_line, options
 from labelers import LABELERS, QueryPolicy
+from pipeline.consensus.provenance import is_consensus, recorded_options
 from pipeline.labels.kinds import is_kind, kind_named
 from pipeline.records import TrackLabels
 from pipeline.records.factories import load_factory
@@ -56,7 +57,7 @@ def _labels_and_audits(status: RootStatus, root: str) -> NextStep:
             return NextStep(missing=f"nothing: it has its truth, and can be {use}", commands=tuple(following))
         following = after_shards(root) if status.screened is None else after_screen(root)
         return NextStep(missing="labels", commands=tuple(following))
-    for labels in status.labels:
+    for labels in sorted(status.labels, key=lambda labels: is_consensus(labels.label_set)):  # what it is made from comes first
         if labels.shards != status.cut:
             waiting = counted(len(status.cut - labels.shards), "shard")
             return NextStep(missing=f"{waiting} to label in {labels.label_set.name}: go on", commands=_labelling(labels, status, root))
@@ -115,6 +116,8 @@ def _screening(root: str) -> tuple[str, ...]:
 def _labelling(labels: LabelProgress, status: RootStatus, root: str) -> tuple[str, ...]:
     """Go on labelling, by the options that are recorded. Only the user knows how to call a labeler of his own."""
     label_set = labels.label_set
+    if is_consensus(label_set):
+        return (command_line("consensus", *options(root=root, **recorded_options(label_set))),)
     if label_set.labeler not in LABELERS:
         return ()
     found, asked = label_set.configuration, label_set.queries

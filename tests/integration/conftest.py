@@ -57,7 +57,7 @@ def run_job(run_app: Callable[..., Result]) -> Callable[..., Finished]:
 def _starts_ray(job: str, arguments: tuple[object, ...]) -> bool:
     import ray
 
-    by_ray = Path(job).stem in ("audit", "convert", "pseudolabel", "refine", "shard", "synthesize")
+    by_ray = Path(job).stem in ("audit", "consensus", "convert", "pseudolabel", "refine", "shard", "synthesize")
     return by_ray and not {"inline", "--dry-run"} & set(arguments) and not ray.is_initialized()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.audit.stored.audit_set import AuditSet
+from pipeline.consensus.provenance import is_consensus, recorded_options
 from pipeline.layout import Layout
 from pipeline.records import LabelSet
 
@@ -54,6 +55,8 @@ def show_command(root: str, audit: AuditSet, key: str) -> str:
 
 def relabel_command(root: str, labels: LabelSet) -> str:
     """Makes what is missing of the label set, with the settings that it was made with."""
+    if is_consensus(labels):
+        return _line("jobs/consensus.py", ("--root", root), *_consensus_words(labels))
     configuration = labels.configuration
     queries: Mapping[str, Any] = labels.queries
     flags = {"--queries": "num_queries", "--query-policy": "policy", "--query-frames": "num_query_frames"}
@@ -63,6 +66,14 @@ def relabel_command(root: str, labels: LabelSet) -> str:
     words += [("--option", f"{name}={_value(value)}") for name, value in sorted(options.items()) if name != "checkpoint"]
     words += [("--cycle", "")] if configuration.get("cycle") else []
     return _line("jobs/pseudolabel.py", ("--root", root), ("--labeler", labels.labeler), *words)
+
+
+def _consensus_words(labels: LabelSet) -> list[tuple[str, str]]:
+    words = []
+    for name, value in recorded_options(labels).items():
+        flag = f"--{name.replace('_', '-')}"
+        words += [(flag, "" if each is True else str(each)) for each in (value if isinstance(value, list) else [value])]
+    return words
 
 
 def audit_command(root: str, audit: AuditSet, *, baseline: str = "") -> str:

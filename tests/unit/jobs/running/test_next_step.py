@@ -10,6 +10,7 @@ from jobs.running.root_status import AuditProgress, LabelProgress, RootStatus
 from pipeline.audit.report.wording import REASON_SENTENCES
 from pipeline.audit.stored.audit_set import AuditSet
 from pipeline.audit.verdict import REASONS
+from pipeline.consensus.provenance import Member, describe_consensus
 from pipeline.records import LabelSet
 from pipeline.shards.plan_summary import PlanSummary
 from pipeline.shards.policy import ClipPolicy
@@ -87,6 +88,17 @@ def test_a_labeler_that_only_the_user_can_call_has_no_command():
     step = next_step(replace(CUT, labels=(mine,)), "r")
     assert step.commands == ()
     assert "2 shards to label in mine-" in step.missing
+
+
+def test_a_consensus_that_was_stopped_goes_on_once_its_parents_are_whole():
+    made = describe_consensus([Member(label_set=each, audit=None) for each in (LABELS, replace(LABELS, labeler="dis-flow"))], agree_px=2.0)
+    waiting = LabelProgress(label_set=made, shards=frozenset({0}), statuses={})
+    parents = made.configuration["parents"]
+    assert commands(replace(CUT, labels=(waiting, DONE))) == [
+        f"trackmill consensus --root r --labels {parents[0]['name']} --labels {parents[1]['name']} --agree-px 2.0 --equal-votes"
+    ]
+    (line,) = commands(replace(CUT, labels=(waiting, replace(DONE, shards=frozenset()))))
+    assert line.startswith("trackmill label ")
 
 
 def test_labels_are_audited_and_an_audit_is_finished_under_its_name():

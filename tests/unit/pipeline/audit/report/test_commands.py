@@ -11,6 +11,7 @@ from pipeline.audit.report.commands import (
     show_command,
     stream_code,
 )
+from pipeline.consensus.provenance import Member, describe_consensus
 from tests.unit.pipeline.audit.report.audited import LABELS, audit_set
 
 ROOT = "/data/it's <b>ours</b>"
@@ -27,6 +28,13 @@ def test_labels_are_made_again_with_their_own_settings() -> None:
     words = shlex.split(relabel_command(ROOT, LABELS))
     assert words[:6] == ["python", "jobs/pseudolabel.py", "--root", ROOT, "--labeler", "by-hand"]
     assert words[6:] == ["--queries", "5", "--query-policy", "grid", "--option", "text=it's"]
+
+
+def test_a_consensus_is_made_again_from_its_parents() -> None:
+    made = describe_consensus([Member(label_set=LABELS, audit=None), Member(label_set=LABELS, audit=None)], agree_px=2.0)
+    words = shlex.split(relabel_command(ROOT, made))
+    assert words[:4] == ["python", "jobs/consensus.py", "--root", ROOT]
+    assert words[4:] == ["--labels", LABELS.name, "--labels", LABELS.name, "--agree-px", "2.0", "--equal-votes"]
 
 
 def test_an_audit_is_made_again_with_its_own_settings() -> None:

@@ -176,12 +176,13 @@ def camera_path(num_frames: int, size: tuple[int, int], draw: np.random.Generato
     """
     height, width = size
     times = np.linspace(0, 1, 2 * num_frames - 1)
-    share = np.clip(draw.uniform(0.55, 0.9) * np.exp(draw.uniform(0, 0.12) * _sines(times, draw)), 0.5, 0.95)
     angle = np.radians(draw.uniform(0, 8)) * _sines(times, draw)
+    cosine, sine = np.abs(np.cos(angle)), np.abs(np.sin(angle))
+    extent = np.stack([cosine * width + sine * height, sine * width + cosine * height], axis=1)  # of the whole picture, turned
+    most = (np.array([width, height]) / extent).min(axis=1)
+    share = np.minimum(draw.uniform(0.55, 0.9) * np.exp(draw.uniform(0, 0.12) * _sines(times, draw)), most)
     shake_px = draw.uniform(0, 2.5) if draw.random() < 0.5 else 0.0
-    extent = share[:, None] * np.stack(
-        [np.abs(np.cos(angle)) * width + np.abs(np.sin(angle)) * height, np.abs(np.sin(angle)) * width + np.abs(np.cos(angle)) * height], 1
-    )
+    extent = share[:, None] * extent
     room = np.maximum(np.array([width, height]) - extent, 0) / 2
     wander = np.stack([_sines(times, draw), _sines(times, draw)], axis=1) * draw.uniform(0.2, 1.0)
     jitter = np.repeat(draw.normal(0, max(shake_px, 1e-9), (num_frames, 2)), 2, axis=0)[:-1]

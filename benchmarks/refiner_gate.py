@@ -115,7 +115,7 @@ def main(
         found = {name: future.result() for name, future in {n: pool.submit(compare, plan, n, threshold) for n in (*WATCHED, *GATE)}.items()}
     differences = {base: paired(found["wild"][base], found["wild"]["refiner"]) for base in ("jumps", "jumps, limit")}
     result = {
-        "what": f"a refiner of chains against the chains, {width} x {height}, {FRAMES} frames, up to {POINTS} points; percent, means over clips",
+        "what": f"a refiner of chains against the chains, {width} x {height}, {FRAMES} frames, up to {POINTS} points; percent",
         "plan": {name: value for name, value in asdict(plan).items() if name != "out"},
         "parameters": sum(part.numel() for part in Refiner().parameters()),
         "steps": number,

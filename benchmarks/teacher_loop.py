@@ -125,8 +125,8 @@ def main(
         "out/refiner_gate"
     ),
     seeds: Annotated[int, typer.Option(help="Of weights and orders.")] = 5,
-    base_steps: Annotated[int, typer.Option(help="Of a base, on labelled windows of 24 frames.")] = 480,
-    steps: Annotated[int, typer.Option(help="Of a tuning, every other one on unlabelled clips.")] = 200,
+    base_steps: Annotated[int, typer.Option(help="Of a base, on labelled windows of 24 frames.")] = 360,
+    steps: Annotated[int, typer.Option(help="Of a tuning, every other one on unlabelled clips.")] = 180,
     size: Annotated[str, typer.Option(help="Of the clips, HEIGHTxWIDTH; the gate's.")] = "192x256",
     share: Annotated[float, typer.Option(help="Of the clips, for a try.")] = 1.0,
     side_by_side: Annotated[int, typer.Option(help="Trainings at a time, each on one thread.")] = 2,

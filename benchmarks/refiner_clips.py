@@ -50,6 +50,7 @@ class Window:
     frames: np.ndarray  # int64 "T": of the clip
     chosen: np.ndarray  # int64 "N": of the clip's tracks
     camera: np.ndarray  # float64 "T 2 3": from the clip's pixels to these
+    size: tuple[int, int]  # (H, W)
 
     def pictures(self) -> np.ndarray:
         """uint8 "T H W 3", RGB."""
@@ -146,6 +147,7 @@ def window(
         frames=indices,
         chosen=chosen,
         camera=camera,
+        size=frames.shape[1:3],
     )
 
 

@@ -7,7 +7,7 @@ if its AJ is above that of jumps with the strain limit, with an interval off zer
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -20,9 +20,9 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 import typer
-from experiments import job, save
+from experiments import hold_to_plan, job, save
 from material import machine
-from refiner import Refiner
+from refiner import COARSE, Refiner
 from refiner_clips import Cut, Window, clips_with_truth, keep_windows, measured_window
 from refiner_training import (
     RATE,
@@ -104,11 +104,13 @@ def main(
     plan = Plan(
         out=out.absolute(), cpu_minutes=cpu_minutes, steps=steps, height=height, width=width, share=share, seed=seed, processes=processes
     )
+    hold_to_lessons(plan)
+    hold_to_plan(plan.out / "plan.json", {name: value for name, value in asdict(plan).items() if name != "out"})
     with ThreadPoolExecutor(processes) as threads:
         list(threads.map(partial(make_dataset, plan), CLIPS))
     with ProcessPoolExecutor(processes, initializer=one_thread, mp_context=mp.get_context("spawn")) as pool:
         counts = dict(zip(CLIPS, pool.map(make_windows, [plan] * len(CLIPS), CLIPS), strict=True))
-        number = pool.submit(number_of_steps, plan).result()
+        number = number_of_steps(plan, lambda: [each.result() for each in [pool.submit(timed_steps, plan) for _ in range(processes)]])
     mp.spawn(train_in_step, (plan, number), nprocs=processes)
     with ProcessPoolExecutor(processes, initializer=one_thread, mp_context=mp.get_context("spawn")) as pool:
         threshold = pool.submit(choose_threshold, plan).result()
@@ -129,6 +131,13 @@ def main(
     }
     (plan.out / "result.json").write_text(json.dumps(result, indent=1))
     typer.echo(json.dumps(result, indent=1))
+
+
+def hold_to_lessons(plan: Plan) -> None:
+    """What the labelled windows are made of; teacher_loop.py uses them too. Raises: typer.BadParameter."""
+    if plan.height % COARSE or plan.width % COARSE:
+        raise typer.BadParameter(f"--size {plan.height}x{plan.width}: sides must be multiples of {COARSE}")
+    hold_to_plan(plan.out / "lessons.json", {"height": plan.height, "width": plan.width, "share": plan.share})
 
 
 def one_thread() -> None:
@@ -176,24 +185,36 @@ class Lessons:
         return window_loss(model, window, true_target(window.truth), draw, WEIGHTS)
 
 
-def number_of_steps(plan: Plan) -> int:
-    """What was asked for, or what fits into the time: timed once, and kept, so that a training that goes on has as many."""
+def number_of_steps(plan: Plan, timings: Callable[[], list[dict[int, float]]]) -> int:
+    """What was asked for, or what fits into the time: timed once, and kept, so that a training that goes on has as many.
+
+    Args:
+        timings: CPU seconds of a step by frames, of all processes side by side, as they are in training.
+    """
     if plan.steps is not None:
         return plan.steps
     file = plan.out / "steps.json"
     if not file.exists():
-        lessons, model = Lessons(plan, 0), new_model(plan.seed)
-
-        def one_step(frames: int) -> None:
-            lessons.loss(model, 0, frames).backward()  # type: ignore[no-untyped-call]
-
-        seconds = {}
-        for frames in LENGTHS:
-            one_step(frames)
-            seconds[frames] = cpu_seconds(lambda frames=frames: [one_step(frames) for _ in range(TIMED_STEPS)]) / TIMED_STEPS
+        found = timings()
+        seconds = {frames: float(np.mean([each[frames] for each in found])) for frames in LENGTHS}
         number = max(CURVE, int(60 * plan.cpu_minutes / float(np.mean(list(seconds.values())))))
-        file.write_text(json.dumps({"steps": number, "cpu_s_of_a_step_by_frames": seconds, "cpu_minutes": plan.cpu_minutes}))
+        file.write_text(json.dumps({"steps": number, "cpu_s_of_a_step_by_frames": seconds}))
     return int(json.loads(file.read_text())["steps"])
+
+
+def timed_steps(plan: Plan) -> dict[int, float]:
+    """CPU seconds of a step, forward and backward, by frames."""
+    lessons, model = Lessons(plan, 0), new_model(plan.seed)
+
+    def steps(frames: int, count: int) -> None:
+        for _ in range(count):
+            lessons.loss(model, 0, frames).backward()  # type: ignore[no-untyped-call]  # torch leaves it so
+
+    result = {}
+    for frames in LENGTHS:
+        steps(frames, 1)
+        result[frames] = cpu_seconds(partial(steps, frames, TIMED_STEPS)) / TIMED_STEPS
+    return result
 
 
 def train_in_step(rank: int, plan: Plan, steps: int) -> None:

@@ -23,7 +23,7 @@ RIGHT_PX = 4.0  # of a certain place
 HIDDEN_WEIGHT = 0.2  # of positions that are not seen
 DISCOUNT = 0.7  # of an iteration for each that follows
 WEIGHTS = {"position": 1.0, "choice": 1.0, "visibility": 1.0, "certainty": 0.5, "search": 0.2}
-THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)  # of seen and certain, to choose from
+THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)  # of seen and certain, to choose from
 Reduce = Callable[[Refiner], None]  # brings the gradients of several processes together, in place
 
 
@@ -250,8 +250,7 @@ def chain_labels(window: Window, strain_limit: float | None) -> TrackLabels:
 
 def measures(window: Window, labels: TrackLabels) -> dict[str, float]:
     """AJ, delta_avg, OA and survival of a window whose points are asked where they are first seen, in percent."""
-    size = window.pictures().shape[1:3]
-    return accuracy(labels, window.truth.tracks_px, window.truth.visibility, size)
+    return accuracy(labels, window.truth.tracks_px, window.truth.visibility, window.size)
 
 
 def best_threshold(found: Sequence[Found], windows: Sequence[Window]) -> float:

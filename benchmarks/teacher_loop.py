@@ -19,7 +19,7 @@ import refiner_gate
 import torch
 import torch.multiprocessing as mp
 import typer
-from experiments import difference, job, save
+from experiments import difference, hold_to_plan, job, save
 from material import machine
 from refiner import Refiner
 from refiner_clips import Cut, Window, clips_with_truth, degraded_window, measured_window
@@ -143,6 +143,8 @@ def main(
         width=width,
         share=share,
     )
+    refiner_gate.hold_to_lessons(plan.lessons)
+    hold_to_plan(plan.out / "plan.json", {name: value for name, value in asdict(plan).items() if name not in ("out", "gate")})
     every = range(seeds)
     with (
         ThreadPoolExecutor(side_by_side) as threads,
@@ -278,7 +280,7 @@ def tune(plan: Plan, seed: int, arm: str) -> None:
         if number % 2 == 0:
             return labelled_loss(model, lessons, draw)
         window = windows[int(draw.integers(len(windows)))]
-        return window_loss(model, window, target_of(window, told[window.key], plan.size), draw, WEIGHTS)
+        return window_loss(model, window, target_of(window, told[window.key]), draw, WEIGHTS)
 
     keeping = Keeping(file=plan.file(seed, f"{arm}_training").with_suffix(".pt"), every=100)
     train(model, loss_of, steps=plan.steps, rate=TUNING_RATE, keeping=keeping)

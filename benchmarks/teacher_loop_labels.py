@@ -88,10 +88,10 @@ def true_told(clips: Iterator[ClipSample], labels: Mapping[str, TrackLabels]) ->
     return found
 
 
-def target_of(window: Window, told: Told, size: tuple[int, int]) -> Target:
+def target_of(window: Window, told: Told) -> Target:
     """What a window's points are told by labels of its clip, seen by the window's camera; outside the picture nothing counts."""
-    moved = through_camera(take(told.tracks, window.chosen), window.frames, window.camera, size)
-    inside = ((moved.tracks_px >= -0.5) & (moved.tracks_px <= np.array(size[::-1]) - 0.5)).all(axis=-1)
+    moved = through_camera(take(told.tracks, window.chosen), window.frames, window.camera, window.size)
+    inside = ((moved.tracks_px >= -0.5) & (moved.tracks_px <= np.array(window.size[::-1]) - 0.5)).all(axis=-1)
     position, visibility = (weight[window.frames][:, window.chosen] for weight in (told.position_weight, told.visibility_weight))
     return Target(
         tracks_px=torch.from_numpy(np.nan_to_num(moved.tracks_px)),

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import torch
 import typer
-from experiments import job, save
+from experiments import hold_to_plan, job, save
 from labeler_table import FRAMES, accuracy
 from material import machine
 from refiner_clips import CHAIN, Tracks, asked_anew, clips_with_truth, take, true_tracks
@@ -111,6 +111,7 @@ def main(
     """Print one JSON, and write it to OUT."""
     height, width = map(int, size.split("x"))
     plan = Plan(out=out.absolute(), height=height, width=width, share=share)
+    hold_to_plan(plan.out / "plan.json", {name: value for name, value in asdict(plan).items() if name != "out"})
     with ThreadPoolExecutor(side_by_side) as threads:
         list(threads.map(partial(make_dataset, plan), CLIPS))
     work = [(name, frames) for name in CLIPS for frames in FRAMES]

@@ -246,9 +246,9 @@ def test_labels_are_moved_by_the_window_s_camera_and_weigh_nothing_outside(clips
     camera = np.tile(np.array([[1.0, 0, -20], [0, 1, 0]]), (2, 1, 1))  # 20 px to the right: the first point leaves
     window = clips.Window(
         key="a", images=(), truth=tracks, chain_px=places, strain=np.zeros((2, 2)), reached=seen, clues=np.zeros((2, 2, 9)),
-        frames=np.array([2, 1]), chosen=np.array([0, 1]), camera=camera,
+        frames=np.array([2, 1]), chosen=np.array([0, 1]), camera=camera, size=(48, 64),
     )  # fmt: skip
-    target = loop.target_of(window, told, (48, 64))
+    target = loop.target_of(window, told)
     np.testing.assert_array_equal(target.tracks_px[0], [[-10, 10], [40, 40]])
     np.testing.assert_array_equal(target.position_weight, [[0, 0.5], [0, 0.5]])
     np.testing.assert_array_equal(target.visible, [[0, 1], [0, 1]])
@@ -286,3 +286,25 @@ def test_a_logistic_fit_finds_the_odds_it_was_drawn_from() -> None:
     slopes = found.weights[:2] / found.scale
     np.testing.assert_allclose(slopes, [1.5, -0.5], atol=0.06)
     assert found.probability(clues).mean() == pytest.approx(truth.mean(), abs=1e-4)  # the bias has no ridge
+
+
+def test_a_folder_that_was_begun_otherwise_is_refused_by_what_differs(tmp_path) -> None:
+    import experiments
+    import typer
+
+    file = tmp_path / "run" / "plan.json"
+    experiments.hold_to_plan(file, {"steps": 4, "size": (8, 16)})
+    experiments.hold_to_plan(file, {"steps": 4, "size": (8, 16)})
+    with pytest.raises(typer.BadParameter, match="steps was 4, is 5"):
+        experiments.hold_to_plan(file, {"steps": 5, "size": (8, 16)})
+
+
+def test_the_steps_that_fit_into_the_time_are_kept(tmp_path) -> None:
+    import refiner_gate
+
+    plan = refiner_gate.Plan(
+        out=tmp_path, cpu_minutes=2.0, steps=None, height=64, width=96, share=1.0, seed=0, processes=2
+    )  # fmt: skip
+    timings = [{24: 1.0, 48: 2.0}, {24: 2.0, 48: 3.0}]  # of two processes: 2 s a step
+    assert refiner_gate.number_of_steps(plan, lambda: timings) == 60
+    assert refiner_gate.number_of_steps(plan, lambda: []) == 60

@@ -273,6 +273,8 @@ def tune(plan: Plan, seed: int, arm: str) -> None:
     told = told_to(plan, seed, arm)
     windows = [window for window in load_windows(plan.windows("shuffled" if arm == "shuffled" else "unlabelled")) if window.key in told]
     windows = [window for window in windows if len(window.chosen) >= 8]
+    if not windows:
+        raise ValueError(f"seed {seed}, {arm}: the audit left no window to tune on; take more clips (--share), or look at its report")
     lessons, model = lessons_of(plan), restored(plan, seed, BASE)
 
     def loss_of(number: int) -> torch.Tensor:

@@ -54,7 +54,7 @@ class Window:
 
     def pictures(self) -> np.ndarray:
         """uint8 "T H W 3", RGB."""
-        return np.stack([cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)[..., ::-1] for image in self.images])
+        return np.stack([np.asarray(cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR))[..., ::-1] for image in self.images])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

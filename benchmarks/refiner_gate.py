@@ -208,7 +208,7 @@ def timed_steps(plan: Plan) -> dict[int, float]:
 
     def steps(frames: int, count: int) -> None:
         for _ in range(count):
-            lessons.loss(model, 0, frames).backward()  # type: ignore[no-untyped-call]  # torch leaves it so
+            lessons.loss(model, 0, frames).backward()
 
     result = {}
     for frames in LENGTHS:

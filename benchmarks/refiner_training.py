@@ -197,7 +197,7 @@ def train(
         model.train()
         loss = loss_of(number)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
+        loss.backward()
         if reduce is not None:
             reduce(model)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

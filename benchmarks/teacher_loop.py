@@ -291,8 +291,7 @@ def tune(plan: Plan, seed: int, arm: str) -> None:
 
 def label_again(plan: Plan, seed: int) -> dict[str, object]:
     """The audited student of a seed as a labeler: its label set, its audit, and what the comparison with round 0 says of it."""
-    options = (f"threshold={threshold_of(plan, seed)}", f"taught_by={plan.first_set}")
-    options = tuple(part for option in options for part in ("--option", option))
+    options = ("--option", f"threshold={threshold_of(plan, seed)}", "--option", f"taught_by={plan.first_set}")
     label(plan, "refiner_labeler:RefinerLabeler", "--checkpoint", plan.weights(seed, "audited"), *options)
     audit(plan, plan.second_set(seed))
     compared = plan.file(seed, "comparison")

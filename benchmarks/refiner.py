@@ -184,11 +184,11 @@ def correlations(maps: Tensor, queries: Tensor, stride: int) -> Tensor:
     """
     num_frames, dim, height, width = maps.shape
     cells, frame = to_cells(queries[:, 1:], stride), queries[:, 0].long()
-    found = []
+    found, single_maps = [], maps.unbind()  # slices would each send back a gradient of the size of all maps
     for t in torch.unique(frame).tolist():
         asked = torch.nonzero(frame == t)[:, 0]
         places = _normalised(cells[asked], height, width)[None, None]
-        sampled = F.grid_sample(maps[t : t + 1], places, align_corners=True, padding_mode="border")[0, :, 0].T
+        sampled = F.grid_sample(single_maps[t][None], places, align_corners=True, padding_mode="border")[0, :, 0].T
         found.append((asked, sampled))
     order = torch.cat([asked for asked, _ in found])
     features = torch.cat([sampled for _, sampled in found])[torch.argsort(order)]

@@ -3,10 +3,11 @@
 See benchmarks/adaptation.py, benchmarks/self_supervision.py and benchmarks/loss_ablation.py.
 """
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+import typer
 from scipy.stats import t
 from torch import Tensor
 
@@ -50,6 +52,21 @@ def save(value: object, file: Path) -> None:
     part = file.with_suffix(".part")
     torch.save(value, part)
     part.rename(file)
+
+
+def hold_to_plan(file: Path, plan: Mapping[str, object]) -> None:
+    """Note what is made in a folder, or refuse to go on there with other values. Raises: typer.BadParameter, naming those that differ."""
+    wanted = json.loads(json.dumps(dict(plan), default=str))
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(wanted, indent=1))
+        return
+    there = json.loads(file.read_text())
+    differing = [
+        f"{name} was {there.get(name)}, is {wanted.get(name)}" for name in {**there, **wanted} if there.get(name) != wanted.get(name)
+    ]
+    if differing:
+        raise typer.BadParameter(f"{file.parent} was begun otherwise ({'; '.join(differing)}); give another folder, or delete it")
 
 
 def difference(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:

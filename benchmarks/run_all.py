@@ -26,6 +26,7 @@ def main(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Pa
     typer.echo("metrics_live.py needs evo and tapnet, in an environment of its own: python benchmarks/metrics_live.py", err=True)
     typer.echo("adaptation.py renders, labels and trains for an hour or two: python benchmarks/adaptation.py", err=True)
     typer.echo("self_supervision.py, then loss_ablation.py, train for two hours each: python benchmarks/NAME", err=True)
+    typer.echo("visibility_fit.py renders for minutes; refiner_gate.py, then teacher_loop.py, train for an hour each", err=True)
     typer.echo("st4rtrack_forward.py and track4world_forward.py compute at full size, minutes on a CPU: python benchmarks/NAME", err=True)
     typer.echo("gpu_suite.py wants a GPU for eight minutes: python benchmarks/gpu_suite.py", err=True)
     if failed:

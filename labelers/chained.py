@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol
 import cv2
 import numpy as np
 
+from labelers.chain_trace import ChainTrace, CheckedStep, LinkListener, TracedLabels
 from labelers.options import check_count, check_number
 from labelers.protocol import LabelerProvenance
 from labelers.reseeding import ReseedingRule, reseed
@@ -96,7 +97,9 @@ class LinkRule:
         )
 
 
-def follow(field: MotionField, queries: np.ndarray, rule: RoundTripRule, links: LinkRule | None = None) -> TrackLabels:
+def follow(
+    field: MotionField, queries: np.ndarray, rule: RoundTripRule, links: LinkRule | None = None, *, on_link: LinkListener | None = None
+) -> TrackLabels:
     """Chain links of a motion field from each query to both ends of the clip.
 
     A frame is reached by the link, from a frame that was reached before, whose chain gathers the least strain; of two alike by the
@@ -107,19 +110,14 @@ def follow(field: MotionField, queries: np.ndarray, rule: RoundTripRule, links: 
 
     Args:
         queries: float32 "N 3", (t, x, y).
+        on_link: told of every link that takes points to a frame, such as `ChainTrace.add`; it changes no label.
     Returns:
         Labels with `confidence` as `confidence_of` defines it.
     Source: the choice of the cheapest chain is that of MFT (Neoral, Serych, Matas, WACV 2024); cost and check are ours.
     """
     links = links or LinkRule()
-    num_frames, num_tracks = field.shape[0], len(queries)
-    tracks = np.zeros((num_frames, num_tracks, 2), np.float32)
-    reached = np.zeros((num_frames, num_tracks), bool)
-    strain = np.zeros((num_frames, num_tracks), np.float32)
-    query_frame = queries[:, 0].astype(np.int64)
-    columns = np.arange(num_tracks)
-    tracks[query_frame, columns] = queries[:, 1:]
-    reached[query_frame, columns] = True
+    num_frames, query_frame = field.shape[0], queries[:, 0].astype(np.int64)
+    tracks, reached, strain = _at_the_queries(queries, num_frames)
     for end, direction in _frames_to_reach(num_frames):
         before = end - direction
         under_way = np.flatnonzero(direction * (before - query_frame) >= 0)
@@ -130,6 +128,8 @@ def follow(field: MotionField, queries: np.ndarray, rule: RoundTripRule, links: 
         tracks[end, under_way] = checked.position_px
         reached[end, under_way] = reached[before, under_way] & checked.passed
         strain[end, under_way] = strain[before, under_way] + np.square(checked.strain)
+        if on_link is not None:
+            on_link(before, end, under_way, checked)
         for start in (end - direction * length for length in links.lengths[1:]):
             if not 0 <= start < num_frames:
                 continue
@@ -142,8 +142,18 @@ def follow(field: MotionField, queries: np.ndarray, rule: RoundTripRule, links: 
             better = checked.passed & (~reached[end, from_here] | (total < strain[end, from_here]))
             chosen = from_here[better]
             tracks[end, chosen], strain[end, chosen], reached[end, chosen] = checked.position_px[better], total[better], True
+            if on_link is not None:
+                on_link(start, end, chosen, checked.of(better))
     visible = reached if links.strain_limit is None else reached & (strain <= links.strain_limit)
     return TrackLabels(queries=queries, tracks_px=tracks, visibility=visible, confidence=confidence_of(strain))
+
+
+def _at_the_queries(queries: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions "T N 2", what is reached "T N" and strain "T N" where nothing is known but the queries."""
+    shape, at = (num_frames, len(queries)), (queries[:, 0].astype(np.int64), np.arange(len(queries)))
+    tracks, reached = np.zeros((*shape, 2), np.float32), np.zeros(shape, bool)
+    tracks[at], reached[at] = queries[:, 1:], True
+    return tracks, reached, np.zeros(shape, np.float32)
 
 
 def _frames_to_reach(num_frames: int) -> Iterator[tuple[int, int]]:
@@ -166,14 +176,7 @@ def confidence_of(strain: np.ndarray) -> np.ndarray:
     return np.exp(-strain / STRAIN_SCALE).astype(np.float32)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _CheckedStep:
-    position_px: np.ndarray
-    passed: np.ndarray
-    strain: np.ndarray
-
-
-def _check_step(step: Step, points: np.ndarray, rule: RoundTripRule, shape: tuple[int, int, int]) -> _CheckedStep:
+def _check_step(step: Step, points: np.ndarray, rule: RoundTripRule, shape: tuple[int, int, int]) -> CheckedStep:
     size = np.array(shape[:0:-1], np.float32)  # (W, H)
     miss = step.returned_px - points
     missed_px = np.linalg.norm(miss, axis=1)
@@ -183,7 +186,7 @@ def _check_step(step: Step, points: np.ndarray, rule: RoundTripRule, shape: tupl
     inside = ((position >= -0.5) & (position <= size - 0.5)).all(axis=1)
     passed = agrees & inside
     strain = np.where(step.found & inside, np.minimum(missed_px / allowed_px, STRAIN_LIMIT), STRAIN_LIMIT)
-    return _CheckedStep(position_px=np.clip(position, -size, 2 * size), passed=passed, strain=strain)
+    return CheckedStep(position_px=np.clip(position, -size, 2 * size), missed_px=missed_px, passed=passed, strain=strain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,6 +225,12 @@ class ChainedLabeler(ABC):
             visibility_rule=self._links().describe(self._rule()),
             versions={"numpy": np.__version__, "opencv-python-headless": cv2.__version__},
         )
+
+    def trace(self, clip: ClipFrames) -> TracedLabels:
+        """Labels of a clip's queries, as `label` makes them, with how each point was reached. No queries are added."""
+        trace = ChainTrace.at_queries(clip.queries, clip.reader.shape[0])
+        field = self._motion(read_grey(clip, blur_px=self.blur_px), clip)
+        return TracedLabels(labels=follow(field, clip.queries, self._rule(), self._links(), on_link=trace.add), trace=trace)
 
     @abstractmethod
     def _motion(self, grey: np.ndarray, clip: ClipFrames) -> MotionField:

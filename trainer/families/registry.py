@@ -6,6 +6,8 @@ from trainer.families.protocol import Family
 
 # network's name -> "module:class", imported when it is asked for
 FAMILIES = {
+    "cotracker3-offline": "trainer.families.tracker2d.family:Tracker2dFamily",
+    "cotracker3-online": "trainer.families.tracker2d.family:Tracker2dFamily",
     "pi3": "trainer.families.pi3.family:Pi3Family",
     "pi3x": "trainer.families.pi3.family:Pi3Family",
     "st4rtrack": "trainer.families.st4rtrack.family:St4RTrackFamily",

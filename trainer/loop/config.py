@@ -22,7 +22,7 @@ from trainer.loop.validation import ValidationSettings, parse_validation
 
 SHIPPED = Path(__file__).parents[2] / "configs"  # beside our packages, in a checkout and where a wheel was installed
 _SINCE_THEN = {"accumulate": 1}  # what a run did before there was the setting
-_DATA_SINCE_THEN = {"max_images": None}
+_DATA_SINCE_THEN = {"max_images": None, "queries": "first", "one_pseudo_part_per_batch": False}
 FILLED_IN = ("fit", "on_error", "split", "num_frames")  # by `parse_data_config`, in other ways than StreamConfig would
 
 

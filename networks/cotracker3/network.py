@@ -11,6 +11,7 @@ from networks.building import Network
 from networks.cotracker3.config import NUM_SCALES, CoTracker3Config
 from networks.cotracker3.correlation import CorrelationMlp
 from networks.cotracker3.features import FeatureEncoder
+from networks.layers.computing import full_precision
 from networks.layers.plain_blocks import PlainCrossBlock, PlainSelfBlock, apply_in_parts
 
 
@@ -77,7 +78,7 @@ class UpdateTransformer(nn.Module):
                 virtual = apply_in_parts(self.space_virtual_blocks[layer], virtual)
                 points = apply_in_parts(self.space_point2virtual_blocks[layer], points, virtual)
                 points, virtual = (tracks.unflatten(0, (batch, -1)).transpose(1, 2) for tracks in (points, virtual))
-        with torch.autocast(points.device.type, enabled=False):
+        with full_precision(points.device):
             return torch.cat([self.flow_head(points), self.vis_conf_head(points)], -1)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from networks.cotracker3.correlation import bytes_per_point, correlation_embedding
 from networks.cotracker3.features import STRIDE, Features
 from networks.cotracker3.network import CoTracker3, encode_motion, relative_motion, resample_time
-from networks.layers.computing import checkpointed
+from networks.layers.computing import checkpointed, full_precision
 
 ITERATIONS = 6  # what the public predictors use
 STEP = 8
@@ -129,7 +129,7 @@ def _bytes_per_point(model: CoTracker3, num_steps: int) -> int:
 
 def tokens(model: CoTracker3, state: TrackState, embedding: Tensor) -> Tensor:
     """Logits, correlation embedding "... T 4E", encoded motion, side by side; the time embedding is not added."""
-    with torch.autocast(embedding.device.type, enabled=False):  # the motion is multiplied by up to 2^9
+    with full_precision(embedding.device):  # the motion is multiplied by up to 2^9
         height, width = model.model_resolution
         scale = torch.tensor([width / STRIDE, height / STRIDE], device=state.cells.device)
         motion = encode_motion(relative_motion(state.cells, scale))
@@ -138,7 +138,7 @@ def tokens(model: CoTracker3, state: TrackState, embedding: Tensor) -> Tensor:
 
 def time_input(model: CoTracker3, num_frames: int) -> Tensor:
     """The time embedding, stretched over the frames, through the transformer's input layer: "T D". The same for every point."""
-    with torch.autocast(model.device.type, enabled=False):
+    with full_precision(model.device):
         return F.linear(resample_time(model.time_emb, num_frames)[0], model.updateformer.input_transform.weight)
 
 

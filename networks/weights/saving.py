@@ -121,16 +121,24 @@ def copy_to_host(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", copy=True).contiguous()
 
 
-def save_weights(uri: str, model: Network, *, license: str | None = None, trained_on: TrainingShape | None = None) -> None:
+def save_weights(
+    uri: str,
+    model: Network,
+    *,
+    license: str | None = None,
+    trained_on: TrainingShape | None = None,
+    origin: TrainingOrigin | None = None,
+) -> None:
     """Write every entry under its public name, in its own dtype, with a description in the header that builds the model again.
 
     Args:
         uri: a local path or URL; an older file of this name is replaced.
         license: of the weights that training began from, see `license_of`; None if from nothing.
         trained_on: shape of the clips of the training; None leaves it out of the header.
+        origin: what the training was made of; None leaves it out of the header.
     Raises: StorageError if it cannot be written.
     """
-    write_weights(uri, copy_weights(model, license=license, trained_on=trained_on))
+    write_weights(uri, copy_weights(model, license=license, trained_on=trained_on, origin=origin))
 
 
 def write_weights(uri: str, copy: WeightCopy) -> None:

@@ -50,9 +50,8 @@ def test_labelled_tracks_are_asked_where_the_label_set_asked_them(make_clip):
     trust = np.linspace(0, 1, 40, dtype=np.float32)
     weights = np.tile(trust, (6, 1))
     sample = make_clip(pseudo=True, query_frame=asked, track_weights=trust, frame_weights=weights)
-    batch = collate(
-        [prepare_pseudo(sample, StepShape(frames=6, height=42, width=56), config(num_tracks=60), draw(seed)) for seed in (0, 1)]
-    )
+    shape, many = StepShape(frames=6, height=42, width=56), config(num_tracks=60)
+    batch = collate([prepare_pseudo(sample, shape, many, draw(seed)) for seed in (0, 1)])
     queries = batch.queries
     assert queries.frames.unique().tolist() == [0, 1, 4]  # 0 of what fills the batch up
     real = queries.weights > 0
@@ -99,7 +98,11 @@ def teachers(root, labels, **options):
     parts = tuple((StreamConfig(root=root, labels=labels, name=name, num_frames=None), 1.0) for name in ("one", "two"))
     shape = ShapeConfig(frames=(4, 4), pixels=(400, 700))
     data = DataConfig(
-        pseudo=MixtureConfig(parts=parts, seed=5), pseudo_clips=3, num_tracks=4, one_pseudo_part_per_batch=True, shape=shape, queries="own"
+        pseudo=MixtureConfig(parts=parts, seed=5),
+        pseudo_clips=3,
+        num_tracks=4,
+        one_pseudo_part_per_batch=True,
+        shape=shape,
     )
     return StepLoader(data, patch=4, **options)
 

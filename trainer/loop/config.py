@@ -32,7 +32,7 @@ class ModelSettings:
 
     name: str = "trajvg"  # one that a family trains, such as trajvg, pi3, track4world, cotracker3-online
     config: Mapping[str, Any] = field(default_factory=dict)  # sizes by section; what is left out has the public checkpoint's size
-    # weights to begin from (path, URL, hf://org/repo/file), of this or a smaller model; None: fresh. A file may give a table of them by name
+    # weights to begin from (path, URL, hf://org/repo/file), of this or a smaller model; None: fresh. A YAML file may list them by name
     start: str | None = None
     start_sha256: str | None = None  # refuse any other file
 

@@ -14,7 +14,7 @@ from pipeline.records import ClipFrames, FramesInMemory
 from tests.unit.trainer.loop.rendered import make_clips
 from trainer.data import ClipBatch, StepBatch
 from trainer.data.track_queries import TrackQueries
-from trainer.families import ClipShares, Objective, family_of
+from trainer.families import ClipShares, Objective, check_predicts, family_of
 from trainer.families.tracker2d import Tracker2dLosses
 from trainer.families.tracker2d.family import SCORES, track_targets
 from trainer.families.tracker2d.settings import PositionWeights, SupervisedWeights, TrackerSettings
@@ -144,6 +144,8 @@ def test_what_cannot_be_trained_on_is_refused_with_the_remedy():
         family.forward(network(), replace(moving(), queries=None), STUDENT)
     with pytest.raises(ConfigError, match="8 frames hold no window of an online model: set data.shape.frames to 9 or more"):
         family.forward(network(), moving(num_frames=8), STUDENT)
+    with pytest.raises(ConfigError, match="CoTracker3Online tracks points in the image alone"):
+        check_predicts(family, network())
     with pytest.raises(ConfigError, match="jobs/pseudolabel.py"):
         family.predict(network(), torch.zeros(1, 9, 3, 32, 48), None)
 

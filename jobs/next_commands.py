@@ -93,6 +93,15 @@ def after_training(run: str, weights: str, labelled: Sequence[str], pixels: int)
     ]
 
 
+def after_tracker(root: str, network: str, weights: str) -> list[str]:
+    """Label clips with a tracker that was trained; its labels are measured and audited as any.
+
+    Args:
+        network: the model's name, which is its labeler's. weights: file of the last checkpoint.
+    """
+    return [command_line("label", *options(root=root, labeler=network, query_policy="sift", checkpoint=weights))]
+
+
 def after_adaptation(root: str, audit: str, weights: str, out: str, reconstruction: str | None) -> list[str]:
     """Look at the tracks that were adapted to, and try the weights on another video."""
     return [

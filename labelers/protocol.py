@@ -25,14 +25,15 @@ class LabelerProvenance:
     precision: str = "float32"
     versions: Mapping[str, str] = field(default_factory=dict)  # of the packages that compute the labels
     license: str | None = None  # of the checkpoint
+    parents: Mapping[str, Any] | None = None  # what the checkpoint was trained on, where it says; see LabelSet
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise ConfigError(f"labeler name {self.name!r} may hold only a-z 0-9 - and must not begin with -")
         try:
-            json.dumps([self.options, self.facts])
+            json.dumps([self.options, self.facts, self.parents])
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"options and facts of labeler {self.name} must be JSON types: {error}") from error
+            raise ConfigError(f"options, facts and parents of labeler {self.name} must be JSON types: {error}") from error
 
 
 class Labeler(Protocol):

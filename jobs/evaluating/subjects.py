@@ -17,7 +17,7 @@ from pipeline.layout import Layout
 from pipeline.records import ClipSample
 from pipeline.shards.index import ClipEntry
 from trainer.evaluation import ClipScores, EvaluationSettings, measure_labels, measure_model
-from trainer.families import family_of
+from trainer.families import check_predicts, family_of
 
 
 class OpenSubject(Protocol):
@@ -90,6 +90,7 @@ class Checkpoint:
         if self._loaded is None:
             device = choose_device(self.device)
             model, info = load_checkpoint(self.source, device)
+            check_predicts(family_of(info.model), model)
             family_of(info.model).patch_size(model)  # raises for a model whose images cannot be made of frames
             self._loaded = LoadedModel(model, info, choose_precision(self.precision, device), settings)
         return self._loaded

@@ -21,7 +21,7 @@ from networks.trajvg.track_head import grid_queries
 from pipeline import storage
 from pipeline.drawing import write_image
 from pipeline.tables import write_document
-from trainer.families import family_of
+from trainer.families import check_predicts, family_of
 from trainer.inference import Prediction, Reconstruction, Window, predict, reconstruct
 from trainer.inference.colmap import check_cameras
 from trainer.inference.digest import take_digest
@@ -59,6 +59,7 @@ def _infer_windows(
     device = next(model.parameters()).device
     kept = None if config.reconstruction is None else keep_reconstruction(model, config.reconstruction, device)
     family = family_of(info.model)
+    check_predicts(family, model)
     choice = config.request.resolve(info.trained_on, family.inference_defaults, is_video=is_video)
     given = InputFrames(source=config.source, choice=choice, patch=family.patch_size(model), is_video=is_video)
     grid_px = GRID_PX if config.grid_px is None else config.grid_px

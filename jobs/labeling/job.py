@@ -179,6 +179,7 @@ def describe(config: LabelingConfig, *, screen: str | None = None) -> LabelSet:
         precision=made.precision,
         versions=dict(made.versions),
         license=made.license,
+        parents=made.parents,
     )
 
 

@@ -3,12 +3,13 @@
 import torch
 
 from jobs.console import DONE, FAILED, counted, print_summary
-from jobs.next_commands import after_training
+from jobs.next_commands import after_tracker, after_training
 from networks import build_model
 from networks.building import Network
 from pipeline.stream import MixtureConfig
 from trainer.data import DataConfig, StepBatch, StepLoader
 from trainer.families import family_of
+from trainer.families.tracker2d import Tracker2dFamily
 from trainer.loop import TrainConfig, TrainOutcome
 from trainer.loop.checkpoints import best_weights
 from trainer.loop.logger_registry import find_loggers
@@ -79,10 +80,13 @@ def report_training(outcome: TrainOutcome, config: TrainConfig) -> int:
 
 
 def _next_commands(outcome: TrainOutcome, config: TrainConfig) -> list[str]:
-    """None for a network that does not infer from images alone."""
+    """None for a network that neither infers from images alone nor labels tracks."""
     with torch.device("meta"):
         model = build_model(config.model.name, config.model.config)
-    if not family_of(config.model.name).infers(model):
+    family = family_of(config.model.name)
+    if isinstance(family, Tracker2dFamily) and config.data.pseudo is not None:
+        return after_tracker(config.data.pseudo.parts[0][0].root, config.model.name, outcome.weights)
+    if not family.infers(model):
         return []
     labelled = [part.root for part, _ in config.data.labelled.parts] if config.data.labelled else []
     return after_training(config.out, outcome.weights, labelled, config.data.shape.pixels[1])

@@ -13,16 +13,16 @@ import torch
 from labelers.cotracker3.config import EngineConfig, Rung, first_that_fits, single_clip_rungs
 from labelers.cotracker3.engine import RULES, CoTracker3Engine, VisibilityRule
 from labelers.options import check_choice
+from labelers.parentage import inherited_license, parents_of
 from labelers.protocol import LabelerProvenance
 from labelers.reseeding import ReseedingRule, Track, grey_frames, reseed
 from networks.cotracker3 import CoTracker3, compile_parts
 from networks.layers.computing import Precision
-from networks.weights import PUBLISHED, WeightFile, build_with_weights, read_weights
+from networks.weights import WeightFile, build_with_weights, read_description, read_weights
 from pipeline.errors import ConfigError, MemoryExhausted
 from pipeline.records import ClipFrames, TrackLabels
 
 Variant = Literal["offline", "online"]
-LICENSE = PUBLISHED["cotracker3-offline"].license  # the online model's is the same
 MACHINE = {"changes_labels": False}  # of options that say where and how fast, or that are recorded apart
 
 
@@ -35,13 +35,13 @@ class CoTracker3Labeler(ABC):
 
     checkpoint: str = field(metadata=MACHINE)  # path, URL or hf://; identified by its hash
     sha256: str | None = field(default=None, metadata=MACHINE)  # refuse a checkpoint of any other
-    license: str = field(default=LICENSE, metadata=MACHINE)  # of the checkpoint; recorded beside the labels
+    license: str | None = field(default=None, metadata=MACHINE)  # recorded beside the labels; None: those that the checkpoint names
     visibility_rule: VisibilityRule
     support_grid: int  # points per side of a grid on frame 0, tracked along for context
     backward: bool  # track the time-reversed clip for the frames before a query
     iterations: int = 6
-    height: int = 384  # the model's resolution
-    width: int = 512
+    height: int | None = None  # the model's resolution; None becomes what the checkpoint says, of published ones 384 x 512
+    width: int | None = None
     precision: Precision = field(default="float32", metadata=MACHINE)  # recorded apart
     compile: bool = False  # by torch.compile
     reseed_below: float = 0.0  # share of the clip's queries that must be visible, else new ones are added; 0: never
@@ -53,6 +53,8 @@ class CoTracker3Labeler(ABC):
 
     def __post_init__(self) -> None:
         check_choice("visibility_rule", self.visibility_rule, tuple(RULES))
+        for name, side in zip(("height", "width"), self._loaded[1].model_resolution, strict=True):
+            object.__setattr__(self, name, side)  # as it was asked for, or as the checkpoint says
         self._reseeding()
         self._engine_config()
         self._model  # noqa: B018  weights that do not load are an error now, not at the first clip
@@ -79,7 +81,8 @@ class CoTracker3Labeler(ABC):
             checkpoint_sha256=self._weights.sha256,
             precision=self.precision,
             versions={"numpy": np.__version__, "torch": torch.__version__},
-            license=self.license,
+            license=self._loaded[2],
+            parents=parents_of(self._weights),
         )
 
     @abstractmethod
@@ -153,16 +156,29 @@ class CoTracker3Labeler(ABC):
         return self._loaded[1]
 
     @cached_property
-    def _loaded(self) -> tuple[WeightFile, CoTracker3]:
-        """The file, without its tensors, and the network."""
+    def _loaded(self) -> tuple[WeightFile, CoTracker3, str | None]:
+        """The file, without its tensors, the network, and the licence."""
         device = torch_device(self.device)
         file = read_weights(self.checkpoint, sha256=self.sha256)
-        config = {"model_resolution": (self.height, self.width)}
+        license = inherited_license(file) if self.license is None else self.license
         with device:
-            model = cast(CoTracker3, build_with_weights(f"cotracker3-{self.variant}", config, file, license=self.license))
+            model = cast(CoTracker3, build_with_weights(f"cotracker3-{self.variant}", self._sizes(file), file, license=license))
         if self.compile:
             compile_parts(model)
-        return replace(file, tensors={}), model.requires_grad_(False)
+        return replace(file, tensors={}), model.requires_grad_(False), license
+
+    def _sizes(self, file: WeightFile) -> dict[str, Any]:
+        """Sizes of the network: those in the file's header, of a published file the public ones; at the resolution that was asked for.
+
+        Raises: ConfigError for a file of another network.
+        """
+        described = read_description(file)
+        if described is not None and described.model != f"cotracker3-{self.variant}":
+            raise ConfigError(f"{file.source} holds weights of {described.model}; label with --labeler {described.model}, or give others")
+        sizes = {} if described is None else dict(described.config)
+        height, width = CoTracker3.parse_config(sizes).model_resolution
+        resolution = (height if self.height is None else self.height, width if self.width is None else self.width)
+        return {**sizes, "model_resolution": resolution}
 
 
 def label_encoded(

@@ -50,7 +50,7 @@ class _Pass:
 
     rows: Tensor  # "B T"
     query_frames: Tensor  # "B N"
-    input_tokens: Tensor | None  # "B N T 384" of the points at rest; None where windows have their own
+    input_tokens: Tensor | None  # "B N T D" of the points at rest; None where windows have their own
 
     def join(self, other: "_Pass") -> "_Pass":
         both = None if self.input_tokens is None or other.input_tokens is None else torch.cat([self.input_tokens, other.input_tokens])
@@ -99,7 +99,7 @@ class StreamState:
 
     queries: Tensor  # float32 "B N 3", (t, x, y) in model pixels, t from the first frame of the video
     start: int  # first frame of the next window
-    patches: tuple[Tensor, ...]  # per level "B N 128 49", zero for points that are not seen yet; empty before the first window
+    patches: tuple[Tensor, ...]  # per level "B N C 49", zero for points that are not seen yet; empty before the first window
     found: TrackState  # predictions so far; frames before the first window are at rest
 
     @classmethod

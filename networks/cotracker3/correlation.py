@@ -9,26 +9,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networks.cotracker3.features import CHANNELS, LEVELS, Features
+from networks.cotracker3.features import LEVELS, Features
 
 RADIUS = 3
 PATCH = 2 * RADIUS + 1  # 7
 BLOCK = PATCH + 1  # 8
 VOLUME = PATCH**4  # 2401
-EMBEDDING = 256  # per level
 _POINTS_SAMPLED_AT_ONCE = 64
 
 
 class CorrelationMlp(nn.Module):
     """A correlation volume to its embedding; one MLP for all levels, exact GELU."""
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: int = 384, embedding: int = 256) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(VOLUME, 384)
-        self.fc2 = nn.Linear(384, EMBEDDING)
+        self.fc1 = nn.Linear(VOLUME, hidden)
+        self.fc2 = nn.Linear(hidden, embedding)
 
     def forward(self, volume: Tensor) -> Tensor:
-        """ "... 2401" to "... 256"."""
+        """ "... 2401" to "... E", E of the public checkpoints 256."""
         return self.fc2(F.gelu(self.fc1(volume)))
 
 
@@ -38,7 +37,7 @@ def query_patches(features: Features, rows: Tensor, cells: Tensor) -> tuple[Tens
     Args:
         rows: int64 "P", the frame of each query.
         cells: "P 2", (x, y) in cells of level 0.
-    Returns: per level "P 128 49".
+    Returns: per level "P C 49".
     """
     return tuple(_sample_in_parts(level, rows, cells / 2**number) for number, level in enumerate(features.levels))
 
@@ -77,17 +76,17 @@ def correlation_embedding(mlp: nn.Module, features: Features, *, rows: Tensor, p
 
     Args:
         rows: int64 "P T", the frame in `features` of each time step.
-        patches: per level "P 128 49".
+        patches: per level "P C 49".
         cells: "P T 2", current estimates in cells of level 0.
-    Returns: "P T 1024", level 0 first.
+    Returns: "P T 4E", level 0 first.
     """
     volumes = (correlate(level, rows, patches[number], cells / 2**number) for number, level in enumerate(features.levels))
     return torch.cat([mlp(volume) for volume in volumes], -1)
 
 
-def bytes_per_point(num_steps: int) -> int:
+def bytes_per_point(num_steps: int, *, channels: int, embedding: int) -> int:
     """Working memory of `correlation_embedding` per point, float32: block, products, two stages of blending, embeddings."""
-    return 4 * num_steps * (BLOCK**2 * CHANNELS + (BLOCK**2 + BLOCK * PATCH + PATCH**2) * PATCH**2 + LEVELS * EMBEDDING)
+    return 4 * num_steps * (BLOCK**2 * channels + (BLOCK**2 + BLOCK * PATCH + PATCH**2) * PATCH**2 + LEVELS * embedding)
 
 
 def block_cells(cells: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

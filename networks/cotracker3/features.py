@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from pipeline.errors import DataError
 
 STRIDE = 4  # pixels per cell of the finest feature map
-CHANNELS = 128
+CHANNELS = 128  # of the public checkpoints' maps
+ENCODER_WIDTHS = (64, 96, 128, 128)  # and of their encoder's four scales
 LEVELS = 4
 
 
@@ -38,21 +39,25 @@ def _layer(in_channels: int, channels: int, stride: int) -> nn.Sequential:
 class FeatureEncoder(nn.Module):
     """Residual pyramid whose four scales are resized to stride 4 and merged. Norms: per frame and channel, no parameters."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: tuple[int, int, int, int] = ENCODER_WIDTHS, channels: int = CHANNELS) -> None:
+        """Args:
+        widths: channels of the four scales. channels: of the merged map.
+        """
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3)
-        self.layer1 = _layer(64, 64, 1)
-        self.layer2 = _layer(64, 96, 2)
-        self.layer3 = _layer(96, 128, 2)
-        self.layer4 = _layer(128, 128, 2)
-        self.conv2 = nn.Conv2d(64 + 96 + 128 + 128, 2 * CHANNELS, 3, 1, 1)
-        self.conv3 = nn.Conv2d(2 * CHANNELS, CHANNELS, 1)
+        first, second, third, fourth = widths
+        self.conv1 = nn.Conv2d(3, first, 7, 2, 3)
+        self.layer1 = _layer(first, first, 1)
+        self.layer2 = _layer(first, second, 2)
+        self.layer3 = _layer(second, third, 2)
+        self.layer4 = _layer(third, fourth, 2)
+        self.conv2 = nn.Conv2d(sum(widths), 2 * channels, 3, 1, 1)
+        self.conv3 = nn.Conv2d(2 * channels, channels, 1)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Raw features, before normalisation.
 
         Args: frames: "F 3 H W", RGB, 0..255; H and W multiples of 4.
-        Returns: "F 128 H/4 W/4".
+        Returns: "F C H/4 W/4", C channels, of the public checkpoints 128.
         """
         size = (frames.shape[-2] // STRIDE, frames.shape[-1] // STRIDE)
         x = F.relu_(F.instance_norm(self.conv1(2 * (frames / 255) - 1)))
@@ -66,7 +71,7 @@ class FeatureEncoder(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """Pyramid of F frames: level l is "F h_l w_l 128", cells of stride 4 * 2^l, unit norm at level 0."""
+    """Pyramid of F frames: level l is "F h_l w_l C", cells of stride 4 * 2^l, unit norm at level 0."""
 
     levels: tuple[Tensor, ...]
 
@@ -77,7 +82,7 @@ class Features:
 
 
 def pyramid(raw: Tensor) -> Features:
-    """Raw encoder output "F 128 h w" to a pyramid: unit norm per location, then 2x2 means; odd sizes drop the last row or column."""
+    """Raw encoder output "F C h w" to a pyramid: unit norm per location, then 2x2 means; odd sizes drop the last row or column."""
     level = raw.float() / raw.float().square().sum(1, keepdim=True).clamp_min(1e-12).sqrt()
     levels = [level]
     for _ in range(LEVELS - 1):

@@ -1,18 +1,30 @@
 """The two models as modules that are called on whole videos."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from networks.cotracker3.config import SMALLEST_SIDE, CoTracker3Config
 from networks.cotracker3.correlation import query_patches
 from networks.cotracker3.features import STRIDE, Features, encode
-from networks.cotracker3.network import CoTracker3, CoTracker3Config
-from networks.cotracker3.refinement import ITERATIONS, STEP, WINDOW, Stretch, TrackState, final_state, online_windows, refine
+from networks.cotracker3.network import CoTracker3
+from networks.cotracker3.refinement import (
+    ITERATIONS,
+    STEP,
+    WINDOW,
+    RefinedWindow,
+    Stretch,
+    TrackState,
+    final_state,
+    online_windows,
+    refine,
+    refined_windows,
+)
+from networks.layers.computing import checkpointed
 from pipeline.errors import ConfigError
-
-FRAMES_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +61,12 @@ class CoTracker3Offline(CoTracker3):
         stretch, state = open_video(self, video, queries)
         return CoTracker3Output.of_state(final_state(refine(self, stretch, state, iterations=iters)))
 
+    def refined(self, video: Tensor, queries: Tensor, iters: int = ITERATIONS) -> Iterator[RefinedWindow]:
+        """All iterations of the one window that holds the video, for a loss; arguments as for the call."""
+        stretch, state = open_video(self, video, queries)
+        states = tuple(refine(self, stretch, state, iterations=iters))
+        yield RefinedWindow(0, states, states[-1])
+
 
 class CoTracker3Online(CoTracker3):
     """Windows of 16 frames, every 8 frames one; each starts from what the one before found."""
@@ -73,6 +91,16 @@ class CoTracker3Online(CoTracker3):
         windows = online_windows(self, stretch, state, query_frames=queries[..., 0].long(), iterations=iters)
         return CoTracker3Output.of_state(final_state(windows))
 
+    def refined(self, video: Tensor, queries: Tensor, iters: int = ITERATIONS) -> Iterator[RefinedWindow]:
+        """All iterations of each window in turn, for a loss; arguments as for the call.
+
+        Raises: ConfigError for a video of up to 8 frames, which holds no window.
+        """
+        if video.shape[1] <= STEP:
+            raise ConfigError(f"a video of {video.shape[1]} frames holds no window of the online model, expected {STEP + 1} or more")
+        stretch, state = open_video(self, video, queries)
+        yield from refined_windows(self, stretch, state, query_frames=queries[..., 0].long(), iterations=iters)
+
 
 def compile_parts(model: CoTracker3) -> None:
     """Have torch.compile make kernels for the network's parts, at their first call; the names of the weights stay."""
@@ -83,19 +111,26 @@ def compile_parts(model: CoTracker3) -> None:
 def open_video(model: CoTracker3, video: Tensor, queries: Tensor) -> tuple[Stretch, TrackState]:
     """Encode a batch of videos, sample the query patches, and put every point at rest."""
     batch, num_frames = video.shape[:2]
-    if video.shape[-2] % STRIDE or video.shape[-1] % STRIDE or min(video.shape[-2:]) < 32:
-        raise ConfigError(f"frames of {video.shape[-2]}x{video.shape[-1]} (H x W): expected multiples of {STRIDE} of at least 32")
+    if video.shape[-2] % STRIDE or video.shape[-1] % STRIDE or min(video.shape[-2:]) < SMALLEST_SIDE:
+        raise ConfigError(
+            f"frames of {video.shape[-2]}x{video.shape[-1]} (H x W): expected multiples of {STRIDE} of at least {SMALLEST_SIDE}"
+        )
     if queries.shape[:1] != (batch,) or queries.shape[-1] != 3:
         raise ConfigError(f"queries {list(queries.shape)} for {batch} videos, expected [{batch}, N, 3]: (t, x, y)")
-    features = encode(model.fnet, video.flatten(0, 1), FRAMES_AT_ONCE)
+    computing = model.config.computing
+
+    def encoder(frames: Tensor) -> Tensor:
+        return checkpointed(model.fnet, frames, enabled=computing.gradient_checkpointing)
+
+    features = encode(encoder, video.flatten(0, 1), computing.frames_at_once)
     rows = torch.arange(batch * num_frames, device=video.device).view(batch, num_frames)
     cells = queries[..., 1:] / STRIDE
     patches = patches_of(features, rows, query_frames=queries[..., 0].long(), cells=cells)
-    return Stretch(features, rows, patches), TrackState.at_rest(cells, num_frames)
+    return Stretch(features, rows, patches, int(computing.correlation_mb * 2**20)), TrackState.at_rest(cells, num_frames)
 
 
 def patches_of(features: Features, rows: Tensor, *, query_frames: Tensor, cells: Tensor) -> tuple[Tensor, ...]:
-    """Query patches, per level "B N 128 49".
+    """Query patches, per level "B N C 49".
 
     Args:
         rows: int64 "B T", frames in `features`.

@@ -1,7 +1,6 @@
 """The learned parts under the public checkpoints' names, 188 entries, and the embeddings of time and motion that they read."""
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -9,26 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from networks.building import Network
-from networks.cotracker3.correlation import EMBEDDING, CorrelationMlp
-from networks.cotracker3.features import LEVELS, STRIDE, FeatureEncoder
+from networks.cotracker3.config import NUM_SCALES, CoTracker3Config
+from networks.cotracker3.correlation import CorrelationMlp
+from networks.cotracker3.features import FeatureEncoder
+from networks.layers.computing import full_precision
 from networks.layers.plain_blocks import PlainCrossBlock, PlainSelfBlock, apply_in_parts
-from pipeline.errors import ConfigError
-
-NUM_SCALES = 10  # of the motion encoding
-MOTION = 4 + 2 * 4 * NUM_SCALES  # 84
-TOKEN = 2 + LEVELS * EMBEDDING + MOTION  # 1110
-HIDDEN = 384
-HEADS = 8
-DEPTH = 3
-VIRTUAL_TRACKS = 64
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CoTracker3Config:
-    """Resolution and window. The weights have one size; only the time embedding, a constant, has the window's."""
-
-    model_resolution: tuple[int, int] = (384, 512)  # (H, W) that frames are resized to; the public checkpoints were trained at this one
-    window_len: int | None = None  # rows of the time embedding; None for what the public checkpoints hold: 60 offline, 16 online
 
 
 class CoTracker3(Network):
@@ -40,22 +24,17 @@ class CoTracker3(Network):
     time_emb: Tensor
 
     def __init__(self, config: CoTracker3Config) -> None:
-        """Raises: ConfigError for a resolution that is too small or no multiple of 4, or an empty time embedding."""
         super().__init__(config)
-        height, width = self.model_resolution = config.model_resolution  # scales relative motion; engines resize frames to it
-        if min(height, width) < 32 or height % STRIDE or width % STRIDE:
-            raise ConfigError(f"model_resolution {self.model_resolution} as (H, W): expected multiples of {STRIDE} of at least 32")
+        self.model_resolution = config.model_resolution  # scales relative motion; engines resize frames to it
         self.window_len = self.public_window if config.window_len is None else config.window_len
-        if self.window_len < 1:
-            raise ConfigError(f"window_len is {self.window_len}, expected 1 or more")
-        self.register_buffer("time_emb", torch.empty(1, self.window_len, TOKEN))  # see `fill_constants`
-        self.fnet = FeatureEncoder()
-        self.updateformer = UpdateTransformer()
-        self.corr_mlp = CorrelationMlp()
+        self.register_buffer("time_emb", torch.empty(1, self.window_len, config.token))  # see `fill_constants`
+        self.fnet = FeatureEncoder(config.encoder, config.features)
+        self.updateformer = UpdateTransformer(config)
+        self.corr_mlp = CorrelationMlp(config.correlation_hidden, config.embedding)
 
     def fill_constants(self) -> None:
         """Write the time embedding."""
-        self.time_emb.copy_(time_embedding(self.window_len, TOKEN))
+        self.time_emb.copy_(time_embedding(self.window_len, self.config.token))
 
     @property
     def device(self) -> torch.device:
@@ -64,40 +43,42 @@ class CoTracker3(Network):
 
 
 class UpdateTransformer(nn.Module):
-    """Attention along time for every track, and across tracks by way of 64 learned virtual ones."""
+    """Attention along time for every track, and across tracks by way of learned virtual ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: CoTracker3Config) -> None:
         super().__init__()
-        self.virual_tracks = nn.Parameter(torch.zeros(1, VIRTUAL_TRACKS, 1, HIDDEN))  # the public checkpoints' spelling
-        self.input_transform = nn.Linear(TOKEN, HIDDEN)
-        self.flow_head = nn.Linear(HIDDEN, 2)
-        self.vis_conf_head = nn.Linear(HIDDEN, 2)
-        self.time_blocks = nn.ModuleList(PlainSelfBlock(HIDDEN, HEADS) for _ in range(DEPTH))
-        self.space_virtual_blocks = nn.ModuleList(PlainSelfBlock(HIDDEN, HEADS) for _ in range(DEPTH))
-        self.space_point2virtual_blocks = nn.ModuleList(PlainCrossBlock(HIDDEN, HEADS) for _ in range(DEPTH))
-        self.space_virtual2point_blocks = nn.ModuleList(PlainCrossBlock(HIDDEN, HEADS) for _ in range(DEPTH))
+        width, heads, layers = config.hidden, config.heads, range(config.depth)
+        self.virual_tracks = nn.Parameter(torch.zeros(1, config.virtual_tracks, 1, width))  # the public checkpoints' spelling
+        self.input_transform = nn.Linear(config.token, width)
+        self.flow_head = nn.Linear(width, 2)
+        self.vis_conf_head = nn.Linear(width, 2)
+        self.time_blocks = nn.ModuleList(PlainSelfBlock(width, heads) for _ in layers)
+        self.space_virtual_blocks = nn.ModuleList(PlainSelfBlock(width, heads) for _ in layers)
+        self.space_point2virtual_blocks = nn.ModuleList(PlainCrossBlock(width, heads) for _ in layers)
+        self.space_virtual2point_blocks = nn.ModuleList(PlainCrossBlock(width, heads) for _ in layers)
 
     def forward(self, points: Tensor, *, across_tracks: bool = True) -> Tensor:
         """Changes of one refinement step.
 
         Args:
-            points: float32 "B N T 384", what `input_transform` made of the tokens "B N T 1110". They stay float32 under autocast.
+            points: float32 "B N T D", what `input_transform` made of the tokens, of the public checkpoints 384 of 1110. They stay float32
+                under autocast.
             across_tracks: False leaves the tracks to themselves.
         Returns: float32 "B N T 4": dx, dy in cells, change of the visibility logit, change of the confidence logit.
         """
         batch = len(points)
         virtual = self.virual_tracks.expand(batch, -1, points.shape[2], -1)
-        for layer in range(DEPTH):
+        for layer in range(len(self.time_blocks)):
             points = _along_time(self.time_blocks[layer], points)
             virtual = _along_time(self.time_blocks[layer], virtual)
             if across_tracks:
-                points = points.transpose(1, 2).flatten(0, 1)  # by frame: "B*T N 384"
+                points = points.transpose(1, 2).flatten(0, 1)  # by frame: "B*T N D"
                 virtual = virtual.transpose(1, 2).flatten(0, 1)
                 virtual = apply_in_parts(self.space_virtual2point_blocks[layer], virtual, points)
                 virtual = apply_in_parts(self.space_virtual_blocks[layer], virtual)
                 points = apply_in_parts(self.space_point2virtual_blocks[layer], points, virtual)
                 points, virtual = (tracks.unflatten(0, (batch, -1)).transpose(1, 2) for tracks in (points, virtual))
-        with torch.autocast(points.device.type, enabled=False):
+        with full_precision(points.device):
             return torch.cat([self.flow_head(points), self.vis_conf_head(points)], -1)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from networks.cotracker3.correlation import bytes_per_point, correlation_embedding
 from networks.cotracker3.features import STRIDE, Features
 from networks.cotracker3.network import CoTracker3, encode_motion, relative_motion, resample_time
+from networks.layers.computing import checkpointed, full_precision
 
 ITERATIONS = 6  # what the public predictors use
 STEP = 8
@@ -49,6 +50,10 @@ class TrackState:
             torch.where(condition, self.confidence, other.confidence),
         )
 
+    def first_frames(self, count: int) -> "TrackState":
+        """The first frames alone."""
+        return TrackState(self.cells[:, :, :count], self.visibility[:, :, :count], self.confidence[:, :, :count])
+
     def time_reversed(self) -> "TrackState":
         """The same, last frame first."""
         return TrackState(self.cells.flip(2), self.visibility.flip(2), self.confidence.flip(2))
@@ -60,8 +65,17 @@ class Stretch:
 
     features: Features  # of all frames that `rows` names
     rows: Tensor  # int64 "B T": the frame in `features` of each time step
-    patches: tuple[Tensor, ...]  # per level "B N 128 49": the query patches
+    patches: tuple[Tensor, ...]  # per level "B N C 49": the query patches
     correlation_bytes: int = 64 << 20  # working memory for correlations
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RefinedWindow:
+    """A window of frames, refined."""
+
+    start: int  # its first frame
+    states: tuple[TrackState, ...]  # after each iteration, over the window's frames that the video has
+    found: TrackState  # all predictions up to here, over all frames of the video
 
 
 def refine(
@@ -70,21 +84,22 @@ def refine(
     """Yield the estimate after each iteration.
 
     Args:
-        first_input: "B N T 384", the `input_tokens` of `state` where it is known already.
+        first_input: "B N T D", the `input_tokens` of `state` where it is known already.
     Gradients: positions are detached at the start of every iteration; logits and features keep their graph.
     """
+    again = model.config.computing.gradient_checkpointing
     time = time_input(model, state.cells.shape[2])
     for iteration in range(iterations):
         cells = state.cells.detach()
         known = first_input if iteration == 0 else None
         points = input_tokens(model, stretch, TrackState(cells, state.visibility, state.confidence)) if known is None else known
-        change = model.updateformer(points + time)
+        change = checkpointed(model.updateformer, points + time, enabled=again)
         state = TrackState(cells + change[..., :2], state.visibility + change[..., 2], state.confidence + change[..., 3])
         yield state
 
 
 def input_tokens(model: CoTracker3, stretch: Stretch, state: TrackState) -> Tensor:
-    """The transformer's input tokens, without the time embedding: float32 "B N T 384".
+    """The transformer's input tokens, without the time embedding: float32 "B N T D".
 
     Points do not meet here, so they are taken a few at a time, down to the transformer's input layer: neither correlations nor tokens
     of all points are ever held.
@@ -93,19 +108,28 @@ def input_tokens(model: CoTracker3, stretch: Stretch, state: TrackState) -> Tens
     rows = stretch.rows[:, None].expand(-1, num_points, -1).flatten(0, 1)
     patches = tuple(patch.flatten(0, 1) for patch in stretch.patches)
     flat = [values.flatten(0, 1) for values in (state.cells, state.visibility, state.confidence)]
-    parts = []
-    for part in _parts(batch * num_points, max(1, stretch.correlation_bytes // bytes_per_point(num_steps))):
-        cells, visibility, confidence = (values[part] for values in flat)
-        embedding = correlation_embedding(
-            model.corr_mlp, stretch.features, rows=rows[part], patches=tuple(patch[part] for patch in patches), cells=cells
-        )
-        parts.append(model.updateformer.input_transform(tokens(model, TrackState(cells, visibility, confidence), embedding)).float())
+    again, needed = model.config.computing.gradient_checkpointing, _bytes_per_point(model, num_steps)
+
+    def embed(part: slice) -> Tensor:
+        def step(cells: Tensor, visibility: Tensor, confidence: Tensor) -> Tensor:
+            embedding = correlation_embedding(
+                model.corr_mlp, stretch.features, rows=rows[part], patches=tuple(patch[part] for patch in patches), cells=cells
+            )
+            return model.updateformer.input_transform(tokens(model, TrackState(cells, visibility, confidence), embedding)).float()
+
+        return checkpointed(step, *(values[part] for values in flat), enabled=again)
+
+    parts = [embed(part) for part in _parts(batch * num_points, max(1, stretch.correlation_bytes // needed))]
     return torch.cat(parts).unflatten(0, (batch, num_points))
 
 
+def _bytes_per_point(model: CoTracker3, num_steps: int) -> int:
+    return bytes_per_point(num_steps, channels=model.config.features, embedding=model.config.embedding)
+
+
 def tokens(model: CoTracker3, state: TrackState, embedding: Tensor) -> Tensor:
-    """ "... T 1110": logits, correlation embedding "... T 1024", encoded motion; the time embedding is not added."""
-    with torch.autocast(embedding.device.type, enabled=False):  # the motion is multiplied by up to 2^9
+    """Logits, correlation embedding "... T 4E", encoded motion, side by side; the time embedding is not added."""
+    with full_precision(embedding.device):  # the motion is multiplied by up to 2^9
         height, width = model.model_resolution
         scale = torch.tensor([width / STRIDE, height / STRIDE], device=state.cells.device)
         motion = encode_motion(relative_motion(state.cells, scale))
@@ -113,8 +137,8 @@ def tokens(model: CoTracker3, state: TrackState, embedding: Tensor) -> Tensor:
 
 
 def time_input(model: CoTracker3, num_frames: int) -> Tensor:
-    """The time embedding, stretched over the frames, through the transformer's input layer: "T 384". The same for every point."""
-    with torch.autocast(model.device.type, enabled=False):
+    """The time embedding, stretched over the frames, through the transformer's input layer: "T D". The same for every point."""
+    with full_precision(model.device):
         return F.linear(resample_time(model.time_emb, num_frames)[0], model.updateformer.input_transform.weight)
 
 
@@ -128,13 +152,21 @@ def _parts(total: int, size: int) -> Iterator[slice]:
 
 
 def online_windows(model: CoTracker3, stretch: Stretch, rest: TrackState, *, query_frames: Tensor, iterations: int) -> Iterator[TrackState]:
-    """Slide over a whole video whose features are at hand. Yields all predictions so far, "B N T", after each window.
+    """All predictions so far, "B N T", after each of `refined_windows`, whose arguments these are."""
+    return (window.found for window in refined_windows(model, stretch, rest, query_frames=query_frames, iterations=iterations))
+
+
+def refined_windows(
+    model: CoTracker3, stretch: Stretch, rest: TrackState, *, query_frames: Tensor, iterations: int
+) -> Iterator[RefinedWindow]:
+    """Slide over a whole video whose features are at hand.
 
     A window that reaches beyond the last frame sees that frame repeated; what is predicted there is dropped.
 
     Args:
         rest: every point at its query, over T frames.
         query_frames: int64 "B N".
+    Gradients: as `refine`. Logits that a window takes over from the one before keep their graph, positions do not.
     """
     num_frames = rest.cells.shape[2]
     found = TrackState(torch.zeros_like(rest.cells), torch.zeros_like(rest.visibility), torch.zeros_like(rest.confidence))
@@ -143,8 +175,9 @@ def online_windows(model: CoTracker3, stretch: Stretch, rest: TrackState, *, que
         window = replace(stretch, rows=stretch.rows[:, steps], patches=mask_unseen_patches(stretch.patches, query_frames < start + WINDOW))
         fresh = TrackState.at_rest(rest.cells[:, :, 0], WINDOW)
         state = carry_over(found, start, fresh, carried=query_frames < start + STEP) if start else fresh
-        found = write_window(found, start, final_state(refine(model, window, state, iterations=iterations)))
-        yield found
+        states = tuple(refine(model, window, state, iterations=iterations))
+        found = write_window(found, start, states[-1])
+        yield RefinedWindow(start, tuple(state.first_frames(num_frames - start) for state in states), found)
 
 
 def mask_unseen_patches(patches: tuple[Tensor, ...], seen: Tensor) -> tuple[Tensor, ...]:

@@ -1,8 +1,8 @@
 """Computing modes: gradient checkpointing, parts in float32, arithmetic without gradients in a chosen precision."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Literal, cast, get_args
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor
@@ -24,9 +24,9 @@ def checkpointed(step: Callable[..., Tensor], *inputs: Tensor | None, enabled: b
     return step(*inputs)
 
 
-def full_precision(device: torch.device) -> torch.autocast:
+def full_precision(device: torch.device) -> AbstractContextManager[Any]:
     """A context without autocast on this device, whatever the caller has switched on: bfloat16 is too coarse for geometry."""
-    return torch.autocast(device.type, enabled=False)
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)  # "meta" knows no autocast
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from networks.building import Network, Shapes
 from networks.registry import network_class
 from networks.weights.reading import WeightFile, list_names
-from networks.weights.saving import Description, TrainingShape, read_description
+from networks.weights.saving import Description, TrainingOrigin, TrainingShape, read_description
 from pipeline.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -116,6 +116,12 @@ def training_shape_of(file: WeightFile) -> TrainingShape | None:
     """Shape of the clips that a file's weights were trained on; None if its header does not say."""
     described = read_description(file)
     return None if described is None else described.trained_on
+
+
+def origin_of(file: WeightFile) -> TrainingOrigin | None:
+    """All that a file's weights were made of; None where its header does not say, as of published files."""
+    described = read_description(file)
+    return None if described is None else described.origin
 
 
 @cache

@@ -31,6 +31,29 @@ class TrainingShape:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingSource:
+    """A dataset that weights were trained on, and whose labels: of its own truth where no label set is named."""
+
+    dataset: str  # its folder's name
+    labels: tuple[str, ...] = ()  # label sets
+    audit: str | None = None  # that was obeyed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingOrigin:
+    """All that weights were made of, with all that the weights were made of which their training began from."""
+
+    sources: tuple[TrainingSource, ...] = ()
+    licenses: tuple[str, ...] = ()  # of clips, label sets and weights
+
+    def joined(self, other: "TrainingOrigin") -> "TrainingOrigin":
+        """Both, each source and licence once."""
+        return TrainingOrigin(
+            sources=tuple(dict.fromkeys((*self.sources, *other.sources))), licenses=tuple(sorted({*self.licenses, *other.licenses}))
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Description:
     """Name, sizes and licence of a saved model, enough to build it again; and the clips that it knows."""
 
@@ -38,6 +61,7 @@ class Description:
     config: Mapping[str, Any]  # as `build_model` takes it, without `computing`
     license: str | None  # of the weights; None where training began from nothing
     trained_on: TrainingShape | None = None  # of the last stage; None where the file does not say
+    origin: TrainingOrigin | None = None  # of all stages; None where the file does not say
 
 
 def header_of(description: Description) -> dict[str, str]:
@@ -50,6 +74,8 @@ def header_of(description: Description) -> dict[str, str]:
     }
     if description.trained_on is not None:
         table["trained_on"] = asdict(description.trained_on)
+    if description.origin is not None:
+        table["origin"] = asdict(description.origin)
     return {_ENTRY: json.dumps(table, sort_keys=True, separators=(",", ":"))}
 
 
@@ -65,7 +91,9 @@ def read_description(file: WeightFile) -> Description | None:
             raise FormatError(f"{file.source} has schema version {version}, this trackmill reads {SCHEMA_VERSION}; {remedy}")
         shape = table.get("trained_on")
         trained_on = None if shape is None else parse_record(TrainingShape, shape, f"{file.source}: its header's trained_on")
-        return Description(model=table["model"], config=table["config"], license=table["license"], trained_on=trained_on)
+        made_of = table.get("origin")
+        origin = None if made_of is None else parse_record(TrainingOrigin, made_of, f"{file.source}: its header's origin")
+        return Description(model=table["model"], config=table["config"], license=table["license"], trained_on=trained_on, origin=origin)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{file.source}: its header's entry {_ENTRY!r} cannot be read ({error!r}); fetch or save it again") from error
 
@@ -78,9 +106,11 @@ class WeightCopy:
     description: Description
 
 
-def copy_weights(model: Network, *, license: str | None = None, trained_on: TrainingShape | None = None) -> WeightCopy:
+def copy_weights(
+    model: Network, *, license: str | None = None, trained_on: TrainingShape | None = None, origin: TrainingOrigin | None = None
+) -> WeightCopy:
     """Copy every entry to the host, with what a file's header says of it. Arguments as `save_weights`."""
-    description = Description(model=model_name(model), config=model.sizes(), license=license, trained_on=trained_on)
+    description = Description(model=model_name(model), config=model.sizes(), license=license, trained_on=trained_on, origin=origin)
     second_names = model.aliases()  # one tensor lies in a file once
     entries = {name: entry for name, entry in model.state_dict().items() if name not in second_names}
     return WeightCopy(tensors={name: copy_to_host(entry) for name, entry in entries.items()}, description=description)
@@ -91,16 +121,24 @@ def copy_to_host(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", copy=True).contiguous()
 
 
-def save_weights(uri: str, model: Network, *, license: str | None = None, trained_on: TrainingShape | None = None) -> None:
+def save_weights(
+    uri: str,
+    model: Network,
+    *,
+    license: str | None = None,
+    trained_on: TrainingShape | None = None,
+    origin: TrainingOrigin | None = None,
+) -> None:
     """Write every entry under its public name, in its own dtype, with a description in the header that builds the model again.
 
     Args:
         uri: a local path or URL; an older file of this name is replaced.
         license: of the weights that training began from, see `license_of`; None if from nothing.
         trained_on: shape of the clips of the training; None leaves it out of the header.
+        origin: what the training was made of; None leaves it out of the header.
     Raises: StorageError if it cannot be written.
     """
-    write_weights(uri, copy_weights(model, license=license, trained_on=trained_on))
+    write_weights(uri, copy_weights(model, license=license, trained_on=trained_on, origin=origin))
 
 
 def write_weights(uri: str, copy: WeightCopy) -> None:

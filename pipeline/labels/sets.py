@@ -16,17 +16,19 @@ from pipeline.tables import read_document, write_document
 _LOG = logging.getLogger(__name__)
 _FIELDS = tuple(field.name for field in dataclasses.fields(LabelSet))
 _KIND = "kind"  # not in the documents of sets of tracks, which are older than kinds
+_LEFT_OUT = {_KIND: TrackLabels.kind, "parents": None}  # fields that documents hold only where they have another value
 
 
 def write_label_set(root: str, label_set: LabelSet) -> None:
     """Write label_set.json, once: a set that is there already keeps its file, so that a rerun changes no byte.
 
-    What does not change the labels by rule (package versions, where the checkpoint lay, its licence) may differ: a warning says so.
+    What does not change the labels by rule (package versions, where the checkpoint lay, its licence, its parents) may differ: a warning
+    says so.
     Raises DataError if a set of this name was made another way.
     """
     uri = Layout(root).label_set_json(label_set.name)
     if not storage.exists(uri):
-        document = {name: value for name, value in _document(label_set).items() if (name, value) != (_KIND, TrackLabels.kind)}
+        document = {name: value for name, value in _document(label_set).items() if name not in _LEFT_OUT or value != _LEFT_OUT[name]}
         write_document(uri, {"name": label_set.name, **document}, "label_set")
         return
     there = read_label_set(root, label_set.name)
@@ -51,7 +53,7 @@ def read_label_set(root: str, name: str, *, kind: str | None = None) -> LabelSet
         raise ConfigError(f"no label set {name!r} under {root}; there is {choice}")
     document = read_document(uri, "label_set")
     try:
-        label_set = LabelSet(**{field: document[field] for field in _FIELDS if field != _KIND or field in document})
+        label_set = LabelSet(**{field: document[field] for field in _FIELDS if field not in _LEFT_OUT or field in document})
         _check_types(label_set)
     except (KeyError, TypeError, ValueError, DataError) as error:
         raise DataError(f"{uri}: not the provenance of a label set ({error!r}); restore this file, or delete the directory") from error
@@ -94,8 +96,8 @@ def _check_types(label_set: LabelSet) -> None:
     """Raise DataError for a field of another JSON type than its own."""
     for name in _FIELDS:
         value = getattr(label_set, name)
-        wanted: tuple[type, ...] = (dict,) if name in ("configuration", "versions") else (str,)
-        if not isinstance(value, wanted) and not (value is None and name in ("checkpoint", "checkpoint_sha256", "license")):
+        wanted: tuple[type, ...] = (dict,) if name in ("configuration", "versions", "parents") else (str,)
+        if not isinstance(value, wanted) and not (value is None and name in ("checkpoint", "checkpoint_sha256", "license", "parents")):
             raise DataError(f"{name} is {value!r:.80}, expected {'an object' if wanted == (dict,) else 'text'}")
 
 

@@ -159,7 +159,8 @@ Labels: TypeAlias = TrackLabels | DepthLabels | FlowLabels | CameraLabels  # Tra
 class LabelSet:
     """Identity and provenance of a set of labels. Holds no clock time, so that a rerun writes the same bytes.
 
-    `configuration` is all that changes the labels: labeler options, query policy, visibility rule, seed.
+    `configuration` is all that changes the labels: labeler options, query policy, visibility rule, seed. `parents` are no part of the
+    identity, which the checkpoint's hash is.
     """
 
     labeler: str
@@ -170,10 +171,17 @@ class LabelSet:
     precision: str = "float32"
     versions: Mapping[str, str] = field(default_factory=dict)  # packages that computed the labels; not part of the identity
     license: str | None = None  # of the checkpoint
+    # what the checkpoint was trained on, where it says: {"sources": [{"dataset", "labels", "audit"}], "licenses": [...]}
+    parents: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.labeler):
             raise DataError(f"labeler name {self.labeler!r} may hold only a-z 0-9 -")
+
+    @property
+    def parent_licenses(self) -> tuple[str, ...]:
+        """Licences of all that the checkpoint was made of."""
+        return () if self.parents is None else tuple(map(str, self.parents.get("licenses", ())))
 
     @property
     def queries(self) -> Mapping[str, Any]:

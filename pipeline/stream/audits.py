@@ -9,7 +9,7 @@ from pipeline.audit.stored.audit_set import read_audit_set
 from pipeline.errors import ConfigError
 from pipeline.labels import is_kind, read_label_set
 from pipeline.layout import Layout
-from pipeline.records import CameraLabels, TrackLabels, Tracks3dLabels
+from pipeline.records import CameraLabels, LabelSet, TrackLabels, Tracks3dLabels
 from pipeline.stream.config import StreamConfig
 
 _log = logging.getLogger(__name__)
@@ -31,6 +31,14 @@ def with_audited_labels(config: StreamConfig) -> StreamConfig:
             f" {sets[CameraLabels.kind]}; a stream takes one of the two"
         )
     return replace(config, labels=tuple(sets.values()) or None)
+
+
+def label_sets_of(config: StreamConfig) -> tuple[LabelSet, ...]:
+    """Provenance of the label sets that a stream joins: those that it names, and the one that its audit judged.
+
+    Raises: ConfigError as `with_audited_labels`.
+    """
+    return tuple(read_label_set(config.root, name) for name in with_audited_labels(config).label_sets)
 
 
 def label_sets_by_kind(root: str, names: Sequence[str]) -> dict[str, str]:

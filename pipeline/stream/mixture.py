@@ -23,9 +23,12 @@ class MixtureConfig:
     seed: int = 0  # of the draw between datasets; each keeps its own for its order and windows
     rank: int = 0  # which of the `world_size` readers this is
     world_size: int = 1
+    places_per_draw: int = 1  # places of the sequence, of all ranks, that one draw between datasets is for
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parts", tuple((config, float(weight)) for config, weight in self.parts))
+        if self.places_per_draw < 1:
+            raise ConfigError(f"MixtureConfig: places_per_draw is {self.places_per_draw}, expected 1 or more")
         if not self.parts:
             raise ConfigError("MixtureConfig: no parts; give at least one (StreamConfig, weight)")
         if self.seed < 0 or not 0 <= self.rank < self.world_size:
@@ -55,8 +58,9 @@ class MixtureConfig:
 class MixtureStream:
     """Clips of several datasets, without end; iteration, ranks and states mean what they mean for ClipStream.
 
-    Which dataset comes at place 0, 1, 2, ... depends on weights and seed alone; each dataset's clips come in the order that it
-    would have by itself, epoch after epoch. Rank r takes the places r modulo world_size, counted from where the stream starts.
+    Which dataset comes at place 0, 1, 2, ... depends on weights, seed and `places_per_draw` alone; each dataset's clips come in the
+    order that it would have by itself, epoch after epoch. Rank r takes the places r modulo world_size, counted from where the stream
+    starts.
     A sample's `dataset` says which part it is of, its `index` is the place in that part's own sequence.
     """
 
@@ -65,7 +69,9 @@ class MixtureStream:
         self.config = config
         self.num_skipped = 0  # clips that could not be read, by all iterators of this process
         self._streams = tuple(ClipStream(part, announce=announce) for part, _ in config.parts)
-        self._order = PartOrder(weights=tuple(weight for _, weight in config.parts), seed=config.seed)
+        self._order = PartOrder(
+            weights=tuple(weight for _, weight in config.parts), seed=config.seed, places_per_draw=config.places_per_draw
+        )
         self._start = _Start(place=0, indices=(0,) * len(self._streams))
         self._seen: dict[int, _Seen] = {}  # by part
         self.begin_account()
@@ -110,7 +116,9 @@ class MixtureStream:
         """The state of all ranks once each has taken as many samples as this one. JSON types only."""
         end = self._start.place + self._taken * self.config.world_size
         states = [stream.state_at(self._next_index(part, end)) for part, stream in enumerate(self._streams)]
-        return {"place": end, "seed": self.config.seed, "parts": [own | state for own, state in zip(self._identity(), states, strict=True)]}
+        run = {} if self.config.places_per_draw == 1 else {"places_per_draw": self.config.places_per_draw}
+        parts = [own | state for own, state in zip(self._identity(), states, strict=True)]
+        return {"place": end, "seed": self.config.seed, **run, "parts": parts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Begin the next iterator at a saved state. Raises ConfigError if it is of another mixture, or a part's is of another sequence."""
@@ -122,6 +130,12 @@ class MixtureStream:
             raise ConfigError(
                 f"the state is of another mixture: seed {state.get('seed')} of {found}, here it is seed {self.config.seed} of"
                 f" {self._identity()}. Use the same, or start anew without the state"
+            )
+        run = state.get("places_per_draw", 1)
+        if run != self.config.places_per_draw:
+            raise ConfigError(
+                f"the state is of a mixture that draws a dataset for {run} places, here it is for {self.config.places_per_draw}; use the"
+                " same number of clips per batch of all ranks, or start anew without the state"
             )
         indices = tuple(stream.resumed(part) for stream, part in zip(self._streams, parts, strict=True))
         self._start = _Start(place=place, indices=indices)

@@ -92,11 +92,17 @@ class PartOrder:
 
     weights: tuple[float, ...]
     seed: int
+    places_per_draw: int = 1  # so many places from a multiple of it on are of one dataset
 
     def parts(self, first: int, end: int) -> np.ndarray:
         """Datasets at the places [first, end), int64 "N"."""
         if end <= first:
             return np.zeros(0, np.int64)
+        run = self.places_per_draw
+        draws = self._draws(first // run, (end - 1) // run + 1)
+        return draws[np.arange(first, end) // run - first // run]
+
+    def _draws(self, first: int, end: int) -> np.ndarray:
         numbers = range(first // _MIXED_PLACES, (end - 1) // _MIXED_PLACES + 1)
         return np.concatenate([self._block(number) for number in numbers])[first - numbers[0] * _MIXED_PLACES :][: end - first]
 

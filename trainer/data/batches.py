@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import DataError
+from trainer.data.track_queries import TrackQueries
 from trainer.losses import GeometryTruth, TrackObservations
 
 Record = TypeVar("Record")
@@ -29,7 +30,7 @@ class PreparedTruth:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PreparedClip:
-    """One clip as a step takes it, in few bytes: T frames of H x W pixels with N tracks, queried in frame 0.
+    """One clip as a step takes it, in few bytes: T frames of H x W pixels with N tracks, asked in frame 0 or where `queries` says.
 
     What a batch needs of it on a device is a tensor, so that it travels with the others.
     """
@@ -47,21 +48,22 @@ class PreparedClip:
     truth: PreparedTruth | None = None
     pseudo_depth: Tensor | None = None  # float32 "T H W", of a depth label set; 0 = invalid
     pseudo_depth_is_inverse: Tensor | None = None  # bool, a scalar: it is inverse depth, up to scale and shift
+    queries: TrackQueries | None = None  # of its N tracks; None: all in frame 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ClipBatch:
     """B clips of T frames, H x W pixels each, with N tracks: all with truth, or all with pseudo tracks.
 
-    Pixels are (x, y), integers their centres. Tracks are asked in frame 0. A clip with fewer than N of them is filled up with tracks of
-    weight 0, unknown and never visible, whose query is the middle of the image.
+    Pixels are (x, y), integers their centres. Tracks are asked in frame 0, unless `queries` says where. A clip with fewer than N of them is
+    filled up with tracks of weight 0, unknown and never visible, whose query is the middle of the image.
     """
 
     keys: tuple[str, ...]
     datasets: tuple[str, ...]  # what the stream calls the dataset that each clip is of
     licenses: tuple[str | None, ...]
     images: Tensor  # float32 "B T 3 H W" in [0, 1], RGB
-    query_points: Tensor  # float32 "B N 2", in frame 0, inside the image
+    query_points: Tensor  # float32 "B N 2", in frame 0 or that of `queries`, inside the image
     observations: TrackObservations  # where the tracks are seen, in these pixels, and how much they count
     is_metric: Tensor  # bool "B": lengths of the truth are metres
     geometry: GeometryTruth | None = None  # in the clip's own world and unit; None without truth, as the three below
@@ -70,6 +72,7 @@ class ClipBatch:
     visibility: Tensor | None = None  # bool "B T N": known, and seen within the image
     pseudo_depth: Tensor | None = None  # float32 "B T H W", of depth label sets, 0 = invalid; None where no clip has any
     pseudo_depth_is_inverse: Tensor | None = None  # bool "B": it is inverse depth, up to scale and shift
+    queries: TrackQueries | None = None  # "B ..."; None: all in frame 0
 
     def __post_init__(self) -> None:
         num_clips, num_frames, _, height, width = self.images.shape
@@ -140,7 +143,7 @@ def _map_tensors(record: Record, change: Callable[[Tensor], Tensor]) -> Record:
         value = getattr(record, field.name)
         if isinstance(value, Tensor):
             changes[field.name] = change(value)
-        elif isinstance(value, ClipBatch | GeometryTruth | TrackObservations):
+        elif isinstance(value, ClipBatch | GeometryTruth | TrackObservations | TrackQueries):
             changes[field.name] = _map_tensors(value, change)
     return replace(record, **changes)  # type: ignore[type-var]
 
@@ -167,12 +170,13 @@ def collate(clips: Sequence[PreparedClip]) -> ClipBatch | None:
         [clip.pseudo_depth for clip in clips], lambda clip: clips[clip].frame_weights.new_zeros(clips[clip].images.shape[:3])
     )
     tracks3d_world = torch.stack([truth.tracks3d_world for truth in truths]) if truths else None
+    queries = _stack_queries(clips)
     return ClipBatch(
         keys=tuple(clip.key for clip in clips),
         datasets=tuple(clip.dataset for clip in clips),
         licenses=tuple(clip.license for clip in clips),
         images=_to_unit_range(torch.stack([clip.images for clip in clips]).movedim(-1, 2)),
-        query_points=tracks_px[:, 0].clone(),
+        query_points=tracks_px[:, 0].clone() if queries is None else _positions_at(tracks_px, queries.frames),
         observations=observations,
         is_metric=torch.stack([clip.is_metric for clip in clips]),
         geometry=_geometry(truths) if truths else None,
@@ -183,7 +187,21 @@ def collate(clips: Sequence[PreparedClip]) -> ClipBatch | None:
         pseudo_depth_is_inverse=_stack_or_none(
             [clip.pseudo_depth_is_inverse for clip in clips], lambda clip: torch.zeros_like(clips[clip].is_metric)
         ),
+        queries=queries,
     )
+
+
+def _stack_queries(clips: Sequence[PreparedClip]) -> TrackQueries | None:
+    """The queries of all clips; None where they are asked in frame 0."""
+    found = [clip.queries for clip in clips if clip.queries is not None]
+    if not found:
+        return None
+    return TrackQueries(**{field.name: torch.stack([getattr(each, field.name) for each in found]) for field in fields(TrackQueries)})
+
+
+def _positions_at(tracks_px: Tensor, frames: Tensor) -> Tensor:
+    """Positions "B N 2" of tracks "B T N 2", each in a frame of its own, int64 "B N"."""
+    return tracks_px.gather(1, frames[:, None, :, None].expand(-1, 1, -1, 2))[:, 0]
 
 
 def unproject(depth: Tensor, intrinsics: Tensor) -> Tensor:

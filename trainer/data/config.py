@@ -4,10 +4,10 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.errors import ConfigError
-from pipeline.records.parsing import parse_record, parse_value
+from pipeline.records.parsing import check_choices, parse_record, parse_value
 from pipeline.stream import MixtureConfig, StreamConfig
 
 _log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ AS_STORED = AugmentConfig(reverse=False, crop_side=(1.0, 1.0), mirror=0.0, brigh
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataConfig:
-    """Clips with truth, clips with pseudo tracks, or both.
+    """Clips with truth, clips with pseudo tracks, or both. Several label sets of one root are parts of `pseudo`, each with a `name`.
 
     Ranks are set where the batches are read. `num_frames` of a part bounds what is read of a clip; the step's window lies within it.
     """
@@ -71,13 +71,20 @@ class DataConfig:
     labelled_clips: int = 3  # per batch and rank; ours: three to one
     pseudo_clips: int = 1
     max_images: int | None = None  # clips x frames of a batch and rank: as many clips as it holds, in the ratio above; None: as said above
+    one_pseudo_part_per_batch: bool = False  # all pseudo clips of a batch are of one part, drawn by weight: one teacher at a time
     num_tracks: int = 256  # N; ours
+    # first: tracks seen in a window's first frame, asked there. own: each asked where its label set asked it (a true one where it is first
+    # seen), in frames that are in order, for models that know the order
+    queries: Literal["first", "own"] = "first"
     shape: ShapeConfig = ShapeConfig()
     augment: AugmentConfig = AugmentConfig()
     without_normals: tuple[str, ...] = ()  # datasets whose depth is too coarse for normals
     seed: int = 0  # of shapes, windows, tracks and changes; each mixture has its own for its order
 
     def __post_init__(self) -> None:
+        check_choices(self)
+        if self.one_pseudo_part_per_batch and self.max_images is not None:
+            raise ConfigError("one_pseudo_part_per_batch needs batches of as many clips as the one before; leave max_images out")
         if self.labelled is None and self.pseudo is None:
             raise ConfigError("neither labelled nor pseudo; name at least one mixture")
         if self.labelled_clips < 1 or self.pseudo_clips < 1 or self.num_tracks < 1 or self.seed < 0:

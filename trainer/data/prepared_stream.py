@@ -69,7 +69,8 @@ def sides(config: DataConfig, *, patch: int, rank: int, world_size: int) -> tupl
         found.append(Side(kind="labelled", mixture=mixture, config=config, patch=patch))
     if config.pseudo is not None:
         parts = tuple((replace(part, arrays=False, evaluation_truth=False), weight) for part, weight in config.pseudo.parts)
-        mixture = replace(config.pseudo, parts=parts, rank=rank, world_size=world_size)
+        run = config.pseudo_clips * world_size if config.one_pseudo_part_per_batch else 1
+        mixture = replace(config.pseudo, parts=parts, rank=rank, world_size=world_size, places_per_draw=run)
         found.append(Side(kind="pseudo", mixture=mixture, config=config, patch=patch))
     return tuple(found)
 

@@ -12,6 +12,14 @@ from pipeline.records.views import crop, mirror, resize, take_frames, take_track
 from trainer.data.augmentation import StepShape, draw_colour_matrix, draw_crop, draw_window, recolour, shift_crop_onto
 from trainer.data.batches import PreparedClip, PreparedTruth
 from trainer.data.config import AugmentConfig, DataConfig
+from trainer.data.track_queries import (
+    draw_ordered_window,
+    labelled_positions,
+    labelled_query_frames,
+    queries_asked_at,
+    track_queries,
+    true_query_frames,
+)
 from trainer.data.track_weights import clip_name, draw_tracks, known_tracks, pseudo_start_weights, true_start_weights, visible_weights
 
 _RIGID = 1e-3  # largest entry of R^T R - I: float32 poses written as text are this good
@@ -25,14 +33,20 @@ def prepare_labelled(sample: ClipSample, shape: StepShape, config: DataConfig, d
     check_truth(sample)
     weight = None if sample.tracks2d is None else visible_weights(sample, pseudo=False)
     starts = true_start_weights(sample, weight, frames_with_geometry(sample))
-    sample = take_frames(sample, draw_window(starts, shape.frames, config.augment, draw))
+    own = config.queries == "own"
+    sample = take_frames(sample, (draw_ordered_window if own else draw_window)(starts, shape.frames, config.augment, draw))
     sample = _augment(sample, shape, config.augment, draw, pseudo=False)
+    asked_frames = np.zeros(0, np.int64)
     if sample.tracks2d is None:
         sample = _add_empty_tracks(sample)
     else:
-        asked = visible_weights(sample, pseudo=False)[0]
-        sample = take_tracks(sample, draw_tracks(asked, config.num_tracks, draw))
+        seen = visible_weights(sample, pseudo=False)
+        asked_frames = true_query_frames(sample, seen > 0) if own else np.zeros(seen.shape[1], np.int64)
+        drawn = draw_tracks((asked_frames >= 0).astype(np.float64) if own else seen[0], config.num_tracks, draw)
+        sample, asked_frames = take_tracks(sample, drawn), asked_frames[drawn]
     clip = _to_prepared_clip(sample, visible_weights(sample, pseudo=False), config.num_tracks)
+    if own:
+        clip = replace(clip, queries=track_queries(sample, asked_frames, known_tracks(sample), config.num_tracks))
     with_normals = clip.dataset not in config.without_normals
     return replace(clip, truth=prepare_truth(sample, clip.frame_weights > 0, config.num_tracks, with_normals=with_normals))
 
@@ -40,12 +54,15 @@ def prepare_labelled(sample: ClipSample, shape: StepShape, config: DataConfig, d
 def prepare_pseudo(sample: ClipSample, shape: StepShape, config: DataConfig, draw: np.random.Generator) -> PreparedClip:
     """A clip with pseudo tracks, beginning at a frame with queries; tracks are drawn by their weight in the window.
 
+    With `queries: own` the frames are in order, at least one query is among them, and tracks whose query is are drawn evenly.
     Raises: DataError, naming dataset and clip, if no track counts in the window, or the clip is one frame, in which nothing moves.
     """
     if len(sample.frames) < 2:
         raise DataError(
             f"{clip_name(sample)}: it has 1 frame, and tracks say something from 2 on; leave it out of the manifest, or take a longer video"
         )
+    if config.queries == "own":
+        return _prepare_pseudo_queries(sample, shape, config, draw)
     starts = pseudo_start_weights(sample, visible_weights(sample, pseudo=True))
     sample = take_frames(sample, draw_window(starts, shape.frames, config.augment, draw))
     sample = _augment(sample, shape, config.augment, draw, pseudo=True)
@@ -57,7 +74,35 @@ def prepare_pseudo(sample: ClipSample, shape: StepShape, config: DataConfig, dra
             f" {sample.frame_indices.tolist()} within the crop; label it with more queries, or widen augment.crop_side"
         )
     sample = take_tracks(sample, drawn)
-    clip = _to_prepared_clip(sample, weight[:, drawn], config.num_tracks)
+    return _with_pseudo_fields(_to_prepared_clip(sample, weight[:, drawn], config.num_tracks), sample, config)
+
+
+def _prepare_pseudo_queries(sample: ClipSample, shape: StepShape, config: DataConfig, draw: np.random.Generator) -> PreparedClip:
+    """A clip with pseudo tracks that begin where they were asked."""
+    asked = queries_asked_at(labelled_query_frames(sample, visible_weights(sample, pseudo=True)), len(sample.frames))
+    if not asked.any():
+        raise DataError(
+            f"{clip_name(sample)}: none of its tracks is trusted and in the image where it was asked; audit the label set (jobs/audit.py"
+            " run), which leaves such clips out"
+        )
+    frames = draw_ordered_window(asked, shape.frames, config.augment, draw)
+    known = labelled_positions(sample)[frames]
+    sample = _augment(take_frames(sample, frames), shape, config.augment, draw, pseudo=True)
+    weight = visible_weights(sample, pseudo=True)
+    asked_frames = labelled_query_frames(sample, weight)
+    drawn = draw_tracks((asked_frames >= 0).astype(np.float64), config.num_tracks, draw)
+    if not len(drawn):
+        raise DataError(
+            f"{clip_name(sample)}: none of its {weight.shape[1]} pseudo tracks was asked in the frames {sample.frame_indices.tolist()}"
+            " within the crop; label it with more queries, or widen augment.crop_side"
+        )
+    sample = take_tracks(sample, drawn)
+    clip = _with_pseudo_fields(_to_prepared_clip(sample, weight[:, drawn], config.num_tracks), sample, config)
+    return replace(clip, queries=track_queries(sample, asked_frames[drawn], known[:, drawn], config.num_tracks))
+
+
+def _with_pseudo_fields(clip: PreparedClip, sample: ClipSample, config: DataConfig) -> PreparedClip:
+    """The clip with what its labels and their audit know besides tracks."""
     signal = None if sample.pose_signal is None else torch.from_numpy(sample.pose_signal).float()
     return replace(
         clip,

@@ -2,6 +2,6 @@
 
 from trainer.families.objective import ClipShares, Objective, StepLosses
 from trainer.families.protocol import Family, InferenceDefaults, LossSettings
-from trainer.families.registry import family_of
+from trainer.families.registry import check_predicts, family_of
 
-__all__ = ["ClipShares", "Family", "InferenceDefaults", "LossSettings", "Objective", "StepLosses", "family_of"]
+__all__ = ["ClipShares", "Family", "InferenceDefaults", "LossSettings", "Objective", "StepLosses", "check_predicts", "family_of"]

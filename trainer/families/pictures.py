@@ -22,11 +22,8 @@ def draw_reconstruction(clips: ClipBatch, output: ModelOutput, clip: int = 0) ->
     points_from_above: all frames' points in the first camera, x right, z up, in their own colours; tracks_from_above: the tracker's points
     likewise, by time from blue to red.
     """
-    chosen = np.unique(np.linspace(0, clips.images.shape[1] - 1, _MOST_FRAMES).round().astype(int))
-    images = _array(clips.images[clip]).transpose(0, 2, 3, 1)
-    pixels, weight = _array(clips.observations.tracks_px[clip]), _array(clips.observations.frame_weights[clip])
-    factor = max(1, round(_LEAST_HEIGHT / images.shape[1]))
-    rows = [_draw_tracks(_enlarge(images[frame], factor), (pixels[frame] + 0.5) * factor - 0.5, weight[frame]) for frame in chosen]
+    images, chosen = _array(clips.images[clip]).transpose(0, 2, 3, 1), _chosen_frames(clips)
+    factor = _enlargement(clips)
     depth = _array(output.local_points[clip, ..., 2])
     points = _in_first_camera(output, output.local_points[clip].flatten(1, 2), clip)
     extent = np.quantile(np.abs(points[..., [0, 2]]), _SHARE) + 1e-6
@@ -36,11 +33,29 @@ def draw_reconstruction(clips: ClipBatch, output: ModelOutput, clip: int = 0) ->
         moved = _in_first_camera(output, output.traj3d_camera[-1][clip], clip)
         tracks = _draw_top_view(moved, np.broadcast_to(_turbo_colours(np.linspace(0.1, 0.9, len(moved)))[:, None], moved.shape), extent, 2)
     pictures = {
-        "frames": np.concatenate(rows, axis=1),
+        "frames": draw_frames(clips, clip),
         "depth": np.concatenate([_enlarge(_colour_depth(depth[frame], depth), factor) for frame in chosen], axis=1),
         "points_from_above": _draw_top_view(points, colours, extent, 1),
     }
     return pictures if tracks is None else {**pictures, "tracks_from_above": tracks}
+
+
+def draw_frames(clips: ClipBatch, clip: int) -> np.ndarray:
+    """Some frames of one clip side by side with the tracks that count, small ones enlarged: RGB uint8 "H W 3"."""
+    images, factor = _array(clips.images[clip]).transpose(0, 2, 3, 1), _enlargement(clips)
+    pixels, weight = _array(clips.observations.tracks_px[clip]), _array(clips.observations.frame_weights[clip])
+    rows = []
+    for frame in _chosen_frames(clips):
+        rows.append(_draw_tracks(_enlarge(images[frame], factor), (pixels[frame] + 0.5) * factor - 0.5, weight[frame]))
+    return np.concatenate(rows, axis=1)
+
+
+def _chosen_frames(clips: ClipBatch) -> np.ndarray:
+    return np.unique(np.linspace(0, clips.images.shape[1] - 1, _MOST_FRAMES).round().astype(int))
+
+
+def _enlargement(clips: ClipBatch) -> int:
+    return max(1, round(_LEAST_HEIGHT / clips.images.shape[-2]))
 
 
 def _enlarge(image: np.ndarray, factor: int) -> np.ndarray:

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from networks.building import Network
 from networks.weights import (
+    TrainingOrigin,
     TrainingShape,
+    TrainingSource,
     WeightCopy,
     copy_to_host,
     copy_weights,
@@ -31,8 +33,8 @@ from pipeline.errors import ConfigError, FormatError
 from pipeline.records.parsing import parse_record
 from trainer.loop.optimisation import WeightAverage
 
-SCHEMA_VERSION = 2
-_READABLE = (1, 2)  # without `best`, and with it
+SCHEMA_VERSION = 3
+_READABLE = (1, 2, 3)  # without `best`, with it, with `sources` too
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -58,6 +60,7 @@ class RunState:
     licenses: tuple[str, ...]  # of every clip and every weight that went in
     start_license: str | None  # of the weights that training began from
     best: BestCheckpoint | None = None  # so far
+    sources: tuple[TrainingSource, ...] = ()  # datasets and label sets, with those of the weights that training began from
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +83,8 @@ class LearnerCopy:
 
 def copy_learner(learner: Learner, state: RunState) -> LearnerCopy:
     """Copy all that a checkpoint holds of a learner, so that training may go on while it is written."""
-    about: dict[str, Any] = {"license": state.start_license, "trained_on": training_shape(state.config)}
+    origin = TrainingOrigin(sources=state.sources, licenses=state.licenses)
+    about: dict[str, Any] = {"license": state.start_license, "trained_on": training_shape(state.config), "origin": origin}
     average = None
     if learner.average is not None:
         with learner.average.applied_to(learner.model):
@@ -138,7 +142,8 @@ def read_state(out: str, step: int) -> RunState:
             raise FormatError(f"{uri} has schema version {version}, this trackmill reads {_READABLE[0]} to {SCHEMA_VERSION}; {remedy}")
         del table["kind"]
         best = table.get("best")
-        return RunState(**{**table, "licenses": tuple(table["licenses"]), "best": best and BestCheckpoint(**best)})
+        sources = tuple(parse_record(TrainingSource, source, "sources") for source in table.get("sources", ()))
+        return RunState(**{**table, "licenses": tuple(table["licenses"]), "best": best and BestCheckpoint(**best), "sources": sources})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{uri} is no state of a training ({error!r}); delete it to resume from an older checkpoint") from error
 

@@ -22,7 +22,7 @@ from trainer.loop.validation import ValidationSettings, parse_validation
 
 SHIPPED = Path(__file__).parents[2] / "configs"  # beside our packages, in a checkout and where a wheel was installed
 _SINCE_THEN = {"accumulate": 1}  # what a run did before there was the setting
-_DATA_SINCE_THEN = {"max_images": None}
+_DATA_SINCE_THEN = {"max_images": None, "queries": "first", "one_pseudo_part_per_batch": False}
 FILLED_IN = ("fit", "on_error", "split", "num_frames")  # by `parse_data_config`, in other ways than StreamConfig would
 
 
@@ -30,9 +30,10 @@ FILLED_IN = ("fit", "on_error", "split", "num_frames")  # by `parse_data_config`
 class ModelSettings:
     """The network, and the weights that it begins from."""
 
-    name: str = "trajvg"  # trajvg, pi3 or pi3x
+    name: str = "trajvg"  # one that a family trains, such as trajvg, pi3, track4world, cotracker3-online
     config: Mapping[str, Any] = field(default_factory=dict)  # sizes by section; what is left out has the public checkpoint's size
-    start: str | None = None  # weights to begin from (path, URL, hf://org/repo/file), of this or a smaller model; None: fresh
+    # weights to begin from (path, URL, hf://org/repo/file), of this or a smaller model; None: fresh. A YAML file may list them by name
+    start: str | None = None
     start_sha256: str | None = None  # refuse any other file
 
 
@@ -138,6 +139,7 @@ def read_config(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Tr
     for change in changes:
         _apply_change(table, change)
     try:
+        _choose_start(table.get("model"))
         if "data" in table:
             table["data"] = parse_data_config(table["data"])
             if table.get("validation") is not None:
@@ -147,6 +149,15 @@ def read_config(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Tr
         return parse_record(TrainConfig, table, "")
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def _choose_start(model: object) -> None:
+    """Of several `start` by the model's name, take the model's own, in place. Raises ConfigError where there is none."""
+    if isinstance(model, dict) and isinstance(model.get("start"), dict):
+        name, starts = model.get("name", ModelSettings().name), model["start"]
+        if name not in starts:
+            raise ConfigError(f"model.start has weights for {', '.join(map(str, starts))}, and model.name is {name}; add its own, or null")
+        model["start"] = starts[name]
 
 
 def find_config(given: str | os.PathLike[str]) -> Path:

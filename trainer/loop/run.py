@@ -15,7 +15,7 @@ import yaml
 from networks import build_model
 from networks.building import Network
 from networks.inputs import fitted_size
-from networks.weights import read_weights, start_from
+from networks.weights import TrainingOrigin, read_weights, start_from
 from pipeline import storage
 from pipeline.errors import ConfigError, DataError
 from trainer.data import StepBatch, StepLoader
@@ -28,6 +28,7 @@ from trainer.loop.config import TrainConfig, config_table
 from trainer.loop.logger_registry import find_loggers, open_loggers
 from trainer.loop.logs import OnStep, StepLog
 from trainer.loop.optimisation import freeze
+from trainer.loop.origin import origin_of_data, origin_of_start
 from trainer.loop.resuming import check_same_start, run_start, saved_state
 from trainer.loop.step_report import ProcessRank, gather_over_processes
 from trainer.loop.train_step import TrainStep, make_objective
@@ -96,7 +97,7 @@ def train(
     check_same_start(gather_over_processes(run_start(config, saved), process), config.out)
     openers = find_loggers(config) if process.leads else ()
     family = family_of(config.model.name)
-    model, start_license = _make_model(config, fresh=saved is None or family.keeps_start(config.loss_settings))
+    model, start = _make_model(config, fresh=saved is None or family.keeps_start(config.loss_settings))
     check_image_sizes(family, model, config.data.shape, config.loss_settings)
     validation = open_validation(config, process, model)
     freeze(model, config.frozen)
@@ -108,7 +109,7 @@ def train(
         load_checkpoint(config.out, saved.step, learner)
     elif process.leads:
         storage.publish_bytes(storage.join(config.out, "config.yaml"), yaml.safe_dump(config_table(config), sort_keys=False).encode())
-    state = saved or _initial_state(config, start_license)
+    state = saved or _initial_state(config, start, TrainingOrigin() if open_batches else origin_of_data(config.data))
     if process.leads:
         remove_later_rows(config.out, state.step)
         publish_best(config.out, state.best)
@@ -176,6 +177,7 @@ class _Loop:
                     licenses=tuple(sorted(licenses)),
                     start_license=state.start_license,
                     best=better or state.best,
+                    sources=state.sources,
                 )
                 self._save(state)
         return state, loss
@@ -202,19 +204,35 @@ class _Loop:
             self.writer.save(state, self.learner)
 
 
-def _make_model(config: TrainConfig, *, fresh: bool) -> tuple[Network, str | None]:
-    """The network, and the licence of the weights that it begins from."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Start:
+    """The weights that a training begins from."""
+
+    license: str | None = None
+    origin: TrainingOrigin = TrainingOrigin()
+
+
+def _make_model(config: TrainConfig, *, fresh: bool) -> tuple[Network, _Start]:
+    """The network, and what it begins from."""
     settings = config.model
     model = build_model(settings.name, settings.config, generator=torch.Generator().manual_seed(config.seed))
     if settings.start is None or not fresh:
-        return model, None
-    return model, start_from(model, read_weights(settings.start, sha256=settings.start_sha256)).license
+        return model, _Start()
+    file = read_weights(settings.start, sha256=settings.start_sha256)
+    return model, _Start(license=start_from(model, file).license, origin=origin_of_start(file))
 
 
-def _initial_state(config: TrainConfig, start_license: str | None) -> RunState:
-    licenses = () if start_license is None else (start_license,)
+def _initial_state(config: TrainConfig, start: _Start, data: TrainingOrigin) -> RunState:
+    origin = start.origin.joined(data)
     return RunState(
-        step=0, config=config_table(config), data={}, num_guarded=0, num_skipped=0, licenses=licenses, start_license=start_license
+        step=0,
+        config=config_table(config),
+        data={},
+        num_guarded=0,
+        num_skipped=0,
+        licenses=origin.licenses,
+        start_license=start.license,
+        sources=origin.sources,
     )
 
 

@@ -18,7 +18,7 @@ from pipeline.stream import ClipStream, StreamConfig
 from pipeline.stream.assemble import ItemReader, SkippedClip, assemble
 from pipeline.stream.survivors import Survivor
 from trainer.evaluation import PROTOCOLS, TRACKING, ClipScores, EvaluationSettings, measure_model, stream_of_truth, summarise
-from trainer.families import Family
+from trainer.families import Family, check_predicts
 from trainer.loop.checkpoints import Learner
 from trainer.loop.step_report import ProcessRank, gather_over_processes
 from trainer.loop.validation_rows import ValidationRow
@@ -105,6 +105,7 @@ def _with_pixels(part: object, pixels: int) -> object:
 
 def check_validation(settings: ValidationSettings, family: Family, model: Network) -> None:
     """Raises: ConfigError for measures that the model cannot have."""
+    check_predicts(family, model)
     for part in settings.parts:
         geometry = "model" if family.infers(model) else "truth"
         if part.evaluation.geometry != geometry:

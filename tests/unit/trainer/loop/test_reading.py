@@ -31,6 +31,9 @@ STAGES = (
     "track4world_tiny",
     "track4world_geometry",
     "track4world_motion",
+    "cotracker3_student",
+    "cotracker3_tiny",
+    "tracker_small",
 )
 
 
@@ -45,6 +48,14 @@ def test_shipped_stages_fit_their_network_and_survive_writing(name: str, tmp_pat
     again = tmp_path / "config.yaml"
     again.write_text(yaml.safe_dump(config_table(config)))
     assert read_config(again) == config
+
+
+def test_the_student_s_variant_is_one_key_that_brings_its_own_weights() -> None:
+    names = ("cotracker3-online", "cotracker3-offline")
+    starts = [read_config(CONFIGS / "cotracker3_student.yaml", [f"model.name={name}"]).model.start for name in names]
+    assert starts == [f"hf://facebook/cotracker3/baseline_{variant}.pth" for variant in ("online", "offline")]
+    with pytest.raises(ConfigError, match="has weights for cotracker3-online, cotracker3-offline, and model.name is pi3"):
+        read_config(CONFIGS / "cotracker3_student.yaml", ["model.name=pi3", "losses=null"])
 
 
 def test_images_too_small_for_the_tracker_are_refused_before_the_first_step() -> None:

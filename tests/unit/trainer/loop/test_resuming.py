@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from networks.weights import TrainingSource
 from pipeline.errors import ConfigError, FormatError
 from tests.unit.trainer.loop.rendered import make_data
 from trainer.data import parse_data_config
@@ -29,11 +30,12 @@ def test_processes_must_begin_at_the_same_step_of_the_same_run() -> None:
         check_same_start([here, run_start(replace(CONFIG, seed=1), STATE)], "/runs/a")
 
 
-def write_state(out: Path, state: RunState, version: int = 2) -> None:
+def write_state(out: Path, state: RunState, version: int = 3) -> None:
     (out / "checkpoints").mkdir(exist_ok=True)
     table = {"schema_version": version, "kind": "training_state", **asdict(state)}
-    if version == 1:
-        del table["best"]
+    for name, since in (("best", 2), ("sources", 3)):
+        if version < since:
+            del table[name]
     (out / f"checkpoints/{state.step:08d}.json").write_text(json.dumps(table))
 
 
@@ -58,11 +60,15 @@ def test_the_best_checkpoint_is_looked_for_anew_when_it_is_gone_or_measured_othe
     assert best_for((part,)) is None
 
 
-def test_states_of_the_first_version_are_read_and_newer_ones_refused(tmp_path: Path) -> None:
-    write_state(tmp_path, STATE, version=1)
-    assert read_state(str(tmp_path), 2) == replace(STATE, config=json.loads(json.dumps(STATE.config)))
-    write_state(tmp_path, STATE, version=3)
-    with pytest.raises(FormatError, match="has schema version 3, this trackmill reads 1 to 2; update trackmill"):
+def test_states_of_earlier_versions_are_read_and_newer_ones_refused(tmp_path: Path) -> None:
+    for version in (1, 2):
+        write_state(tmp_path, STATE, version=version)
+        assert read_state(str(tmp_path), 2) == replace(STATE, config=json.loads(json.dumps(STATE.config)))
+    known = replace(STATE, sources=(TrainingSource(dataset="wild", labels=("dis-flow-1a2b3c4d",)),))
+    write_state(tmp_path, known)
+    assert read_state(str(tmp_path), 2).sources == known.sources
+    write_state(tmp_path, STATE, version=4)
+    with pytest.raises(FormatError, match="has schema version 4, this trackmill reads 1 to 3; update trackmill"):
         read_state(str(tmp_path), 2)
 
 

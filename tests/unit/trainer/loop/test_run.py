@@ -366,6 +366,6 @@ def test_losses_are_of_the_model_s_family(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="losses are TrajVGLosses, expected Pi3Losses, of model pi3"):
         make_config(tmp_path, model=ModelSettings(name="pi3", config=TINY), losses=TrajVGLosses())
     with pytest.raises(
-        ConfigError, match="'cotracker3-online' cannot be trained; models that can are pi3, pi3x, st4rtrack, track4world, trajvg"
+        ConfigError, match="'dust3r' cannot be trained; models that can are cotracker3-offline, cotracker3-online, pi3, pi3x, st4rtrack,"
     ):
-        make_config(tmp_path, model=ModelSettings(name="cotracker3-online"), losses=None)
+        make_config(tmp_path, model=ModelSettings(name="dust3r"), losses=None)

@@ -3,26 +3,12 @@
 import functools
 import json
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 import typer
 from typer.testing import CliRunner
-
-BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _beside_the_benchmarks():
-    """They import each other by name, as scripts of one folder; one thread, as nothing here is large enough for more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
-        yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The refiner of chains and what it learns from: places by hand, the virtual camera, the losses, a training that was killed."""
 
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -11,19 +10,6 @@ import torch
 from pipeline.errors import DataError
 from pipeline.records import ClipFrames, FramesInMemory
 from tests.textured_plane import plane
-
-BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _beside_the_benchmarks():
-    """They import each other by name, as scripts of one folder; one thread, as nothing here is large enough for more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
-        yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -2,14 +2,15 @@
 
 The same bases and pools of clips as benchmarks/self_supervision.py, taken from its folder if they are there and made if not. From each
 seed's base, which has learned depth and cameras, one network per arm goes on with all of its parts: the same labelled clips in the same
-order, and wild ones where L_self asks for them. Measured on wild clips that nothing else is done with. Run again, it goes on where it
-stopped.
+order, and wild ones where L_self asks for them. Two controls stand beside: the base as it is, and L_self with another clip's tracks.
+Measured on wild clips that nothing else is done with. Run again, it goes on where it stopped.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,6 +48,10 @@ ARMS = {  # each has all that the one before it has
     "+ L_cam": _CAM,
     "+ L_self": replace(_CAM, self_supervised=CouplingWeights(camera_poses=100)),  # as configs/small.yaml has it
 }
+LAST = "+ L_self"
+CONTROL = "+ L_self, another clip's tracks"  # beside the last arm
+BASE = "the base"  # what all arms start from; it cannot track yet
+ROWS = (BASE, *ARMS, CONTROL)
 TABLES = {
     "table 8, point maps": {"accuracy": "Acc, m", "completion": "Comp, m", "normal_consistency": "NC"},
     "table 10, tracks in space": {"aj": "AJ", "apd": "APD", "oa": "OA"},
@@ -92,11 +97,11 @@ def main(
         rate=rate,
         share=share,
     )
-    make_data(plan, side_by_side)
+    make_data(plan, side_by_side, shared=("test",))
     with ProcessPoolExecutor(side_by_side, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         list(pool.map(train_one_base, [plan] * seeds, range(seeds), [True] * seeds))
-        arms = [(seed, name) for name in ARMS for seed in range(seeds)]
-        scores = dict(zip(arms, pool.map(train_arm, [plan] * len(arms), *zip(*arms, strict=True)), strict=True))
+        rows = [(seed, name) for name in ROWS for seed in range(seeds)]
+        scores = dict(zip(rows, pool.map(scores_of, [plan] * len(rows), *zip(*rows, strict=True)), strict=True))
     result = {
         "what": "a tiny TrajVG, its losses added one after the other; differences are arm less the one before it, on the same clips",
         "plan": {name: value for name, value in asdict(plan).items() if name != "out"},
@@ -108,13 +113,15 @@ def main(
     typer.echo(json.dumps(result, indent=1, ensure_ascii=False))
 
 
-def train_arm(plan: Plan, seed: int, name: str) -> list[dict[str, float]]:
-    """From the base, and its values on the test clips."""
-    file = plan.file(seed, f"ablation {list(ARMS).index(name)}")
+def scores_of(plan: Plan, seed: int, name: str) -> list[dict[str, float]]:
+    """Values of a row on the test clips; its network goes on from the base, or is the base."""
+    file = plan.file(seed, f"ablation {ROWS.index(name)}")
     if not file.exists():
-        model, losses = restored(plan, seed, base_name(given=True)), ARMS[name]
-        train_whole(model, Arm(), plan.pools(seed), losses, seed=seed, steps=plan.whole_steps, rate=plan.rate)
-        save(measure(model, plan.windows("test"), tracks=losses.needs_tracks), file)
+        model, losses = restored(plan, seed, base_name(given=True)), ARMS[LAST] if name == CONTROL else ARMS.get(name)
+        if losses is not None:
+            arm = Arm(tracks="shuffled" if name == CONTROL else "audited")
+            train_whole(model, arm, plan.pools(seed), losses, seed=seed, steps=plan.whole_steps, rate=plan.rate)
+        save(measure(model, plan.windows("test"), tracks=losses is not None and losses.needs_tracks), file)
     values: list[dict[str, float]] = torch.load(file, weights_only=False)
     return values
 
@@ -167,21 +174,25 @@ def track_values(output: ModelOutput, window: Window) -> dict[str, float]:
 
 
 def rows_of(table: str, seeds: Sequence[int], scores: Mapping[tuple[int, str], Sequence[Mapping[str, float]]]) -> dict[str, Any]:
-    """Of every arm that has these values: a mean per seed, the difference from the arm before it, and the paper's row."""
+    """Of all that have these values: a mean per seed, the difference from the row before it, or L_self's control, and the paper's row."""
     measures = TABLES[table]
 
     def values(name: str, part: str) -> np.ndarray:
         return np.array([[clip[part] for clip in scores[seed, name]] for seed in seeds])
 
-    names = [name for name in ARMS if next(iter(measures)) in scores[seeds[0], name][0]]
-    rows: dict[str, Any] = {}
-    for before, name in zip([None, *names], names, strict=False):
-        rows[name] = {title: np.nanmean(values(name, part), axis=1).round(5).tolist() for part, title in measures.items()}
-        if before is not None:
-            less = {title: difference(values(before, part), values(name, part)) for part, title in measures.items()}
-            rows[name]["less_the_one_before"] = less
-        if name in PAPER[table]:
-            rows[name]["paper"] = dict(zip(measures.values(), PAPER[table][name], strict=True))
+    def against(base: str, name: str) -> dict[str, Any]:
+        return {title: difference(values(base, part), values(name, part)) for part, title in measures.items()}
+
+    names = [name for name in (BASE, *ARMS) if next(iter(measures)) in scores[seeds[0], name][0]]
+    rows: dict[str, Any] = {
+        name: {title: np.nanmean(values(name, part), axis=1).round(5).tolist() for part, title in measures.items()}
+        for name in (*names, CONTROL)
+    }
+    for before, name in pairwise(names):
+        rows[name]["less_the_one_before"] = against(before, name)
+    rows[LAST]["less_its_control"] = against(CONTROL, LAST)
+    for name, figures in PAPER[table].items():
+        rows[name]["paper"] = dict(zip(measures.values(), figures, strict=True))
     return rows
 
 

@@ -143,11 +143,11 @@ def compare_arms(seeds: Sequence[int], run: Callable[..., dict[tuple[Any, ...], 
     }
 
 
-def make_data(plan: Plan, side_by_side: int) -> None:
-    """Render, label, audit, prepare."""
+def make_data(plan: Plan, side_by_side: int, shared: Sequence[str] = tuple(SHARED)) -> None:
+    """Render, label, audit, prepare: the seeds' pools, and those of SHARED that are named."""
     studio = [(f"studio_{seed}", STUDIO_CLIPS, STUDIO_SEED + seed) for seed in range(max(plan.seeds, plan.pixel_seeds))]
     wild = [(f"wild_{seed}", WILD_CLIPS, WILD_SEED + seed) for seed in range(plan.seeds)]
-    datasets = [*((name, *made) for name, made in SHARED.items()), *studio, *wild]
+    datasets = [*((name, *SHARED[name]) for name in shared), *studio, *wild]
     with ThreadPoolExecutor(side_by_side) as pool:
         list(pool.map(lambda dataset: make_dataset(plan, *dataset), datasets))
 

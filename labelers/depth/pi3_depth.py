@@ -10,13 +10,14 @@ from torch import Tensor
 
 from labelers.depth.maps import depth_of, resize_maps
 from labelers.options import check_choice, check_count
+from labelers.parentage import inherited_license, parents_of
 from labelers.protocol import LabelerProvenance
 from networks import model_name
 from networks.inputs import PIXEL_BUDGET, fitted_size, resize_frames
 from networks.layers.computing import FORWARD_PRECISIONS, ForwardPrecision, forward_precision
 from networks.pi3 import Backbone, ModelOutput, expect_backbone
 from networks.pi3.geometry import ConvGeometry
-from networks.weights import license_of, load_model, read_weights
+from networks.weights import load_model, read_weights
 from pipeline.errors import MemoryExhausted
 from pipeline.records import ClipFrames, DepthLabels
 
@@ -42,7 +43,7 @@ class Pi3DepthLabeler:
         Args:
             checkpoint: weights of π³, Pi3X or TrajVG, or a file of our training: a path, `hf://OWNER/MODEL/FILE` or a URL.
             sha256: refuse any other file.
-            license: of the checkpoint, where the file does not say.
+            license: recorded beside the labels; None: those that the checkpoint names.
             pixel_budget: pixels of a frame as the network sees it, at most.
             precision: float32, or autocast to bfloat16 or float16; heads compute in float32 in any case.
             device: where to compute, as torch names it.
@@ -52,7 +53,7 @@ class Pi3DepthLabeler:
         check_choice("precision", precision, FORWARD_PRECISIONS)
         self._device, self._pixel_budget, self._precision = torch.device(device), pixel_budget, precision
         self._file = read_weights(checkpoint, sha256=sha256)
-        self._license = license or license_of(self._file)
+        self._license = inherited_license(self._file) if license is None else license
         with self._device:
             self._model: Backbone = expect_backbone(load_model(checkpoint, sha256=self._file.sha256)).eval()
         fitted_size(1.0, pixel_budget, patch=self._patch)  # a budget below one patch is an error now
@@ -73,6 +74,7 @@ class Pi3DepthLabeler:
             precision=self._precision,
             versions={"numpy": np.__version__, "pillow": PIL.__version__, "torch": torch.__version__},
             license=self._license,
+            parents=parents_of(self._file),
         )
 
     @property

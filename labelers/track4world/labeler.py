@@ -10,6 +10,7 @@ import PIL
 import torch
 
 from labelers.options import check_choice, check_count, check_number
+from labelers.parentage import inherited_license, parents_of
 from labelers.protocol import LabelerProvenance
 from labelers.track4world.config import ITERATIONS, EngineConfig
 from labelers.track4world.engine import Track4WorldEngine
@@ -42,7 +43,7 @@ class Track4WorldLabeler:
     checkpoint: str = field(metadata=MACHINE)  # a path, hf://OWNER/MODEL/FILE or a URL; identified by its hash
     kind: Kind = "tracks"
     sha256: str | None = field(default=None, metadata=MACHINE)  # refuse any other file
-    license: str | None = field(default=None, metadata=MACHINE)  # of the checkpoint, where the file does not say
+    license: str | None = field(default=None, metadata=MACHINE)  # recorded beside the labels; None: those that the checkpoint names
     visible_above: float = 0.5  # visibility x confidence: above it a point is visible, and flow is valid
     pairs: FlowPairs = "stride"  # of flow: each frame to that `stride` after it; or `reference`: one frame to each other
     stride: int = 1  # of flow from each frame; below 0 it goes back in time
@@ -96,7 +97,8 @@ class Track4WorldLabeler:
             checkpoint_sha256=self._weights.sha256,
             precision=self.precision,
             versions={"numpy": np.__version__, "pillow": PIL.__version__, "torch": torch.__version__},
-            license=self.license or self._loaded.license,
+            license=self._loaded.license,
+            parents=parents_of(self._weights),
         )
 
     def _engine_config(self) -> EngineConfig:
@@ -200,15 +202,16 @@ class Track4WorldLabeler:
             raise ConfigError(
                 f"{file.source} holds weights of {described.model}; labeler track4world needs those of track4world, such as {published}"
             )
+        license = inherited_license(file) if self.license is None else self.license
         with torch.device(self.device):
-            model = cast(Track4World, build_with_weights(described.model, described.config, file, license=self.license))
+            model = cast(Track4World, build_with_weights(described.model, described.config, file, license=license))
         if model.backbone is None:
             raise ConfigError(
                 f"{file.source} holds Track4World over a backbone that is not here, such as Depth-Anything-3, and labels begin at the"
                 f" frames; take one over Pi3X or TrajVG, such as {published}"
             )
         engine = Track4WorldEngine(model.requires_grad_(False), self._engine_config())
-        return _Loaded(replace(file, tensors={}), described.license, engine)
+        return _Loaded(replace(file, tensors={}), license, engine)
 
 
 @dataclass(frozen=True, slots=True)

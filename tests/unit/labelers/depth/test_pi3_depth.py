@@ -7,7 +7,7 @@ import torch
 
 from labelers import kind_of, make_labeler
 from networks import build_model
-from networks.weights import save_weights
+from networks.weights import TrainingOrigin, TrainingSource, save_weights
 from pipeline.errors import ConfigError
 from pipeline.records import ClipFrames, FramesInMemory
 from tests.tiny_network import TINY
@@ -52,6 +52,15 @@ def test_any_size_is_labelled_and_provenance_says_by_what(checkpoint):
     assert made.checkpoint_sha256 == hashlib.sha256(Path(path).read_bytes()).hexdigest()
     assert (made.options, made.license) == ({"network": name, "pixel_budget": BUDGET}, "CC0")
     assert made.facts["depth_scale"] == "relative"
+
+
+def test_a_network_of_our_training_hands_on_what_it_was_made_of(tmp_path):
+    origin = TrainingOrigin(sources=(TrainingSource(dataset="walks", labels=("dis-flow-1a2b3c4d",)),), licenses=("CC BY 4.0",))
+    path = str(tmp_path / "trained.safetensors")
+    save_weights(path, build_model("pi3", TINY), license="CC0", origin=origin)
+    made = make_labeler("pi3-depth", checkpoint=path, pixel_budget=BUDGET).provenance()
+    assert made.license == "CC0; CC BY 4.0"
+    assert made.parents == {"sources": [{"dataset": "walks", "labels": ["dis-flow-1a2b3c4d"], "audit": None}], "licenses": ["CC BY 4.0"]}
 
 
 def test_a_budget_below_one_patch_and_another_network_are_refused(checkpoint, tmp_path):

@@ -15,7 +15,7 @@ from labelers.track4world.targets import ClipGeometry
 from networks import build_model
 from networks.inputs import resize_frames
 from networks.track4world.bundle import Padding
-from networks.weights import load_model, save_weights
+from networks.weights import TrainingOrigin, load_model, save_weights
 from pipeline.errors import ConfigError, DataError
 from pipeline.records import ClipFrames, FlowLabels, FramesInMemory, TrackLabels, Tracks3dLabels
 from pipeline.records.pixel_transforms import resize_points
@@ -30,7 +30,7 @@ CONFIG = EngineConfig(iterations=1)
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> str:
     path = str(tmp_path_factory.mktemp("track4world") / "small.safetensors")
-    save_weights(path, fill(build_model("track4world", e2e_config("pi3x"))), license="CC0")
+    save_weights(path, fill(build_model("track4world", e2e_config("pi3x"))), license="CC0", origin=TrainingOrigin(licenses=("CC BY 4.0",)))
     return path
 
 
@@ -170,7 +170,8 @@ def test_flow_from_one_frame_is_that_of_its_runs_and_kept_at_the_other_frame(che
 def test_provenance_says_by_what_and_what_the_labels_mean(checkpoint):
     made = labeler(checkpoint, kind="tracks3d", visible_above=0.25).provenance()
     assert made.checkpoint_sha256 == hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()
-    assert made.license == "CC0"
+    assert made.license == "CC0; CC BY 4.0"
+    assert made.parents == {"sources": [], "licenses": ["CC BY 4.0"]}
     assert made.options == {"kind": "tracks3d", "visible_above": 0.25, "iterations": 1, "pixel_budget": 255_000}
     assert made.visibility_rule == "visibility x confidence > 0.25; visible at the query itself"
     assert made.facts["tracks3d_scale"] == "relative"

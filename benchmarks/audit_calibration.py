@@ -7,6 +7,7 @@ come with the package were made.
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -22,11 +23,15 @@ from pipeline.audit.calibrating.fit import TermPlan, cross_validate
 from pipeline.audit.calibrating.gather import AuditedDataset, gather
 from pipeline.audit.calibrating.records import calibration_document, write_calibration
 from pipeline.audit.calibrating.samples import samples_of
-from pipeline.labels import list_label_sets
 from pipeline.shards.plan import read_plan_counts
 
 HERE = Path(__file__).parents[1]
-LABELERS = ("dis-flow", "lucas-kanade")
+LABELERS = {  # record: labeler and its options
+    "dis-flow": ("dis-flow",),
+    "dis-flow-jumps": ("dis-flow", "--option", "jumps=[1,2,4,8]"),
+    "lucas-kanade": ("lucas-kanade",),
+}
+VOTERS = ("dis-flow", "lucas-kanade")  # of the consensus
 
 
 def main(
@@ -34,23 +39,27 @@ def main(
     suite: Annotated[Path, typer.Option(help="Domains, seeds and sizes.")] = HERE / "configs" / "audit_suite.yaml",
     cycle: Annotated[bool, typer.Option(help="Follow every track back as well, and let the calibration use it.")] = False,
     consensus: Annotated[
-        bool, typer.Option(help="Also for the consensus of these labelers, each trusted by its shipped calibration.")
+        bool, typer.Option(help="Also for the consensus of two of these labelers, each trusted by its shipped calibration.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the records, one file per labeler.")] = None,
+    side_by_side: Annotated[int, typer.Option(help="Datasets that are worked on at a time.")] = 2,
 ) -> None:
     """Print one JSON."""
     if consensus and cycle:
         raise typer.BadParameter("a consensus has no way back; give --consensus or --cycle")
     plan = yaml.safe_load(suite.read_text())
-    halves = {half: [_made(folder / half / part["domain"], part, plan) for part in plan[half]] for half in ("fit", "held_out")}
+    parts = [(half, part) for half in ("fit", "held_out") for part in plan[half]]
     results = {}
-    for labeler in (*LABELERS, "consensus") if consensus else LABELERS:
-        made = _fused if labeler == "consensus" else partial(_audited, labeler=labeler, num_tracks=plan["tracks"], cycle=cycle)
-        audits = {half: [made(root) for root in roots] for half, roots in halves.items()}
-        results[labeler] = _figures(audits["fit"], audits["held_out"], cycle)
-        if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            write_calibration(str(out / f"{labeler}.json"), calibrate(audits["fit"], audits["held_out"], _terms(cycle)))
+    with ThreadPoolExecutor(side_by_side) as pool:
+        roots = list(pool.map(lambda each: _made(folder / each[0] / each[1]["domain"], each[1], plan), parts))
+        for record in (*LABELERS, "consensus") if consensus else LABELERS:
+            made = _fused if record == "consensus" else partial(_audited, record=record)
+            found = list(pool.map(partial(made, num_tracks=plan["tracks"], cycle=cycle), roots))
+            audits = {half: [each for each, (its, _) in zip(found, parts, strict=True) if its == half] for half in ("fit", "held_out")}
+            results[record] = _figures(audits["fit"], audits["held_out"], cycle)
+            if out is not None:
+                out.mkdir(parents=True, exist_ok=True)
+                write_calibration(str(out / f"{record}.json"), calibrate(audits["fit"], audits["held_out"], _terms(cycle)))
     what = "probability of bad tracks, fitted on one half of the suite and tested on the other; AUROC over all tracks unless said otherwise"
     typer.echo(json.dumps({"what": what, "suite": plan, "cycle": cycle, "results": results, "machine": machine()}, indent=1))
 
@@ -64,19 +73,17 @@ def _made(root: Path, part: dict[str, Any], plan: dict[str, Any]) -> Path:
     return root
 
 
-def _audited(root: Path, labeler: str, num_tracks: int, cycle: bool) -> AuditedDataset:
-    back = ("--cycle",) if cycle else ()
-    _job("pseudolabel.py", "--root", root, "--labeler", labeler, "--query-policy", "truth", "--queries", num_tracks, *back)
-    name = _label_set(root, labeler, cycle)
+def _audited(root: Path, *, record: str, num_tracks: int, cycle: bool) -> AuditedDataset:
+    name = _labelled(root, record, num_tracks, cycle)
     options = ("--calibration", "none", "--cycle", "stored" if cycle else "none", "--no-gate")
     _job("audit.py", "run", "--root", root, "--labels", name, *options)
     return gather(str(root), name)
 
 
-def _fused(root: Path) -> AuditedDataset:
+def _fused(root: Path, *, num_tracks: int, cycle: bool) -> AuditedDataset:
     """The consensus of sets that were labelled before, audited without a calibration of its own."""
     members: list[str] = []
-    for name in (_label_set(root, labeler, cycle=False) for labeler in LABELERS):
+    for name in (_labelled(root, voter, num_tracks, cycle) for voter in VOTERS):
         _job("audit.py", "run", "--root", root, "--labels", name, "--name", f"{name}-calibrated", "--no-gate")
         members += ["--labels", name, "--audit", f"{name}-calibrated"]
     fused = _job("consensus.py", "--root", root, *members)
@@ -84,13 +91,11 @@ def _fused(root: Path) -> AuditedDataset:
     return gather(str(root), fused)
 
 
-def _label_set(root: Path, labeler: str, cycle: bool) -> str:
-    (name,) = (each for each in list_label_sets(str(root)) if each.startswith(labeler) and _has_cycle(root, each) == cycle)
-    return name
-
-
-def _has_cycle(root: Path, label_set: str) -> bool:
-    return bool(json.loads((root / "labels" / label_set / "label_set.json").read_text())["configuration"].get("cycle", False))
+def _labelled(root: Path, record: str, num_tracks: int, cycle: bool) -> str:
+    """The label set's name; it is made where it is not there."""
+    back = ("--cycle",) if cycle else ()
+    queries = ("--query-policy", "truth", "--queries", num_tracks)
+    return _job("pseudolabel.py", "--root", root, "--labeler", *LABELERS[record], *queries, *back)
 
 
 def _job(name: str, *arguments: object) -> str:

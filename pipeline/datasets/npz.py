@@ -11,8 +11,9 @@ from typing import IO, Any
 import numpy as np
 
 from pipeline import storage
-from pipeline.datasets.safe_pickle import NpyHeader, load_npy, read_npy_header
+from pipeline.datasets.safe_pickle import load_checked, load_npy
 from pipeline.errors import DataError
+from pipeline.records.npy_headers import NpyHeader, read_npy_header
 
 _PIECE = 2**20
 
@@ -33,7 +34,7 @@ class NpzFile:
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of an array, from its header."""
         with self._member(name) as handle:
-            return read_npy_header(handle, self._named(name)).shape
+            return self._header(handle, name).shape
 
     def read(self, name: str) -> Any:
         """A whole array; arrays of objects are read by the restricted unpickler."""
@@ -46,12 +47,16 @@ class NpzFile:
         What lies before them is decompressed piece by piece and forgotten. Raises: DataError if the array has not as many rows.
         """
         with self._member(name) as handle:
-            header = read_npy_header(handle, self._named(name))
+            header = self._header(handle, name)
             if not header.shape or first + count > header.shape[0]:
                 raise DataError(f"{self._named(name)}: shape {list(header.shape)}, expected at least {first + count} rows")
             if not header.dtype.hasobject and not header.fortran_order:
                 return _rows(handle, header, first, count)
         return np.asarray(self.read(name)[first : first + count])
+
+    def _header(self, handle: IO[bytes], name: str) -> NpyHeader:
+        header: NpyHeader = load_checked(lambda: read_npy_header(handle), where=self._named(name))
+        return header
 
     @contextmanager
     def _member(self, name: str) -> Iterator[IO[bytes]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.datasets.files import read_file
 from pipeline.errors import DataError
+from pipeline.records.npy_headers import retry_parsing
 from pipeline.video.images import decode_image
 
 _ROOM_M = 10.0
@@ -112,7 +113,7 @@ def read_npy(uri: str, *, kinds: str, dimensions: int) -> np.ndarray:
     """A NumPy file of an array of so many dimensions, whose dtype is of one of the kinds (f, b, i, u). Raises: DataError."""
     data = read_file(uri)
     try:
-        array = np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
+        array = np.asarray(retry_parsing(lambda: np.load(io.BytesIO(data), allow_pickle=False)))
     except (ValueError, EOFError) as error:
         raise DataError(f"{uri}: {len(data)} bytes that are no NumPy array ({error}); download it again") from error
     if array.dtype.kind not in kinds or array.ndim != dimensions:

@@ -13,6 +13,7 @@ from numpy._core.multiarray import _reconstruct, scalar
 from numpy._core.numeric import _frombuffer  # type: ignore[attr-defined]  # how pickles of protocol 5 make arrays; not in the stubs
 
 from pipeline.errors import DataError
+from pipeline.records.npy_headers import NpyHeader, read_npy_header, retry_parsing
 
 
 def _latin1_bytes(text: str, encoding: str) -> bytes:
@@ -93,28 +94,8 @@ def load_npy(data: bytes, where: str, *, trust_pickle: bool = False) -> Any:
     Raises: DataError.
     """
     handle = io.BytesIO(data)
-    header = read_npy_header(handle, where)
+    header: NpyHeader = load_checked(lambda: read_npy_header(handle), where=where)
     if header.dtype.hasobject:
         array = load_pickle(handle, where, trust_pickle=trust_pickle)
         return array.item() if isinstance(array, np.ndarray) and array.ndim == 0 else array
-    handle.seek(0)
-    return load_checked(lambda: np.lib.format.read_array(handle, allow_pickle=False), where=where)
-
-
-class NpyHeader:
-    """Shape, order and dtype of an .npy file."""
-
-    def __init__(self, shape: tuple[int, ...], fortran_order: bool, dtype: np.dtype) -> None:
-        self.shape, self.fortran_order, self.dtype = shape, fortran_order, dtype
-
-
-def read_npy_header(handle: IO[bytes], where: str) -> NpyHeader:
-    """Read the header; the handle stands at the data then. Raises DataError."""
-
-    def read() -> NpyHeader:
-        version = np.lib.format.read_magic(handle)
-        reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        return NpyHeader(*reader(handle))
-
-    header: NpyHeader = load_checked(read, where=where)
-    return header
+    return load_checked(lambda: retry_parsing(lambda: np.load(io.BytesIO(data), allow_pickle=False)), where=where)

@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.errors import DataError
 from pipeline.records.fields import Shape
+from pipeline.records.npy_headers import read_npy_header
 
 # What zipfile, its codecs and NumPy's header reader raise over damaged files.
 BROKEN_NPZ = (
@@ -71,9 +72,8 @@ def npz_names(data: bytes) -> tuple[str, ...]:
 def _array(archive: zipfile.ZipFile, name: str, expected: Shape | None, what: str) -> np.ndarray:
     info = archive.getinfo(f"{name}.npy")
     with archive.open(info) as handle:
-        version = np.lib.format.read_magic(handle)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran_order, dtype = read_header(handle)
+        header = read_npy_header(handle)
+        shape, dtype = header.shape, header.dtype
         if dtype.kind not in "biuf" or dtype.itemsize > 8:
             raise DataError(f"{what} does not read: {name} is of {str(dtype)[:40]}, expected numbers")
         _check_shape(name, shape, expected, what)
@@ -88,7 +88,7 @@ def _array(archive: zipfile.ZipFile, name: str, expected: Shape | None, what: st
                 f"{name} in {what} declares {num_bytes} bytes ({list(shape)}), it holds {'fewer' if len(data) < num_bytes else 'more'}"
             )
     array = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="))
-    return array.reshape(shape[::-1]).T if fortran_order else array.reshape(shape)
+    return array.reshape(shape[::-1]).T if header.fortran_order else array.reshape(shape)
 
 
 def _check_shape(name: str, shape: tuple[int, ...], expected: Shape | None, what: str) -> None:

@@ -2,6 +2,7 @@
 
 import zipfile
 from fractions import Fraction
+from functools import partial
 
 import av
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from pipeline import storage
 from pipeline.errors import ConfigError, DataError, FormatError
 from pipeline.records.arrays import check_array
+from pipeline.records.npy_headers import retry_parsing
 from pipeline.synthetic.scene import SceneTruth, TrueTracks
 
 TRUTH_SCHEMA_VERSION = 1
@@ -56,7 +58,7 @@ def read_truth(uri: str) -> SceneTruth:
     with storage.open_input(uri) as handle:
         try:
             with np.load(handle, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
+                arrays = {name: retry_parsing(partial(stored.__getitem__, name)) for name in stored.files}
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(f"{uri}: not a readable npz file ({error}); render the scene again") from error
     missing = sorted({"schema_version", "fps", *_ARRAYS} - set(arrays))

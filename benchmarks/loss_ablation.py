@@ -18,8 +18,9 @@ import numpy as np
 import torch
 import typer
 from experiments import batch, difference, save
+from loss_ablation_network import FlowTrajVG
 from material import machine
-from self_supervision import Plan, base_name, make_data, restored, train_one_base
+from self_supervision import Plan, base_name, make_data, train_one_base
 from self_supervision_clips import SIZE, Window
 from self_supervision_network import PixelTrajVG, images_of
 from self_supervision_runs import HUBER, SELF_WEIGHT, Arm, train_whole
@@ -50,7 +51,7 @@ ARMS = {  # each has all that the one before it has
 }
 LAST = "+ L_self"
 CONTROL = "+ L_self, another clip's tracks"  # beside the last arm
-BASE = "the base"  # what all arms start from; it cannot track yet
+BASE = "the base"  # what all arms start from; its tracks are the point map's where the given flow leads
 ROWS = (BASE, *ARMS, CONTROL)
 TABLES = {
     "table 8, point maps": {"accuracy": "Acc, m", "completion": "Comp, m", "normal_consistency": "NC"},
@@ -80,7 +81,7 @@ def main(
     base_steps: Annotated[int, typer.Option(help="As self_supervision.py had it, where its bases are there.")] = 1500,
     base_rate: Annotated[float, typer.Option(help="Likewise.")] = 1e-3,
     steps: Annotated[int, typer.Option(help="Of an arm.")] = 400,
-    rate: Annotated[float, typer.Option(help="Highest learning rate of an arm; the tracker begins from nothing.")] = 5e-4,
+    rate: Annotated[float, typer.Option(help="Highest learning rate of an arm.")] = 5e-4,
     share: Annotated[float, typer.Option(help="Of the clips, for a try.")] = 1.0,
     side_by_side: Annotated[int, typer.Option(help="Trainings at a time, each on one thread.")] = 2,
 ) -> None:
@@ -117,11 +118,11 @@ def scores_of(plan: Plan, seed: int, name: str) -> list[dict[str, float]]:
     """Values of a row on the test clips; its network goes on from the base, or is the base."""
     file = plan.file(seed, f"ablation {ROWS.index(name)}")
     if not file.exists():
-        model, losses = restored(plan, seed, base_name(given=True)), ARMS[LAST] if name == CONTROL else ARMS.get(name)
+        model, losses = FlowTrajVG.of_base(plan.file(seed, base_name(given=True))), ARMS[LAST] if name == CONTROL else ARMS.get(name)
         if losses is not None:
             arm = Arm(tracks="shuffled" if name == CONTROL else "audited")
             train_whole(model, arm, plan.pools(seed), losses, seed=seed, steps=plan.whole_steps, rate=plan.rate)
-        save(measure(model, plan.windows("test"), tracks=losses is not None and losses.needs_tracks), file)
+        save(measure(model, plan.windows("test"), tracks=losses is None or losses.needs_tracks), file)
     values: list[dict[str, float]] = torch.load(file, weights_only=False)
     return values
 

@@ -83,11 +83,15 @@ class TrackHead(nn.Module):
         tokens = self.tracker.corr_module.query_tokens(pyramid, query_points / self.config.stride)
         return TrackContext(pyramid=pyramid, query_tokens=tokens)
 
+    def begin(self, boxes: Boxes, start: Tensor) -> Tensor:
+        """Coordinates "B T Q 3" of the first iteration: queries "B Q 3" in frame 0's box, the middle of the box in other frames."""
+        coordinates = start.new_zeros(*boxes.low.shape[:2], *start.shape[1:])
+        coordinates[:, 0] = start.detach()
+        return coordinates
+
     def _iterate(self, context: TrackContext, boxes: Boxes, start: Tensor) -> CameraTracks:
         """Run the iterations from queries "B Q 3" in frame 0's box."""
-        batch, num_frames = boxes.low.shape[:2]
-        coordinates = start.new_zeros(batch, num_frames, *start.shape[1:])
-        coordinates[:, 0] = start.detach()
+        coordinates = self.begin(boxes, start)
         logits = coordinates[..., 0] * 0
         points, all_logits = [], []
         for _ in range(self.config.iters):

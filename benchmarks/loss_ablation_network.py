@@ -1,7 +1,7 @@
 """The tiny TrajVG of the loss ablation: its tracker begins where the given flow leads, a stand-in for pretrained weights.
 
-From nothing it does not learn to track in the time that there is: after 1,000 steps it is farther off than standing still, and no loss could be
-told from another.
+From nothing it does not learn to track in the time that there is: after 1,000 steps it is farther off than standing still, and no loss
+could be told from another.
 """
 
 from pathlib import Path

@@ -29,6 +29,7 @@ HERE = Path(__file__).parents[1]
 LABELERS = {  # record: labeler and its options
     "dis-flow": ("dis-flow",),
     "dis-flow-jumps": ("dis-flow", "--option", "jumps=[1,2,4,8]"),
+    "dis-flow-jumps-fitted": ("dis-flow", "--option", "jumps=[1,2,4,8]", "--option", "visibility_rule=fitted"),
     "lucas-kanade": ("lucas-kanade",),
 }
 VOTERS = ("dis-flow", "lucas-kanade")  # of the consensus

@@ -2,7 +2,7 @@
 
 The strain limit is chosen on clips of its own. The consensus is of dis-flow with jumps and lucas-kanade, with votes by their audits and
 with equal ones; its CPU seconds are those of both labelers, and of both audits where it asks them. Differences are paired over clips,
-against dis-flow as it comes. Run again, it goes on.
+against dis-flow as it comes and with jumps. Run again, it goes on.
 """
 
 import json
@@ -39,7 +39,7 @@ QUERIES = 256
 JUMPS = [1, 2, 4, 8]
 VOTERS = [{"labeler": "dis-flow", "jumps": JUMPS}, {"labeler": "lucas-kanade"}]  # of the consensus
 LIMITS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-BASE = "dis-flow"
+BASE, JUMPING = "dis-flow", "jumps"  # rows that others are compared with
 MEASURES = ("AJ", "delta_avg", "OA", "survival")
 HIDDEN = {"never hidden": (0, 0), "hidden for 1 to 4 frames": (1, 4), "for 5 or more": (5, 10**6)}
 SPEEDS = {"below 1 px a frame": (0.0, 1.0), "1 to 3": (1.0, 3.0), "3 or more": (3.0, np.inf)}  # of a 256 x 256 image
@@ -89,9 +89,13 @@ def main(
     size: Annotated[str, typer.Option(help="Of the clips, HEIGHTxWIDTH.")] = "240x320",
     share: Annotated[float, typer.Option(help="Of 24 wild, 16 studio and 16 planes clips.")] = 1.0,
     side_by_side: Annotated[int, typer.Option(help="Processes.")] = 2,
+    only: Annotated[list[str] | None, typer.Option(help="A row of the table; several times for more. dis-flow is always there.")] = None,
 ) -> None:
     """Print one JSON, and write it to OUT."""
     height, width = map(int, size.split("x"))
+    rows = {BASE, *(only or rows_of(0.0))}
+    if rows - set(rows_of(0.0)):
+        raise typer.BadParameter(f"--only {', '.join(sorted(rows - set(rows_of(0.0))))}: the rows are {', '.join(rows_of(0.0))}")
     plan = Plan(out=out.absolute(), height=height, width=width, share=share)
     with ThreadPoolExecutor(side_by_side) as threads:
         list(threads.map(partial(make_dataset, plan), CLIPS))
@@ -99,30 +103,39 @@ def main(
         tried = {limit: pool.submit(measured, plan, "chosen", {"jumps": JUMPS, "strain_limit": limit}) for limit in LIMITS}
         scores = {limit: float(np.nanmean([clip["48"]["AJ"] for clip in found.result()])) for limit, found in tried.items()}
         limit = max(scores, key=lambda limit: scores[limit])
-        labelers: dict[str, dict[str, Any]] = {
-            BASE: {},
-            "jumps": {"jumps": JUMPS},
-            "jumps, limit": {"jumps": JUMPS, "strain_limit": limit},
-            "lucas-kanade": {"labeler": "lucas-kanade"},
-            "lucas-kanade, jumps": {"labeler": "lucas-kanade", "jumps": JUMPS},
-            "consensus": {"labeler": "consensus", "members": VOTERS},
-            "consensus, equal votes": {"labeler": "consensus", "members": VOTERS, "equal_votes": True},
-        }
+        labelers = {row: options for row, options in rows_of(limit).items() if row in rows}
         names = [name for name in CLIPS if name != "chosen"] + list(DEGRADED)
         found = {(name, labeler): pool.submit(measured, plan, name, options) for name in names for labeler, options in labelers.items()}
         clips = {key: future.result() for key, future in found.items()}
-    others = [labeler for labeler in labelers if labeler != BASE]
+    bases = [base for base in (BASE, JUMPING) if base in labelers]
     result = {
         "what": f"means over clips in percent, {width} x {height}, up to {QUERIES} points from where they are first seen; CPU s a clip",
         "AJ at 48 frames by limit, clips of their own": scores,
         "limit": limit,
         "clips": {name: plan.count(name) for name in CLIPS},
         "means": {name: {labeler: means(clips[name, labeler]) for labeler in labelers} for name in names},
-        f"less {BASE}": {name: {labeler: differences(clips[name, BASE], clips[name, labeler]) for labeler in others} for name in names},
+        "less": {
+            base: {name: {row: differences(clips[name, base], clips[name, row]) for row in labelers if row != base} for name in names}
+            for base in bases
+        },
         "machine": machine(),
     }
     (plan.out / f"result_{size}.json").write_text(json.dumps(result, indent=1))
     typer.echo(json.dumps(result, indent=1))
+
+
+def rows_of(limit: float) -> dict[str, dict[str, Any]]:
+    """Options of every row of the table."""
+    return {
+        BASE: {},
+        JUMPING: {"jumps": JUMPS},
+        "jumps, limit": {"jumps": JUMPS, "strain_limit": limit},
+        "jumps, fit": {"jumps": JUMPS, "visibility_rule": "fitted"},
+        "lucas-kanade": {"labeler": "lucas-kanade"},
+        "lucas-kanade, jumps": {"labeler": "lucas-kanade", "jumps": JUMPS},
+        "consensus": {"labeler": "consensus", "members": VOTERS},
+        "consensus, equal votes": {"labeler": "consensus", "members": VOTERS, "equal_votes": True},
+    }
 
 
 def make_dataset(plan: Plan, name: str) -> None:

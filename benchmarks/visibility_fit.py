@@ -7,7 +7,7 @@ on other `wild` clips at two lengths, paired over clips. It may ship only if AJ 
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +22,8 @@ from material import machine
 from refiner_clips import CHAIN, Tracks, asked_anew, clips_with_truth, take, true_tracks
 
 from labelers.chain_trace import TracedLabels
-from pipeline.records import ClipFrames, FramesInMemory, TrackLabels
+from labelers.chain_visibility import CLUES, RASTER, VisibilityFit, clues_of
+from pipeline.records import ClipFrames, FramesInMemory
 from trainer.evaluation import paired_difference
 
 CLIPS = {  # name: domain, clips, seed
@@ -33,17 +34,7 @@ CLIPS = {  # name: domain, clips, seed
 }
 QUERIES = 256
 LIMIT = 0.2  # of strain; chosen by labeler_table.py
-NEAR_PX = 8.0  # on a raster of 256: what is farther off than this gives no Jaccard index anything when it counts as visible
-CLUES = (
-    "strain",
-    "last link's strain",
-    "round trip, px",
-    "links",
-    "frames since a direct link",
-    "hidden frames",
-    "frames since the query",
-    "speed",
-)
+NEAR_PX = 8.0  # on the raster: what is farther off than this gives no Jaccard index anything when it counts as visible
 THRESHOLDS = tuple(np.round(np.arange(0.2, 0.81, 0.05), 2).tolist())
 RIDGE, NEWTON_STEPS = 1e-3, 30
 MEASURES = ("AJ", "OA", "delta_avg", "survival")
@@ -53,35 +44,23 @@ MEASURES = ("AJ", "OA", "delta_avg", "survival")
 class Traced:
     """A clip's chains of one length, and the truth."""
 
-    labels: TrackLabels
-    strain: np.ndarray  # float32 "T N"
-    clues: np.ndarray  # float32 "T N C", by CLUES
+    chains: TracedLabels
     truth: Tracks
     size: tuple[int, int]
 
     @property
     def after_query(self) -> np.ndarray:
         """Frames that are judged, bool "T N"."""
-        return np.arange(len(self.strain))[:, None] > self.labels.queries[:, 0]
+        return np.arange(len(self.chains.trace.strain))[:, None] > self.chains.trace.query_frame
+
+    @property
+    def clues(self) -> np.ndarray:
+        """Of these frames, float32 "M C", by CLUES."""
+        return clues_of(self.chains, self.size)[self.after_query]
 
     def measured(self, visibility: np.ndarray) -> dict[str, float]:
         """With these points visible, bool "T N", in percent."""
-        labels = TrackLabels(queries=self.labels.queries, tracks_px=self.labels.tracks_px, visibility=visibility)
-        return accuracy(labels, self.truth.tracks_px, self.truth.visibility, self.size)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Fit:
-    """log odds = weights . (clues - mean) / scale + bias."""
-
-    mean: np.ndarray  # "C"
-    scale: np.ndarray  # "C"
-    weights: np.ndarray  # "C + 1", the bias last
-
-    def probability(self, clues: np.ndarray) -> np.ndarray:
-        """Of clues "... C"."""
-        logits = ((clues - self.mean) / self.scale) @ self.weights[:-1] + self.weights[-1]
-        return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))))
+        return accuracy(replace(self.chains.labels, visibility=visibility), self.truth.tracks_px, self.truth.visibility, self.size)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,11 +97,11 @@ def main(
     with ProcessPoolExecutor(side_by_side, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         clips = dict(zip(work, pool.map(traced_clips, [plan] * len(work), *zip(*work, strict=True)), strict=True))
     fitted = [clip for (name, _), found in clips.items() if name != "judged" for clip in found]
-    fits, rules = {}, {}
+    fits = {}
     for aim in ("visible", "visible and near"):
-        fits[aim] = fit([clip.clues[clip.after_query] for clip in fitted], [aim_of(clip, aim)[clip.after_query] for clip in fitted])
-        rules[aim] = best_threshold(fits[aim], fitted)
-    judged = {frames: arms_of(clips["judged", frames], fits, rules) for frames in FRAMES}
+        found = fit([clip.clues for clip in fitted], [aim_of(clip, aim)[clip.after_query] for clip in fitted])
+        fits[aim] = replace(found, threshold=best_threshold(found, fitted))
+    judged = {frames: arms_of(clips["judged", frames], fits) for frames in FRAMES}
     arms = [arm for arm in next(iter(judged.values())) if arm not in ("jumps", "jumps, limit")]
     less = {
         base: {arm: {str(frames): paired(found[base], found[arm]) for frames, found in judged.items()} for arm in arms}
@@ -131,9 +110,9 @@ def main(
     result = {
         "what": f"visibility of dis-flow with jumps by a logistic fit; {width} x {height}, up to {QUERIES} points, percent",
         "clips": {name: plan.count(name) for name in CLIPS},
-        "fits": {aim: described(found, rules[aim]) for aim, found in fits.items()},
+        "fits": {aim: described(found) for aim, found in fits.items()},
         "means": {str(frames): {arm: means(values) for arm, values in found.items()} for frames, found in judged.items()},
-        "on the clips that it was fitted on": {arm: means(values) for arm, values in arms_of(fitted, fits, rules).items()},
+        "on the clips that it was fitted on": {arm: means(values) for arm, values in arms_of(fitted, fits).items()},
         "less": less,
         "rises": {base: {arm: rises(found) for arm, found in arms.items()} for base, arms in less.items()},
         "machine": machine(),
@@ -152,7 +131,7 @@ def make_dataset(plan: Plan, name: str) -> None:
 
 def traced_clips(plan: Plan, name: str, frames: int) -> list[Traced]:
     """Chains of a dataset's clips, cut to so many frames; kept."""
-    file = plan.out / "traced" / f"{name.replace(' ', '_')}_{frames}.pt"
+    file = plan.out / "chains" / f"{name.replace(' ', '_')}_{frames}.pt"
     if not file.exists():
         result = []
         for clip in clips_with_truth(plan.root(name)):
@@ -163,45 +142,24 @@ def traced_clips(plan: Plan, name: str, frames: int) -> list[Traced]:
             chosen = np.flatnonzero(cut.visibility[:-1].any(axis=0))[:QUERIES]
             truth = asked_anew(take(cut, chosen), None)
             traced = CHAIN.trace(ClipFrames(key=clip.key, reader=FramesInMemory(clip.frames[:frames]), queries=truth.queries))
-            size = clip.frames.shape[1:3]
-            result.append(Traced(labels=traced.labels, strain=traced.trace.strain, clues=clues(traced, size), truth=truth, size=size))
+            result.append(Traced(chains=traced, truth=truth, size=clip.frames.shape[1:3]))
         save(result, file)
     found: list[Traced] = torch.load(file, weights_only=False)
     return found
-
-
-def clues(traced: TracedLabels, size: tuple[int, int]) -> np.ndarray:
-    """CLUES as logarithms of 1 + x, float32 "T N C"; the speed is of a raster of 256 x 256, from the frame before."""
-    trace = traced.trace
-    steps = np.diff(traced.labels.tracks_px, axis=0, prepend=traced.labels.tracks_px[:1]) * (256 / np.array(size[::-1], np.float32))
-    since = np.abs(np.arange(len(trace.strain))[:, None] - trace.query_frame)
-    speed = np.linalg.norm(steps, axis=-1)
-    parts = [
-        10 * trace.strain,
-        10 * trace.link_strain,
-        10 * trace.missed_px,
-        trace.num_links,
-        trace.since_direct,
-        trace.hidden_frames,
-        since,
-        speed,
-    ]
-    assert len(parts) == len(CLUES), "every clue has a name"
-    return np.log1p(np.stack(parts, axis=-1)).astype(np.float32)
 
 
 def aim_of(clip: Traced, aim: str) -> np.ndarray:
     """What is to be told, bool "T N"."""
     if aim == "visible":
         return clip.truth.visibility
-    off = (clip.labels.tracks_px - clip.truth.tracks_px) * (256 / np.array(clip.size[::-1]))
+    off = (clip.chains.labels.tracks_px - clip.truth.tracks_px) * (RASTER / np.array(clip.size[::-1]))
     return clip.truth.visibility & (np.linalg.norm(off, axis=-1) < NEAR_PX)
 
 
-def fit(clues_of: Sequence[np.ndarray], truth_of: Sequence[np.ndarray]) -> Fit:
+def fit(clues_by_clip: Sequence[np.ndarray], truth_by_clip: Sequence[np.ndarray]) -> VisibilityFit:
     """Logistic regression by Newton's method, with a small ridge on all but the bias; every clip weighs alike."""
-    clues, truth = np.concatenate(clues_of).astype(np.float64), np.concatenate(truth_of).astype(np.float64)
-    weight = np.concatenate([np.full(len(part), 1 / max(len(part), 1)) for part in truth_of]) / len(truth_of)
+    clues, truth = np.concatenate(clues_by_clip).astype(np.float64), np.concatenate(truth_by_clip).astype(np.float64)
+    weight = np.concatenate([np.full(len(part), 1 / max(len(part), 1)) for part in truth_by_clip]) / len(truth_by_clip)
     mean, scale = clues.mean(axis=0), np.maximum(clues.std(axis=0), 1e-6)
     design = np.column_stack([(clues - mean) / scale, np.ones(len(clues))])
     ridge = np.diag([RIDGE] * clues.shape[1] + [0.0])
@@ -214,31 +172,27 @@ def fit(clues_of: Sequence[np.ndarray], truth_of: Sequence[np.ndarray]) -> Fit:
         weights = weights - change
         if np.abs(change).max() < 1e-9:
             break
-    return Fit(mean=mean, scale=scale, weights=weights)
+    return VisibilityFit(mean=mean, scale=scale, weights=weights[:-1], bias=float(weights[-1]), threshold=0.5)
 
 
-def best_threshold(found: Fit, clips: Sequence[Traced]) -> float:
+def best_threshold(found: VisibilityFit, clips: Sequence[Traced]) -> float:
     """The one with the highest mean of AJ and OA on the clips that it was fitted on."""
     scores = {}
     for threshold in THRESHOLDS:
-        values = [clip.measured(visible(found, clip, threshold)) for clip in clips]
+        values = [clip.measured(replace(found, threshold=threshold).visibility(clip.chains, clip.size)) for clip in clips]
         scores[threshold] = np.nanmean([each["AJ"] + each["OA"] for each in values])
     return max(THRESHOLDS, key=lambda threshold: scores[threshold])
 
 
-def visible(found: Fit, clip: Traced, threshold: float) -> np.ndarray:
-    """By the fit, and at the query, bool "T N"."""
-    at_query = np.arange(len(clip.strain))[:, None] == clip.labels.queries[:, 0]
-    return (found.probability(clip.clues) > threshold) | at_query
-
-
-def arms_of(clips: Sequence[Traced], fits: Mapping[str, Fit], rules: Mapping[str, float]) -> dict[str, list[dict[str, float]]]:
+def arms_of(clips: Sequence[Traced], fits: Mapping[str, VisibilityFit]) -> dict[str, list[dict[str, float]]]:
     """Values of every clip by rule."""
     result = {
-        "jumps": [clip.measured(clip.labels.visibility) for clip in clips],
-        "jumps, limit": [clip.measured(clip.labels.visibility & (clip.strain <= LIMIT)) for clip in clips],
+        "jumps": [clip.measured(clip.chains.labels.visibility) for clip in clips],
+        "jumps, limit": [clip.measured(clip.chains.labels.visibility & (clip.chains.trace.strain <= LIMIT)) for clip in clips],
     }
-    return result | {f"fit of {aim}": [clip.measured(visible(fits[aim], clip, rules[aim])) for clip in clips] for aim in fits}
+    for aim, found in fits.items():
+        result[f"fit of {aim}"] = [clip.measured(found.visibility(clip.chains, clip.size)) for clip in clips]
+    return result
 
 
 def paired(base: Sequence[Mapping[str, float]], other: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
@@ -252,14 +206,14 @@ def rises(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, boo
     return {"AJ and OA at all lengths": all(each["mean"] > 0 for each in asked), "off zero": all(each["low"] > 0 for each in asked)}
 
 
-def described(found: Fit, threshold: float) -> dict[str, Any]:
-    """A fit, as it would be written into code."""
-    weights = dict(zip((*CLUES, "bias"), found.weights.round(4).tolist(), strict=True))
+def described(found: VisibilityFit) -> dict[str, Any]:
+    """A fit, as it is written into labelers/chain_visibility.py."""
     return {
-        "weights of standardised clues": weights,
+        "weights of standardised clues": dict(zip(CLUES, found.weights.round(4).tolist(), strict=True)),
+        "bias": round(found.bias, 4),
         "mean": found.mean.round(4).tolist(),
         "scale": found.scale.round(4).tolist(),
-        "threshold": threshold,
+        "threshold": found.threshold,
     }
 
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, ClassVar, Protocol
 
@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from labelers.chain_trace import ChainTrace, CheckedStep, LinkListener, TracedLabels
+from labelers.chain_visibility import VisibilityFit
 from labelers.options import check_count, check_number
 from labelers.protocol import LabelerProvenance
 from labelers.reseeding import ReseedingRule, reseed
@@ -222,15 +223,13 @@ class ChainedLabeler(ABC):
         return LabelerProvenance(
             name=self.name,
             options=self._options(),
-            visibility_rule=self._links().describe(self._rule()),
+            visibility_rule=self._visibility_rule(),
             versions={"numpy": np.__version__, "opencv-python-headless": cv2.__version__},
         )
 
     def trace(self, clip: ClipFrames) -> TracedLabels:
         """Labels of a clip's queries, as `label` makes them, with how each point was reached. No queries are added."""
-        trace = ChainTrace.at_queries(clip.queries, clip.reader.shape[0])
-        field = self._motion(read_grey(clip, blur_px=self.blur_px), clip)
-        return TracedLabels(labels=follow(field, clip.queries, self._rule(), self._links(), on_link=trace.add), trace=trace)
+        return self._traced(clip.queries, self._motion(read_grey(clip, blur_px=self.blur_px), clip))
 
     @abstractmethod
     def _motion(self, grey: np.ndarray, clip: ClipFrames) -> MotionField:
@@ -238,8 +237,26 @@ class ChainedLabeler(ABC):
 
     def _label_clip(self, clip: ClipFrames) -> TrackLabels:
         grey = read_grey(clip, blur_px=self.blur_px)
-        track = partial(follow, self._motion(grey, clip), rule=self._rule(), links=self._links())
+        track = partial(self._tracked, motion=self._motion(grey, clip))
         return reseed(track(clip.queries), self._reseeding(), track=track, grey=grey, key=clip.key)
+
+    def _tracked(self, queries: np.ndarray, motion: MotionField) -> TrackLabels:
+        return follow(motion, queries, self._rule(), self._links()) if self._fit() is None else self._traced(queries, motion).labels
+
+    def _traced(self, queries: np.ndarray, motion: MotionField) -> TracedLabels:
+        trace, fit = ChainTrace.at_queries(queries, motion.shape[0]), self._fit()
+        traced = TracedLabels(labels=follow(motion, queries, self._rule(), self._links(), on_link=trace.add), trace=trace)
+        if fit is None:
+            return traced
+        return replace(traced, labels=replace(traced.labels, visibility=fit.visibility(traced, motion.shape[1:])))
+
+    def _fit(self) -> VisibilityFit | None:
+        """What decides visibility in place of the check of the links; None: the check does."""
+        return None
+
+    def _visibility_rule(self) -> str:
+        """In words, for provenance."""
+        return self._links().describe(self._rule())
 
     def _rule(self) -> RoundTripRule:
         return RoundTripRule(px=self.round_trip_px, share=self.round_trip_share)

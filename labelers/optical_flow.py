@@ -10,9 +10,10 @@ from typing import ClassVar, Literal
 import cv2
 import numpy as np
 
-from labelers.chained import ChainedLabeler, Step
+from labelers.chain_visibility import DIS_FLOW_FIT, DIS_FLOW_JUMPS, VisibilityFit
+from labelers.chained import ChainedLabeler, LinkRule, RoundTripRule, Step
 from labelers.options import check_choice, check_count, check_number
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError
 from pipeline.records import ClipFrames
 
 PRESETS = {
@@ -39,11 +40,32 @@ class DisFlowLabeler(ChainedLabeler):
     blur_px: float = 0.8
     preset: Literal["ultrafast", "fast", "medium"] = "medium"
     memory_mb: float = field(default=512, metadata={"changes_labels": False})
+    # checked: visible where links pass the round trip; fitted: where a fit on the whole chain says so, with jumps=[1, 2, 4, 8]
+    visibility_rule: Literal["checked", "fitted"] = field(default="checked", metadata={"left_out_at": "checked"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("preset", self.preset, tuple(PRESETS))
         check_number("memory_mb", self.memory_mb, minimum=0.0)
+        check_choice("visibility_rule", self.visibility_rule, ("checked", "fitted"))
+        fitted_for = (LinkRule(lengths=DIS_FLOW_JUMPS), RoundTripRule())
+        if self.visibility_rule == "fitted" and (self._links(), self._rule()) != fitted_for:
+            raise ConfigError(
+                f"visibility_rule=fitted was fitted on chains of jumps={list(DIS_FLOW_JUMPS)} without strain_limit, with round_trip_px and"
+                " round_trip_share as they come; give these, or visibility_rule=checked"
+            )
+
+    def _fit(self) -> VisibilityFit | None:
+        return DIS_FLOW_FIT if self.visibility_rule == "fitted" else None
+
+    def _visibility_rule(self) -> str:
+        checked = super()._visibility_rule()
+        if self.visibility_rule == "checked":
+            return checked
+        return (
+            "visible at the query, and inside the image where a logistic fit on the chain's strain, round trip, links, times and speed"
+            f" gives more than {DIS_FLOW_FIT.threshold:g} that the point is seen and within 8 px of 256 (fit 1); the chain: {checked}"
+        )
 
     def _motion(self, grey: np.ndarray, clip: ClipFrames) -> "FlowField":
         height, width = grey.shape[1:]

@@ -31,6 +31,7 @@ LABELERS = {  # record: labeler and its options
     "dis-flow-jumps": ("dis-flow", "--option", "jumps=[1,2,4,8]"),
     "dis-flow-jumps-fitted": ("dis-flow", "--option", "jumps=[1,2,4,8]", "--option", "visibility_rule=fitted"),
     "lucas-kanade": ("lucas-kanade",),
+    "refined-flow": ("refined-flow",),
 }
 VOTERS = ("dis-flow", "lucas-kanade")  # of the consensus
 
@@ -43,17 +44,20 @@ def main(
         bool, typer.Option(help="Also for the consensus of two of these labelers, each trusted by its shipped calibration.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the records, one file per labeler.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="A record to make; several times for more.", show_default="all")] = None,
     side_by_side: Annotated[int, typer.Option(help="Datasets that are worked on at a time.")] = 2,
 ) -> None:
     """Print one JSON."""
     if consensus and cycle:
         raise typer.BadParameter("a consensus has no way back; give --consensus or --cycle")
+    if unknown := set(only or ()) - set(LABELERS):
+        raise typer.BadParameter(f"--only {', '.join(sorted(unknown))}: the records are {', '.join(LABELERS)}")
     plan = yaml.safe_load(suite.read_text())
     parts = [(half, part) for half in ("fit", "held_out") for part in plan[half]]
     results = {}
     with ThreadPoolExecutor(side_by_side) as pool:
         roots = list(pool.map(lambda each: _made(folder / each[0] / each[1]["domain"], each[1], plan), parts))
-        for record in (*LABELERS, "consensus") if consensus else LABELERS:
+        for record in (*(only or LABELERS), *(["consensus"] if consensus else [])):
             made = _fused if record == "consensus" else partial(_audited, record=record)
             found = list(pool.map(partial(made, num_tracks=plan["tracks"], cycle=cycle), roots))
             audits = {half: [each for each, (its, _) in zip(found, parts, strict=True) if its == half] for half in ("fit", "held_out")}

@@ -14,7 +14,7 @@ from experiments import smooth_factor, whole_clips
 from torch import Tensor
 
 from labelers import Labeler, make_labeler
-from labelers.chained import RoundTripRule, Step, follow
+from labelers.chain import RoundTripRule, Step, follow
 from labelers.optical_flow import sample_flow
 from networks import build_model
 from networks.track4world import bundle_of_truth, bundle_without_geometry
@@ -251,7 +251,7 @@ class DecoderFlow:
         self._flows: dict[tuple[int, int], np.ndarray] = {}
 
     def step(self, start: int, end: int, points: np.ndarray) -> Step:
-        """See `labelers.chained.MotionField`."""
+        """See `labelers.chain.MotionField`."""
         moved = points + sample_flow(self._flow(start, end), points)
         return Step(moved_px=moved, returned_px=moved + sample_flow(self._flow(end, start), moved), found=np.ones(len(points), bool))
 

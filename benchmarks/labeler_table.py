@@ -2,7 +2,7 @@
 
 The strain limit is chosen on clips of its own. The consensus is of dis-flow with jumps and lucas-kanade, with votes by their audits and
 with equal ones; its CPU seconds are those of both labelers, and of both audits where it asks them. Differences are paired over clips,
-against dis-flow as it comes and with jumps. Run again, it goes on.
+against dis-flow as it comes, with jumps, and with these and the fit. Run again, it goes on.
 """
 
 import json
@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import cv2
 import numpy as np
+import torch
 import typer
 from experiments import job, whole_clips
 from labeler_consensus import ConsensusLabeler
@@ -39,7 +40,7 @@ QUERIES = 256
 JUMPS = [1, 2, 4, 8]
 VOTERS = [{"labeler": "dis-flow", "jumps": JUMPS}, {"labeler": "lucas-kanade"}]  # of the consensus
 LIMITS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-BASE, JUMPING = "dis-flow", "jumps"  # rows that others are compared with
+BASE, JUMPING, FITTED = "dis-flow", "jumps", "jumps, fit"  # rows that others are compared with
 MEASURES = ("AJ", "delta_avg", "OA", "survival")
 HIDDEN = {"never hidden": (0, 0), "hidden for 1 to 4 frames": (1, 4), "for 5 or more": (5, 10**6)}
 SPEEDS = {"below 1 px a frame": (0.0, 1.0), "1 to 3": (1.0, 3.0), "3 or more": (3.0, np.inf)}  # of a 256 x 256 image
@@ -90,6 +91,8 @@ def main(
     share: Annotated[float, typer.Option(help="Of 24 wild, 16 studio and 16 planes clips.")] = 1.0,
     side_by_side: Annotated[int, typer.Option(help="Processes.")] = 2,
     only: Annotated[list[str] | None, typer.Option(help="A row of the table; several times for more. dis-flow is always there.")] = None,
+    limit: Annotated[float | None, typer.Option(help="Of strain.", show_default="chosen, on clips of its own")] = None,
+    degraded: Annotated[bool, typer.Option(help="Also on studio clips with noise, blur, compression.")] = True,
 ) -> None:
     """Print one JSON, and write it to OUT."""
     height, width = map(int, size.split("x"))
@@ -98,16 +101,18 @@ def main(
         raise typer.BadParameter(f"--only {', '.join(sorted(rows - set(rows_of(0.0))))}: the rows are {', '.join(rows_of(0.0))}")
     plan = Plan(out=out.absolute(), height=height, width=width, share=share)
     with ThreadPoolExecutor(side_by_side) as threads:
-        list(threads.map(partial(make_dataset, plan), CLIPS))
-    with ProcessPoolExecutor(side_by_side, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        tried = {limit: pool.submit(measured, plan, "chosen", {"jumps": JUMPS, "strain_limit": limit}) for limit in LIMITS}
-        scores = {limit: float(np.nanmean([clip["48"]["AJ"] for clip in found.result()])) for limit, found in tried.items()}
-        limit = max(scores, key=lambda limit: scores[limit])
+        list(threads.map(partial(make_dataset, plan), [name for name in CLIPS if name != "chosen" or limit is None]))
+    scores: dict[float, float] = {}
+    with ProcessPoolExecutor(side_by_side, initializer=one_thread) as pool:
+        if limit is None:
+            tried = {each: pool.submit(measured, plan, "chosen", {"jumps": JUMPS, "strain_limit": each}) for each in LIMITS}
+            scores = {each: float(np.nanmean([clip["48"]["AJ"] for clip in found.result()])) for each, found in tried.items()}
+            limit = max(scores, key=lambda each: scores[each])
         labelers = {row: options for row, options in rows_of(limit).items() if row in rows}
-        names = [name for name in CLIPS if name != "chosen"] + list(DEGRADED)
+        names = [name for name in CLIPS if name != "chosen"] + (list(DEGRADED) if degraded else [])
         found = {(name, labeler): pool.submit(measured, plan, name, options) for name in names for labeler, options in labelers.items()}
         clips = {key: future.result() for key, future in found.items()}
-    bases = [base for base in (BASE, JUMPING) if base in labelers]
+    bases = [base for base in (BASE, JUMPING, FITTED) if base in labelers]
     result = {
         "what": f"means over clips in percent, {width} x {height}, up to {QUERIES} points from where they are first seen; CPU s a clip",
         "AJ at 48 frames by limit, clips of their own": scores,
@@ -124,13 +129,20 @@ def main(
     typer.echo(json.dumps(result, indent=1))
 
 
+def one_thread() -> None:
+    """Of every process."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
 def rows_of(limit: float) -> dict[str, dict[str, Any]]:
     """Options of every row of the table."""
     return {
         BASE: {},
         JUMPING: {"jumps": JUMPS},
         "jumps, limit": {"jumps": JUMPS, "strain_limit": limit},
-        "jumps, fit": {"jumps": JUMPS, "visibility_rule": "fitted"},
+        FITTED: {"jumps": JUMPS, "visibility_rule": "fitted"},
+        "refined-flow": {"labeler": "refined-flow"},
         "lucas-kanade": {"labeler": "lucas-kanade"},
         "lucas-kanade, jumps": {"labeler": "lucas-kanade", "jumps": JUMPS},
         "consensus": {"labeler": "consensus", "members": VOTERS},

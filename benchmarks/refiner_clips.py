@@ -11,14 +11,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 from experiments import save
-from refiner import CLUES
 
-from labelers.chain_trace import TracedLabels
 from labelers.optical_flow import DisFlowLabeler
+from labelers.refined_flow.clues import clues_of
+from labelers.refined_flow.labeler import JUMPS
 from pipeline.records import ClipFrames, ClipSample, FramesInMemory
 from pipeline.stream import ClipStream, StreamConfig
 
-JUMPS = (1, 2, 4, 8)
 CHAIN = DisFlowLabeler(jumps=JUMPS)
 STORED_QUALITY = 95  # JPEG, of windows to train on; those to measure on are stored as PNG
 STEADY_SHARE = 0.25  # of windows to train on, whose camera is left as it is
@@ -143,32 +142,12 @@ def window(
         chain_px=traced.labels.tracks_px,
         strain=traced.trace.strain,
         reached=traced.labels.visibility,
-        clues=clues(traced),
+        clues=clues_of(traced),
         frames=indices,
         chosen=chosen,
         camera=camera,
         size=frames.shape[1:3],
     )
-
-
-def clues(traced: TracedLabels) -> np.ndarray:
-    """What a chain says of itself, float16 "T N CLUES", each about 0 to 2."""
-    trace = traced.trace
-    since = np.arange(len(trace.strain))[:, None] - trace.query_frame
-    parts = [
-        traced.labels.visibility,
-        np.log1p(trace.strain),
-        np.log1p(trace.link_strain),
-        np.log1p(trace.missed_px),
-        np.log1p(trace.num_links) / 3,
-        np.log1p(trace.since_direct) / 3,
-        np.log1p(trace.hidden_frames) / 3,
-        since == 0,
-        np.abs(since) == 1,
-    ]
-    found = np.stack([part.astype(np.float32) for part in parts], axis=-1)
-    assert found.shape[-1] == CLUES, "the network has as many inputs"
-    return np.minimum(found, 10).astype(np.float16)
 
 
 def camera_path(num_frames: int, size: tuple[int, int], draw: np.random.Generator) -> np.ndarray:

@@ -14,15 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
 import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 import typer
 from experiments import hold_to_plan, job, save
+from labeler_table import one_thread
 from material import machine
-from refiner import COARSE, Refiner
 from refiner_clips import Cut, Window, clips_with_truth, keep_windows, measured_window
 from refiner_training import (
     RATE,
@@ -40,8 +39,11 @@ from refiner_training import (
     train,
     true_target,
     window_loss,
+    write_weights,
 )
 
+from networks.chain_refiner import COARSE, ChainRefiner
+from networks.weights import TrainingSource
 from trainer.evaluation import paired_difference
 
 TRAINED = {"studio": ("studio", 160, 8811), "planes": ("planes", 160, 8812)}  # name: domain, clips, seed
@@ -86,8 +88,13 @@ class Plan:
 
     @property
     def state(self) -> Path:
-        """Of the training; its weights when it is done."""
+        """Of the training."""
         return self.out / "training.pt"
+
+    @property
+    def weights(self) -> Path:
+        """That it ends with, as refined-flow reads them."""
+        return self.out / "chain_refiner.safetensors"
 
 
 def main(
@@ -119,7 +126,7 @@ def main(
     result = {
         "what": f"a refiner of chains against the chains, {width} x {height}, {FRAMES} frames, up to {POINTS} points; percent",
         "plan": {name: value for name, value in asdict(plan).items() if name != "out"},
-        "parameters": sum(part.numel() for part in Refiner().parameters()),
+        "parameters": sum(part.numel() for part in new_model(seed).parameters()),
         "steps": number,
         "windows": counts,
         "threshold": threshold,
@@ -129,6 +136,7 @@ def main(
         "passes": differences["jumps, limit"]["AJ"]["low"] > 0,
         "machine": machine(),
     }
+    write_weights(trained(plan), plan.weights, sources_of(plan))
     (plan.out / "result.json").write_text(json.dumps(result, indent=1))
     typer.echo(json.dumps(result, indent=1))
 
@@ -138,12 +146,6 @@ def hold_to_lessons(plan: Plan) -> None:
     if plan.height % COARSE or plan.width % COARSE:
         raise typer.BadParameter(f"--size {plan.height}x{plan.width}: sides must be multiples of {COARSE}")
     hold_to_plan(plan.out / "lessons.json", {"height": plan.height, "width": plan.width, "share": plan.share})
-
-
-def one_thread() -> None:
-    """Of every process."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
 
 
 def make_dataset(plan: Plan, name: str) -> None:
@@ -177,7 +179,7 @@ class Lessons:
         self._windows = {frames: [window for window in windows if len(window.frames) == frames] for frames in LENGTHS}
         self._seed, self._rank = plan.seed, rank
 
-    def loss(self, model: Refiner, number: int, frames: int | None = None) -> torch.Tensor:
+    def loss(self, model: ChainRefiner, number: int, frames: int | None = None) -> torch.Tensor:
         """Of a step: windows of all processes are of one length, so that none waits for another."""
         length = frames or int(np.random.default_rng([self._seed, number]).choice(LENGTHS))
         draw = np.random.default_rng([self._seed, number, self._rank])
@@ -235,7 +237,7 @@ def train_in_step(rank: int, plan: Plan, steps: int) -> None:
             meeting.unlink(missing_ok=True)
 
 
-def average_gradients(model: Refiner) -> None:
+def average_gradients(model: ChainRefiner) -> None:
     """Over the processes, in place."""
     parts = [part.grad for part in model.parameters() if part.grad is not None]
     flat = torch.cat([part.flatten() for part in parts])
@@ -245,7 +247,7 @@ def average_gradients(model: Refiner) -> None:
         part.copy_(averaged.view_as(part))
 
 
-def watch_together(plan: Plan, model: Refiner, watched: Sequence[tuple[str, list[Window]]], number: int, loss: float) -> None:
+def watch_together(plan: Plan, model: ChainRefiner, watched: Sequence[tuple[str, list[Window]]], number: int, loss: float) -> None:
     """A point of the curve: measures of the clips that are watched, shared out among the processes."""
     mine = {name: means([refined(model, window, CURVE_THRESHOLD) for window in windows]) for name, windows in watched}
     everyone: list[Any] = [None] * dist.get_world_size()
@@ -257,12 +259,12 @@ def watch_together(plan: Plan, model: Refiner, watched: Sequence[tuple[str, list
         file.write_text(json.dumps({"step": number, "loss": float(np.mean([each for _, each in everyone])), **points}))
 
 
-def refined(model: Refiner, window: Window, threshold: float) -> dict[str, float]:
+def refined(model: ChainRefiner, window: Window, threshold: float) -> dict[str, float]:
     """Measures of the refiner's tracks of a window."""
     return measures(window, find(model, inputs(window)).labels(window.truth.queries, threshold))
 
 
-def trained(plan: Plan) -> Refiner:
+def trained(plan: Plan) -> ChainRefiner:
     """The weights that training ended with."""
     model = new_model(plan.seed)
     model.load_state_dict(torch.load(plan.state, weights_only=False)["model"])
@@ -292,6 +294,13 @@ def compare(plan: Plan, name: str, threshold: float) -> dict[str, Values]:
         "jumps, limit": [measures(window, chain_labels(window, STRAIN_LIMIT)) for window in windows],
         "refiner": [{**values, "cpu_s": spent} for values, spent in zip(refiner, seconds, strict=True)],
     }
+
+
+def sources_of(plan: Plan) -> list[TrainingSource]:
+    """What the windows to train on are made of, for the header of weights."""
+    return [
+        TrainingSource(dataset=f"synthetic-{domain}, seed {seed}, {plan.count(name)} clips") for name, (domain, _, seed) in TRAINED.items()
+    ]
 
 
 def means(values: Values) -> dict[str, float]:

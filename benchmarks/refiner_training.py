@@ -10,10 +10,12 @@ import torch
 import torch.nn.functional as F
 from experiments import optimisation, save
 from labeler_table import accuracy
-from refiner import COARSE, Refiner, RefinerInput, RefinerOutput, to_cells
 from refiner_clips import Tracks, Window
 from torch import Tensor
 
+from labelers.refined_flow import refining
+from networks.chain_refiner import COARSE, ChainRefiner, ChainRefinerConfig, ChainRefinerOutput, Chains, features_of, to_cells
+from networks.weights import TrainingOrigin, TrainingSource, save_weights
 from pipeline.records import TrackLabels
 
 POINTS = {24: 128, 48: 64}  # of a window in training, by its frames: as much work
@@ -22,9 +24,24 @@ REACH_PX = 24.0  # how far from the truth a place may be to be corrected
 RIGHT_PX = 4.0  # of a certain place
 HIDDEN_WEIGHT = 0.2  # of positions that are not seen
 DISCOUNT = 0.7  # of an iteration for each that follows
+LICENSE = "Apache-2.0"  # of weights that learned from our own renderer
 WEIGHTS = {"position": 1.0, "choice": 1.0, "visibility": 1.0, "certainty": 0.5, "search": 0.2}
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)  # of seen and certain, to choose from
-Reduce = Callable[[Refiner], None]  # brings the gradients of several processes together, in place
+Reduce = Callable[[ChainRefiner], None]  # brings the gradients of several processes together, in place
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class RefinerInput:
+    """One window that holds its queries: T frames, N points."""
+
+    frames: Tensor  # float32 "T 3 H W" in [0, 1]; H and W are multiples of COARSE
+    chains: Chains
+
+
+def run(model: ChainRefiner, given: RefinerInput) -> ChainRefinerOutput:
+    """The network on a window."""
+    maps = model.maps(given.frames)
+    return model(maps, features_of(maps, given.chains.queries), given.chains)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -55,7 +72,7 @@ def inputs(window: Window, points: np.ndarray | None = None) -> RefinerInput:
     frames = torch.from_numpy(np.ascontiguousarray(window.pictures())).permute(0, 3, 1, 2).float() / 255
     parts = (window.truth.queries[chosen], window.chain_px[:, chosen], window.clues[:, chosen].astype(np.float32))
     queries, chain, clues = map(torch.from_numpy, parts)
-    return RefinerInput(frames=frames, queries=queries, chain_px=chain, clues=clues)
+    return RefinerInput(frames=frames, chains=Chains(queries=queries, chain_px=chain, clues=clues))
 
 
 def take_points(target: Target, points: np.ndarray) -> Target:
@@ -71,7 +88,8 @@ def take_points(target: Target, points: np.ndarray) -> Target:
 
 def augmented(given: RefinerInput, target: Target, draw: np.random.Generator) -> tuple[RefinerInput, Target]:
     """Mirrored in x, in y, or both; channels exchanged: what a chain says stays as good."""
-    frames, queries, chain, tracks = given.frames, given.queries.clone(), given.chain_px.clone(), target.tracks_px.clone()
+    frames, tracks = given.frames, target.tracks_px.clone()
+    queries, chain = given.chains.queries.clone(), given.chains.chain_px.clone()
     for axis, length in ((0, frames.shape[-1]), (1, frames.shape[-2])):
         if draw.random() < 0.5:
             frames = frames.flip(-1 - axis)
@@ -79,21 +97,22 @@ def augmented(given: RefinerInput, target: Target, draw: np.random.Generator) ->
             for places in (chain, tracks):
                 places[..., axis] = length - 1 - places[..., axis]
     order = torch.from_numpy(draw.permutation(3))
-    moved = RefinerInput(frames=frames[:, order].contiguous(), queries=queries, chain_px=chain, clues=given.clues)
+    chains = Chains(queries=queries, chain_px=chain, clues=given.chains.clues)
+    moved = RefinerInput(frames=frames[:, order].contiguous(), chains=chains)
     told = Target(
         tracks_px=tracks, visible=target.visible, position_weight=target.position_weight, visibility_weight=target.visibility_weight
     )
     return moved, told
 
 
-def losses(output: RefinerOutput, given: RefinerInput, target: Target) -> dict[str, Tensor]:
+def losses(output: ChainRefinerOutput, given: RefinerInput, target: Target) -> dict[str, Tensor]:
     """Each term of WEIGHTS, before its weight.
 
     position: Huber's, linear beyond 4 px, of both corrected places, where the place before was within REACH_PX. choice: whether the
     search's place is nearer, weighed by the difference. certainty: whether the chosen place is within RIGHT_PX, where the point is seen.
     search: cross-entropy over the cells of the coarse map, where it is seen. The query itself counts nowhere.
     """
-    asked = given.queries[:, 0].long()
+    asked = given.chains.queries[:, 0].long()
     elsewhere = torch.ones_like(target.visible)
     elsewhere[asked, torch.arange(len(asked))] = 0
     weight, seen_weight = target.position_weight * elsewhere, target.visibility_weight * elsewhere
@@ -140,23 +159,23 @@ def _search_loss(logits: Tensor, tracks_px: Tensor, weight: Tensor) -> Tensor:
     return _mean(error.view(weight.shape), weight)
 
 
-def window_loss(model: Refiner, window: Window, target: Target, draw: np.random.Generator, weights: Mapping[str, float]) -> Tensor:
+def window_loss(model: ChainRefiner, window: Window, target: Target, draw: np.random.Generator, weights: Mapping[str, float]) -> Tensor:
     """Of one window, mirrored and with as many points as POINTS says for its length, drawn anew."""
     available = len(window.chosen)
     points = np.sort(draw.permutation(available)[: POINTS.get(len(window.frames), min(POINTS.values()))])
     given, told = augmented(inputs(window, points), take_points(target, points), draw)
-    found = losses(model(given), given, told)
+    found = losses(run(model, given), given, told)
     total = found["position"].new_zeros(())
     for name, weight in weights.items():
         total = total + weight * found[name]
     return total
 
 
-def new_model(seed: int) -> Refiner:
+def new_model(seed: int) -> ChainRefiner:
     """With the seed's weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Refiner()
+        return ChainRefiner(ChainRefinerConfig())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,7 +188,7 @@ class Keeping:
 
 
 def train(
-    model: Refiner,
+    model: ChainRefiner,
     loss_of: Callable[[int], Tensor],
     *,
     steps: int,
@@ -214,11 +233,8 @@ def train(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Found:
+class Found(refining.Found):
     """Tracks of a window by the refiner."""
-
-    tracks_px: np.ndarray  # float32 "T N 2"
-    score: np.ndarray  # float32 "T N" in [0, 1]: that the point is seen, and there; 1 at the query
 
     def labels(self, queries: np.ndarray, threshold: float) -> TrackLabels:
         """Visible where the score is above the threshold, and at the query."""
@@ -228,18 +244,12 @@ class Found:
 
 
 @torch.no_grad()
-def find(model: Refiner, given: RefinerInput) -> Found:
-    """Places and scores of the last iteration; at the query, the query itself."""
+def find(model: ChainRefiner, given: RefinerInput) -> Found:
+    """Places and scores of a window that holds its queries."""
     model.eval()
-    last = model(given).estimates[-1]
-    places, score = last.place_px, last.visibility.sigmoid() * last.certainty.sigmoid()
-    height, width = given.frames.shape[-2:]
-    size = places.new_tensor([width, height])
-    places = torch.minimum(torch.maximum(places, -size), 2 * size)  # predictions, held near the image as those of chains are
-    score = score.clamp(max=1 - 2**-20)
-    at = (given.queries[:, 0].long(), torch.arange(len(given.queries)))
-    places[at], score[at] = given.queries[:, 1:], 1.0
-    return Found(tracks_px=places.numpy(), score=score.numpy())
+    maps = model.maps(given.frames)
+    found = refining.refine(model, maps, features_of(maps, given.chains.queries), given.chains)
+    return Found(tracks_px=found.tracks_px, score=found.score)
 
 
 def chain_labels(window: Window, strain_limit: float | None) -> TrackLabels:
@@ -270,6 +280,12 @@ def load_windows(folder: Path) -> list[Window]:
     if not files:
         raise FileNotFoundError(f"{folder} holds no windows; delete its parent's `made` files and run this again")
     return [window for file in files for window in torch.load(file, weights_only=False)]
+
+
+def write_weights(model: ChainRefiner, file: Path, sources: Sequence[TrainingSource]) -> None:
+    """As refined-flow reads them, with what they were trained on in the header. Equal weights give equal bytes; whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_weights(str(file), model, license=LICENSE, origin=TrainingOrigin(sources=tuple(sources), licenses=(LICENSE,)))
 
 
 def cpu_seconds(body: Callable[[], object]) -> float:

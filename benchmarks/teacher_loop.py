@@ -20,11 +20,10 @@ import torch
 import torch.multiprocessing as mp
 import typer
 from experiments import difference, hold_to_plan, job, save
+from labeler_table import one_thread
 from material import machine
-from refiner import Refiner
 from refiner_clips import Cut, Window, clips_with_truth, degraded_window, measured_window
-from refiner_gate import STRAIN_LIMIT, TRAINED, WATCHED, one_thread
-from refiner_labeler import sha256_of, write_weights
+from refiner_gate import STRAIN_LIMIT, TRAINED, WATCHED
 from refiner_training import (
     RATE,
     WEIGHTS,
@@ -39,10 +38,12 @@ from refiner_training import (
     train,
     true_target,
     window_loss,
+    write_weights,
 )
-from safetensors.torch import load_file
 from teacher_loop_labels import Told, audited, label_accuracy, label_set_of, target_of, tracks_of_labels, true_told, unaudited
 
+from networks.chain_refiner import ChainRefiner
+from networks.weights import TrainingSource, load_weights, read_weights
 from pipeline.labels import read_labels
 from trainer.evaluation import paired_difference
 
@@ -115,8 +116,8 @@ class Plan:
 
     def second_set(self, seed: int) -> str:
         """Label set of the audited student of a seed."""
-        sha256 = sha256_of(self.weights(seed, "audited"))
-        return label_set_of(self.root("unlabelled"), labeler="refiner", checkpoint_sha256=sha256, taught_by=self.first_set)
+        sha256 = read_weights(str(self.weights(seed, "audited"))).sha256
+        return label_set_of(self.root("unlabelled"), labeler="refined-flow", checkpoint_sha256=sha256)
 
 
 def main(
@@ -234,7 +235,7 @@ def lessons_of(plan: Plan) -> list[Window]:
     return [window for window in windows if len(window.frames) == FRAMES and len(window.chosen) >= 8]
 
 
-def labelled_loss(model: Refiner, windows: Sequence[Window], draw: np.random.Generator) -> torch.Tensor:
+def labelled_loss(model: ChainRefiner, windows: Sequence[Window], draw: np.random.Generator) -> torch.Tensor:
     """Of a window with truth."""
     window = windows[int(draw.integers(len(windows)))]
     return window_loss(model, window, true_target(window.truth), draw, WEIGHTS)
@@ -251,7 +252,7 @@ def train_base(plan: Plan, seed: int) -> None:
         watched = load_windows(plan.windows("watched"))
         threshold = best_threshold([find(model, inputs(window)) for window in watched], watched)
         save({"threshold": threshold, "loss": history}, plan.file(seed, "base_outcome").with_suffix(".pt"))
-        write_weights(model, file)
+        write_weights(model, file, refiner_gate.sources_of(plan.lessons))
 
 
 def told_to(plan: Plan, seed: int, arm: str) -> dict[str, Told]:
@@ -286,13 +287,21 @@ def tune(plan: Plan, seed: int, arm: str) -> None:
 
     keeping = Keeping(file=plan.file(seed, f"{arm}_training").with_suffix(".pt"), every=100)
     train(model, loss_of, steps=plan.steps, rate=TUNING_RATE, keeping=keeping)
-    write_weights(model, file)
+    write_weights(model, file, (*refiner_gate.sources_of(plan.lessons), source_of(plan, seed, arm)))
+
+
+def source_of(plan: Plan, seed: int, arm: str) -> TrainingSource:
+    """Of what an arm is told, for the header of its weights."""
+    name = plan.root("unlabelled").name
+    if arm == "true":
+        return TrainingSource(dataset=name)
+    label_set = plan.second_set(seed) if arm == ROUND_2 else plan.first_set
+    return TrainingSource(dataset=name, labels=(label_set,), audit=None if arm == "unaudited" else label_set)
 
 
 def label_again(plan: Plan, seed: int) -> dict[str, object]:
     """The audited student of a seed as a labeler: its label set, its audit, and what the comparison with round 0 says of it."""
-    options = ("--option", f"threshold={threshold_of(plan, seed)}", "--option", f"taught_by={plan.first_set}")
-    label(plan, "refiner_labeler:RefinerLabeler", "--checkpoint", plan.weights(seed, "audited"), *options)
+    label(plan, "refined-flow", "--checkpoint", plan.weights(seed, "audited"), "--option", f"threshold={threshold_of(plan, seed)}")
     audit(plan, plan.second_set(seed))
     compared = plan.file(seed, "comparison")
     try:
@@ -310,10 +319,10 @@ def threshold_of(plan: Plan, seed: int) -> float:
     return float(torch.load(plan.file(seed, "base_outcome").with_suffix(".pt"), weights_only=False)["threshold"])
 
 
-def restored(plan: Plan, seed: int, arm: str) -> Refiner:
+def restored(plan: Plan, seed: int, arm: str) -> ChainRefiner:
     """A trained model."""
-    model = Refiner()
-    model.load_state_dict(load_file(plan.weights(seed, arm)))
+    model = new_model(seed)
+    load_weights(model, read_weights(str(plan.weights(seed, arm))))
     return model
 
 

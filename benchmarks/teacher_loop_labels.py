@@ -101,13 +101,12 @@ def target_of(window: Window, told: Told) -> Target:
     )
 
 
-def label_set_of(root: Path, *, labeler: str, checkpoint_sha256: str | None = None, taught_by: str | None = None) -> str:
+def label_set_of(root: Path, *, labeler: str, checkpoint_sha256: str | None = None) -> str:
     """Name of the one set of a root that was made so. Raises: LookupError if there is none, or more than one."""
     found = []
     for name in list_label_sets(str(root)):
         made = read_label_set(str(root), name)
-        options = made.configuration.get("options", {})
-        if (made.labeler, made.checkpoint_sha256, options.get("taught_by")) == (labeler, checkpoint_sha256, taught_by):
+        if (made.labeler, made.checkpoint_sha256) == (labeler, checkpoint_sha256):
             found.append(name)
     if len(found) != 1:
         raise LookupError(f"{root}: {len(found)} label sets of {labeler} as asked for, expected one; delete what is left of earlier tries")

@@ -16,7 +16,7 @@ class CheckedStep:
     position_px: np.ndarray  # float32 "M 2": in the frame stepped to
     missed_px: np.ndarray  # float32 "M": by how far the way back misses the start
     passed: np.ndarray  # bool "M"
-    strain: np.ndarray  # float32 "M": the miss over what is allowed, see `labelers.chained.confidence_of`
+    strain: np.ndarray  # float32 "M": the miss over what is allowed, see `labelers.chain.confidence_of`
 
     def of(self, chosen: np.ndarray) -> "CheckedStep":
         """Of some of the points, bool "M"."""

@@ -10,8 +10,9 @@ from typing import ClassVar, Literal
 import cv2
 import numpy as np
 
+from labelers.chain import LinkRule, RoundTripRule, Step
 from labelers.chain_visibility import DIS_FLOW_FIT, DIS_FLOW_JUMPS, VisibilityFit
-from labelers.chained import ChainedLabeler, LinkRule, RoundTripRule, Step
+from labelers.chained import ChainedLabeler
 from labelers.options import check_choice, check_count, check_number
 from pipeline.errors import ConfigError, DataError
 from pipeline.records import ClipFrames

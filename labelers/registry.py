@@ -16,6 +16,7 @@ LABELERS = {
     "dis-flow": "labelers.optical_flow:DisFlowLabeler",
     "lucas-kanade": "labelers.optical_flow:LucasKanadeLabeler",
     "pi3-depth": "labelers.depth.pi3_depth:Pi3DepthLabeler",
+    "refined-flow": "labelers.refined_flow.labeler:RefinedFlowLabeler",
     "track4world": "labelers.track4world.labeler:Track4WorldLabeler",
     "transformers-depth": "labelers.depth.transformers_depth:TransformersDepthLabeler",
 }

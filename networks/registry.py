@@ -21,6 +21,7 @@ MODELS = {
     "mast3r": "networks.st4rtrack.network:MASt3R",
     "st4rtrack": "networks.st4rtrack.network:St4RTrack",
     "track4world": "networks.track4world.network:Track4World",
+    "chain-refiner": "networks.chain_refiner.network:ChainRefiner",
 }
 
 

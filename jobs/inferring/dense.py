@@ -15,7 +15,7 @@ from jobs.inferring.frames import FrameChoice, InputFrames
 from jobs.inferring.outcome import DenseSummary, Inference, Made
 from jobs.inferring.scene import write_rerun
 from jobs.loading_models import CheckpointInfo, keep_reconstruction
-from labelers.chained import RoundTripRule
+from labelers.chain import RoundTripRule
 from labelers.track4world import EngineConfig, Track4WorldEngine
 from labelers.track4world.chaining import VISIBLE, ChainRule, place
 from labelers.track4world.dense import ReferenceRule, chain_clip, frame_geometry, track_reference

@@ -12,6 +12,7 @@ import torch
 
 from labelers.cotracker3.config import EngineConfig, Rung, first_that_fits, single_clip_rungs
 from labelers.cotracker3.engine import RULES, CoTracker3Engine, VisibilityRule
+from labelers.devices import torch_device
 from labelers.options import check_choice
 from labelers.parentage import inherited_license, parents_of
 from labelers.protocol import LabelerProvenance
@@ -193,16 +194,6 @@ def label_encoded(
     found = engine.track_encoded(encoded, [clip.queries for clip in clips], backward=backward)
     labels = [tracks.labels(clip.queries, rule) for tracks, clip in zip(found, clips, strict=True)]
     return labels, [partial(track_more, place) for place in range(len(clips))]
-
-
-def torch_device(name: str) -> torch.device:
-    """A torch device, checked to be usable. Raises ConfigError."""
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}; use cpu, or run where there is a GPU") from error
-    return device
 
 
 def _no_tracks(clip: ClipFrames) -> TrackLabels:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labelers.chained import RoundTripRule
+from labelers.chain import RoundTripRule
 from labelers.optical_flow import sample_flow
 from labelers.options import check_count, check_number
 from labelers.track4world.track_log import TrackLog

@@ -15,7 +15,10 @@ from pipeline.records import LabelSet
 
 CONSENSUS = "consensus"  # labeler name of the sets
 VISIBILITY_RULE = "votes above one half"
-_FAMILIES = {"cotracker3-offline": "cotracker", "cotracker3-online": "cotracker", "cotracker-package": "cotracker"}
+_FAMILIES = {
+    **dict.fromkeys(("cotracker3-offline", "cotracker3-online", "cotracker-package"), "cotracker"),
+    "refined-flow": "dis-flow",  # whose chains it begins from
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

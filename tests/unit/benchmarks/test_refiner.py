@@ -7,16 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import DataError
-from pipeline.records import ClipFrames, FramesInMemory
-from tests.textured_plane import plane
-
-
-@pytest.fixture
-def refiner(_beside_the_benchmarks) -> ModuleType:
-    import refiner
-
-    return refiner
+from labelers import make_labeler
+from networks.chain_refiner import CLUES, Chains
+from networks.weights import TrainingSource
+from tests.textured_plane import moving_frames
 
 
 @pytest.fixture
@@ -33,76 +27,34 @@ def training(_beside_the_benchmarks) -> ModuleType:
     return refiner_training
 
 
-def textured(num_frames=4, size=(48, 64), velocity=(1.0, 0.5)) -> np.ndarray:
-    y, x = np.mgrid[: size[0], : size[1]].astype(float)
-    grey = np.stack([plane(x - velocity[0] * t, y - velocity[1] * t) for t in range(num_frames)])
-    return np.repeat(np.clip(np.round(grey), 0, 255).astype(np.uint8)[..., None], 3, axis=3)
-
-
-def given_of(refiner, num_frames=4, points=6):
+def given_of(training, num_frames=4, points=6):
     draw = torch.Generator().manual_seed(0)
-    frames = torch.from_numpy(textured(num_frames)).permute(0, 3, 1, 2).float() / 255
+    frames = torch.from_numpy(moving_frames((1.0, 0.5), num_frames=num_frames, size=(48, 64))).permute(0, 3, 1, 2).float() / 255
     queries = torch.stack([torch.arange(points) % num_frames, torch.arange(points) * 9 + 5, torch.arange(points) * 6 + 6], dim=1).float()
     chain = queries[None, :, 1:] + torch.rand(num_frames, points, 2, generator=draw)
-    clues = torch.rand(num_frames, points, refiner.CLUES, generator=draw)
-    return refiner.RefinerInput(frames=frames, queries=queries, chain_px=chain, clues=clues)
+    clues = torch.rand(num_frames, points, CLUES, generator=draw)
+    return training.RefinerInput(frames=frames, chains=Chains(queries=queries, chain_px=chain, clues=clues))
 
 
 def target_like(training, given, **changes):
-    ones = torch.ones(given.chain_px.shape[:2])
-    values = {"tracks_px": given.chain_px, "visible": ones, "position_weight": ones, "visibility_weight": ones}
+    ones = torch.ones(given.chains.chain_px.shape[:2])
+    values = {"tracks_px": given.chains.chain_px, "visible": ones, "position_weight": ones, "visibility_weight": ones}
     return training.Target(**(values | changes))
 
 
-def test_untrained_it_leaves_every_point_on_its_chain_and_the_query_where_it_is(refiner, training) -> None:
-    given, model = given_of(refiner), training.new_model(3)
+def test_untrained_it_leaves_every_point_on_its_chain_and_the_query_where_it_is(training) -> None:
+    given, model = given_of(training), training.new_model(3)
     assert sum(part.numel() for part in model.parameters()) <= 700_000
     found = training.find(model, given)
-    at = (given.queries[:, 0].long().numpy(), np.arange(6))
-    np.testing.assert_array_equal(found.tracks_px[at], given.queries[:, 1:].numpy())
+    at = (given.chains.queries[:, 0].long().numpy(), np.arange(6))
+    np.testing.assert_array_equal(found.tracks_px[at], given.chains.queries[:, 1:].numpy())
     np.testing.assert_array_equal(found.score[at], 1)
     elsewhere = np.ones((4, 6), bool)
     elsewhere[at] = False
-    np.testing.assert_array_equal(found.tracks_px[elsewhere], given.chain_px.numpy()[elsewhere])
+    np.testing.assert_array_equal(found.tracks_px[elsewhere], given.chains.chain_px.numpy()[elsewhere])
     assert (found.score[elsewhere] < 1).all()
-    labels = found.labels(given.queries.numpy(), 0.9)
+    labels = found.labels(given.chains.queries.numpy(), 0.9)
     np.testing.assert_array_equal(labels.visibility, ~elsewhere)
-
-
-def test_frames_of_a_window_do_not_touch_each_others_features(refiner, training) -> None:
-    given, model = given_of(refiner), training.new_model(0)
-    maps = model.features(given.frames)
-    alone = model.features(given.frames[2:3])
-    for together, single in zip(maps, alone, strict=True):
-        torch.testing.assert_close(together[2:3], single, rtol=1e-4, atol=1e-5)
-
-
-def test_the_best_cell_is_where_the_map_peaks_and_corners_know_their_border(refiner) -> None:
-    logits = torch.zeros(1, 3, 6, 8)
-    logits[0, 0, 4, 5] = logits[0, 1, 0, 0] = 100
-    logits[0, 2, 2, 2] = logits[0, 2, 2, 3] = 100
-    places, share = refiner.best_place(logits)
-    expected = torch.tensor([[5.0, 4.0], [0.0, 0.0], [2.5, 2.0]])  # the last lies between two cells
-    torch.testing.assert_close(places[0], (expected + 0.5) * 8 - 0.5)
-    torch.testing.assert_close(share[0], torch.ones(3))
-
-
-def test_patches_are_read_bilinearly_and_are_zero_beyond_the_map(refiner) -> None:
-    row, column = torch.meshgrid(torch.arange(12.0), torch.arange(16.0), indexing="ij")
-    volume = (10 * row + column)[None, None]
-    found = refiner.patches(volume, torch.tensor([[[5.25, 6.5]]]))[0, 0].view(7, 7)
-    torch.testing.assert_close(found[3, 3], torch.tensor(70.25))
-    torch.testing.assert_close(found[0, 6], torch.tensor(10 * 3.5 + 8.25))
-    assert refiner.patches(volume, torch.tensor([[[40.0, 40.0]]])).abs().max() == 0
-
-
-def test_each_query_is_held_against_the_feature_where_and_when_it_is_asked(refiner) -> None:
-    maps = torch.nn.functional.normalize(torch.rand(3, 5, 6, 8, generator=torch.Generator().manual_seed(1)) - 0.5, dim=1)
-    queries = torch.tensor([[2.0, 8 * 3 + 3.5, 8 * 1 + 3.5], [0.0, 8 * 7 + 3.5, 8 * 5 + 3.5], [2.0, 3.5, 3.5]])  # centres of cells
-    volume = refiner.correlations(maps, queries, 8)
-    torch.testing.assert_close(volume[2, 0, 1, 3], torch.tensor(1.0))
-    torch.testing.assert_close(volume[0, 1, 5, 7], torch.tensor(1.0))
-    torch.testing.assert_close(volume[1, 2], torch.einsum("chw,c->hw", maps[1], maps[2, :, 0, 0]))
 
 
 def test_the_virtual_camera_moves_pictures_and_tracks_alike(clips) -> None:
@@ -155,16 +107,16 @@ def test_time_that_runs_backwards_keeps_tracks_with_their_frames(clips) -> None:
     assert clips.through_camera(told, np.array([1, 2, 3, 4]), still, (40, 40)).queries[0, 0] == -1
 
 
-def test_losses_by_hand_and_none_without_weight(refiner, training) -> None:
-    given, model = given_of(refiner), training.new_model(0)
-    output = model(given)
+def test_losses_by_hand_and_none_without_weight(training) -> None:
+    given, model = given_of(training), training.new_model(0)
+    output = training.run(model, given)
     right = training.losses(output, given, target_like(training, given))
     assert right["visibility"].item() == pytest.approx(np.log(2), rel=1e-5)  # logits of 0
-    nothing = torch.zeros(given.chain_px.shape[:2])
+    nothing = torch.zeros(given.chains.chain_px.shape[:2])
     silent = training.losses(output, given, target_like(training, given, position_weight=nothing, visibility_weight=nothing))
     assert all(float(value.detach()) == 0 for value in silent.values())
     # the chain is 3 px off in x: Huber's of 3 px is 4.5, over 4; the search's places are given no part in it
-    off = target_like(training, given, tracks_px=given.chain_px + torch.tensor([3.0, 0.0]))
+    off = target_like(training, given, tracks_px=given.chains.chain_px + torch.tensor([3.0, 0.0]))
     far = replace(
         output,
         search_px=output.search_px + 1000,
@@ -173,11 +125,11 @@ def test_losses_by_hand_and_none_without_weight(refiner, training) -> None:
     assert training.losses(far, given, off)["position"].item() == pytest.approx(4.5 / 4 / 2, rel=1e-4)
 
 
-def test_the_query_itself_teaches_nothing(refiner, training) -> None:
-    given, model = given_of(refiner), training.new_model(0)
-    output = model(given)
-    asked = (given.queries[:, 0].long(), torch.arange(6))
-    wrong = given.chain_px.clone()
+def test_the_query_itself_teaches_nothing(training) -> None:
+    given, model = given_of(training), training.new_model(0)
+    output = training.run(model, given)
+    asked = (given.chains.queries[:, 0].long(), torch.arange(6))
+    wrong = given.chains.chain_px.clone()
     wrong[asked] += 7
     visible = torch.ones(4, 6)
     visible[asked] = 0
@@ -187,8 +139,8 @@ def test_the_query_itself_teaches_nothing(refiner, training) -> None:
         torch.testing.assert_close(plain[name], changed[name])
 
 
-def test_a_training_that_was_killed_ends_with_the_same_weights(refiner, training, tmp_path) -> None:
-    given = given_of(refiner)
+def test_a_training_that_was_killed_ends_with_the_same_weights(training, tmp_path) -> None:
+    given = given_of(training)
 
     def run(keeping, dies_at=None):
         model = training.new_model(1)
@@ -196,8 +148,8 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(refiner, training
         def loss_of(number):
             if number == dies_at:
                 raise KeyboardInterrupt
-            target = target_like(training, given, tracks_px=given.chain_px + 0.5 * number)
-            return sum(training.losses(model(given), given, target).values())
+            target = target_like(training, given, tracks_px=given.chains.chain_px + 0.5 * number)
+            return sum(training.losses(training.run(model, given), given, target).values())
 
         training.train(model, loss_of, steps=5, rate=1e-3, keeping=keeping)
         return model.state_dict()
@@ -212,14 +164,16 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(refiner, training
     assert any(not torch.equal(whole[name], untrained[name]) for name in whole)
 
 
-def test_a_mirrored_window_says_the_same(refiner, training) -> None:
-    given = given_of(refiner)
+def test_a_mirrored_window_says_the_same(training) -> None:
+    given = given_of(training)
     moved, told = training.augmented(given, target_like(training, given), np.random.default_rng(3))
-    flips = [not torch.equal(moved.queries[:, axis], given.queries[:, axis]) for axis in (1, 2)]
+    flips = [not torch.equal(moved.chains.queries[:, axis], given.chains.queries[:, axis]) for axis in (1, 2)]
     assert any(flips)
-    torch.testing.assert_close(told.tracks_px, moved.chain_px)
+    torch.testing.assert_close(told.tracks_px, moved.chains.chain_px)
     for axis, length in ((0, 64), (1, 48)):
-        torch.testing.assert_close((moved.chain_px - given.chain_px)[..., axis], (length - 1 - 2 * given.chain_px[..., axis]) * flips[axis])
+        torch.testing.assert_close(
+            (moved.chains.chain_px - given.chains.chain_px)[..., axis], (length - 1 - 2 * given.chains.chain_px[..., axis]) * flips[axis]
+        )
 
 
 def test_labels_are_moved_by_the_window_s_camera_and_weigh_nothing_outside(clips) -> None:
@@ -238,28 +192,6 @@ def test_labels_are_moved_by_the_window_s_camera_and_weigh_nothing_outside(clips
     np.testing.assert_array_equal(target.tracks_px[0], [[-10, 10], [40, 40]])
     np.testing.assert_array_equal(target.position_weight, [[0, 0.5], [0, 0.5]])
     np.testing.assert_array_equal(target.visible, [[0, 1], [0, 1]])
-
-
-def test_as_a_labeler_it_names_its_weights_and_teacher_and_refuses_clips_that_are_too_long(training, tmp_path) -> None:
-    from refiner_labeler import RefinerLabeler, write_weights
-
-    file, again = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
-    write_weights(training.new_model(2), file)
-    write_weights(training.new_model(2), again)
-    assert file.read_bytes() == again.read_bytes()
-    labeler = RefinerLabeler(str(file), threshold=0.1, taught_by="dis-flow-00000000")
-    made = labeler.provenance()
-    assert (made.options["taught_by"], made.options["jumps"]) == ("dis-flow-00000000", [1, 2, 4, 8])
-    assert made.checkpoint_sha256 == RefinerLabeler(str(again)).provenance().checkpoint_sha256
-    frames, queries = textured(6), np.array([[0, 30, 20], [4, 12, 30]], np.float32)
-    clip = ClipFrames(key="c", reader=FramesInMemory(frames), queries=queries)
-    first, second = labeler.label([clip])[0], labeler.label([clip])[0]
-    np.testing.assert_array_equal(first.tracks_px, second.tracks_px)
-    np.testing.assert_allclose(first.tracks_px[:, 0], [30, 20] + np.arange(6)[:, None] * [1, 0.5], atol=0.3)  # untrained: the chain
-    assert labeler.label([replace(clip, queries=np.zeros((0, 3), np.float32))])[0].tracks_px.shape == (6, 0, 2)
-    long = ClipFrames(key="long", reader=FramesInMemory(np.zeros((65, 48, 64, 3), np.uint8)), queries=queries)
-    with pytest.raises(DataError, match="clip long: 65 frames"):
-        labeler.label([long])
 
 
 def test_a_logistic_fit_finds_the_odds_it_was_drawn_from() -> None:
@@ -294,3 +226,14 @@ def test_the_steps_that_fit_into_the_time_are_kept(tmp_path) -> None:
     timings = [{24: 1.0, 48: 2.0}, {24: 2.0, 48: 3.0}]  # of two processes: 2 s a step
     assert refiner_gate.number_of_steps(plan, lambda: timings) == 60
     assert refiner_gate.number_of_steps(plan, lambda: []) == 60
+
+
+def test_weights_are_written_as_the_labeler_reads_them(training, tmp_path) -> None:
+    file, again = tmp_path / "a.safetensors", tmp_path / "b" / "b.safetensors"
+    source = TrainingSource(dataset="walks", labels=("dis-flow-00000000",))
+    training.write_weights(training.new_model(2), file, [source])
+    training.write_weights(training.new_model(2), again, [source])
+    assert file.read_bytes() == again.read_bytes()
+    made = make_labeler("refined-flow", checkpoint=str(file)).provenance()
+    assert made.license == "Apache-2.0"
+    assert made.parents["sources"][0]["labels"] == ["dis-flow-00000000"]

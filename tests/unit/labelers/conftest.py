@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.records import ClipFrames, FramesInMemory
-from tests.textured_plane import plane
+from tests.textured_plane import moving_frames
 
 MakeClip = Callable[..., ClipFrames]
 
@@ -20,19 +20,12 @@ def _one_thread():
     cv2.setNumThreads(threads)
 
 
-def frames_of(velocity: tuple[float, float], *, num_frames: int, size: tuple[int, int]) -> np.ndarray:
-    """The plane translated by `velocity` (x, y) px per frame, sampled at pixel centres: uint8 "T H W 3"."""
-    y, x = np.mgrid[: size[0], : size[1]].astype(float)
-    grey = np.stack([plane(x - velocity[0] * t, y - velocity[1] * t) for t in range(num_frames)])
-    return np.repeat(np.clip(np.round(grey), 0, 255).astype(np.uint8)[..., None], 3, axis=3)
-
-
 @pytest.fixture
 def moving_plane() -> MakeClip:
     """make(queries, velocity=(vx, vy), num_frames=, size=(H, W), key=) -> ClipFrames."""
 
     def make(queries, *, velocity=(0.0, 0.0), num_frames=7, size=(96, 128), key="plane") -> ClipFrames:
-        reader = FramesInMemory(frames_of(velocity, num_frames=num_frames, size=size))
+        reader = FramesInMemory(moving_frames(velocity, num_frames=num_frames, size=size))
         return ClipFrames(key=key, reader=reader, queries=np.array(queries, np.float32).reshape(-1, 3))
 
     return make
@@ -43,7 +36,7 @@ def passing_bar() -> MakeClip:
     """A standing plane that a bright striped bar, 24 px wide, crosses from left to right at 6 px per frame."""
 
     def make(queries, *, num_frames=18, size=(96, 128)) -> ClipFrames:
-        frames = frames_of((0, 0), num_frames=num_frames, size=size)
+        frames = moving_frames((0, 0), num_frames=num_frames, size=size)
         stripes = np.where((np.arange(size[0]) // 5 % 2)[:, None, None], 250, 160).astype(np.uint8)
         for t in range(num_frames):
             left = 6 * t - 12

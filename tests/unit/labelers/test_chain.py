@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from labelers.chained import LinkRule, RoundTripRule, Step, confidence_of, follow
+from labelers.chain import LinkRule, RoundTripRule, Step, confidence_of, follow
 from pipeline.errors import ConfigError
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from labelers import make_labeler
+from labelers.chain import LinkRule, RoundTripRule, Step, follow
 from labelers.chain_trace import ChainTrace
-from labelers.chained import LinkRule, RoundTripRule, Step, follow
 
 RULE = RoundTripRule(share=0)
 

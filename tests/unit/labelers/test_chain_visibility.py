@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from labelers import make_labeler
+from labelers.chain import LinkRule, RoundTripRule, Step, follow
 from labelers.chain_trace import ChainTrace, TracedLabels
 from labelers.chain_visibility import CLUES, DIS_FLOW_FIT, VisibilityFit, clues_of
-from labelers.chained import LinkRule, RoundTripRule, Step, follow
 from pipeline.errors import ConfigError
 from pipeline.records import ClipFrames, FramesInMemory
 

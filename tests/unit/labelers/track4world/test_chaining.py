@@ -5,7 +5,7 @@ import weakref
 import numpy as np
 import pytest
 
-from labelers.chained import RoundTripRule
+from labelers.chain import RoundTripRule
 from labelers.track4world.chaining import Cells, ChainRule, ChainStep, FrameGeometry, chain_tracks
 from labelers.track4world.cleaning import clean_mask
 from labelers.track4world.integer_chaining import chain_integer

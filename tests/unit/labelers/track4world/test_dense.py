@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelers.chained import RoundTripRule
+from labelers.chain import RoundTripRule
 from labelers.track4world import EngineConfig, Track4WorldEngine
 from labelers.track4world.chaining import ChainRule
 from labelers.track4world.dense import ReferenceRule, chain_clip, chain_steps, frame_geometry, pixel_intrinsics, track_reference

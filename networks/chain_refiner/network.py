@@ -2,35 +2,50 @@
 
 Per point and frame it sees the correlation of the query's feature with features around the chain's place and around the best place of
 the whole frame, and what the chain says of itself; it mixes that over time and gives a place, and whether the point is seen there.
+Ours, trained by benchmarks/refiner_gate.py.
 """
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FINE, COARSE = 4, 8  # pixels a cell of the two feature maps
+from networks.building import Network
+from networks.chain_refiner.correlation import COARSE, FINE, RADIUS, best_place, correlations, features_at, patches, to_cells
+
 FINE_DIM, COARSE_DIM = 40, 64
 WIDTH, HEADS, BLOCKS = 128, 4, 3
-RADIUS = 3  # of patches of correlations, in cells
-SEARCH_RADIUS = 2  # of the neighbourhood of the best cell that its place is averaged over
-CLUES = 9  # numbers that a chain says of itself per point and frame, see refiner_clips.clues
+CLUES = 9  # numbers that a chain says of itself per point and frame, see labelers.refined_flow.clues
 ITERATIONS = 2
 RESIDUAL_PX = 4.0  # a unit of the residuals
+UNIT_FRAMES, MOST_UNITS = 24, 2.0  # of the time since the query; it learned on windows of 48 frames at most
 _PATCH = (2 * RADIUS + 1) ** 2
 _OTHERS = 15  # numbers beside patches and clues
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class RefinerInput:
-    """One window: T frames, N points."""
+@dataclass(frozen=True, slots=True)
+class ChainRefinerConfig:
+    """Its sizes are those of the constants of this module: there is one."""
 
-    frames: Tensor  # float32 "T 3 H W" in [0, 1]; H and W are multiples of COARSE
-    queries: Tensor  # float32 "N 3", (t, x, y)
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Chains:
+    """N points in a window of T frames, as chains of optical flow follow them. In pixels of the frames that the network sees."""
+
+    queries: Tensor  # float32 "N 3", (t, x, y); t counts from the window's first frame, and may lie outside the window
     chain_px: Tensor  # float32 "T N 2"
     clues: Tensor  # float32 "T N CLUES"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Features:
+    """Unit features with cells of FINE and of COARSE pixels: maps "T C h w" of frames, or "N C" of queries."""
+
+    fine: Tensor
+    coarse: Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -51,7 +66,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class RefinerOutput:
+class ChainRefinerOutput:
     """All iterations, and the search."""
 
     estimates: tuple[Estimate, ...]
@@ -59,40 +74,64 @@ class RefinerOutput:
     search_logits: Tensor  # "T N h w": of the cells of the coarse map
 
 
-class Refiner(nn.Module):
-    """See the module. All convolutions over images see single frames: frames of a window do not touch each other before the mixer."""
+class ChainRefiner(Network):
+    """See the module. All convolutions see single frames: those of a window do not touch each other before the blocks, points never do."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    config_type: ClassVar[type] = ChainRefinerConfig
+
+    def __init__(self, config: ChainRefinerConfig) -> None:
+        super().__init__(config)
         self.features = FeatureMaps()
-        self.sharpness = nn.Parameter(torch.tensor(math.log(10.0)))
+        self.sharpness = nn.Parameter(torch.empty(()))
         self.enter = nn.Linear(3 * _PATCH + CLUES + _OTHERS, WIDTH)
         self.blocks = nn.ModuleList(MixerBlock() for _ in range(BLOCKS))
         self.leave = nn.LayerNorm(WIDTH)
         self.heads = nn.Linear(WIDTH, 7)
-        nn.init.zeros_(self.heads.weight)
-        nn.init.zeros_(self.heads.bias)
-        with torch.no_grad():
-            self.heads.bias[4] = -2.0  # at first the chain is trusted
+        self._begin_at_the_chain()
 
-    def forward(self, given: RefinerInput) -> RefinerOutput:
-        """Raises: ValueError for frames whose sides are no multiples of COARSE."""
-        height, width = given.frames.shape[-2:]
+    def initialise(self, generator: torch.Generator) -> None:
+        """As a network's; it begins at the chain."""
+        super().initialise(generator)
+        self._begin_at_the_chain()
+
+    def fill_constants(self) -> None:
+        """There are no buffers."""
+
+    @torch.no_grad()
+    def _begin_at_the_chain(self) -> None:
+        """Heads that say nothing, and trust in the chain's place more than in the search's."""
+        self.sharpness.fill_(math.log(10.0))
+        self.heads.weight.zero_()
+        self.heads.bias.zero_()
+        self.heads.bias[4] = -2.0
+
+    def maps(self, frames: Tensor) -> Features:
+        """Of frames, float32 "T 3 H W" in [0, 1]. Raises: ValueError for frames whose sides are no multiples of COARSE."""
+        height, width = frames.shape[-2:]
         if height % COARSE or width % COARSE:
             raise ValueError(f"frames are {width}x{height}, expected multiples of {COARSE}")
-        fine_map, coarse_map = self.features(given.frames)
-        fine = correlations(fine_map, given.queries, FINE)
-        coarse = correlations(coarse_map, given.queries, COARSE)
+        fine, coarse = self.features(frames)
+        return Features(fine=fine, coarse=coarse)
+
+    def forward(self, maps: Features, queries: Features, chains: Chains) -> ChainRefinerOutput:
+        """Refine chains.
+
+        Args:
+            maps: of the window's frames. queries: of the points, see `features_of`.
+        """
+        size = (maps.coarse.shape[-2] * COARSE, maps.coarse.shape[-1] * COARSE)
+        fine = correlations(maps.fine, queries.fine)
+        coarse = correlations(maps.coarse, queries.coarse)
         logits = coarse * self.sharpness.exp()
         search_px, score = best_place(logits)
         beside_search = patches(fine, to_cells(search_px, FINE))
-        start, estimates = given.chain_px, []
+        start, estimates = chains.chain_px, []
         for _ in range(ITERATIONS):
             around = (patches(fine, to_cells(start, FINE)), patches(coarse, to_cells(start, COARSE)), beside_search)
-            others = beside_patches(given, start, search_px, score)
-            estimates.append(self._estimate(torch.cat([*around, given.clues, others], dim=-1), start, search_px))
+            others = beside_patches(chains, size, start, search_px, score)
+            estimates.append(self._estimate(torch.cat([*around, chains.clues, others], dim=-1), start, search_px))
             start = estimates[-1].place_px.detach()
-        return RefinerOutput(estimates=tuple(estimates), search_px=search_px, search_logits=logits)
+        return ChainRefinerOutput(estimates=tuple(estimates), search_px=search_px, search_logits=logits)
 
     def _estimate(self, seen: Tensor, start: Tensor, search_px: Tensor) -> Estimate:
         tokens = self.enter(seen).transpose(0, 1)  # "N T C"
@@ -170,84 +209,21 @@ def _conv(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> nn.
     return nn.Sequential(conv, nn.GroupNorm(8, outputs), nn.ReLU())
 
 
-def to_cells(places_px: Tensor, stride: int) -> Tensor:
-    """Pixels to cells of a map of that stride (integers are centres)."""
-    return (places_px + 0.5) / stride - 0.5
+def features_of(maps: Features, queries: Tensor) -> Features:
+    """Of queries "N 3", (t, x, y), each where and when it is asked among the frames of the maps."""
+    return Features(fine=features_at(maps.fine, queries, FINE), coarse=features_at(maps.coarse, queries, COARSE))
 
 
-def correlations(maps: Tensor, queries: Tensor, stride: int) -> Tensor:
-    """Products of each query's feature, where and when it is asked, with every cell of every frame.
-
-    Args:
-        maps: "T C h w", unit features. queries: "N 3", (t, x, y) in pixels.
-    Returns: "T N h w" in [-1, 1].
-    """
-    num_frames, dim, height, width = maps.shape
-    cells, frame = to_cells(queries[:, 1:], stride), queries[:, 0].long()
-    found, single_maps = [], maps.unbind()  # slices would each send back a gradient of the size of all maps
-    for t in torch.unique(frame).tolist():
-        asked = torch.nonzero(frame == t)[:, 0]
-        places = _normalised(cells[asked], height, width)[None, None]
-        sampled = F.grid_sample(single_maps[t][None], places, align_corners=True, padding_mode="border")[0, :, 0].T
-        found.append((asked, sampled))
-    order = torch.cat([asked for asked, _ in found])
-    features = torch.cat([sampled for _, sampled in found])[torch.argsort(order)]
-    return (F.normalize(features, dim=1) @ maps.flatten(2)).view(num_frames, -1, height, width)
-
-
-def patches(volume: Tensor, cells: Tensor) -> Tensor:
-    """A square of RADIUS cells around a place in each point's own map, bilinear, 0 beyond the map.
+def beside_patches(chains: Chains, size: tuple[int, int], start: Tensor, search_px: Tensor, score: Tensor) -> Tensor:
+    """What else is seen: where the search points, motion, borders, time. "T N _OTHERS"; no gradient flows from it.
 
     Args:
-        volume: "T N h w". cells: "T N 2", (x, y) in cells; no gradient flows to them.
-    Returns: "T N (2 RADIUS + 1)^2", rows of the square one after the other.
+        size: (height, width) of the frames.
     """
-    num_frames, num_points, height, width = volume.shape
-    return _squares(volume, cells, RADIUS).reshape(num_frames, num_points, -1)
-
-
-def _squares(volume: Tensor, cells: Tensor, radius: int) -> Tensor:
-    height, width = volume.shape[-2:]
-    step = torch.arange(-radius, radius + 1, device=volume.device, dtype=volume.dtype)
-    offsets = torch.stack(torch.meshgrid(step, step, indexing="xy"), dim=-1)  # "s s 2", (x, y)
-    places = cells.detach().flatten(0, 1)[:, None, None] + offsets
-    return F.grid_sample(volume.flatten(0, 1)[:, None], _normalised(places, height, width), align_corners=True)[:, 0]
-
-
-def _normalised(cells: Tensor, height: int, width: int) -> Tensor:
-    """Cells (x, y) as grid_sample wants them with aligned corners."""
-    return 2 * cells / cells.new_tensor([max(width - 1, 1), max(height - 1, 1)]) - 1
-
-
-def best_place(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """The best cell of every map, averaged with its neighbours by their softmax.
-
-    Args:
-        logits: "T N h w" of the coarse map.
-    Returns: pixels "T N 2", and the share of the whole softmax that this neighbourhood holds, "T N" in [0, 1]. Gradient flows to the
-        logits, through the averages.
-    """
-    num_frames, num_points, height, width = logits.shape
-    best = logits.detach().flatten(2).argmax(dim=-1)
-    cells = torch.stack([best % width, best // width], dim=-1).to(logits.dtype)
-    near = _squares(logits, cells, SEARCH_RADIUS).view(num_frames, num_points, -1)
-    step = torch.arange(-SEARCH_RADIUS, SEARCH_RADIUS + 1, device=logits.device, dtype=logits.dtype)
-    offsets = torch.stack(torch.meshgrid(step, step, indexing="xy"), dim=-1).flatten(0, 1)
-    places = cells[:, :, None] + offsets
-    inside = ((places >= 0) & (places <= places.new_tensor([width - 1, height - 1]))).all(dim=-1)
-    near = near.masked_fill(~inside, -torch.inf)
-    average = cells + (near.softmax(dim=-1)[..., None] * offsets).sum(dim=-2)
-    share = (near.logsumexp(dim=-1) - logits.flatten(2).logsumexp(dim=-1)).exp()
-    return (average + 0.5) * COARSE - 0.5, share
-
-
-def beside_patches(given: RefinerInput, start: Tensor, search_px: Tensor, score: Tensor) -> Tensor:
-    """What else is seen: where the search points, motion, borders, time. "T N _OTHERS"; no gradient flows from it."""
-    height, width = given.frames.shape[-2:]
-    start, search_px, chain = start.detach(), search_px.detach(), given.chain_px
-    size = start.new_tensor([width, height])
+    start, search_px, chain = start.detach(), search_px.detach(), chains.chain_px
+    last = start.new_tensor(size[::-1]) - 0.5
     frames = torch.arange(len(start), device=start.device, dtype=start.dtype)[:, None]
-    since = (frames - given.queries[:, 0]) / 24
+    since = ((frames - chains.queries[:, 0]) / UNIT_FRAMES).clamp(-MOST_UNITS, MOST_UNITS)
     ahead = F.pad(start[1:] - start[:-1], (0, 0, 0, 0, 0, 1))
     behind = F.pad(start[1:] - start[:-1], (0, 0, 0, 0, 1, 0))
     parts = [
@@ -256,7 +232,7 @@ def beside_patches(given: RefinerInput, start: Tensor, search_px: Tensor, score:
         _squeezed(ahead / COARSE),
         _squeezed(behind / COARSE),
         ((start + 0.5) / 32).clamp(-1, 1),
-        ((size - 0.5 - start) / 32).clamp(-1, 1),
+        ((last - start) / 32).clamp(-1, 1),
         score.detach()[..., None],
         since[..., None],
         since.abs()[..., None],

@@ -62,6 +62,11 @@ def test_the_command_runs_from_an_installed_wheel(trackmill, installed, make_vid
     assert [Path(file).parents[1] for file in found] == [installed] * 3
 
 
+def test_shipped_weights_are_found(trackmill):
+    code = "from labelers import make_labeler; print(make_labeler('refined-flow').provenance().checkpoint)"
+    assert "chain_refiner" in check([sys.executable, "-c", code], cwd=trackmill.folder, env=trackmill.environment).stdout
+
+
 def test_shipped_configurations_are_found_by_name(trackmill):
     shown = trackmill("train", "--config", "tiny", "--set", "data.pseudo=null", "--dry-run", code=2).stderr
     assert "data/studio" in shown  # found and understood; its data are not here

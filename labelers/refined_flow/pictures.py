@@ -30,10 +30,9 @@ class Pictures:
 
     def __iter__(self) -> Iterator[npt.NDArray[np.uint8]]:
         for t, frame in enumerate(self._reader):
-            if t < len(self.kept):
-                self.kept[t] = (
-                    frame if frame.shape == self.kept.shape[1:] else cv2.resize(frame, self.size[::-1], interpolation=cv2.INTER_AREA)
-                )
+            if t < len(self.kept) and frame.shape == (*self.shape[1:], 3):  # who reads refuses others
+                as_it_is = frame.shape == self.kept.shape[1:]
+                self.kept[t] = frame if as_it_is else cv2.resize(frame, self.size[::-1], interpolation=cv2.INTER_AREA)
             yield frame
 
     def to_kept(self, places_px: np.ndarray) -> np.ndarray:

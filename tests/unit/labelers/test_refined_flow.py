@@ -13,7 +13,7 @@ from labelers.refined_flow.pictures import PIXELS, Pictures
 from labelers.refined_flow.windows import windows_of
 from networks import build_model
 from networks.weights import TrainingOrigin, TrainingSource, save_weights
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
 from pipeline.records import ClipFrames, FramesInMemory
 from tests.textured_plane import moving_frames
 
@@ -177,3 +177,19 @@ def test_frames_may_come_one_by_one_from_a_reader(labeler, moving_plane) -> None
 
     streamed = labeler.label([replace(clip, reader=Streamed())])[0]
     np.testing.assert_array_equal(streamed.tracks_px, labeler.label([clip])[0].tracks_px)
+
+
+def test_clips_that_cannot_be_chained_are_named(labeler, moving_plane) -> None:
+    thin = ClipFrames(key="thin", reader=FramesInMemory(np.zeros((3, 8, 90, 3), np.uint8)), queries=np.zeros((1, 3), np.float32))
+    with pytest.raises(DataError, match="clip thin: frames are 90x8"):
+        labeler.label([thin])
+    clip = moving_plane(INNER)
+
+    class Grey:
+        shape = clip.reader.shape
+
+        def __iter__(self):
+            return (frame[..., 0] for frame in clip.reader.frames)
+
+    with pytest.raises(DataError, match="plane: frame 0 is"):
+        labeler.label([replace(clip, reader=Grey())])

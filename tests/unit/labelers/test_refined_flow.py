@@ -13,6 +13,7 @@ from labelers.refined_flow.pictures import PIXELS, Pictures
 from labelers.refined_flow.windows import windows_of
 from networks import build_model
 from networks.weights import TrainingOrigin, TrainingSource, save_weights
+from pipeline.audit.calibrating.shipped import shipped_calibrations
 from pipeline.errors import ConfigError, DataError
 from pipeline.records import ClipFrames, FramesInMemory
 from tests.textured_plane import moving_frames
@@ -141,6 +142,13 @@ def test_its_weights_come_with_the_package_and_are_named(labeler) -> None:
     assert made.license == "Apache-2.0"
     assert [source["dataset"].split(",")[0] for source in made.parents["sources"]] == ["synthetic-studio", "synthetic-planes"]
     assert "memory_mb" not in made.options
+
+
+def test_the_audit_s_calibration_is_of_these_weights_and_options(labeler) -> None:
+    made = labeler.provenance()
+    (record,) = (each for each in shipped_calibrations() if each.labeler == made.name)
+    assert record.checkpoint_sha256 == made.checkpoint_sha256
+    assert dict(record.options) == {**made.options, "jumps": [1, 2, 4, 8]}
 
 
 def test_weights_of_one_s_own_are_read_strictly_and_hand_on_what_they_were_taught(tmp_path, moving_plane) -> None:

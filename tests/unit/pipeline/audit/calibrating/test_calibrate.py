@@ -138,7 +138,9 @@ def test_errors_are_of_frames_that_both_see():
 def test_every_shipped_record_is_found_for_its_labels():
     for record in shipped_calibrations():
         assert record.measures == MEASURES_VERSION, f"{record.labeler}: fitted on other measures; run benchmarks/audit_calibration.py"
-        label_set = LabelSet(labeler=record.labeler, configuration={"options": dict(record.options)})
+        label_set = LabelSet(
+            labeler=record.labeler, configuration={"options": dict(record.options)}, checkpoint_sha256=record.checkpoint_sha256
+        )
         assert shipped_calibration(label_set, record.cycle) is not None
         assert shipped_calibration(replace(label_set, labeler="cotracker3-offline"), record.cycle) is None
 

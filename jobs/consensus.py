@@ -51,7 +51,7 @@ def consensus(
 ) -> None:  # fmt: skip
     """Fuse tracks of the same queries: the median of positions that agree, visibility by votes. The last line is the new set's name.
 
-    Label sets of one labeler, and of variants of CoTracker3, have one vote together.
+    Label sets of one labeler, of variants of CoTracker3, and of dis-flow and refined-flow, have one vote together.
     """
 
     def body() -> int:

@@ -28,9 +28,9 @@ def made(*sets: LabelSet, agree_px: float = 4.0, **audits: object) -> LabelSet:
 
 
 def test_variants_of_cotracker_and_of_one_labeler_have_one_vote():
-    names = ["cotracker3-online", "cotracker3-offline", "cotracker-package", "dis-flow", "lucas-kanade"]
+    names = ["cotracker3-online", "cotracker3-offline", "cotracker-package", "dis-flow", "refined-flow", "lucas-kanade"]
     votes = [Member(label_set=replace(FLOW, labeler=name), audit=None).vote for name in names]
-    assert votes == ["cotracker", "cotracker", "cotracker", "dis-flow", "lucas-kanade"]
+    assert votes == ["cotracker", "cotracker", "cotracker", "dis-flow", "dis-flow", "lucas-kanade"]
 
 
 def test_the_set_names_its_parents_and_carries_their_queries_and_licences():

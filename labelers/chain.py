@@ -170,6 +170,11 @@ def confidence_of(strain: np.ndarray) -> np.ndarray:
     return np.exp(-strain / STRAIN_SCALE).astype(np.float32)
 
 
+def inside_image(places: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Whether places "... 2" lie within an image of `size`, (height, width), to the outer edges of its pixels; bool "..."."""
+    return np.asarray(((places >= -0.5) & (places <= np.array(size[::-1], np.float32) - 0.5)).all(axis=-1))
+
+
 def _check_step(step: Step, points: np.ndarray, rule: RoundTripRule, shape: tuple[int, int, int]) -> CheckedStep:
     size = np.array(shape[:0:-1], np.float32)  # (W, H)
     miss = step.returned_px - points
@@ -177,7 +182,7 @@ def _check_step(step: Step, points: np.ndarray, rule: RoundTripRule, shape: tupl
     allowed_px = rule.px + rule.share * np.linalg.norm(step.moved_px - points, axis=1)
     agrees = step.found & (missed_px <= allowed_px)
     position = np.where(agrees[:, None], step.moved_px - miss / 2, step.moved_px)
-    inside = ((position >= -0.5) & (position <= size - 0.5)).all(axis=1)
+    inside = inside_image(position, shape[1:])
     passed = agrees & inside
     strain = np.where(step.found & inside, np.minimum(missed_px / allowed_px, STRAIN_LIMIT), STRAIN_LIMIT)
     return CheckedStep(position_px=np.clip(position, -size, 2 * size), missed_px=missed_px, passed=passed, strain=strain)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from labelers.chain import inside_image
 from labelers.chain_trace import ChainTrace, TracedLabels
 
 RASTER = 256  # a side of the image that speed is measured on, in pixels
@@ -41,9 +42,8 @@ class VisibilityFit:
     def visibility(self, traced: TracedLabels, size: tuple[int, int]) -> np.ndarray:
         """Of a clip's points, bool "T N", whatever the labels say; `size` is (height, width)."""
         tracks, trace = traced.labels.tracks_px, traced.trace
-        inside = ((tracks >= -0.5) & (tracks <= np.array(size[::-1]) - 0.5)).all(axis=-1)
         at_query = np.arange(len(tracks))[:, None] == trace.query_frame
-        return at_query | (inside & (self.probability(clues_of(traced, size)) > self.threshold))
+        return at_query | (inside_image(tracks, size) & (self.probability(clues_of(traced, size)) > self.threshold))
 
 
 def clues_of(traced: TracedLabels, size: tuple[int, int]) -> np.ndarray:

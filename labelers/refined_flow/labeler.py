@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import torch
 
+from labelers.chain import inside_image
 from labelers.chain_trace import TracedLabels
 from labelers.devices import torch_device
 from labelers.optical_flow import DisFlowLabeler
@@ -112,8 +113,7 @@ class RefinedFlowLabeler:
             tracks[decided], score[decided] = pictures.from_kept(found.tracks_px[within]), found.score[within]
         asked = (labels.queries[:, 0].astype(np.int64), np.arange(len(queries)))
         tracks[asked] = labels.queries[:, 1:]
-        inside = ((tracks >= -0.5) & (tracks <= np.array(pictures.shape[:0:-1]) - 0.5)).all(axis=-1)
-        visible = (score == 1) | (inside & (score > self.threshold))
+        visible = (score == 1) | (inside_image(tracks, pictures.shape[1:]) & (score > self.threshold))
         return TrackLabels(queries=labels.queries, tracks_px=tracks, visibility=visible, confidence=score)
 
     def _chain(self, unit_px: float) -> DisFlowLabeler:
@@ -133,10 +133,11 @@ class RefinedFlowLabeler:
     @cached_property
     def _loaded(self) -> tuple[WeightFile, ChainRefiner]:
         """The file, without its tensors, and the network."""
-        shipped = self.checkpoint is None
-        source = str(files("labelers.refined_flow") / SHIPPED) if self.checkpoint is None else self.checkpoint
+        source, expected = self.checkpoint, self.sha256
+        if source is None:
+            source, expected = str(files("labelers.refined_flow") / SHIPPED), self.sha256 or SHIPPED_SHA256
         device = torch_device(self.device)
-        file = read_weights(source, sha256=SHIPPED_SHA256 if shipped else self.sha256)
+        file = read_weights(source, sha256=expected)
         with device:
             model = cast(ChainRefiner, build_with_weights("chain-refiner", None, file))
         return replace(file, tensors={}), model.eval().requires_grad_(False)

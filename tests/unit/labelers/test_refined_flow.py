@@ -163,6 +163,8 @@ def test_weights_of_one_s_own_are_read_strictly_and_hand_on_what_they_were_taugh
     np.testing.assert_allclose(untrained.tracks_px, chain.tracks_px, atol=0.05)  # it begins at the chain
     with pytest.raises(ConfigError, match="sha256"):
         make_labeler("refined-flow", checkpoint=file, sha256="0" * 64)
+    with pytest.raises(ConfigError, match="sha256"):
+        make_labeler("refined-flow", sha256="0" * 64)
     save_weights(file, build_model("cotracker3-online", {"model_resolution": (32, 32)}))
     with pytest.raises(ConfigError, match="chain-refiner"):
         make_labeler("refined-flow", checkpoint=file)
